@@ -1,0 +1,19 @@
+"""What looks at a training run and writes it down. No callback ever alters training."""
+
+from srgan.callbacks.checkpoints import Checkpoints
+from srgan.callbacks.clock import RunCallback
+from srgan.callbacks.losses import LossRecorder
+from srgan.callbacks.record import RunRecorder
+from srgan.callbacks.samples import SampleGrids
+from srgan.callbacks.scores import ScoreRecorder
+from srgan.callbacks.spectra import SpectraRecorder
+
+__all__ = [
+    "Checkpoints",
+    "LossRecorder",
+    "RunCallback",
+    "RunRecorder",
+    "SampleGrids",
+    "ScoreRecorder",
+    "SpectraRecorder",
+]

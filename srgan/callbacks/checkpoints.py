@@ -1,0 +1,72 @@
+"""Checkpoints that are never half-written, on the iteration clock."""
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+from srgan.callbacks.clock import RunCallback
+from srgan.training import AdversarialTraining
+
+
+class Checkpoints(RunCallback, Checkpoint):
+    """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a polite stop.
+
+    Ctrl-C, SIGTERM and SIGUSR1 let the iteration end, save, and stop; a second Ctrl-C stops at once.
+    Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
+    counts iterations and replaces files whole. Deriving from Lightning's `Checkpoint` puts it behind the
+    other callbacks, so that whatever it saves has been recorded.
+
+    Args:
+        every: iterations between two saves.
+        keep_every: iterations between two checkpoints that stay, as `checkpoints/<iteration>.ckpt`; 0: none.
+    """
+
+    def __init__(self, every: int = 1_000, keep_every: int = 0) -> None:
+        super().__init__(every)
+        self.keep_every = keep_every
+        self.received: signal.Signals | None = None
+        self.previous_handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for number, handler in self.previous_handlers.items():
+            signal.signal(number, handler)
+
+    def _stop_after_iteration(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves on every process, since a strategy may need them all."""
+        assert isinstance(pl_module, AdversarialTraining)
+        keep = bool(self.keep_every) and pl_module.iteration % self.keep_every == 0
+        if keep or self.received or (self.every and self.is_due(pl_module)):
+            self._save(trainer, self.folder.checkpoint)
+            if keep and trainer.is_global_zero:
+                _link(self.folder.checkpoint, self.folder.checkpoint.with_name(f"{pl_module.iteration:08d}.ckpt"))
+        if self.received:
+            trainer.should_stop = True
+
+    @staticmethod
+    def _save(trainer: pl.Trainer, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.partial")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            temporary.replace(path)
+
+
+def _link(existing: Path, kept: Path) -> None:
+    """A second name for a file that the next save replaces, not overwrites."""
+    kept.unlink(missing_ok=True)
+    os.link(existing, kept)

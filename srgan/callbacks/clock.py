@@ -1,0 +1,55 @@
+"""The base of all callbacks: a run folder and the iteration as the only clock."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+
+from srgan.runs import RunFolder
+from srgan.training import AdversarialTraining
+
+
+class RunCallback(pl.Callback):
+    """Acts every so many iterations, at the last one, and (if `at_start`) before the first.
+
+    Only the first process acts.
+
+    Args:
+        every: iterations between two acts; 0 switches the callback off.
+
+    Attributes:
+        folder: where to write; set before training starts.
+    """
+
+    at_start = False
+    folder: RunFolder
+
+    def __init__(self, every: int) -> None:
+        if every < 0:
+            raise ValueError(f"Expected `every` of at least 0 iterations (0: never), found {every}.")
+        self.every = every
+
+    def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
+        """Looks at the module after `module.iteration` iterations and writes down what it sees."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, AdversarialTraining)
+        if self.every and self.at_start and pl_module.iteration == 0 and trainer.is_global_zero:
+            self.act(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, AdversarialTraining)
+        if self.every and trainer.is_global_zero and self.is_due(pl_module):
+            self.act(trainer, pl_module)
+
+    def is_due(self, module: AdversarialTraining) -> bool:
+        return module.iteration % self.every == 0 or module.iteration == module.iterations
+
+
+def log(trainer: pl.Trainer, metrics: Mapping[str, Any], iteration: int) -> None:
+    """Hands numbers to the loggers, on the iteration axis. Absent values are left out."""
+    present = {name: value for name, value in metrics.items() if value is not None}
+    for logger in trainer.loggers:
+        logger.log_metrics(present, step=iteration)

@@ -1,0 +1,176 @@
+"""The summary of a run: what decided it, and what came out."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from srgan.callbacks.clock import RunCallback
+from srgan.files import write_json
+from srgan.metrics.collapse import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
+from srgan.runs import RunFolder
+from srgan.training import AdversarialTraining
+
+
+class RunRecorder(RunCallback):
+    """Writes `run.json` when training starts and ends, and `progress.json` while it goes on.
+
+    Comes first among the callbacks: on resume it drops what was recorded beyond the checkpoint.
+
+    Args:
+        config: every setting of the run, resolved.
+        command: what was typed.
+        parent: the checkpoint of another run from which this one goes on; None for a fresh start.
+        thresholds: of the verdicts.
+    """
+
+    seconds_between_reports = 1.0
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        command: list[str],
+        parent: dict[str, Any] | None,
+        thresholds: CollapseThresholds,
+    ) -> None:
+        super().__init__(every=1)
+        self.record = {
+            "status": "running",
+            "command": command,
+            "config": config,
+            "parent": parent,
+            "commit": commit(),
+            "versions": versions(),
+        }
+        self.thresholds = thresholds
+        self.started = self.reported = 0.0
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[news]}"), disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, AdversarialTraining)
+        if not trainer.is_global_zero:
+            return
+        self.folder.forget_after(pl_module.iteration)
+        before = self.folder.read_record() or {}
+        self.record |= {
+            "seed": pl_module.seed,
+            "iterations": pl_module.iterations,
+            "hardware": hardware(trainer),
+            "started": before.get("started", now()),
+            "seconds": before.get("seconds", 0.0),
+            "resumed_at": [*before.get("resumed_at", []), pl_module.iteration] if before else [],
+        }
+        write_json(self.folder.record, self.record)
+        self.started = time.monotonic()
+        self.bar.start()
+        name = self.folder.path.name
+        self.task = self.bar.add_task(name, total=pl_module.iterations, completed=pl_module.iteration, news="")
+
+    def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
+        if time.monotonic() - self.reported > self.seconds_between_reports or module.iteration == module.iterations:
+            self.reported = time.monotonic()
+            write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
+            self.bar.update(self.task, completed=module.iteration, news=latest_news(self.folder))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, AdversarialTraining)
+        if trainer.is_global_zero:
+            self.bar.stop()
+            finished = pl_module.iteration == pl_module.iterations
+            elapsed = time.monotonic() - self.started
+            self.record |= {
+                "status": "finished" if finished else "stopped",
+                "ended": now(),
+                "seconds": round(self.record["seconds"] + elapsed, 1),
+            } | outcome(self.folder, self.thresholds)
+            write_json(self.folder.record, self.record)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.bar.stop()
+
+
+def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
+    """Scores over time, protocol and verdicts of a run, from its files."""
+    scores = folder.read_scores()
+    spectra = folder.read_spectra()
+    modes = mode_collapse(scores, thresholds)
+    result: dict[str, Any] = {
+        "scores": scores,
+        "protocol": None,
+        "reported": None,
+        "verdicts": {"mode_collapse": asdict(modes) if scores else None, "thresholds": asdict(thresholds)},
+    }
+    if scores:
+        result["protocol"] = folder.read_protocol()
+        ranking = next(name for name in scores[0] if name.startswith("FID"))
+        result["reported"] = reported_scores(scores, modes, ranking)
+    if spectra is not None:
+        verdict = spectral_collapse(spectra.iterations, spectra.judged(), thresholds)
+        result["verdicts"]["spectral_collapse"] = asdict(verdict)
+    return result
+
+
+def latest_news(folder: RunFolder) -> str:
+    """The newest scores, short."""
+    scores = folder.read_scores()
+    shown = ("FID", "IS", "FID_cls", "IS_cls", "modes")
+    return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in shown if name in scores[-1]) if scores else ""
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Of what computes the numbers."""
+    packages = ("srgan", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+
+
+def commit() -> str | None:
+    """Of this package's repository, "+" appended if the work tree differs; None outside of a repository."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", here.as_posix()) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware(trainer: pl.Trainer) -> dict[str, Any]:
+    """What the run ran on."""
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": name,
+        "devices": trainer.world_size,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    """The processor's model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,75 @@
+"""Which layers of a network have a spectrum, and where their raw weight is."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from srgan.spectral import matricize, normalized_spectrum, spectrum
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
+
+
+def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """(qualified name, layer) of every convolution, linear and embedding layer, in definition order."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, LAYERS_WITH_SPECTRUM):
+            yield name, layer
+
+
+def output_dim(layer: nn.Module) -> int:
+    """The dimension of the layer's weight that counts output channels."""
+    return 1 if isinstance(layer, _TRANSPOSED) else 0
+
+
+def raw_weight(layer: nn.Module) -> nn.Parameter:
+    """The trained parameter W behind `layer.weight`: before any normalization, and without side effects.
+
+    Knows this package's parametrizations and both of PyTorch's `spectral_norm`.
+    """
+    if parametrize.is_parametrized(layer, "weight"):
+        weight = layer.parametrizations["weight"].original  # type: ignore[index,union-attr]
+    else:
+        weight = getattr(layer, "weight_orig", None)
+        weight = layer.weight if weight is None else weight
+    assert isinstance(weight, nn.Parameter)
+    return weight
+
+
+def raw_matrix(layer: nn.Module) -> Tensor:
+    """The raw weight as the matrix `W [out, in * k * k]`."""
+    return matricize(raw_weight(layer).detach(), output_dim(layer))
+
+
+@torch.no_grad()
+def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
+    """Singular values of every convolution, linear and embedding layer of any network.
+
+    Reads raw weights only: nothing of the module changes, power iterations included.
+
+    Args:
+        module: any network, or a single layer.
+        normalized: sigma_k / sigma_1 (what spectral normalization leaves; the paper's figures) instead of sigma_k.
+
+    Returns:
+        qualified layer name -> `[N]` float64 on the CPU, from the largest. An all-zero weight yields zeros.
+
+    Raises:
+        ValueError: a weight holds NaN or infinity (the message names the layer).
+
+    Example:
+        >>> import torch, srgan
+        >>> {name: s.shape for name, s in srgan.spectra(torch.nn.Conv2d(3, 8, 3)).items()}
+        {'': torch.Size([8])}
+    """
+    measure = normalized_spectrum if normalized else spectrum
+    values: dict[str, Tensor] = {}
+    for name, layer in spectral_layers(module):
+        try:
+            values[name] = measure(raw_matrix(layer)).cpu()
+        except ValueError as error:
+            raise ValueError(f"Layer '{name}': {error}") from error
+    return values

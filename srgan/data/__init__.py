@@ -1,0 +1,8 @@
+"""Data modules. All yield real images `[n_dis, B, 3, H, W]` float32 in [-1, 1) and labels."""
+
+from srgan.data.base import Batch, ImageData, LabelledImages
+from srgan.data.cifar10 import CIFAR10Data
+from srgan.data.digits import DigitsData
+from srgan.data.folder import FolderData
+
+__all__ = ["Batch", "CIFAR10Data", "DigitsData", "FolderData", "ImageData", "LabelledImages"]

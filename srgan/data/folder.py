@@ -1,0 +1,134 @@
+"""Any folder or tar of images in the layout of torchvision's `ImageFolder`, small enough for memory."""
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
+from srgan.files import cache_folder, write_atomically
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+
+
+class FolderData(ImageData):
+    """`ROOT/<split>/<class>/<image>`, or `ROOT/<class>/<image>` for one that is not split.
+
+    ROOT is a folder or a tar file, compressed or not. Images become RGB, are cropped to their central
+    square and resized (bilinear, antialiased) if they have another size. The decoded bytes are cached.
+
+    Args:
+        path: ROOT.
+        image_size: H = W.
+        batch_size: the discriminator's global batch.
+        n_dis: discriminator updates per iteration.
+        seed: of the order of the images and of the dequantization noise.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        ValueError: there are no images in it, or one cannot be read (the message names it).
+    """
+
+    def __init__(
+        self, path: str, image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0
+    ) -> None:
+        super().__init__(image_size, batch_size, n_dis, seed)
+        self.path = Path(path)
+        if not self.path.exists():
+            raise FileNotFoundError(
+                f"Expected a folder or tar of images at '{self.path.resolve()}', found nothing. "
+                "Its layout is train/<class>/<image> or <class>/<image>."
+            )
+
+        self.name = self.path.name.split(".")[0]
+
+    @property
+    def num_classes(self) -> int:
+        """Counted in the training split."""
+        return int(self.load("train").labels.max()) + 1
+
+    @property
+    def key(self) -> str:
+        """Names the file's content too: its size and time of change, or those of a folder's files."""
+        return f"{self.name}-{self.image_size}-{self._fingerprint}"
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        files = [self.path] if self.path.is_file() else sorted(p for p in self.path.rglob("*") if p.is_file())
+        stats = [(str(p.relative_to(self.path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+        return hashlib.blake2b(repr(stats).encode(), digest_size=6).hexdigest()
+
+    @cached_property
+    def _loaded(self) -> dict[Split, LabelledImages]:
+        return {}
+
+    def load(self, split: Split) -> LabelledImages:
+        if split not in self._loaded:
+            cache = cache_folder() / "images" / f"{self.key}-{split}.npz"
+            if not cache.exists():
+                images, labels = self._decode(split)
+                write_atomically(cache, lambda file: np.savez(file, images=images, labels=labels))
+            with np.load(cache) as stored:
+                data = LabelledImages(torch.from_numpy(stored["images"]), torch.from_numpy(stored["labels"]))
+            self._loaded[split] = check_labelled_images(data, self.image_size, f"'{self.path}'")
+        return self._loaded[split]
+
+    def _decode(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """All images of a split, sorted by class and name: `[N, 3, H, W]` uint8 and labels `[N]` int64."""
+        found: dict[tuple[str, str], np.ndarray] = {}
+        for inner, file in self._image_files():
+            part, class_name, name = ("", "", *inner.parts)[-3:]
+            if part not in ("train", "test") or part == split:
+                found[class_name, name] = _read_image(file, str(inner), self.image_size)
+        if not found:
+            raise ValueError(
+                f"Expected images at {split}/<class>/<image> or <class>/<image> in '{self.path}', found none. "
+                f"Known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}."
+            )
+        classes = {name: k for k, name in enumerate(sorted({class_name for class_name, _ in found}))}
+        ordered = sorted(found)
+        labels = np.array([classes[class_name] for class_name, _ in ordered], dtype=np.int64)
+        return np.stack([found[key] for key in ordered]), labels
+
+    def _image_files(self) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+        """(path inside ROOT, its bytes) of every image, in the order of the medium."""
+        if self.path.is_dir():
+            for path in sorted(self.path.rglob("*")):
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    with path.open("rb") as file:
+                        yield PurePosixPath(path.relative_to(self.path).as_posix()), file
+            return
+        try:
+            with tarfile.open(self.path, "r:*") as archive:
+                for member in archive:
+                    inner = PurePosixPath(member.name)
+                    if member.isfile() and inner.suffix.lower() in IMAGE_SUFFIXES:
+                        content = archive.extractfile(member)
+                        assert content is not None
+                        yield inner, content
+        except tarfile.TarError as error:
+            raise ValueError(
+                f"Expected a folder or a tar file (.tar, .tar.gz, .tar.xz), cannot read '{self.path}': {error}."
+            ) from error
+
+
+def _read_image(file: IO[bytes], name: str, image_size: int) -> np.ndarray:
+    """`[3, image_size, image_size]` uint8."""
+    try:
+        with Image.open(BytesIO(file.read())) as opened:
+            image = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"Cannot read image '{name}': {error}. Repair or remove it.") from error
+    if image.size != (image_size, image_size):
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image).transpose(2, 0, 1)

@@ -1,0 +1,61 @@
+"""Files that are never half-written, and where caches live. No torch in here: reporting reads runs with it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+
+def cache_folder() -> Path:
+    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again."""
+    chosen = os.environ.get("SRGAN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(chosen) if chosen else Path(base) / "srgan"
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text, atomically."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes readable JSON, atomically. NaN and infinity are refused: absent numbers are null."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Rows of an append-only file; a last line that a kill cut short is left out. No file, no rows."""
+    if not path.exists():
+        return []
+    complete = path.read_bytes().rpartition(b"\n")[0]
+    return [json.loads(line) for line in complete.splitlines()]
+
+
+def append_json_line(path: Path, row: dict[str, Any]) -> None:
+    """Appends one row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def forget_after(path: Path, iteration: int) -> None:
+    """Drops rows beyond `iteration` from an append-only file: a resumed run writes them again."""
+    rows = read_json_lines(path)
+    kept = [row for row in rows if row["iteration"] <= iteration]
+    if path.exists():
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -1,0 +1,166 @@
+"""`srgan fit`: composes a run from configuration files, trains it, or resumes it where it was stopped."""
+
+import logging
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+
+import torch
+import yaml
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from srgan.callbacks import Checkpoints, LossRecorder, RunCallback, RunRecorder, SampleGrids, ScoreRecorder, SpectraRecorder
+from srgan.data import ImageData
+from srgan.files import write_text
+from srgan.metrics.collapse import CollapseThresholds
+from srgan.runs import RunFolder
+from srgan.training import AdversarialTraining
+
+MEASURING = {
+    "losses": LossRecorder,
+    "spectra": SpectraRecorder,
+    "samples": SampleGrids,
+    "scores": ScoreRecorder,
+    "checkpoints": Checkpoints,
+}
+TRAINER_DEFAULTS = {
+    "devices": 1,
+    "logger": False,
+    "max_epochs": -1,
+    "use_distributed_sampler": False,  # the data modules share out the batch themselves
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
+class RunCLI(LightningCLI):
+    """LightningCLI with a run folder, measuring callbacks under keys of their own, and linked settings."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
+        parser.add_argument(
+            "--from-checkpoint",
+            type=str | None,
+            default=None,
+            help="Checkpoint of another run to go on from: weights, optimizers, iteration and randomness carry on.",
+        )
+        for key, callback in MEASURING.items():
+            parser.add_lightning_class_args(callback, key)
+        parser.add_class_arguments(CollapseThresholds, "verdicts")
+        parser.link_arguments("model.n_dis", "data.init_args.n_dis")
+        parser.link_arguments("model.seed", "data.init_args.seed")
+        parser.link_arguments(
+            ("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=lambda t, n_dis: t * (n_dis + 1)
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """Trains; returns the exit status: 0 finished, 128 + signal number when stopped, 2 on wrong settings."""
+    _quiet_libraries()
+    cli = RunCLI(
+        AdversarialTraining,
+        ImageData,
+        subclass_mode_data=True,
+        seed_everything_default=False,
+        save_config_callback=None,
+        trainer_defaults=TRAINER_DEFAULTS,
+        run=False,
+        args=arguments,
+    )
+    try:
+        folder, checkpoint = prepare(cli, arguments)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"srgan fit: {error}", file=sys.stderr)
+        return 2
+    record = folder.read_record()
+    if record and record["status"] == "finished":
+        print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
+        return 0
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+    saver = next(c for c in cli.trainer.callbacks if isinstance(c, Checkpoints))
+    if saver.received:
+        print(f"{folder.path}: stopped after {cli.model.iteration} iterations; the same command goes on.")
+        return 128 + saver.received
+    print(f"{folder.path}: finished, {cli.model.iterations} iterations.")
+    return 0
+
+
+def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
+    """Binds the callbacks to the run folder; says which checkpoint to go on from.
+
+    Raises:
+        ValueError: no run folder, image sizes that differ, or a folder that holds a run of other settings.
+        FileNotFoundError: the checkpoint to go on from is missing.
+    """
+    if not cli.config["run"]:
+        raise ValueError("Expected a folder for the run, found none. Add --run runs/NAME.")
+    if cli.model.networks.image_size != cli.datamodule.image_size:
+        raise ValueError(
+            f"Expected networks of the data's image size {cli.datamodule.image_size}, found "
+            f"{cli.model.networks.image_size}. Set --model.networks.image_size {cli.datamodule.image_size}."
+        )
+    folder = RunFolder(cli.config["run"])
+    config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
+    for key in ("config", "run", "from_checkpoint"):
+        config.pop(key, None)
+    if folder.config.exists():
+        _refuse_other_settings(folder, config)
+    else:
+        write_text(folder.config, yaml.safe_dump(config, sort_keys=False))
+    source, parent = cli.config["from_checkpoint"], None
+    if source:
+        parent = _describe_checkpoint(source)
+    checkpoint = folder.checkpoint if folder.checkpoint.exists() else source
+    recorder = RunRecorder(
+        config, ["srgan", "fit", *arguments], parent, CollapseThresholds(**vars(cli.config["verdicts"]))
+    )
+    cli.trainer.callbacks.insert(0, recorder)
+    for callback in cli.trainer.callbacks:
+        if isinstance(callback, RunCallback):
+            callback.folder = folder
+    return folder, str(checkpoint) if checkpoint else None
+
+
+def _refuse_other_settings(folder: RunFolder, config: dict[str, Any]) -> None:
+    stored = _flatten(yaml.safe_load(folder.config.read_text()))
+    wanted = _flatten(config)
+    differing = sorted(key for key in stored | wanted if stored.get(key) != wanted.get(key))
+    if differing:
+        lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
+        raise ValueError(
+            f"Expected the settings of the run in '{folder.path}', found others:{lines}\n"
+            "Choose another --run folder, or go on from its checkpoint: "
+            f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
+        )
+
+
+def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted names."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _describe_checkpoint(path: str) -> dict[str, Any]:
+    """What the new run records of the checkpoint that it goes on from."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"Expected a checkpoint at '{Path(path).resolve()}', found nothing.")
+    stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("srgan")
+    if stored is None:
+        raise ValueError(f"Expected a checkpoint of srgan's training at '{path}', found one without its iteration.")
+    return {"checkpoint": path, "iteration": stored["iteration"], "constraint": stored["constraint"]}
+
+
+def _quiet_libraries() -> None:
+    """Leaves errors and our own words on the terminal."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for noise in ("torchmetrics", "pytorch_lightning", "torch.jit"):
+        warnings.filterwarnings("ignore", module=noise)
+    warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")

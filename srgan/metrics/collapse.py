@@ -1,0 +1,136 @@
+"""Verdicts of mode collapse and spectral collapse, from the recorded numbers alone (no torch)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CollapseThresholds:
+    """When a run counts as collapsed; stored with every verdict.
+
+    Attributes:
+        fid: times the best FID so far, above which FID has to stay.
+        inception_score: times the best IS so far, below which IS has to stay.
+        modes: times the largest number of modes so far, below which it has to stay.
+        tail_mean: times a layer's largest tail mean so far, below which the layer has collapsed.
+        layers: share of the non-shortcut convolutions that makes a spectral collapse.
+    """
+
+    fid: float = 1.5
+    inception_score: float = 0.75
+    modes: float = 0.75
+    tail_mean: float = 0.5
+    layers: float = 0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something collapsed, and the first iteration at which it had; None if it did not."""
+
+    collapsed: bool
+    iteration: int | None
+
+
+def is_lower_better(score: str) -> bool:
+    """Whether a score improves downwards: Fréchet distances and divergences do."""
+    return score.startswith("FID") or score.endswith("_kl")
+
+
+def tail_mean(spectrum: np.ndarray) -> np.ndarray:
+    """Mean of sigma_k / sigma_1 over k > N / 4. `[..., N]` -> `[...]`."""
+    mean: np.ndarray = spectrum[..., spectrum.shape[-1] // 4 :].mean(axis=-1)
+    return mean
+
+
+def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
+    """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
+
+    Args:
+        rows: evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes".
+        thresholds: how far is far.
+
+    Returns:
+        The first iteration from which FID stays above, or IS below, or the number of modes below its
+        threshold, whichever comes first.
+    """
+    factors = {
+        "FID": thresholds.fid,
+        "FID_cls": thresholds.fid,
+        "IS": thresholds.inception_score,
+        "IS_cls": thresholds.inception_score,
+        "modes": thresholds.modes,
+    }
+    onsets = [_onset(rows, score, factor) for score, factor in factors.items() if rows and score in rows[0]]
+    found = [onset for onset in onsets if onset is not None]
+    return Verdict(bool(found), min(found, default=None))
+
+
+def _onset(rows: Sequence[Row], score: str, factor: float) -> int | None:
+    """First iteration from which one score stays beyond `factor` times its best so far; None if it does not."""
+    values = np.array([row[score] for row in rows])
+    if is_lower_better(score):
+        beyond = values > factor * np.minimum.accumulate(values)
+    else:
+        beyond = values < factor * np.maximum.accumulate(values)
+    if not beyond[-1]:
+        return None
+    within = np.flatnonzero(~beyond)
+    return int(rows[int(within[-1]) + 1 if len(within) else 0]["iteration"])
+
+
+def collapsed_layers(
+    spectra: Mapping[str, np.ndarray], thresholds: CollapseThresholds = CollapseThresholds()
+) -> dict[str, np.ndarray]:
+    """Where each layer's tail mean lies below its threshold times the largest so far.
+
+    Args:
+        spectra: layer name -> `[T, N]` normalized spectra over time.
+        thresholds: how far is far.
+
+    Returns:
+        layer name -> `[T]` bool.
+    """
+    tails = {name: tail_mean(spectrum) for name, spectrum in spectra.items()}
+    return {name: tail < thresholds.tail_mean * np.maximum.accumulate(tail) for name, tail in tails.items()}
+
+
+def spectral_collapse(
+    iterations: np.ndarray,
+    spectra: Mapping[str, np.ndarray],
+    thresholds: CollapseThresholds = CollapseThresholds(),
+) -> Verdict:
+    """Spectral collapse of a discriminator: half or more of its non-shortcut convolutions have collapsed.
+
+    Args:
+        iterations: `[T]`.
+        spectra: non-shortcut convolution -> `[T, N]` normalized spectra.
+        thresholds: what counts as collapsed, and how many layers it takes.
+
+    Returns:
+        The first recorded iteration at which it is so.
+    """
+    if not spectra or not len(iterations):
+        return Verdict(False, None)
+    share = np.mean(list(collapsed_layers(spectra, thresholds).values()), axis=0)
+    collapsed = np.flatnonzero(share >= thresholds.layers)
+    return Verdict(True, int(iterations[collapsed[0]])) if len(collapsed) else Verdict(False, None)
+
+
+def reported_scores(rows: Sequence[Row], verdict: Verdict, ranking: str) -> Row:
+    """The evaluation that a table shows: the last one, or the best before the collapse (as Table II does).
+
+    Args:
+        rows: evaluations in order, at least one.
+        verdict: of mode collapse.
+        ranking: the score that decides which is best.
+    """
+    if verdict.iteration is None:
+        return rows[-1]
+    before = [row for row in rows if row["iteration"] < verdict.iteration] or list(rows[:1])
+    best = min if is_lower_better(ranking) else max
+    return best(before, key=lambda row: row[ranking])

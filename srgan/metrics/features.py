@@ -1,0 +1,194 @@
+"""Feature networks: images `[B, 3, H, W]` uint8 -> features for FID and logits for IS."""
+
+import hashlib
+from abc import abstractmethod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, max_pool2d, relu
+
+from srgan.data.base import ImageData
+from srgan.files import cache_folder, write_atomically
+from srgan.randomness import counter_generator, counter_seed
+
+
+class FeatureNetwork(nn.Module):
+    """A frozen network whose features a score compares.
+
+    Attributes:
+        name: in protocols and caches.
+        suffix: what its scores are called behind "FID" and "IS": "" for Inception, "_cls" for a classifier.
+        resize: what it does to the size of its input, in words.
+        weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
+        num_features: d.
+    """
+
+    name: str
+    suffix: str
+    resize: str
+    weights_hash: str
+    num_features: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, 3, H, W]` uint8 -> features `[B, d]` and logits `[B, classes]`, float32."""
+
+
+def hash_weights(module: nn.Module) -> str:
+    """12 hexadecimal digits that change with any weight."""
+    digest = hashlib.blake2b(digest_size=6)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class InceptionFeatures(FeatureNetwork):
+    """The Inception network of 2015-12-05 that the published FID and IS are measured with.
+
+    torchmetrics' port with torch-fidelity's weights; 2,048 pooled features and the 1,008 logits without
+    bias. Images are resized to 299 x 299 by TensorFlow 1's bilinear rule (antialias off), as the field does.
+
+    Args:
+        weights_path: torch-fidelity's `weights-inception-2015-12-05-6726825d.pth`; None downloads it once
+            into PyTorch's hub folder.
+
+    Raises:
+        FileNotFoundError: no file at `weights_path`.
+        RuntimeError: the download failed; says where to put the file.
+    """
+
+    name = "inception-v3-compat"
+    suffix = ""
+    resize = "TensorFlow 1 bilinear to 299, no antialias"
+    num_features = 2048
+
+    def __init__(self, weights_path: str | None = None) -> None:
+        super().__init__()
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        path = self._vetted(Path(weights_path) if weights_path else self._download())
+        self.inception = NoTrainInceptionV3(
+            "inception-v3-compat", ["2048", "logits_unbiased"], str(path), antialias=False
+        )
+        self.weights_hash = hash_weights(self.inception)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = self.inception._torch_fidelity_forward(images)
+        return features, logits
+
+    @staticmethod
+    def _vetted(path: Path) -> Path:
+        """torch-fidelity unpickles its file without restriction, so it only gets one that loads with restriction."""
+        if not path.exists():
+            raise FileNotFoundError(f"Expected Inception weights at '{path.resolve()}', found nothing.")
+        torch.load(path, map_location="cpu", weights_only=True)
+        return path
+
+    @staticmethod
+    def _download() -> Path:
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix="6726825d")
+            except OSError as error:
+                raise RuntimeError(
+                    f"Cannot download {URL_INCEPTION_V3}: {error}. Put that file at '{path}', or pass its path "
+                    "(--scores.inception_weights), or score with the classifier (--scores.features classifier)."
+                ) from error
+        return path
+
+
+class _Classifier(nn.Module):
+    """Three convolutions and 64 features: enough to read digits, small enough to train in seconds.
+
+    The first convolution strides down to 8 x 8, so that the cost hardly depends on the image size.
+    """
+
+    def __init__(self, image_channels: int, image_size: int, num_classes: int) -> None:
+        super().__init__()
+        stride = max(1, image_size // 8)
+        self.conv1 = nn.Conv2d(image_channels, 32, stride + 2, stride, padding=1)
+        self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
+        self.conv3 = nn.Conv2d(64, 64, 3, padding=1)
+        self.hidden = nn.Linear(64 * 4 * 4, 64)
+        self.output = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        h = relu(self.conv1(images.float().div(127.5).sub(1)))
+        h = max_pool2d(relu(self.conv2(h)), 2)
+        h = relu(self.conv3(h))
+        features = relu(self.hidden(h.flatten(1)))
+        return features, self.output(features)
+
+
+class ClassifierFeatures(FeatureNetwork):
+    """A small CNN trained on the data set itself, where Inception is the wrong yardstick.
+
+    Its scores are called FID_cls and IS_cls: they compare runs of this package with one another, never with
+    published numbers. Seeded, trained on one thread (so the weights do not depend on the machine's load) and
+    cached. Of stacked digits it reads each channel by itself: 3 x 64 features, 1,000 joint log-probabilities.
+
+    Args:
+        data: what to train on, and what is scored later.
+
+    Raises:
+        ValueError: the data has fewer than two classes.
+    """
+
+    name = "classifier"
+    suffix = "_cls"
+    resize = "none"
+    steps, batch_size, seed = 300, 128, 0
+
+    def __init__(self, data: ImageData) -> None:
+        super().__init__()
+        if data.num_classes < 2:
+            raise ValueError(
+                f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
+                "Score with Inception instead (--scores.features inception)."
+            )
+        self.stacked = data.stacked
+        channels = 1 if data.stacked else 3
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(counter_seed(self.seed, "classifier"))
+            self.classifier = _Classifier(channels, data.image_size, data.num_classes)
+        path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.pt"
+        if not path.exists():
+            self._fit(data)
+            write_atomically(path, lambda file: torch.save(self.classifier.state_dict(), file))
+        self.classifier.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        self.weights_hash = hash_weights(self.classifier)
+        self.num_features = 3 * 64 if data.stacked else 64
+        self.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.stacked:
+            features, logits = self.classifier(images)
+            return features, logits
+        features, logits = self.classifier(images.flatten(0, 1)[:, None])  # [3 B, 1, H, W]
+        red, green, blue = logits.log_softmax(dim=1).unflatten(0, (-1, 3)).unbind(dim=1)
+        joint = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return features.view(len(images), -1), joint.flatten(1)
+
+    def _fit(self, data: ImageData) -> None:
+        images, labels = data.load("train")
+        optimizer = torch.optim.Adam(self.classifier.parameters(), 1e-3)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for step in range(self.steps):
+                draw = counter_generator("cpu", self.seed, "classifier batch", step)
+                chosen = torch.randint(len(images), (self.batch_size,), generator=draw)
+                optimizer.zero_grad()
+                with torch.enable_grad():
+                    cross_entropy(self.classifier(images[chosen])[1], labels[chosen]).backward()
+                optimizer.step()
+        finally:
+            torch.set_num_threads(threads)

@@ -1,0 +1,61 @@
+"""Counter-based randomness: every draw is a pure function of (seed, purpose, counters).
+
+No generator is ever carried along, so the draws of iteration t do not depend on what was evaluated,
+logged, stopped or resumed before t, nor on the method under study.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def counter_seed(seed: int, purpose: str, *counters: int) -> int:
+    """A 63-bit seed for one purpose at one point of a run, from BLAKE2b."""
+    words = repr((seed, purpose, counters)).encode()
+    return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little") >> 1
+
+
+def counter_generator(
+    device: torch.device | str, seed: int, purpose: str, *counters: int
+) -> torch.Generator:
+    """A fresh generator for one purpose, e.g. `("latent", iteration, update)`.
+
+    Streams of different devices differ: PyTorch's CPU and CUDA generators are different algorithms.
+    """
+    return torch.Generator(device).manual_seed(counter_seed(seed, purpose, *counters))
+
+
+def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
+    """Entries `start ... start + count` of an endless stream of shuffled epochs.
+
+    Args:
+        seed: of the run.
+        start: first position in the stream, >= 0.
+        count: how many.
+        size: number of examples in an epoch, >= 1.
+
+    Returns:
+        `[count]` int64 in [0, size). Each epoch shows every example once.
+    """
+    positions = torch.arange(start, start + count)
+    drawn = torch.empty(count, dtype=torch.int64)
+    for epoch in positions.div(size, rounding_mode="floor").unique().tolist():
+        here = positions.div(size, rounding_mode="floor") == epoch
+        drawn[here] = _epoch_permutation(seed, epoch, size)[positions[here] % size]
+    return drawn
+
+
+_last_permutations: dict[tuple[int, int, int], Tensor] = {}
+
+
+def _epoch_permutation(seed: int, epoch: int, size: int) -> Tensor:
+    """The order of one epoch; the last few are kept, since consecutive batches share them."""
+    key = (seed, epoch, size)
+    if key not in _last_permutations:
+        while len(_last_permutations) >= 4:
+            _last_permutations.pop(next(iter(_last_permutations)))
+        _last_permutations[key] = torch.randperm(
+            size, generator=counter_generator("cpu", seed, "epoch", epoch)
+        )
+    return _last_permutations[key]

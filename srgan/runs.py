@@ -1,0 +1,157 @@
+"""The files of one run: what training writes and reporting reads. No torch in here.
+
+    config.yaml           every setting, resolved
+    run.json              status, command, seed, commit, hardware, protocol, scores over time, verdicts
+    protocol.json         how its scores are measured
+    scores.jsonl          one line per evaluation
+    losses.jsonl          one line per recorded iteration
+    spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
+    spectra.json          what spectra.bin holds: layers, shapes
+    samples/00001000.png  grids on fixed noise
+    progress.json         where it stands, for whoever watches
+    checkpoints/last.ckpt everything that a resumed run needs
+"""
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srgan.files import forget_after, read_json_lines
+
+
+@dataclass(frozen=True)
+class SpectralLayer:
+    """One layer in a spectra file.
+
+    Attributes:
+        name: qualified name inside the discriminator.
+        kind: torch class of the layer, e.g. "Conv2d".
+        shape: of the raw weight, e.g. [128, 128, 3, 3].
+        rank: N, how many singular values it has.
+    """
+
+    name: str
+    kind: str
+    shape: list[int]
+    rank: int
+
+    @property
+    def is_shortcut(self) -> bool:
+        """1 x 1 convolutions are the shortcuts of the residual nets, in which the paper sees no collapse."""
+        return self.is_convolution and prod(self.shape[2:]) == 1
+
+    @property
+    def is_convolution(self) -> bool:
+        return self.kind.startswith("Conv")
+
+
+@dataclass(frozen=True)
+class SpectraHistory:
+    """Spectra of all layers over time.
+
+    Attributes:
+        layers: in the order of the network.
+        iterations: `[T]` int64, increasing.
+        sigma_1: layer name -> `[T]`, the largest singular value of the raw weight.
+        spectra: layer name -> `[T, N]`, sigma_k / sigma_1.
+    """
+
+    layers: list[SpectralLayer]
+    iterations: np.ndarray
+    sigma_1: dict[str, np.ndarray]
+    spectra: dict[str, np.ndarray]
+
+    def judged(self) -> dict[str, np.ndarray]:
+        """The spectra that decide on a spectral collapse: those of the non-shortcut convolutions."""
+        return {
+            layer.name: self.spectra[layer.name]
+            for layer in self.layers
+            if layer.is_convolution and not layer.is_shortcut
+        }
+
+
+class RunFolder:
+    """Paths and histories of one run."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.record = self.path / "run.json"
+        self.scores = self.path / "scores.jsonl"
+        self.losses = self.path / "losses.jsonl"
+        self.spectra = self.path / "spectra.bin"
+        self.spectra_layout = self.path / "spectra.json"
+        self.samples = self.path / "samples"
+        self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.protocol = self.path / "protocol.json"
+        self.progress = self.path / "progress.json"
+
+    def read_record(self) -> dict[str, Any] | None:
+        """The content of run.json; None if there is none yet."""
+        return _read_json(self.record)
+
+    def read_protocol(self) -> dict[str, Any] | None:
+        """How the scores of this run are measured; None if there are none yet."""
+        return _read_json(self.protocol)
+
+    def read_progress(self) -> dict[str, int] | None:
+        """"iteration" and "iterations"; None before the first report."""
+        return _read_json(self.progress)
+
+    def read_scores(self) -> list[dict[str, Any]]:
+        return read_json_lines(self.scores)
+
+    def read_losses(self) -> list[dict[str, Any]]:
+        return read_json_lines(self.losses)
+
+    def read_spectra(self) -> SpectraHistory | None:
+        """All recorded spectra; a last record that a kill cut short is left out. None if there are none."""
+        if not self.spectra_layout.exists() or not self.spectra.exists():
+            return None
+        layers = [SpectralLayer(**layer) for layer in json.loads(self.spectra_layout.read_text())["layers"]]
+        dtype = spectra_dtype(layers)
+        records = np.frombuffer(_whole_records(self.spectra.read_bytes(), dtype.itemsize), dtype)
+        ends = np.cumsum([layer.rank for layer in layers])
+        spectra = np.split(records["spectrum"], ends[:-1], axis=1)
+        return SpectraHistory(
+            layers,
+            records["iteration"],
+            {layer.name: records["sigma_1"][:, k] for k, layer in enumerate(layers)},
+            {layer.name: spectrum for layer, spectrum in zip(layers, spectra, strict=True)},
+        )
+
+    def read_samples(self) -> dict[int, Path]:
+        """iteration -> picture."""
+        return {int(path.stem): path for path in sorted(self.samples.glob("*.png"))}
+
+    def forget_after(self, iteration: int) -> None:
+        """Drops what was recorded beyond `iteration`: a resumed run records it again."""
+        for history in (self.scores, self.losses):
+            forget_after(history, iteration)
+        recorded = self.read_spectra()
+        if recorded is not None:
+            kept = int((recorded.iterations <= iteration).sum())
+            with self.spectra.open("r+b") as file:
+                file.truncate(kept * spectra_dtype(recorded.layers).itemsize)
+        for sample_iteration, path in self.read_samples().items():
+            if sample_iteration > iteration:
+                path.unlink()
+
+
+def spectra_dtype(layers: list[SpectralLayer]) -> np.dtype:
+    """One record of spectra.bin: iteration, sigma_1 of each layer, all normalized spectra in a row."""
+    total = sum(layer.rank for layer in layers)
+    return np.dtype([("iteration", "<i8"), ("sigma_1", "<f4", (len(layers),)), ("spectrum", "<f4", (total,))])
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    content: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return content
+
+
+def _whole_records(content: bytes, size: int) -> bytes:
+    return content[: len(content) // size * size]
