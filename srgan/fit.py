@@ -4,15 +4,26 @@ import logging
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-
+import pytorch_lightning as pl
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-from srgan.callbacks import Checkpoints, LossRecorder, RunCallback, RunRecorder, SampleGrids, ScoreRecorder, SpectraRecorder
+from srgan.callbacks import (
+    Checkpoints,
+    LossRecorder,
+    RunCallback,
+    RunRecorder,
+    SampleGrids,
+    ScoreRecorder,
+    SpectraRecorder,
+)
 from srgan.data import ImageData
 from srgan.files import write_text
 from srgan.metrics.collapse import CollapseThresholds
@@ -53,7 +64,9 @@ class RunCLI(LightningCLI):
         parser.link_arguments("model.n_dis", "data.init_args.n_dis")
         parser.link_arguments("model.seed", "data.init_args.seed")
         parser.link_arguments(
-            ("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=lambda t, n_dis: t * (n_dis + 1)
+            ("model.iterations", "model.n_dis"),
+            "trainer.max_steps",
+            compute_fn=lambda t, n_dis: t * (n_dis + 1),
         )
 
 
@@ -70,6 +83,31 @@ def main(arguments: list[str]) -> int:
         run=False,
         args=arguments,
     )
+    if not cli.config["run"]:
+        print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
+        return 2
+    with only_process(RunFolder(cli.config["run"])):
+        return train(cli, arguments)
+
+
+@contextmanager
+def only_process(folder: RunFolder) -> Iterator[None]:
+    """Waits while another process trains the same run."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder.path}: another process trains this run; waiting for it.", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def train(cli: RunCLI, arguments: list[str]) -> int:
+    """Trains or resumes the composed run; returns the exit status."""
     try:
         folder, checkpoint = prepare(cli, arguments)
     except (ValueError, FileNotFoundError) as error:
@@ -80,7 +118,8 @@ def main(arguments: list[str]) -> int:
         print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
         return 0
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
-    saver = next(c for c in cli.trainer.callbacks if isinstance(c, Checkpoints))
+    saver = cli.trainer.checkpoint_callback
+    assert isinstance(saver, Checkpoints)
     if saver.received:
         print(f"{folder.path}: stopped after {cli.model.iteration} iterations; the same command goes on.")
         return 128 + saver.received
@@ -92,11 +131,9 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     """Binds the callbacks to the run folder; says which checkpoint to go on from.
 
     Raises:
-        ValueError: no run folder, image sizes that differ, or a folder that holds a run of other settings.
+        ValueError: image sizes that differ, or a folder that holds a run of other settings.
         FileNotFoundError: the checkpoint to go on from is missing.
     """
-    if not cli.config["run"]:
-        raise ValueError("Expected a folder for the run, found none. Add --run runs/NAME.")
     if cli.model.networks.image_size != cli.datamodule.image_size:
         raise ValueError(
             f"Expected networks of the data's image size {cli.datamodule.image_size}, found "
@@ -117,8 +154,9 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     recorder = RunRecorder(
         config, ["srgan", "fit", *arguments], parent, CollapseThresholds(**vars(cli.config["verdicts"]))
     )
-    cli.trainer.callbacks.insert(0, recorder)
-    for callback in cli.trainer.callbacks:
+    callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.insert(0, recorder)
+    for callback in callbacks:
         if isinstance(callback, RunCallback):
             callback.folder = folder
     return folder, str(checkpoint) if checkpoint else None

@@ -16,9 +16,7 @@ def counter_seed(seed: int, purpose: str, *counters: int) -> int:
     return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little") >> 1
 
 
-def counter_generator(
-    device: torch.device | str, seed: int, purpose: str, *counters: int
-) -> torch.Generator:
+def counter_generator(device: torch.device | str, seed: int, purpose: str, *counters: int) -> torch.Generator:
     """A fresh generator for one purpose, e.g. `("latent", iteration, update)`.
 
     Streams of different devices differ: PyTorch's CPU and CUDA generators are different algorithms.
@@ -55,7 +53,5 @@ def _epoch_permutation(seed: int, epoch: int, size: int) -> Tensor:
     if key not in _last_permutations:
         while len(_last_permutations) >= 4:
             _last_permutations.pop(next(iter(_last_permutations)))
-        _last_permutations[key] = torch.randperm(
-            size, generator=counter_generator("cpu", seed, "epoch", epoch)
-        )
+        _last_permutations[key] = torch.randperm(size, generator=counter_generator("cpu", seed, "epoch", epoch))
     return _last_permutations[key]

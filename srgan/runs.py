@@ -1,15 +1,15 @@
 """The files of one run: what training writes and reporting reads. No torch in here.
 
-    config.yaml           every setting, resolved
-    run.json              status, command, seed, commit, hardware, protocol, scores over time, verdicts
-    protocol.json         how its scores are measured
-    scores.jsonl          one line per evaluation
-    losses.jsonl          one line per recorded iteration
-    spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
-    spectra.json          what spectra.bin holds: layers, shapes
-    samples/00001000.png  grids on fixed noise
-    progress.json         where it stands, for whoever watches
-    checkpoints/last.ckpt everything that a resumed run needs
+config.yaml           every setting, resolved
+run.json              status, command, seed, commit, hardware, protocol, scores over time, verdicts
+protocol.json         how its scores are measured
+scores.jsonl          one line per evaluation
+losses.jsonl          one line per recorded iteration
+spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
+spectra.json          what spectra.bin holds: layers, shapes
+samples/00001000.png  grids on fixed noise
+progress.json         where it stands, for whoever watches
+checkpoints/last.ckpt everything that a resumed run needs
 """
 
 import json
@@ -89,6 +89,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.protocol = self.path / "protocol.json"
         self.progress = self.path / "progress.json"
+        self.lock = self.path / "lock"
 
     def read_record(self) -> dict[str, Any] | None:
         """The content of run.json; None if there is none yet."""
@@ -99,7 +100,7 @@ class RunFolder:
         return _read_json(self.protocol)
 
     def read_progress(self) -> dict[str, int] | None:
-        """"iteration" and "iterations"; None before the first report."""
+        """Its "iteration" and "iterations"; None before the first report."""
         return _read_json(self.progress)
 
     def read_scores(self) -> list[dict[str, Any]]:

@@ -59,8 +59,8 @@ class AdversarialTraining(pl.LightningModule):
         networks: ResNetPair = ResNetPair(),  # noqa: B008 (a frozen value)
         constraint: Constraint = SpectralNormalization(),  # noqa: B008 (a value without state)
         loss: LossName = "hinge",
-        generator_optimizer: AdamSettings = AdamSettings(),  # noqa: B008
-        discriminator_optimizer: AdamSettings = AdamSettings(),  # noqa: B008
+        generator_optimizer: AdamSettings = AdamSettings(),
+        discriminator_optimizer: AdamSettings = AdamSettings(),
         iterations: int = 50_000,
         linear_decay: bool = True,
         n_dis: int = 5,

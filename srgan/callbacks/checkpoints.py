@@ -53,7 +53,10 @@ class Checkpoints(RunCallback, Checkpoint):
         if keep or self.received or (self.every and self.is_due(pl_module)):
             self._save(trainer, self.folder.checkpoint)
             if keep and trainer.is_global_zero:
-                _link(self.folder.checkpoint, self.folder.checkpoint.with_name(f"{pl_module.iteration:08d}.ckpt"))
+                _link(
+                    self.folder.checkpoint,
+                    self.folder.checkpoint.with_name(f"{pl_module.iteration:08d}.ckpt"),
+                )
         if self.received:
             trainer.should_stop = True
 

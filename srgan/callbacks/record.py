@@ -44,7 +44,7 @@ class RunRecorder(RunCallback):
         thresholds: CollapseThresholds,
     ) -> None:
         super().__init__(every=1)
-        self.record = {
+        self.record: dict[str, Any] = {
             "status": "running",
             "command": command,
             "config": config,

@@ -28,7 +28,12 @@ class SpectraRecorder(RunCallback):
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         values = {name: sigma.numpy() for name, sigma in spectra(module.discriminator, normalized=False).items()}
         layers = [
-            SpectralLayer(name, type(layer).__name__.removeprefix("Parametrized"), list(raw_weight(layer).shape), len(values[name]))
+            SpectralLayer(
+                name,
+                type(layer).__name__.removeprefix("Parametrized"),
+                list(raw_weight(layer).shape),
+                len(values[name]),
+            )
             for name, layer in spectral_layers(module.discriminator)
         ]
         normalized = {name: sigma / max(sigma[0], np.finfo(float).tiny) for name, sigma in values.items()}

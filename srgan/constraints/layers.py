@@ -31,12 +31,8 @@ def raw_weight(layer: nn.Module) -> nn.Parameter:
     Knows this package's parametrizations and both of PyTorch's `spectral_norm`.
     """
     if parametrize.is_parametrized(layer, "weight"):
-        weight = layer.parametrizations["weight"].original  # type: ignore[index,union-attr]
-    else:
-        weight = getattr(layer, "weight_orig", None)
-        weight = layer.weight if weight is None else weight
-    assert isinstance(weight, nn.Parameter)
-    return weight
+        return layer.get_parameter("parametrizations.weight.original")
+    return layer.get_parameter("weight_orig" if hasattr(layer, "weight_orig") else "weight")
 
 
 def raw_matrix(layer: nn.Module) -> Tensor:

@@ -72,5 +72,3 @@ def _act_after_steps(
         steps += 1
 
     optimizer.register_step_post_hook(after_step)
-
-

@@ -65,7 +65,7 @@ class Constraint:
         for name, layer in layers:
             _remove_torch_spectral_norm(layer)
             if parametrize.is_parametrized(layer, "weight"):
-                found = type(layer.parametrizations["weight"][0]).__name__  # type: ignore[index,union-attr]
+                found = type(layer.get_submodule("parametrizations.weight.0")).__name__
                 raise ValueError(
                     f"Layer '{name}' is already parametrized by {found}. Remove it first: "
                     "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight', leave_parametrized=False)."
@@ -115,9 +115,7 @@ class SpectralRegularization(SpectralNormalization):
         ValueError: a schedule is given for "reparametrize", or the form is unknown.
     """
 
-    def __init__(
-        self, form: Form = "project", schedule: Schedule | None = None, power_iterations: int = 1
-    ) -> None:
+    def __init__(self, form: Form = "project", schedule: Schedule | None = None, power_iterations: int = 1) -> None:
         super().__init__(power_iterations)
         if form not in ("project", "reparametrize"):
             raise ValueError(f"Expected form 'project' or 'reparametrize', found {form!r}.")
@@ -226,9 +224,7 @@ class DynamicRegularization(SpectralRegularization):
         return torch.maximum(r, normalized_spectrum(raw_matrix(layer)).to(r), out=r)
 
     def _recorded_ratios(self, layer: nn.Module) -> Tensor:
-        ratios = layer.parametrizations["weight"][0].recorded_ratios  # type: ignore[index,union-attr]
-        assert isinstance(ratios, Tensor)
-        return ratios
+        return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
 
 
 METHODS: dict[str, Callable[..., Constraint]] = {
@@ -244,8 +240,7 @@ def _remove_torch_spectral_norm(layer: nn.Module) -> None:
     """Takes PyTorch's own spectral norm off a layer, if it is there."""
     torch_spectral_norm = parametrizations._SpectralNorm  # the only name that PyTorch gives its class
     if parametrize.is_parametrized(layer, "weight"):
-        stack = layer.parametrizations["weight"]  # type: ignore[index,union-attr]
-        if len(stack) == 1 and isinstance(stack[0], torch_spectral_norm):
+        if isinstance(layer.get_submodule("parametrizations.weight.0"), torch_spectral_norm):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
     elif hasattr(layer, "weight_orig"):
         remove_spectral_norm(layer)

@@ -120,7 +120,9 @@ class ImageData(pl.LightningDataModule):
         assert trainer is not None
         iterations = _Iterations(cast(_HasIteration, trainer.lightning_module))
         return DataLoader(
-            _BatchOfIteration(self, trainer.global_rank, trainer.world_size), batch_size=None, sampler=iterations
+            _BatchOfIteration(self, trainer.global_rank, trainer.world_size),
+            batch_size=None,
+            sampler=iterations,
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

@@ -50,9 +50,7 @@ class DigitsData(ImageData):
         return self._digits
 
     def draw(self, iteration: int) -> tuple[Tensor, Tensor]:
-        return self._stacks(
-            self.n_dis * self.batch_size, counter_generator("cpu", self.seed, "stacks", iteration)
-        )
+        return self._stacks(self.n_dis * self.batch_size, counter_generator("cpu", self.seed, "stacks", iteration))
 
     def _stacks(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images `[count, 3, H, W]` uint8 and their modes `[count]` in [0, 1000)."""

@@ -36,9 +36,7 @@ class FolderData(ImageData):
         ValueError: there are no images in it, or one cannot be read (the message names it).
     """
 
-    def __init__(
-        self, path: str, image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0
-    ) -> None:
+    def __init__(self, path: str, image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0) -> None:
         super().__init__(image_size, batch_size, n_dis, seed)
         self.path = Path(path)
         if not self.path.exists():

@@ -45,7 +45,9 @@ class ScoreProtocol:
         if min(self.num_fake_images, self.num_real_images) < 2 or min(self.inception_splits, self.batch_size) < 1:
             raise ValueError(f"Expected at least two images and one split, found {self}.")
         if self.generator_statistics not in ("running", "batch"):
-            raise ValueError(f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}.")
+            raise ValueError(
+                f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}."
+            )
 
 
 class Scorer:
@@ -109,9 +111,9 @@ class Scorer:
     def _restore_real_statistics(self) -> None:
         """Sums over the real features, from the cache if these very features were summed before."""
         protocol = self.describe()
-        count, hashed = protocol["num_real_images"], protocol["weights_hash"]
-        name = f"{self.data.key}-{self.protocol.split}-{count}-{self.features.name}-{hashed}-{self.protocol.batch_size}.npz"
-        path = cache_folder() / "statistics" / name
+        count = protocol["num_real_images"]
+        parts = ("data", "split", "num_real_images", "features", "weights_hash", "batch_size")
+        path = cache_folder() / "statistics" / ("-".join(str(protocol[part]) for part in parts) + ".npz")
         if not path.exists():
             device = next(self.features.parameters()).device
             self.fid.to(device)

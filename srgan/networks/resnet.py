@@ -42,7 +42,8 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(interpolate(relu(self.bn1(x)), scale_factor=2))
         h = self.conv2(relu(self.bn2(h)))
-        return h + self.shortcut(interpolate(x, scale_factor=2))
+        summed: Tensor = h + self.shortcut(interpolate(x, scale_factor=2))
+        return summed
 
 
 class FirstDownBlock(nn.Module):
@@ -56,7 +57,8 @@ class FirstDownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv2(relu(self.conv1(x)))
-        return avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
+        shortcut: Tensor = self.shortcut(avg_pool2d(x, 2))
+        return avg_pool2d(h, 2) + shortcut
 
 
 class DownBlock(nn.Module):
@@ -70,7 +72,7 @@ class DownBlock(nn.Module):
         self.down = down
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(relu(self.conv1(relu(x)))) + self.shortcut(x)
+        h: Tensor = self.conv2(relu(self.conv1(relu(x)))) + self.shortcut(x)
         return avg_pool2d(h, 2) if self.down else h
 
 

@@ -1,0 +1,46 @@
+# Two commands do everything, set-up included: make test, make reproduce-table2.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+# make reproduce-table2 SCALE=auto|mini|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 DRY_RUN=1
+SCALE ?= auto
+SETTINGS ?=
+METHODS ?=
+SEEDS ?=
+JOBS ?=
+DRY_RUN ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint reproduce-table2 reproduce-collapse readme bench
+
+help: ## this text
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
+
+install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves)
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
+
+lint: .venv/installed ## ruff and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint ## lint, types and tests
+	$(BIN)/pytest
+
+reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, DRY_RUN=1)
+	@$(BIN)/python -m reproduce.table2 --scale "$(SCALE)" --settings "$(SETTINGS)" --methods "$(METHODS)" \
+		--seeds "$(SEEDS)" --jobs "$(JOBS)" --dry-run "$(DRY_RUN)"
+
+reproduce-collapse: .venv/installed ## SN collapsing on stacked digits, SR-s holding, SR-d taking over (20 to 30 minutes)
+	@$(BIN)/python -m reproduce.collapse --jobs "$(JOBS)"
+
+readme: .venv/installed ## put the generated mini table into README.md
+	@$(BIN)/python -m reproduce.readme
+
+bench: .venv/installed ## spectral core against numpy's SVD, side by side
+	$(BIN)/python -m bench.spectral

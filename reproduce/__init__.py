@@ -1,0 +1,1 @@
+"""The paper's tables: plan -> runs -> files -> tables and pages."""

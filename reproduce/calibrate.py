@@ -1,0 +1,118 @@
+"""How long runs will take: a few real iterations and a real batch of samples for each kind of run."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from reproduce.plan import REPOSITORY, Run
+from srgan.files import write_json
+
+START_UP_SECONDS = 15.0  # imports, data, first scores
+# On a CPU the time of an iteration is proportional to the batch beyond this, so larger ones are extrapolated.
+LARGEST_TIMED_BATCH = {"cpu": 16, "cuda": 256}
+
+
+class Kind(NamedTuple):
+    """What the time of an iteration depends on."""
+
+    image_size: int
+    generator_channels: int
+    discriminator_channels: int
+    batch_size: int
+
+
+def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
+    """Estimated seconds of whole runs, one at a time on one thread or one GPU.
+
+    Measured kinds are kept in `calibration.json` under `root`, for this machine.
+    """
+    configs = [yaml.safe_load((REPOSITORY / run.settings[1]).read_text()) for run in runs]
+    kinds = [_kind(run, config) for run, config in zip(runs, configs, strict=True)]
+    path = root / "calibration.json"
+    measured: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+    unknown = sorted({kind for kind in kinds if _key(kind) not in measured})
+    if unknown:
+        finished = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "reproduce.calibrate"],
+            input=json.dumps(unknown),
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        measured |= {_key(kind): found for kind, found in zip(unknown, json.loads(finished.stdout), strict=True)}
+        write_json(path, measured)
+    return [_total(measured[_key(kind)], config) for kind, config in zip(kinds, configs, strict=True)]
+
+
+def _kind(run: Run, config: dict[str, Any]) -> Kind:
+    networks = config["model"]["networks"]
+    return Kind(networks["image_size"], networks["generator_channels"], run.discriminator_channels, run.batch_size)
+
+
+def _key(kind: Kind) -> str:
+    return f"{platform.node()} {kind}"
+
+
+def _total(measured: dict[str, float], config: dict[str, Any]) -> float:
+    iterations: int = config["model"]["iterations"]
+    evaluations: int = iterations // config["scores"]["every"]
+    scored_images: int = evaluations * config["scores"]["protocol"]["num_fake_images"]
+    return START_UP_SECONDS + iterations * measured["iteration"] + scored_images * measured["generated_image"]
+
+
+def measure(kind: Kind) -> dict[str, float]:
+    """Seconds of one iteration (median of three behind a warm-up) and of one generated image."""
+    import pytorch_lightning as pl
+    import torch
+
+    from srgan.data import DigitsData
+    from srgan.networks import ResNetPair
+    from srgan.sampling import generate
+    from srgan.training import AdversarialTraining
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batch_size = min(kind.batch_size, LARGEST_TIMED_BATCH[device])
+    module = AdversarialTraining(
+        ResNetPair(kind.image_size, kind.generator_channels, kind.discriminator_channels), iterations=4
+    )
+
+    class Stopwatch(pl.Callback):
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            float(module.losses["loss/discriminator"])  # waits for the device
+            self.ends.append(time.perf_counter())
+
+    stopwatch = Stopwatch()
+    trainer = pl.Trainer(
+        accelerator=device, devices=1, max_steps=24, max_epochs=-1, logger=False, callbacks=[stopwatch],
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=DigitsData(kind.image_size, batch_size))
+    durations = [b - a for a, b in zip(stopwatch.ends, stopwatch.ends[1:], strict=False)]
+    start = time.perf_counter()
+    for _ in generate(module.generator, 50, module.latent_dim, 0, "calibration", 50):
+        pass
+    return {
+        "iteration": statistics.median(durations) * kind.batch_size / batch_size,
+        "generated_image": (time.perf_counter() - start) / 50,
+    }
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    json.dump([measure(Kind(*kind)) for kind in json.load(sys.stdin)], sys.stdout)

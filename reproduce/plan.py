@@ -1,0 +1,123 @@
+"""Which runs a table needs, the command of each, and how far it is. No torch in here."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from reproduce.settings import SETTINGS, Method, Setting
+from srgan.runs import RunFolder
+
+Scale = Literal["mini", "paper"]
+REPOSITORY = Path(__file__).parents[1]
+
+# One setting of each group, the cheapest that shows the group's width.
+MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
+PAPER_DATA = {"cifar10": "configs/cifar10.yaml"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run of a table.
+
+    Attributes:
+        setting: the row.
+        method: the column.
+        seed: of everything random in it.
+        scale: "paper" (the real thing) or "mini" (same code, small nets, embedded images).
+        root: the folder of all runs of the table.
+    """
+
+    setting: Setting
+    method: Method
+    seed: int
+    scale: Scale
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting.name} {self.method.upper()} seed {self.seed}"
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.root / self.setting.name / f"{self.method}-seed{self.seed}")
+
+    @property
+    def missing(self) -> str | None:
+        """Why the run cannot be made; None if it can."""
+        if self.scale == "paper" and self.setting.dataset not in PAPER_DATA:
+            return f"not run: {self.setting.dataset} is not built yet"
+        return None
+
+    @property
+    def constraint(self) -> str:
+        """Configuration of the method: SN, or the paper's compensation for this row."""
+        return "sn" if self.method == "sn" else self.setting.compensation
+
+    @property
+    def batch_size(self) -> int:
+        return self.setting.batch_size if self.scale == "paper" else mini_batch_size(self.setting)
+
+    @property
+    def discriminator_channels(self) -> int:
+        channels = self.setting.discriminator_channels
+        return channels if self.scale == "paper" else mini_channels(channels)
+
+    @property
+    def settings(self) -> list[str]:
+        """What distinguishes the run, as options of `srgan fit`."""
+        base = PAPER_DATA[self.setting.dataset] if self.scale == "paper" else "configs/mini.yaml"
+        return [
+            *("-c", base, "-c", f"configs/{self.constraint}.yaml"),
+            *("--data.init_args.batch_size", str(self.batch_size)),
+            *("--model.networks.discriminator_channels", str(self.discriminator_channels)),
+            *("--model.seed", str(self.seed)),
+        ]
+
+    @property
+    def command(self) -> list[str]:
+        """Options of `srgan fit` that make or resume this run, to be typed in the repository's folder."""
+        return [*self.settings, "--run", str(self.folder.path)]
+
+    @property
+    def state(self) -> str:
+        """In words: "finished", "not run: why", "cut at iteration t", or "to do"."""
+        if self.missing:
+            return self.missing
+        record = self.folder.read_record()
+        if record is None:
+            return "to do"
+        if record["status"] == "finished":
+            return "finished"
+        return f"cut at iteration {self.iterations_done}"
+
+    @property
+    def iterations_done(self) -> int:
+        progress = self.folder.read_progress()
+        return progress["iteration"] if progress else 0
+
+
+def mini_channels(channels: int) -> int:
+    """Discriminator widths at scale mini: an eighth (32, 64, 128, 256 -> 4, 8, 16, 32)."""
+    return channels // 8
+
+
+def mini_batch_size(setting: Setting) -> int:
+    """Batches at scale mini: sqrt(2 batch), which keeps the order of the rows (8 ... 2048 -> 4 ... 64)."""
+    return round(math.sqrt(2 * setting.batch_size))
+
+
+def plan(scale: Scale, names: Iterable[str], methods: Iterable[Method], seeds: Iterable[int], root: Path) -> list[Run]:
+    """All runs of a table, in the paper's order, method and seed innermost.
+
+    Raises:
+        ValueError: a setting that Table I does not have.
+    """
+    names, methods, seeds = list(names), list(methods), list(seeds)
+    known = [setting.name for setting in SETTINGS]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"Expected settings of Table I, found {name!r}. They are: {', '.join(known)}.")
+    rows = [setting for setting in SETTINGS if setting.name in names]
+    return [Run(setting, method, seed, scale, root) for setting in rows for seed in seeds for method in methods]

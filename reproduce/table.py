@@ -1,0 +1,196 @@
+"""Table II beside our numbers, from the runs' JSON files alone: markdown and CSV."""
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reproduce.plan import Run, Scale
+from reproduce.settings import Cell, Method, Setting
+from srgan.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Our side of one cell: all finished seeds of one setting and method.
+
+    Attributes:
+        folders: of the finished runs, by seed.
+        records: content of their run.json.
+        gap: why there is nothing, where there is nothing.
+    """
+
+    folders: dict[int, RunFolder]
+    records: list[dict[str, Any]]
+    gap: str | None
+
+    def scores(self, name: str) -> list[float]:
+        """One score as reported by each seed: the last, or the best before a mode collapse (as the paper)."""
+        return [record["reported"][name] for record in self.records if name in record["reported"]]
+
+    def collapses(self, verdict: str) -> int:
+        """How many seeds collapsed, by "mode_collapse" or "spectral_collapse"."""
+        return sum(record["verdicts"][verdict]["collapsed"] for record in self.records)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting: the paper's two cells and ours."""
+
+    setting: Setting
+    ours: dict[Method, Ours]
+    batch_size: int
+    discriminator_channels: int
+
+    def paper(self, method: Method) -> Cell:
+        return self.setting.sn if method == "sn" else self.setting.sr
+
+
+def collect(runs: Iterable[Run]) -> list[Row]:
+    """Reads what there is; a run that is missing leaves a gap with its reason."""
+    grouped: dict[Setting, dict[Method, list[Run]]] = {}
+    for run in runs:
+        grouped.setdefault(run.setting, {}).setdefault(run.method, []).append(run)
+    rows = []
+    for setting, methods in grouped.items():
+        first = next(iter(methods.values()))[0]
+        ours = {method: _ours(found) for method, found in methods.items()}
+        rows.append(Row(setting, ours, first.batch_size, first.discriminator_channels))
+    return rows
+
+
+def _ours(runs: Sequence[Run]) -> Ours:
+    finished = [run for run in runs if run.state == "finished"]
+    records = [record for run in finished if (record := run.folder.read_record())]
+    gap = None if finished else runs[0].state
+    return Ours({run.seed: run.folder for run in finished}, records, gap)
+
+
+def score_names(scale: Scale) -> tuple[str, str]:
+    """Our FID and IS: by another network and another name at scale mini."""
+    return ("FID", "IS") if scale == "paper" else ("FID_cls", "IS_cls")
+
+
+def change(before: float, after: float) -> str:
+    """SR against SN in per cent."""
+    return f"{100 * (after / before - 1):+.0f} %"
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Over seeds; the deviation is that of the sample."""
+    shown = f"{statistics.mean(values):.4g}"
+    return f"{shown} ± {statistics.stdev(values):.2g}" if len(values) > 1 else shown
+
+
+def verdict_words(row: Row, method: Method) -> tuple[str, str]:
+    """(paper, ours): "no", "MC + SC", or counts over several seeds."""
+    paper = "MC + SC" if row.paper(method).collapsed else "no"
+    ours = row.ours.get(method)
+    if ours is None or not ours.records:
+        return paper, "–"
+    count = len(ours.records)
+    words = []
+    for short, verdict in (("MC", "mode_collapse"), ("SC", "spectral_collapse")):
+        collapsed = ours.collapses(verdict)
+        if collapsed:
+            words.append(short if count == 1 else f"{short} {collapsed}/{count}")
+    return paper, " + ".join(words) or "no"
+
+
+def markdown(rows: Sequence[Row], scale: Scale) -> str:
+    """The table for the terminal and the README."""
+    fid, inception = score_names(scale)
+    coverage = ["modes SN → SR"] if scale == "mini" else []
+    header = [
+        "Setting", "batch, CH", "FID paper SN → SR", f"{fid} ours SN → SR", "IS paper SN → SR",
+        f"{inception} ours SN → SR", *coverage, "collapse SN paper / ours", "collapse SR paper / ours",
+    ]  # fmt: skip
+    lines = [header, ["---"] * len(header)]
+    for row in rows:
+        verdicts = [" / ".join(verdict_words(row, method)) for method in ("sn", "sr")]
+        sn, sr = row.setting.sn, row.setting.sr
+        lines.append(
+            [
+                row.setting.name,
+                f"{row.batch_size}, {row.discriminator_channels}",
+                f"{sn.FID:.2f} → {sr.FID:.2f} ({change(sn.FID, sr.FID)})",
+                _pair(row, fid),
+                f"{sn.IS:.2f} → {sr.IS:.2f} ({change(sn.IS, sr.IS)})",
+                _pair(row, inception),
+                *([_pair(row, "modes")] if coverage else []),
+                *verdicts,
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _pair(row: Row, score: str) -> str:
+    """Ours as "SN → SR (change)"; with the difference to the paper where the score is the paper's."""
+    shown, values = [], []
+    methods: tuple[Method, Method] = ("sn", "sr")
+    for method in methods:
+        ours = row.ours.get(method)
+        found = ours.scores(score) if ours else []
+        if not found:
+            shown.append(ours.gap or "–" if ours else "–")
+            continue
+        values.append(statistics.mean(found))
+        difference = difference_to_paper(row, method, score)
+        shown.append(mean_and_deviation(found) + (f" [{difference:+.2f}]" if difference is not None else ""))
+    if len(set(shown)) == 1 and not values:
+        return shown[0]
+    return " → ".join(shown) + (f" ({change(*values)})" if len(values) == 2 else "")
+
+
+def difference_to_paper(row: Row, method: Method, score: str) -> float | None:
+    """Ours - paper, where both are the same score."""
+    found = row.ours[method].scores(score) if method in row.ours else []
+    if score not in ("FID", "IS") or not found:
+        return None
+    paper: float = getattr(row.paper(method), score)
+    return statistics.mean(found) - paper
+
+
+def csv_text(rows: Sequence[Row], scale: Scale) -> str:
+    """One line per setting and method, every number in a column of its own; empty where there is none."""
+    fid, inception = score_names(scale)
+    scores = [fid, inception, *(["modes", "modes_kl"] if scale == "mini" else [])]
+    table: list[dict[str, Any]] = []
+    for row in rows:
+        for method, ours in row.ours.items():
+            paper = row.paper(method)
+            line: dict[str, Any] = {
+                "setting": row.setting.name, "method": method, "scale": scale, "batch_size": row.batch_size,
+                "discriminator_channels": row.discriminator_channels, "paper_IS": paper.IS,
+                "paper_IS_std": paper.IS_std, "paper_FID": paper.FID, "paper_FID_std": paper.FID_std,
+                "paper_collapsed": paper.collapsed, "seeds": " ".join(map(str, ours.folders)), "gap": ours.gap,
+            }  # fmt: skip
+            for score in scores:
+                found = ours.scores(score)
+                line[score] = statistics.mean(found) if found else None
+                line[f"{score}_std"] = statistics.stdev(found) if len(found) > 1 else None
+                line[f"{score}_difference"] = difference_to_paper(row, method, score)
+            line["mode_collapses"] = ours.collapses("mode_collapse") if ours.records else None
+            line["spectral_collapses"] = ours.collapses("spectral_collapse") if ours.records else None
+            table.append(line)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+LEGEND = {
+    "mini": (
+        "Scale mini: stacked digits (scikit-learn), 16 x 16, nets and batches scaled down; FID_cls and IS_cls by a "
+        "classifier trained on the digits, modes of 1,000. Not comparable with the paper's numbers, only with "
+        "one another: the columns to compare are the changes from SN to SR."
+    ),
+    "paper": "Scale paper: the protocol of the paper; [ours - paper] in brackets.",
+}
+LEGEND_OF_ALL = (
+    "MC: mode collapse, SC: spectral collapse. As in the paper, a run that collapsed shows its best evaluation "
+    "before the collapse, any other its last."
+)
