@@ -1,6 +1,7 @@
 """How long runs will take: a few real iterations and a real batch of samples for each kind of run."""
 
 import json
+import logging
 import os
 import platform
 import statistics
@@ -80,6 +81,7 @@ def measure(kind: Kind) -> dict[str, float]:
     from srgan.sampling import generate
     from srgan.training import AdversarialTraining
 
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its import sets INFO
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batch_size = min(kind.batch_size, LARGEST_TIMED_BATCH[device])
     module = AdversarialTraining(
@@ -112,7 +114,4 @@ def measure(kind: Kind) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    import logging
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     json.dump([measure(Kind(*kind)) for kind in json.load(sys.stdin)], sys.stdout)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from reproduce.plan import REPOSITORY, Run
+from reproduce.plan import REPOSITORY, PlannedRun
 
 POLL_SECONDS = 0.5
 SECONDS_BETWEEN_LINES = 60.0  # where no terminal shows the bars
@@ -24,7 +24,7 @@ class Stopped(Exception):
     """Ctrl-C or SIGTERM: every run has saved its state."""
 
 
-def launch(runs: list[Run], jobs: int, gpus: int, console: Console) -> list[Run]:
+def launch(runs: Sequence[PlannedRun], jobs: int, gpus: int, console: Console) -> list[PlannedRun]:
     """Trains all runs that are not finished, `jobs` at a time.
 
     Each run is its own `srgan fit` on one thread (or one GPU), so its result does not depend on the others.
@@ -41,7 +41,7 @@ def launch(runs: list[Run], jobs: int, gpus: int, console: Console) -> list[Run]
     Raises:
         Stopped: after a signal, once every process has saved and ended.
     """
-    waiting, active, failed = list(runs), dict[Run, tuple[subprocess.Popen[bytes], int]](), list[Run]()
+    waiting, active, failed = list(runs), dict[PlannedRun, tuple[subprocess.Popen[bytes], int]](), list[PlannedRun]()
     free_slots = list(range(jobs))
     display = _Display(runs, console)
     with _signals() as received, display.progress:
@@ -66,7 +66,7 @@ def launch(runs: list[Run], jobs: int, gpus: int, console: Console) -> list[Run]
     return failed
 
 
-def _start(run: Run, gpu: int | None) -> subprocess.Popen[bytes]:
+def _start(run: PlannedRun, gpu: int | None) -> subprocess.Popen[bytes]:
     """A process in a session of its own: signals reach it through us alone."""
     environment = os.environ | {"OMP_NUM_THREADS": "1" if gpu is None else str(os.cpu_count())}
     if gpu is not None:
@@ -116,17 +116,17 @@ def _signals() -> Iterator[list[int]]:
 class _Display:
     """A bar for the whole and one for each active run; a line a minute where there is no terminal."""
 
-    def __init__(self, runs: list[Run], console: Console) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], console: Console) -> None:
         self.runs, self.console = runs, console
         self.progress = Progress(
             TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.whole = self.progress.add_task("all runs", total=len(runs), unit="runs")
-        self.bars: dict[Run, Any] = {}
+        self.bars: dict[PlannedRun, Any] = {}
         self.printed = time.monotonic()
 
-    def update(self, active: list[Run], failed: list[Run]) -> None:
+    def update(self, active: list[PlannedRun], failed: list[PlannedRun]) -> None:
         for run in list(self.bars):
             if run not in active:
                 self.progress.remove_task(self.bars.pop(run))

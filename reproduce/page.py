@@ -23,10 +23,11 @@ from srgan.files import write_text
 METHODS: tuple[Method, Method] = ("sn", "sr")
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 88rem; padding: 0 1rem; color: #1b1f24; }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #1b1f24; }
+p { max-width: 60rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #d5d9de; }
+th, td { padding: .25rem .45rem; border-bottom: 1px solid #d5d9de; }
 th, td { text-align: right; vertical-align: top; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { background: #f3f5f7; position: sticky; top: 0; }
@@ -123,11 +124,13 @@ def _ours(row: Row, score: str, root: Path, with_links: bool) -> str:
             for seed, folder in ours.folders.items():
                 here = os.path.relpath(folder.path, root)
                 last = max(folder.read_samples().values(), default=None)
-                samples = f'<a href="{here}/samples/{last.name}">samples</a>, ' if last else ""
-                text += (
-                    f'<br><span class="links">seed {seed}: {samples}<a href="{here}/spectra.png">spectra</a>, '
-                    f'<a href="{here}/scores.png">scores</a>, <a href="{here}/run.json">record</a></span>'
-                )
+                pictures = {"spectra": "spectra.png", "scores": "scores.png", "record": "run.json"}
+                if last:
+                    pictures = {"samples": f"samples/{last.name}", **pictures}
+                links = [f'<a href="{here}/{file}">{word}</a>' for word, file in pictures.items()]
+                lines = [f"seed {seed}: {links[0]}", ", ".join(links[1:])]
+                text += f'<br><span class="links">{",<br>".join(lines)}</span>'
+
         cells.append(f'<td class="{place}">{text}</td>')
     cells.append(f'<td class="ours">{change(*means) if len(means) == 2 else "–"}</td>')
     return "".join(cells)

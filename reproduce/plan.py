@@ -1,6 +1,7 @@
 """Which runs a table needs, the command of each, and how far it is. No torch in here."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,54 @@ MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
 PAPER_DATA = {"cifar10": "configs/cifar10.yaml"}
 
 
+class PlannedRun(ABC):
+    """A run that a launcher can make: a name, a folder, and a command that makes or resumes it."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    @abstractmethod
+    def folder(self) -> RunFolder:
+        """Where it goes."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> list[str]:
+        """What distinguishes the run, as options of `srgan fit`."""
+
+    @property
+    def missing(self) -> str | None:
+        """Why the run cannot be made; None if it can."""
+        return None
+
+    @property
+    def command(self) -> list[str]:
+        """Options of `srgan fit` that make or resume this run, to be typed in the repository's folder."""
+        return [*self.settings, "--run", str(self.folder.path)]
+
+    @property
+    def state(self) -> str:
+        """In words: "finished", "not run: why", "cut at iteration t", or "to do"."""
+        if self.missing:
+            return self.missing
+        record = self.folder.read_record()
+        if record is None:
+            return "to do"
+        if record["status"] == "finished":
+            return "finished"
+        return f"cut at iteration {self.iterations_done}"
+
+    @property
+    def iterations_done(self) -> int:
+        progress = self.folder.read_progress()
+        return progress["iteration"] if progress else 0
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(PlannedRun):
     """One training run of a table.
 
     Attributes:
@@ -45,7 +92,6 @@ class Run:
 
     @property
     def missing(self) -> str | None:
-        """Why the run cannot be made; None if it can."""
         if self.scale == "paper" and self.setting.dataset not in PAPER_DATA:
             return f"not run: {self.setting.dataset} is not built yet"
         return None
@@ -66,7 +112,6 @@ class Run:
 
     @property
     def settings(self) -> list[str]:
-        """What distinguishes the run, as options of `srgan fit`."""
         base = PAPER_DATA[self.setting.dataset] if self.scale == "paper" else "configs/mini.yaml"
         return [
             *("-c", base, "-c", f"configs/{self.constraint}.yaml"),
@@ -75,32 +120,10 @@ class Run:
             *("--model.seed", str(self.seed)),
         ]
 
-    @property
-    def command(self) -> list[str]:
-        """Options of `srgan fit` that make or resume this run, to be typed in the repository's folder."""
-        return [*self.settings, "--run", str(self.folder.path)]
-
-    @property
-    def state(self) -> str:
-        """In words: "finished", "not run: why", "cut at iteration t", or "to do"."""
-        if self.missing:
-            return self.missing
-        record = self.folder.read_record()
-        if record is None:
-            return "to do"
-        if record["status"] == "finished":
-            return "finished"
-        return f"cut at iteration {self.iterations_done}"
-
-    @property
-    def iterations_done(self) -> int:
-        progress = self.folder.read_progress()
-        return progress["iteration"] if progress else 0
-
 
 def mini_channels(channels: int) -> int:
-    """Discriminator widths at scale mini: an eighth (32, 64, 128, 256 -> 4, 8, 16, 32)."""
-    return channels // 8
+    """Discriminator widths at scale mini, in the order of the paper (32, 64, 128, 256 -> 6, 8, 12, 20)."""
+    return 4 + channels // 16
 
 
 def mini_batch_size(setting: Setting) -> int:

@@ -156,7 +156,7 @@ def commit() -> str | None:
 def hardware(trainer: pl.Trainer) -> dict[str, Any]:
     """What the run ran on."""
     device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "device": name,
         "devices": trainer.world_size,
@@ -166,7 +166,7 @@ def hardware(trainer: pl.Trainer) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's model name where the system tells it."""
     info = Path("/proc/cpuinfo")
     if info.exists():

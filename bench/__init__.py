@@ -1,0 +1,1 @@
+"""Measured speed, side by side in one process."""

@@ -1,0 +1,300 @@
+"""Ranges, the randomness of batches, and every data set and file layout."""
+
+import os
+import shutil
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TAR_FORMATS, MakeData, pack, random_pixels, save_image
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchvision.datasets import CIFAR10
+
+from srgan.data import CIFAR10Data, DigitsData, FolderData
+from srgan.data.images import dequantize, quantize
+
+# The one place where ranges convert.
+
+
+def test_dequantize_is_x_over_128_minus_1_plus_noise_below_one_128th() -> None:
+    images = torch.arange(256, dtype=torch.uint8).repeat(40, 3, 1, 1)
+    found = dequantize(images, torch.Generator().manual_seed(0))
+    lower = images.float() / 128 - 1
+    assert found.dtype == torch.float32
+    assert (found >= lower).all()
+    assert (found <= lower + 1 / 128).all()
+    noise = (found - lower) * 128
+    assert noise.min() < 1e-3
+    assert noise.max() > 1 - 1e-3
+    assert noise.mean() == pytest.approx(1 / 2, abs=0.01)
+    assert noise.var() == pytest.approx(1 / 12, abs=0.01)
+    assert torch.equal(found, dequantize(images, torch.Generator().manual_seed(0)))
+
+
+def test_quantize_is_floor_of_127_5_x_plus_127_5() -> None:
+    bytes_ = torch.arange(256)
+    middle_of_step = (bytes_ + 0.5 - 127.5) / 127.5
+    assert torch.equal(quantize(middle_of_step), bytes_.to(torch.uint8))
+    assert quantize(torch.tensor([-1.0, 0.0, 0.999, 1.0])).tolist() == [0, 127, 254, 255]
+    assert quantize(torch.tensor([-7.0, -1.01, 1.01, 7.0])).tolist() == [0, 0, 255, 255]
+
+
+def test_batches_reach_the_networks_between_minus_1_and_1_with_noise_of_their_iteration(make_data: MakeData) -> None:
+    data = make_data(batch_size=2, n_dis=2, seed=3)
+    batch = data.batch(5)
+    found = data.on_after_batch_transfer(batch, 0)
+    assert found.iteration == 5
+    noise = (found.images + 1) * 128 - batch.images.float()
+    assert noise.min() >= 0
+    assert noise.max() <= 1
+    assert torch.equal(found.images, make_data(batch_size=2, n_dis=2, seed=3).on_after_batch_transfer(batch, 0).images)
+    assert not torch.equal(found.images, data.on_after_batch_transfer(batch._replace(iteration=6), 0).images)
+
+
+# Batches.
+
+
+def test_a_batch_is_a_function_of_seed_and_iteration(make_data: MakeData) -> None:
+    data, other = (make_data(batch_size=4, n_dis=2, seed=1) for _ in range(2))
+    for iteration in (0, 1, 2):
+        other.batch(iteration)  # what was drawn before does not matter
+    torch.manual_seed(7)  # nor does the global random state
+    found, again = data.batch(9), other.batch(9)
+    assert (found.images.shape, found.images.dtype) == ((2, 4, 3, data.image_size, data.image_size), torch.uint8)
+    assert (found.labels.shape, found.labels.dtype) == ((2, 4), torch.int64)
+    assert torch.equal(found.images, again.images)
+    assert torch.equal(found.labels, again.labels)
+
+
+def test_other_seeds_iterations_and_updates_see_other_images(make_data: MakeData) -> None:
+    data, other_seed = make_data(batch_size=4, n_dis=2, seed=1), make_data(batch_size=4, n_dis=2, seed=2)
+    images = data.batch(0).images
+    assert not torch.equal(images, other_seed.batch(0).images)
+    assert not torch.equal(images, data.batch(1).images)
+    assert not torch.equal(images[0], images[1])
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 6])
+def test_shares_of_the_ranks_make_up_the_global_batch(make_data: MakeData, world_size: int) -> None:
+    data = make_data(batch_size=6, n_dis=2, seed=0)
+    whole = data.batch(4)
+    shares = [data.batch(4, rank, world_size) for rank in range(world_size)]
+    assert torch.equal(torch.cat([share.images for share in shares], dim=1), whole.images)
+    assert torch.equal(torch.cat([share.labels for share in shares], dim=1), whole.labels)
+
+
+def test_impossible_batches_are_refused(make_data: MakeData) -> None:
+    with pytest.raises(ValueError, match="batch_size 4 on 3 devices"):
+        make_data(batch_size=4).batch(0, 0, 3)
+    for settings in ({"batch_size": 0}, {"n_dis": 0}):
+        with pytest.raises(ValueError, match="at least 1"):
+            make_data(**settings)
+
+
+@pytest.mark.parametrize("make_data", ["folder", "cifar10"], indirect=True)
+def test_each_epoch_shows_every_image_once(make_data: MakeData) -> None:
+    data = make_data(batch_size=5, n_dis=1)
+    split = data.load("train")
+    epochs = torch.cat([which_images(data.draw(t)[0], split.images) for t in range(12)]).view(5, 12)  # 60 draws
+    assert torch.equal(epochs.sort(dim=1).values, torch.arange(12).expand(5, 12))
+    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 5  # and each in another order
+    images, labels = data.draw(3)
+    assert torch.equal(labels, split.labels[which_images(images, split.images)])
+
+
+def which_images(drawn: Tensor, images: Tensor) -> Tensor:
+    """Position of each drawn image in `images`."""
+    equal = (drawn[:, None] == images[None]).flatten(2).all(dim=2)
+    assert (equal.sum(dim=1) == 1).all()
+    return equal.long().argmax(dim=1)
+
+
+# Stacked digits.
+
+
+def test_channels_are_scikit_learns_digits_and_labels_their_modes() -> None:
+    digits = load_digits()
+    known = {
+        pixels.tobytes(): int(target)
+        for pixels, target in zip(np.rint(digits.images * 255 / 16).astype(np.uint8), digits.target, strict=True)
+    }
+    images, modes = DigitsData(8, batch_size=20, n_dis=3).draw(0)
+    for image, mode in zip(images.numpy(), modes.tolist(), strict=True):
+        red, green, blue = (known[channel.tobytes()] for channel in image)
+        assert mode == 100 * red + 10 * green + blue
+
+
+@pytest.mark.parametrize("image_size", [16, 32])
+def test_larger_digits_are_bilinear(image_size: int) -> None:
+    factor = image_size // 8
+    position = ((np.arange(image_size) + 0.5) / factor - 0.5).clip(0, 7)
+    weights = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(8)))  # [image_size, 8]
+    expected = weights @ (load_digits().images * 255 / 16) @ weights.T
+    found = DigitsData(image_size).load("train")
+    assert found.images.shape == (1797, 1, image_size, image_size)
+    assert np.abs(found.images[:, 0].numpy() - expected).max() <= 0.501  # rounding to bytes
+    assert torch.equal(found.labels, DigitsData(8).load("train").labels)
+
+
+@pytest.mark.parametrize("image_size", [0, 4, 12, 28, 64])
+def test_other_sizes_of_digits_are_refused(image_size: int) -> None:
+    with pytest.raises(ValueError, match=f"found.*{image_size}"):
+        DigitsData(image_size)
+
+
+def test_real_images_of_digits_are_the_same_for_every_run() -> None:
+    batches = list(DigitsData(8, seed=0).real_images("train", 130, batch_size=50))
+    assert [len(batch) for batch in batches] == [50, 50, 30]
+    other_run = DigitsData(8, batch_size=4, n_dis=1, seed=9)
+    assert torch.equal(torch.cat(batches), torch.cat(list(other_run.real_images("train", 130, batch_size=65))))
+    assert other_run.num_real_images("train", 130) == 130
+
+
+# CIFAR-10 through torchvision.
+
+
+def test_cifar10_is_read_as_torchvision_lays_it_out(cifar10_root: Path) -> None:
+    data = CIFAR10Data(str(cifar10_root))
+    data.prepare_data()
+    for (images, labels), count in ((data.load("train"), 12), (data.load("test"), 4)):
+        assert np.array_equal(images.numpy(), random_pixels(count, 3072).reshape(count, 3, 32, 32))
+        assert labels.tolist() == [k % 10 for k in range(count)]
+    assert len(torch.cat(list(data.real_images("test", 50_000, batch_size=3)))) == 4
+    assert data.num_real_images("test", 50_000) == 4
+
+
+def test_without_cifar10_and_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")  # nobody listens there
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(RuntimeError, match=r"cifar-10-python\.tar\.gz there, or train on a folder"):
+        CIFAR10Data(str(tmp_path)).prepare_data()
+
+
+# Folders and tars of images.
+
+
+@pytest.mark.parametrize("medium", ["folder", *TAR_FORMATS])
+def test_folders_and_tars_hold_the_same_images(folder_root: Path, tmp_path: Path, medium: str) -> None:
+    path = folder_root if medium == "folder" else pack(folder_root, tmp_path / "images", medium)
+    data = FolderData(str(path), 8)
+    by_class = [k for label in range(3) for k in range(label, 12, 3)]
+    for split in (data.load("train"), data.load("test")):  # not split: the same for both
+        assert np.array_equal(split.images.numpy(), random_pixels(12, 8, 8, 3)[by_class].transpose(0, 3, 1, 2))
+        assert split.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert data.num_classes == 3
+    assert torch.equal(torch.cat(list(data.real_images("train", 7, batch_size=3))), data.load("train").images[:7])
+    assert [data.num_real_images("train", count) for count in (7, 50_000)] == [7, 12]
+
+
+@pytest.mark.parametrize("medium", ["folder", ".tar"])
+def test_a_split_layout_keeps_training_and_test_apart(folder_root: Path, tmp_path: Path, medium: str) -> None:
+    shutil.copytree(folder_root, tmp_path / "split" / "train")
+    test_pixels = random_pixels(8, 8, 3)
+    save_image(tmp_path / "split/test/class 0/new.png", test_pixels)
+    (tmp_path / "split/train/class 0/notes.txt").write_text("not an image")
+    path = tmp_path / "split" if medium == "folder" else pack(tmp_path / "split", tmp_path / "split", medium)
+    data = FolderData(str(path), 8)
+    assert torch.equal(data.load("train").images, FolderData(str(folder_root), 8).load("train").images)
+    assert np.array_equal(data.load("test").images.numpy(), test_pixels.transpose(2, 0, 1)[None])
+
+
+@pytest.mark.xfail(strict=True, reason="FolderData takes files outside of train/<class>/ and test/<class>/ for unsplit")
+@pytest.mark.parametrize("stray", ["val/class 0/a.png", "test/class 0/deeper/a.png"])
+def test_no_image_of_another_split_gets_into_training(folder_root: Path, tmp_path: Path, stray: str) -> None:
+    shutil.copytree(folder_root, tmp_path / "train")
+    save_image(tmp_path / stray, random_pixels(8, 8, 3))
+    assert len(FolderData(str(tmp_path), 8).load("train").images) == 12
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = save_image(tmp_path / "a/0.tif", random_pixels(8, 8, 3), mode)
+    expected = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
+    found = FolderData(str(tmp_path), 8).load("train").images[0].numpy()
+    assert np.array_equal(found, expected)
+    assert np.array_equal(found[0], found[1]) == (mode in ("L", "1"))
+
+
+def test_the_central_square_is_kept(tmp_path: Path) -> None:
+    wide, tall = random_pixels(8, 20, 3), random_pixels(20, 8, 3)
+    save_image(tmp_path / "a/0.png", wide)
+    save_image(tmp_path / "a/1.png", tall)
+    expected = np.stack([wide[:, 6:14], tall[6:14]]).transpose(0, 3, 1, 2)
+    assert np.array_equal(FolderData(str(tmp_path), 8).load("train").images.numpy(), expected)
+
+
+@pytest.mark.parametrize("size", [5, 16, 37])
+def test_other_sizes_are_resized_antialiased(tmp_path: Path, size: int) -> None:
+    pixels = random_pixels(size, size, 3)
+    save_image(tmp_path / "a/0.png", pixels)
+    whole = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    expected = interpolate(whole, (8, 8), mode="bilinear", antialias=True)[0]
+    assert (FolderData(str(tmp_path), 8).load("train").images[0] - expected).abs().max() <= 1
+
+
+def test_an_unreadable_image_is_named(folder_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder_root, tmp_path / "images")
+    broken = tmp_path / "images/class 1/04.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    for path in (tmp_path / "images", pack(tmp_path / "images", tmp_path / "images", ".tar")):
+        with pytest.raises(ValueError, match=r"class 1/04\.png"):
+            FolderData(str(path), 8).load("train")
+
+
+def test_paths_without_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*found nothing"):
+        FolderData(str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="found none"):
+        FolderData(str(tmp_path)).load("train")
+    (tmp_path / "images.tar").write_bytes(b"not a tar file")
+    with pytest.raises(ValueError, match=r"cannot read.*images\.tar"):
+        FolderData(str(tmp_path / "images.tar")).load("train")
+
+
+@pytest.mark.xfail(strict=True, reason="tarfile's EOFError gets out, without the file's name")
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
+def test_a_tar_that_was_cut_short_is_named(folder_root: Path, tmp_path: Path, suffix: str) -> None:
+    tar = pack(folder_root, tmp_path / "images", suffix)
+    tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"images\.tar"):
+        FolderData(str(tar), 8).load("train")
+
+
+def test_decoded_images_are_kept_until_a_file_changes(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "a/0.png", random_pixels(8, 8, 3))
+    first = FolderData(str(tmp_path), 8)
+    images, stat = first.load("train").images, path.stat()
+    path.write_bytes(bytes(stat.st_size))  # no image any more, but of the same size and time: must not be read
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert torch.equal(FolderData(str(tmp_path), 8).load("train").images, images)
+    save_image(path, 255 - random_pixels(8, 8, 3))
+    second = FolderData(str(tmp_path), 8)
+    assert torch.equal(second.load("train").images, 255 - images)
+    assert second.key != first.key
+
+
+# Real images.
+
+
+def test_the_test_split_of_cifar10_as_jpegs(shared_data: Path) -> None:
+    images, labels = FolderData(str(shared_data / "cifar10-jpg.tar.xz")).load("test")
+    assert images.shape == (10_000, 3, 32, 32)
+    assert labels.bincount().tolist() == [1_000] * 10
+    assert images.float().mean(dim=(0, 2, 3)).tolist() == pytest.approx([126.0, 123.7, 114.9], abs=1)  # published
+
+
+def test_imagenet_jpegs_of_all_sizes_and_greyscale(shared_data: Path) -> None:
+    tar = shared_data / "imagenet-sample.tar"
+    with tarfile.open(tar) as archive:
+        counts = Counter(Path(member.name).parent.name for member in archive if member.isfile())
+    images, labels = FolderData(str(tar), 128).load("train")
+    assert images.shape == (220, 3, 128, 128)
+    assert labels.bincount().tolist() == [counts[synset] for synset in sorted(counts)]
+    grey = (images == images[:, :1]).flatten(1).all(dim=1)
+    assert int(grey.sum()) >= 23

@@ -1,0 +1,236 @@
+"""The command line on real, tiny runs: files, resume, kill, another method from a checkpoint, refusals."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from srgan.cli import main
+from srgan.runs import RunFolder
+
+TINY = [
+    "-c", "configs/digits.yaml",
+    "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
+    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
+    "--model.networks.discriminator_channels", "4", "--model.networks.latent_dim", "8", "--model.n_dis", "2",
+]  # fmt: skip
+MEASURED = [
+    "--scores.every", "10", "--scores.protocol.num_fake_images", "300", "--scores.protocol.num_real_images", "300",
+    "--samples.every", "10", "--spectra.every", "5", "--losses.every", "5", "--checkpoints.every", "5",
+]  # fmt: skip
+SILENT = [word for key in ("scores", "samples", "spectra", "losses") for word in (f"--{key}.every", "0")]
+
+
+def command(method: str, run: Path, *options: str, iterations: int = 20) -> list[str]:
+    configs = ["-c", f"configs/{method}.yaml"]
+    return ["fit", *TINY, *configs, *MEASURED, "--model.iterations", str(iterations), "--run", str(run), *options]
+
+
+def weights(run: Path) -> dict[str, Any]:
+    """Everything that decides how a run goes on."""
+    stored = torch.load(RunFolder(run).checkpoint, weights_only=True)
+    return {key: stored[key] for key in ("state_dict", "optimizer_states", "srgan", "global_step")}
+
+
+def assert_identical(ours: Any, theirs: Any, place: str = "") -> None:
+    """Bit by bit, through nested dictionaries and lists."""
+    assert type(ours) is type(theirs), place
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys(), place
+        for key in ours:
+            assert_identical(ours[key], theirs[key], f"{place}.{key}")
+    elif isinstance(ours, (list, tuple)):
+        for index, pair in enumerate(zip(ours, theirs, strict=True)):
+            assert_identical(*pair, f"{place}[{index}]")
+    elif isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs), place
+    else:
+        assert ours == theirs, place
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed SR-s run of 20 iterations."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert main(command("sr-s", run)) == 0
+    return run
+
+
+def test_a_run_leaves_its_files(finished: Path) -> None:
+    folder = RunFolder(finished)
+    record = folder.read_record()
+    spectra = folder.read_spectra()
+    assert record is not None
+    assert spectra is not None
+    assert record["status"] == "finished"
+    assert [row["iteration"] for row in record["scores"]] == [10, 20]
+    assert {"FID_cls", "IS_cls", "modes", "modes_kl"} <= record["reported"].keys()
+    assert record["protocol"]["num_fake_images"] == 300
+    assert record["protocol"]["data"] == "stacked-digits-8"
+    assert record["verdicts"]["thresholds"]["fid"] == 1.5
+    assert record["seed"] == 0
+    assert record["hardware"]["device"]
+    assert spectra.iterations.tolist() == [0, 5, 10, 15, 20]
+    assert sum(layer.is_convolution for layer in spectra.layers) == 10
+    assert sorted(folder.read_samples()) == [0, 10, 20]
+    assert [row["iteration"] for row in folder.read_losses()] == [5, 10, 15, 20]
+    config = yaml.safe_load(folder.config.read_text())
+    assert config["model"]["constraint"]["init_args"]["schedule"]["every_iterations"] == 5
+    assert config == record["config"]
+
+
+def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = RunFolder(finished).record.stat().st_mtime_ns
+    assert main(command("sr-s", finished)) == 0
+    assert "finished already" in capsys.readouterr().out
+    assert RunFolder(finished).record.stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command("sr-s", finished, "--model.seed", "1")) == 2
+    assert "model.seed: 0 there, 1 here" in capsys.readouterr().err
+
+
+def test_measuring_never_alters_training(finished: Path, tmp_path: Path) -> None:
+    assert main(command("sr-s", tmp_path / "blind", *SILENT)) == 0
+    assert not RunFolder(tmp_path / "blind").scores.exists()
+    assert_identical(weights(tmp_path / "blind"), weights(finished))
+
+
+def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """kill -9 at random moments, whatever the process is doing, and the same command again."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    options = ["--losses.every", "1", "--checkpoints.every", "3"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(run: Path) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "srgan", *command("sr-d", run, *options, iterations=120)]
+        return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    undisturbed = start(straight)
+    moments = random.Random(0)
+    for kill in range(5):
+        process = start(killed)
+        awaited = 20 * kill + moments.randrange(20)
+        while process.poll() is None and _last_iteration(killed) < awaited:
+            time.sleep(0.01)
+        time.sleep(moments.random() / 10)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert start(killed).wait() == 0
+    assert undisturbed.wait() == 0
+    assert_identical(weights(killed), weights(straight))
+    ours, theirs = RunFolder(killed), RunFolder(straight)
+    assert ours.read_losses() == theirs.read_losses()
+    assert ours.read_scores() == theirs.read_scores()
+    assert ours.spectra.read_bytes() == theirs.spectra.read_bytes()
+    record = ours.read_record()
+    assert record is not None
+    assert len(record["resumed_at"]) == 5
+
+
+def _last_iteration(run: Path) -> int:
+    rows = RunFolder(run).read_losses()
+    return rows[-1]["iteration"] if rows else -1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_stop_saves_and_the_same_command_goes_on(
+    number: signal.Signals, tmp_path: Path, finished: Path
+) -> None:
+    run = tmp_path / "stopped"
+    words = [sys.executable, "-m", "srgan", *command("sr-s", run, "--checkpoints.every", "0", iterations=100_000)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    while _last_iteration(run) < 5:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "the same command goes on" in output
+    record = RunFolder(run).read_record()
+    assert record is not None
+    assert record["status"] == "stopped"
+    assert torch.load(RunFolder(run).checkpoint, weights_only=True)["srgan"]["iteration"] >= 5
+
+
+def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: Path) -> None:
+    parent, child, twin = (tmp_path / name for name in ("sn", "sr-d", "sn-on"))
+    assert main(command("sn", parent, iterations=10)) == 0
+    source = ["--from-checkpoint", str(RunFolder(parent).checkpoint), "--model.linear_decay", "false"]
+    assert main(command("sr-d", child, *source)) == 0
+    assert main(command("sn", twin, *source)) == 0
+    record = RunFolder(child).read_record()
+    assert record is not None
+    assert record["parent"] == {
+        "checkpoint": str(RunFolder(parent).checkpoint),
+        "iteration": 10,
+        "constraint": "SpectralNormalization",
+    }
+    assert [row["iteration"] for row in record["scores"]] == [20]
+    # Up to the first projection after the switch both runs see the same images and noise with the same weights.
+    assert weights(child)["srgan"]["iteration"] == weights(twin)["srgan"]["iteration"] == 20
+    recorded = {n: v for n, v in weights(child)["state_dict"].items() if n.endswith("recorded_ratios") and "conv1" in n}
+    assert all(value[0] == 1 for value in recorded.values())
+    assert not any(
+        value.any() for name, value in weights(twin)["state_dict"].items() if name.endswith("recorded_ratios")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.networks.image_size", "16"], "Expected networks of the data's image size 8"),
+        (["--from-checkpoint", "absent.ckpt"], "Expected a checkpoint at"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command("sn", tmp_path / "run", *options)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *TINY]) == 2
+    assert "Add --run" in capsys.readouterr().err
+
+
+def test_help_is_light() -> None:
+    """Nothing heavy is imported for it."""
+    code = "import sys; from srgan.cli import main; main(['--help']); print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "usage: srgan" in output
+    assert output.endswith("False\n")
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 2
+    assert "expected a command (fit), found 'train'" in capsys.readouterr().err
+
+
+def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:
+    """JPEGs in a tar, 32 x 32: SN, then SR-d from its checkpoint, with scores, spectra and samples."""
+    data = ["-c", "configs/folder.yaml", "--data.init_args.path", str(shared_data / "cifar10-jpg.tar.xz")]
+    sizes = ["--data.init_args.batch_size", "8", "--model.networks.generator_channels", "8"]
+    narrow = ["--model.networks.discriminator_channels", "4", "--scores.protocol.num_fake_images", "500"]
+    measured = ["--scores.every", "2", "--samples.every", "2", "--spectra.every", "1", "--checkpoints.every", "1"]
+    base = ["fit", *data, *sizes, *narrow, *measured, "--model.linear_decay", "false", "--trainer.accelerator", "cpu"]
+    sn, sr = tmp_path / "sn", tmp_path / "sr-d"
+    assert main([*base, "-c", "configs/sn.yaml", "--model.iterations", "2", "--run", str(sn)]) == 0
+    source = ["--from-checkpoint", str(RunFolder(sn).checkpoint)]
+    assert main([*base, "-c", "configs/sr-d.yaml", "--model.iterations", "4", "--run", str(sr), *source]) == 0
+    record = RunFolder(sr).read_record()
+    assert record is not None
+    assert record["protocol"]["num_real_images"] == 50_000
+    assert record["scores"][0].keys() == {"iteration", "FID_cls", "IS_cls", "IS_cls_std"}
+    assert json.loads(RunFolder(sr).spectra_layout.read_text())["layers"][0]["shape"] == [4, 3, 3, 3]

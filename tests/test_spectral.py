@@ -1,0 +1,282 @@
+"""The mathematics on matrices, each against an exact float64 SVD or the paper's formula written out."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from srgan.spectral import (
+    apply_spectral_map,
+    compensated_rank,
+    dynamic_map,
+    matricize,
+    normalized_spectrum,
+    power_iteration,
+    singular_vectors,
+    spectral_normalize,
+    spectrally_regularize,
+    spectrum,
+    static_map,
+)
+
+CIFAR_SHAPES = [(ch, n) for ch in (32, 64, 128, 256) for n in (3, 27, ch, 9 * ch)]
+# The ImageNet discriminator (ch 64, widths 1, 2, 4, 8, 16, 16 x ch), without what a CIFAR-10 one has too.
+IMAGENET_SHAPES = [(128, 64), (128, 576), (256, 128), (256, 1152)]
+IMAGENET_LARGE_SHAPES = [(512, 256), (512, 2304), (512, 4608), (1024, 512), (1024, 9216)]
+EDGE_SHAPES = [(1, 1), (1, 9), (9, 1), (2, 2), (40, 7), (7, 40)]
+
+
+def gaussian(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def flat(N: int) -> Tensor:
+    return torch.linspace(1, 0.1, N, dtype=torch.float64)
+
+
+def collapsed(N: int) -> Tensor:
+    """Log-spaced down to 1e-6."""
+    return torch.logspace(0, -6, N, dtype=torch.float64)
+
+
+def clustered(N: int) -> Tensor:
+    """The leading half spread out, the rest near-equal and tiny."""
+    half = max(1, N // 2)
+    return torch.cat([flat(half), 1e-6 * (1 + 1e-7 * torch.arange(N - half, 0, -1, dtype=torch.float64))])
+
+
+def at_the_split(N: int) -> Tensor:
+    """All but the first within 1e-9 of the ratio at which `left_singular_pairs` splits the spectrum."""
+    return torch.cat([flat(1), 1e-3 * (1 + 1e-9 * gaussian(N - 1).sort(descending=True)[0])])
+
+
+SPECTRA = [flat, collapsed, clustered, at_the_split]
+
+
+def orthonormal_columns(rows: int, columns: int, seed: int) -> Tensor:
+    Q: Tensor = torch.linalg.qr(gaussian(rows, columns, seed=seed))[0]
+    return Q
+
+
+def matrix_with(sigma: Tensor, m: int, n: int) -> Tensor:
+    """U diag(sigma) V^T, float64, with random orthonormal U and V."""
+    return (orthonormal_columns(m, len(sigma), seed=1) * sigma) @ orthonormal_columns(n, len(sigma), seed=2).T
+
+
+@pytest.mark.parametrize("shape", CIFAR_SHAPES + IMAGENET_SHAPES + EDGE_SHAPES, ids=str)
+@pytest.mark.parametrize("values", SPECTRA)
+def test_every_singular_value_is_exact(values: Callable[[int], Tensor], shape: tuple[int, int]) -> None:
+    """Asked for is a relative 1e-5; what holds is 5e-9."""
+    sigma = values(min(shape))
+    W = matrix_with(sigma, *shape)
+    torch.testing.assert_close(spectrum(W), sigma, rtol=5e-9, atol=0)
+    torch.testing.assert_close(spectrum(W.float()), torch.linalg.svdvals(W.float().double()), rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("shape", IMAGENET_LARGE_SHAPES, ids=str)
+def test_every_singular_value_of_the_largest_layers_is_exact(shape: tuple[int, int]) -> None:
+    """Built from reflections `I - 2 h h^T`, which cost less than a QR."""
+    sigma = collapsed(min(shape))
+    W = torch.zeros(shape, dtype=torch.float64)
+    W.diagonal().copy_(sigma)
+    for _ in range(2):
+        h, g = gaussian(shape[0], 1, seed=1), gaussian(1, shape[1], seed=2)
+        W -= 2 * h @ (h.T @ W) / h.square().sum()
+        W -= 2 * (W @ g.T) @ g / g.square().sum()
+        W = W.roll((1, 1), (0, 1))
+    torch.testing.assert_close(spectrum(W), sigma, rtol=5e-9, atol=0)
+
+
+@pytest.mark.parametrize("values", SPECTRA)
+def test_spectra_run_from_the_largest(values: Callable[[int], Tensor]) -> None:
+    assert (spectrum(matrix_with(values(64), 64, 576)).diff() <= 0).all()
+
+
+def test_normalized_spectrum_is_free_of_scale() -> None:
+    W = matrix_with(collapsed(20), 20, 30)
+    for scale in (1e-20, 1.0, 1e20):
+        torch.testing.assert_close(normalized_spectrum(scale * W), collapsed(20), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("shape", [*CIFAR_SHAPES, (256, 1152), *EDGE_SHAPES], ids=str)
+@pytest.mark.parametrize("values", [flat, collapsed, clustered])
+def test_maps_change_singular_values_and_keep_singular_vectors(
+    values: Callable[[int], Tensor], shape: tuple[int, int]
+) -> None:
+    """The maps are constant over the cluster, whose single vectors no decomposition can tell apart."""
+    N = min(shape)
+    r = flat(N).clamp(min=0.6)
+    for W in (matrix_with(values(N), *shape), matrix_with(values(N), *shape).float()):
+        for spectral_map in (partial(static_map, i=compensated_rank(N, 0.5)), partial(dynamic_map, r=r)):
+            mapped = apply_spectral_map(W, spectral_map)
+            U, sigma, Vh = torch.linalg.svd(W.double(), full_matrices=False)
+            expected = (U * spectral_map(sigma)) @ Vh
+            assert mapped.dtype == W.dtype
+            assert (mapped - expected).norm() < 1e-6 * expected.norm()
+
+
+@pytest.mark.parametrize("values", SPECTRA)
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
+def test_spectrum_after_a_map_is_the_mapped_spectrum(values: Callable[[int], Tensor], fraction: float) -> None:
+    """Also where i cuts through near-equal values and the singular vectors are anybody's choice."""
+    sigma, i = values(24), compensated_rank(24, fraction)
+    mapped = apply_spectral_map(matrix_with(sigma, 24, 50), partial(static_map, i=i))
+    torch.testing.assert_close(torch.linalg.svdvals(mapped), static_map(sigma, i), rtol=1e-8, atol=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(m=st.integers(1, 9), n=st.integers(1, 9), fraction=st.floats(0.05, 1))
+def test_maps_never_lower_a_singular_value_and_change_nothing_twice(m: int, n: int, fraction: float) -> None:
+    W, N = gaussian(m, n), min(m, n)
+    for spectral_map in (
+        partial(static_map, i=compensated_rank(N, fraction)),
+        partial(dynamic_map, r=torch.full([N], fraction)),
+    ):
+        once = apply_spectral_map(W, spectral_map)
+        assert (torch.linalg.svdvals(once) >= torch.linalg.svdvals(W) * (1 - 1e-9)).all()
+        torch.testing.assert_close(apply_spectral_map(once, spectral_map), once)
+
+
+@pytest.mark.parametrize("shape", [(12, 30), (30, 12), (12, 12)])
+@pytest.mark.parametrize("rank", [1, 5])
+def test_directions_without_a_singular_value_get_orthonormal_ones(shape: tuple[int, int], rank: int) -> None:
+    left, right = orthonormal_columns(shape[0], rank, seed=1), orthonormal_columns(shape[1], rank, seed=2)
+    W = (left * flat(rank)) @ right.T
+    assert (spectrum(W)[rank:] < 1e-14).all()
+    mapped = apply_spectral_map(W, partial(static_map, i=12))
+    torch.testing.assert_close(torch.linalg.svdvals(mapped), torch.ones(12, dtype=torch.float64))
+    torch.testing.assert_close(mapped @ right, left)
+    U, V = singular_vectors(W)
+    for vectors in (U, V):
+        torch.testing.assert_close(vectors.T @ vectors, torch.eye(12, dtype=torch.float64))
+
+
+def test_all_zero_matrix_has_a_zero_spectrum_and_no_directions() -> None:
+    zero = torch.zeros(3, 5)
+    assert not spectrum(zero).any()
+    assert not normalized_spectrum(zero).any()
+    assert not spectral_normalize(zero, torch.ones(3), torch.ones(5)).any()
+    for refuse in (apply_spectral_map, spectrally_regularize):
+        with pytest.raises(ValueError, match="all-zero"):
+            refuse(zero, partial(static_map, i=2))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (1, 1)])
+def test_nan_and_infinity_are_refused(bad: float, shape: tuple[int, int]) -> None:
+    W = torch.ones(shape)
+    W[-1, 0] = bad
+    for refuse in (spectrum, normalized_spectrum, singular_vectors):
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            refuse(W)
+    for refuse_mapping in (apply_spectral_map, spectrally_regularize):
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            refuse_mapping(W, torch.clone)
+
+
+def test_matrices_are_read_output_channel_by_output_channel() -> None:
+    weight = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5)
+    for matrix, dim in ((matricize(weight), 0), (matricize(weight, output_dim=1), 1)):
+        for out, row in enumerate(matrix):
+            assert torch.equal(row, weight.select(dim, out).flatten())
+    with pytest.raises(ValueError, match="at least two dimensions"):
+        matricize(torch.ones(3))
+
+
+def test_maps_follow_equation_9() -> None:
+    sigma = torch.tensor([4.0, 2.0, 1.0, 0.0], dtype=torch.float64)
+    assert static_map(sigma, 1).tolist() == [4, 2, 1, 0]
+    assert static_map(sigma, 3).tolist() == [4, 4, 4, 0]
+    assert dynamic_map(sigma, torch.tensor([1.0, 0.25, 0.75, 0.5])).tolist() == [4, 2, 3, 2]
+    assert dynamic_map(sigma, torch.zeros(4)).tolist() == [4, 2, 1, 0]
+    assert [compensated_rank(N, 0.5) for N in (1, 2, 3, 27, 128)] == [1, 1, 1, 13, 64]
+    assert [compensated_rank(128, f) for f in (0.001, 0.25, 1.0)] == [1, 32, 128]
+
+
+def eq_11(W: np.ndarray, i: int) -> np.ndarray:
+    """dW_SR / dW_ab, term by term, `[a, b, m, n]`."""
+    U, sigma, Vh = np.linalg.svd(W, full_matrices=False)
+    dyads = [np.outer(u, v) for u, v in zip(U.T, Vh, strict=True)]
+    lifted = sum((sigma[0] - sigma[k]) * dyads[k] for k in range(i))
+    gradient = np.zeros(W.shape + W.shape)
+    for a, b in np.ndindex(*W.shape):
+        E_ab = np.zeros(W.shape)
+        E_ab[a, b] = 1
+        gradient[a, b] = (E_ab - dyads[0][a, b] * W / sigma[0]) / sigma[0]
+        gradient[a, b] -= dyads[0][a, b] * lifted / sigma[0] ** 2
+        gradient[a, b] += sum((dyads[0][a, b] - dyads[k][a, b]) * dyads[k] for k in range(1, i)) / sigma[0]
+    return gradient
+
+
+def jacobian(function: Callable[[Tensor], Tensor], W: Tensor) -> Tensor:
+    """d function(W) / dW_ab, `[a, b, m, n]`."""
+    gradient: Tensor = torch.autograd.functional.jacobian(function, W).permute(2, 3, 0, 1)
+    return gradient
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (4, 4), (1, 5)])
+@pytest.mark.parametrize("i", [1, 2, 3, 4])
+def test_gradient_is_equation_11(shape: tuple[int, int], i: int) -> None:
+    W, i = gaussian(*shape), min(i, *shape)
+    found = jacobian(partial(spectrally_regularize, compensation=partial(static_map, i=i)), W)
+    np.testing.assert_allclose(found, eq_11(W.numpy(), i), rtol=1e-9, atol=1e-12)
+
+
+def test_gradient_without_compensation_is_the_one_of_spectral_normalization() -> None:
+    W = gaussian(5, 8)
+    U, _, Vh = torch.linalg.svd(W, full_matrices=False)
+    expected = jacobian(partial(spectral_normalize, u=U[:, 0], v=Vh[0]), W)
+    found = jacobian(partial(spectrally_regularize, compensation=partial(static_map, i=1)), W)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5)])
+@pytest.mark.parametrize("method", ["static", "dynamic"])
+def test_value_is_equation_10_and_gradient_its_difference_at_frozen_vectors(
+    method: str, shape: tuple[int, int]
+) -> None:
+    W, direction = gaussian(*shape), gaussian(*shape, seed=1)
+    U, sigma, Vh = torch.linalg.svd(W, full_matrices=False)
+    r = torch.tensor([1, 0.99, 0.1, 0.8, 0.0], dtype=torch.float64)
+    compensation = partial(static_map, i=3) if method == "static" else partial(dynamic_map, r=r)
+
+    def at_frozen_vectors(W: Tensor) -> Tensor:
+        sigma = (U.T @ W @ Vh.T).diagonal()
+        return (W + (U * (compensation(sigma) - sigma)) @ Vh) / sigma[0]
+
+    regularized = spectrally_regularize(W, compensation)
+    torch.testing.assert_close(regularized, (U * compensation(sigma) / sigma[0]) @ Vh)
+    step = 1e-6 * direction
+    difference = (at_frozen_vectors(W + step) - at_frozen_vectors(W - step)) / 2e-6
+    gradient = jacobian(partial(spectrally_regularize, compensation=compensation), W)
+    torch.testing.assert_close((gradient * direction[..., None, None]).sum((0, 1)), difference, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16), (1, 5), (5, 1)])
+def test_power_iteration_finds_the_leading_pair(shape: tuple[int, int]) -> None:
+    sigma = 0.8 ** torch.arange(min(shape), dtype=torch.float64)
+    W = matrix_with(3 * sigma, *shape)
+    u, v = power_iteration(W, gaussian(shape[0]), steps=100)
+    U, _, Vh = torch.linalg.svd(W, full_matrices=False)
+    torch.testing.assert_close(torch.outer(u, v), torch.outer(U[:, 0], Vh[0]), rtol=0, atol=1e-9)
+    assert torch.dot(u, W @ v).item() == pytest.approx(3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12])
+def test_power_step_has_the_numerics_of_the_code_the_authors_build_on(scale: float) -> None:
+    """Chainer: u not normalized at the start, 1e-12 added to the norms (which shows at scale 1e-12), one step."""
+    W, u = scale * gaussian(6, 9), gaussian(6, seed=1)
+    v_chainer = u.numpy() @ W.numpy()
+    v_chainer = v_chainer / (np.sqrt((v_chainer**2).sum()) + 1e-12)
+    u_chainer = v_chainer @ W.numpy().T
+    u_chainer = u_chainer / (np.sqrt((u_chainer**2).sum()) + 1e-12)
+    found_u, found_v = power_iteration(W, u)
+    np.testing.assert_allclose(found_u, u_chainer, rtol=1e-12)
+    np.testing.assert_allclose(found_v, v_chainer, rtol=1e-12)
+    sigma_chainer = (u_chainer @ W.numpy() * v_chainer).sum()
+    np.testing.assert_allclose(spectral_normalize(W, found_u, found_v), W.numpy() / sigma_chainer, rtol=1e-12)

@@ -1,0 +1,237 @@
+"""One iteration against a plain loop, the clock, accumulation, and what must not influence training."""
+
+import copy
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from srgan.constraints import METHODS, Constraint, StaticRegularization, Unconstrained
+from srgan.data import DigitsData
+from srgan.losses import LossName
+from srgan.networks import ResNetPair
+from srgan.training import AdamSettings, AdversarialTraining
+
+SIZES = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=16)
+
+
+def build(constraint: Constraint | None = None, **settings: Any) -> AdversarialTraining:
+    defaults: dict[str, Any] = {"iterations": 4, "n_dis": 2, "seed": 3}
+    return AdversarialTraining(SIZES, constraint or METHODS["sn"](), **(defaults | settings))
+
+
+def fit(
+    module: AdversarialTraining,
+    iterations: int,
+    batch_size: int = 6,
+    callbacks: list[pl.Callback] | None = None,
+    checkpoint: Path | None = None,
+    **trainer_settings: Any,
+) -> pl.Trainer:
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=module.optimizer_steps(iterations),
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=callbacks,
+        **trainer_settings,
+    )
+    data = DigitsData(8, batch_size, module.n_dis, module.seed)
+    trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
+    return trainer
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    ours, theirs = a.state_dict(), b.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def plain_iterations(module: AdversarialTraining, batch_size: int, iterations: int) -> tuple[nn.Module, nn.Module]:
+    """The authors' algorithm as a loop over two networks, two optimizers and hinge losses written out."""
+    G, D = copy.deepcopy(module.generator).train(), copy.deepcopy(module.discriminator).train()
+    optimizer_G = torch.optim.Adam(G.parameters(), 2e-4, (0.0, 0.9))
+    optimizer_D = torch.optim.Adam(D.parameters(), 2e-4, (0.0, 0.9))
+    data = DigitsData(8, batch_size, module.n_dis, module.seed)
+
+    def latents(count: int, player: str, *counters: int) -> Tensor:
+        from srgan.randomness import counter_generator
+
+        noise = counter_generator("cpu", module.seed, f"latents of the {player}", *counters, 0)
+        return torch.randn(count, module.latent_dim, generator=noise)
+
+    for t in range(iterations):
+        for optimizer in (optimizer_G, optimizer_D):
+            optimizer.param_groups[0]["lr"] = 2e-4 * (1 - t / module.iterations)
+        real = data.on_after_batch_transfer(data.batch(t), 0).images
+        order = ["D"] * module.n_dis
+        order.insert(module.generator_turn, "G")
+        update = 0
+        for player in order:
+            if player == "D":
+                score_real = D(real[update])
+                score_fake = D(G(latents(batch_size, "discriminator", t, update)).detach())
+                loss = (1 - score_real).clamp_min(0).mean() + (1 + score_fake).clamp_min(0).mean()
+                optimizer_D.zero_grad()
+                loss.backward()
+                optimizer_D.step()
+                module.constraint.after_update(D, t, update, module.n_dis)
+                update += 1
+            else:
+                loss = -D(G(latents(2 * batch_size, "generator", t))).mean()
+                optimizer_G.zero_grad()
+                loss.backward()
+                optimizer_G.step()
+    return G, D
+
+
+@pytest.mark.parametrize("generator_turn", [0, 1, 2])
+@pytest.mark.parametrize("method", ["sn", "sr-s", "sr-d"])
+def test_an_iteration_is_the_authors_algorithm(method: str, generator_turn: int) -> None:
+    module = build(METHODS[method](), generator_turn=generator_turn)
+    G, D = plain_iterations(module, batch_size=6, iterations=3)
+    fit(module, iterations=3)
+    assert module.iteration == 3
+    for ours, theirs in ((module.generator, G), (module.discriminator, D)):
+        for name, value in theirs.state_dict().items():
+            torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
+
+
+def test_the_order_of_updates_matters() -> None:
+    modules = [build(generator_turn=turn) for turn in (0, 1, 2)]
+    for module in modules:
+        fit(module, 1)
+    assert not same_weights(modules[0].discriminator, modules[1].discriminator)
+    assert not same_weights(modules[1].discriminator, modules[2].discriminator)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_starts_from_the_same_weights_and_sees_the_same_latents(method: str) -> None:
+    module, reference = build(METHODS[method]()), build()
+    assert same_weights(module.generator, reference.generator)
+    for (name, ours), theirs in zip(
+        module.discriminator.state_dict().items(), reference.discriminator.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs), name
+    assert torch.equal(module._latents(5, "generator"), reference._latents(5, "generator"))
+    assert not torch.equal(module._latents(5, "discriminator", 0), module._latents(5, "discriminator", 1))
+
+
+def test_no_global_random_state_is_read_or_moved() -> None:
+    torch.manual_seed(1)
+    first = build()
+    fit(first, 2)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second = build()
+    assert torch.equal(before, torch.get_rng_state())
+    fit(second, 2)
+    assert same_weights(first, second)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wasserstein", "non-saturating", "least-squares"])
+def test_micro_batches_give_the_gradients_of_the_whole_batch(loss: LossName) -> None:
+    """Exact for networks without batch norm, so the generator's is in test mode here; no power vectors either."""
+
+    class FrozenStatistics(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            assert isinstance(pl_module, AdversarialTraining)
+            pl_module.generator.eval()
+
+    whole, split = (build(Unconstrained(), loss=loss, accumulation=k) for k in (1, 4))
+    for module in (whole, split):
+        fit(module, 2, batch_size=7, callbacks=[FrozenStatistics()])
+    for ours, theirs in zip(split.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize(("linear_decay", "expected"), [(True, 0.25e-3), (False, 1e-3)])
+def test_the_learning_rate_is_a_function_of_the_iteration(linear_decay: bool, expected: float) -> None:
+    module = build(linear_decay=linear_decay, generator_optimizer=AdamSettings(1e-3))
+    trainer = fit(module, 4)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(expected)  # used in iteration 3 of 4
+    assert trainer.global_step == module.optimizer_steps(4) == 4 * 3
+
+
+def test_the_constraint_acts_once_after_each_discriminator_update_and_adds_its_penalty() -> None:
+    calls: list[tuple[int, int, int]] = []
+
+    class Probe(Unconstrained):
+        def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+            assert real.shape == fake.shape == (6, 3, 8, 8)
+            return 1e6 * sum((p.square().sum() for p in discriminator.parameters()), torch.zeros(()))
+
+        def after_update(self, discriminator: nn.Module, iteration: int, update: int, n_dis: int) -> None:
+            calls.append((iteration, update, n_dis))
+
+    module, free = build(Probe()), build(Unconstrained())
+    fit(module, 2)
+    fit(free, 2)
+    assert calls == [(0, 0, 2), (0, 1, 2), (1, 0, 2), (1, 1, 2)]
+    assert not same_weights(module.discriminator, free.discriminator)
+
+
+def test_the_training_step_names_no_method() -> None:
+    for step in ("training_step", "_update_discriminator", "_update_generator"):
+        source = inspect.getsource(getattr(AdversarialTraining, step)).lower()
+        assert not any(name in source for name in ("spectral", "regulariz", "sr-", "static", "isinstance"))
+
+
+def test_a_checkpoint_resumes_bit_by_bit_and_loads_without_pickle(tmp_path: Path) -> None:
+    straight, stopped = build(StaticRegularization()), build(StaticRegularization())
+    fit(straight, 4)
+    fit(stopped, 2).save_checkpoint(tmp_path / "two.ckpt")
+    torch.load(tmp_path / "two.ckpt", weights_only=True)
+    resumed = build(StaticRegularization())
+    fit(resumed, 4, checkpoint=tmp_path / "two.ckpt")
+    assert resumed.iteration == 4
+    assert same_weights(straight, resumed)
+
+
+@pytest.mark.parametrize("form", ["project", "reparametrize"])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_checkpoint_of_sn_goes_on_under_any_method(method: str, form: str, tmp_path: Path) -> None:
+    before = build()
+    fit(before, 2).save_checkpoint(tmp_path / "sn.ckpt")
+    regularizes = method.startswith("sr")
+    after = build(METHODS[method](form=form) if regularizes else METHODS[method]())
+    fit(after, 4, checkpoint=tmp_path / "sn.ckpt")
+    assert after.iteration == 4
+    assert all(torch.isfinite(p).all() for p in after.parameters())
+
+
+def test_a_checkpoint_of_other_draws_is_refused(tmp_path: Path) -> None:
+    fit(build(), 1).save_checkpoint(tmp_path / "one.ckpt")
+    with pytest.raises(ValueError, match="seed was 3 and is 4"):
+        fit(build(seed=4), 2, checkpoint=tmp_path / "one.ckpt")
+
+
+def test_bf16_mixed_trains_with_float32_weights_and_spectra() -> None:
+    module = build(StaticRegularization())
+    fit(module, 2, precision="bf16-mixed")
+    for parameter in module.parameters():
+        assert parameter.dtype == torch.float32
+        assert torch.isfinite(parameter).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_dis": 0}, {"generator_turn": 3}, {"iterations": 0}, {"accumulation": 0}, {"generator_batch_ratio": 0}],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Expected iterations, n_dis"):
+        build(**settings)
+
+
+def test_data_of_another_iteration_is_refused() -> None:
+    module = build()
+    data = DigitsData(8, 4, 2, 3)
+    with pytest.raises(RuntimeError, match="Expected the data of iteration 0, found that of 1"):
+        module.training_step(data.on_after_batch_transfer(data.batch(1), 0), 0)
