@@ -5,14 +5,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from reproduce.settings import SETTINGS, Method, Setting
-from srgan.runs import RunFolder
+from srgan.runs import RunFolder, flatten_settings
 
 Scale = Literal["mini", "paper"]
 REPOSITORY = Path(__file__).parents[1]
 
+OUTDATED = "made with other settings"
 # One setting of each group, the cheapest that shows the group's width.
 MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
 PAPER_DATA = {"cifar10": "configs/cifar10.yaml"}
@@ -48,15 +51,29 @@ class PlannedRun(ABC):
 
     @property
     def state(self) -> str:
-        """In words: "finished", "not run: why", "cut at iteration t", or "to do"."""
+        """In words: "finished", "not run: why", "cut at iteration t", "to do", or `OUTDATED`."""
         if self.missing:
             return self.missing
         record = self.folder.read_record()
         if record is None:
             return "to do"
+        if self.differing_settings(record["config"]):
+            return OUTDATED
         if record["status"] == "finished":
             return "finished"
         return f"cut at iteration {self.iterations_done}"
+
+    def differing_settings(self, recorded: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Settings of a recorded run that are not those of this plan: name -> (there, here)."""
+        found = flatten_settings(recorded)
+        words = self.settings
+        expected: dict[str, Any] = {}
+        for option, value in zip(words[::2], words[1::2], strict=True):
+            if option == "-c":
+                expected |= flatten_settings(yaml.safe_load((REPOSITORY / value).read_text()))
+            elif option != "--from-checkpoint":
+                expected[option.removeprefix("--")] = yaml.safe_load(value)
+        return {name: (found.get(name), value) for name, value in expected.items() if not _same(found.get(name), value)}
 
     @property
     def iterations_done(self) -> int:
@@ -119,6 +136,14 @@ class Run(PlannedRun):
             *("--model.networks.discriminator_channels", str(self.discriminator_channels)),
             *("--model.seed", str(self.seed)),
         ]
+
+
+def _same(there: Any, here: Any) -> bool:
+    """Equal, where YAML reads numbers like 4e-3 as text."""
+    try:
+        return float(there) == float(here)
+    except (TypeError, ValueError):
+        return bool(there == here)
 
 
 def mini_channels(channels: int) -> int:

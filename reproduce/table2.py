@@ -14,7 +14,7 @@ from rich.table import Table
 from reproduce.calibrate import estimate_seconds
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
-from reproduce.plan import MINI_DEFAULT, REPOSITORY, Run, Scale, plan
+from reproduce.plan import MINI_DEFAULT, OUTDATED, REPOSITORY, Run, Scale, plan
 from reproduce.settings import SETTINGS, Method
 from reproduce.table import LEGEND, LEGEND_OF_ALL, collect, csv_text, markdown
 from srgan.files import write_text
@@ -36,8 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
     jobs = options.jobs or (gpus if gpus and scale == "paper" else os.cpu_count()) or 1
-    to_do = [run for run in runs if run.state != "finished" and not run.missing]
+    to_do = [run for run in runs if run.state not in ("finished", OUTDATED) and not run.missing]
     show_plan(runs, to_do, jobs, root, console)
+    for run in runs:
+        if run.state == OUTDATED:
+            differing = run.differing_settings((run.folder.read_record() or {})["config"])
+            words = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
+            print(f"reproduce: {run.name} was made with other settings ({words}). Remove or move", file=sys.stderr)
+            print(f"  {run.folder.path}", file=sys.stderr)
+    if any(run.state == OUTDATED for run in runs):
+        return 2
     if options.dry_run:
         for run in to_do:
             console.print("srgan fit " + shlex.join(run.command), highlight=False, soft_wrap=True)

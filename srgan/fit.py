@@ -27,7 +27,7 @@ from srgan.callbacks import (
 from srgan.data import ImageData
 from srgan.files import write_text
 from srgan.metrics.collapse import CollapseThresholds
-from srgan.runs import RunFolder
+from srgan.runs import RunFolder, flatten_settings
 from srgan.training import AdversarialTraining
 
 MEASURING = {
@@ -163,8 +163,8 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
 
 
 def _refuse_other_settings(folder: RunFolder, config: dict[str, Any]) -> None:
-    stored = _flatten(yaml.safe_load(folder.config.read_text()))
-    wanted = _flatten(config)
+    stored = flatten_settings(yaml.safe_load(folder.config.read_text()))
+    wanted = flatten_settings(config)
     differing = sorted(key for key in stored | wanted if stored.get(key) != wanted.get(key))
     if differing:
         lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
@@ -173,16 +173,6 @@ def _refuse_other_settings(folder: RunFolder, config: dict[str, Any]) -> None:
             "Choose another --run folder, or go on from its checkpoint: "
             f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
         )
-
-
-def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level of dotted names."""
-    if not isinstance(config, dict):
-        return {prefix: config}
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def _describe_checkpoint(path: str) -> dict[str, Any]:

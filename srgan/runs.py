@@ -143,6 +143,16 @@ class RunFolder:
                 path.unlink()
 
 
+def flatten_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted names, e.g. {"model.constraint.class_path": ...}."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten_settings(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
 def spectra_dtype(layers: list[SpectralLayer]) -> np.dtype:
     """One record of spectra.bin: iteration, sigma_1 of each layer, all normalized spectra in a row."""
     total = sum(layer.rank for layer in layers)

@@ -247,7 +247,8 @@ def test_value_is_equation_10_and_gradient_its_difference_at_frozen_vectors(
 
     def at_frozen_vectors(W: Tensor) -> Tensor:
         sigma = (U.T @ W @ Vh.T).diagonal()
-        return (W + (U * (compensation(sigma) - sigma)) @ Vh) / sigma[0]
+        W_SR: Tensor = (W + (U * (compensation(sigma) - sigma)) @ Vh) / sigma[0]
+        return W_SR
 
     regularized = spectrally_regularize(W, compensation)
     torch.testing.assert_close(regularized, (U * compensation(sigma) / sigma[0]) @ Vh)

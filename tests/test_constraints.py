@@ -1,0 +1,277 @@
+"""Constraints on discriminators: what is attached and taken over, spectral normalization, refusals, the one-liner."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import spectral_norm as spectral_norm_by_hook
+
+import srgan
+from srgan.constraints import (
+    METHODS,
+    Constraint,
+    DynamicRegularization,
+    Schedule,
+    SpectralNormalization,
+    StaticRegularization,
+    raw_matrix,
+    raw_weight,
+    spectra,
+    spectral_layers,
+)
+from srgan.networks import ResNetDiscriminator
+
+CONSTRAINTS: dict[str, Callable[[], Constraint]] = {
+    **METHODS,
+    "sr-s reparametrize": partial(StaticRegularization, form="reparametrize"),
+    "sr-d reparametrize": partial(DynamicRegularization, form="reparametrize"),
+}
+IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def small_discriminator(constraint: Constraint | None = None) -> ResNetDiscriminator:
+    """The same weights and the same u at each call."""
+    torch.manual_seed(0)
+    discriminator = ResNetDiscriminator(8, channels=6)
+    if constraint is not None:
+        constraint.attach(discriminator)
+    return discriminator
+
+
+def vector_u(layer: nn.Module) -> Tensor:
+    return layer.get_buffer("parametrizations.weight.0.u").clone()
+
+
+def used_weight(layer: nn.Module) -> Tensor:
+    """The weight of the forward pass."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
+class Doubled(nn.Module):
+    """Somebody else's parametrization."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+def doubled_convolution() -> nn.Module:
+    return parametrize.register_parametrization(nn.Conv2d(3, 4, 3), "weight", Doubled())
+
+
+@pytest.mark.parametrize("method", CONSTRAINTS)
+def test_state_dict_has_the_documented_names_and_shapes_under_every_constraint(method: str) -> None:
+    expected = {}
+    for name, tensor in small_discriminator().state_dict().items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "weight":
+            expected[f"{layer}.parametrizations.weight.original"] = tensor.shape
+            expected[f"{layer}.parametrizations.weight.0.u"] = tensor.shape[:1]
+            expected[f"{layer}.parametrizations.weight.0.recorded_ratios"] = (min(tensor.flatten(1).shape),)
+        else:
+            expected[name] = tensor.shape
+    constrained = small_discriminator(CONSTRAINTS[method]()).state_dict()
+    assert {name: tensor.shape for name, tensor in constrained.items()} == expected
+
+
+@pytest.mark.parametrize("method", CONSTRAINTS)
+def test_a_checkpoint_of_one_constraint_loads_into_any_other(method: str) -> None:
+    written = {name: torch.rand_like(t) for name, t in small_discriminator(CONSTRAINTS[method]()).state_dict().items()}
+    for other in CONSTRAINTS.values():
+        discriminator = small_discriminator(other())
+        discriminator.load_state_dict(written, strict=True)
+        assert all(torch.equal(tensor, written[name]) for name, tensor in discriminator.state_dict().items())
+
+
+@pytest.mark.parametrize("method", CONSTRAINTS)
+def test_attaching_keeps_parameters_and_draws_the_same_u_whatever_the_method(method: str) -> None:
+    discriminator = small_discriminator()
+    before = dict(discriminator.named_parameters())
+    values = copy.deepcopy(before)
+    CONSTRAINTS[method]().attach(discriminator)
+    next_draw = torch.rand(1)
+    assert set(discriminator.parameters()) == set(before.values())
+    unconstrained = small_discriminator(METHODS["none"]())
+    assert torch.equal(next_draw, torch.rand(1))
+    for (name, layer), (_, other) in zip(spectral_layers(discriminator), spectral_layers(unconstrained), strict=True):
+        assert raw_weight(layer) is before[f"{name}.weight"]
+        assert torch.equal(raw_weight(layer), values[f"{name}.weight"])
+        assert torch.equal(vector_u(layer), vector_u(other))
+
+
+def chainer_spectral_norm(W: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W / sigma and the new u after one power step, with the numerics of the code the authors build on."""
+    v = u @ W
+    v = v / (np.linalg.norm(v) + 1e-12)
+    u = v @ W.T
+    u = u / (np.linalg.norm(u) + 1e-12)
+    return W / (u @ W @ v), u
+
+
+LAYERS: dict[str, tuple[Callable[[], nn.Module], Tensor, tuple[int, ...]]] = {
+    # How to make it, an input, and the axes that bring its weight to [out, in, ...].
+    "convolution": (lambda: nn.Conv2d(3, 5, 3), IMAGES, (0, 1, 2, 3)),
+    "transposed": (lambda: nn.ConvTranspose2d(3, 5, 3), IMAGES, (1, 0, 2, 3)),
+    "linear": (lambda: nn.Linear(8, 5), IMAGES, (0, 1)),
+    "embedding": (lambda: nn.Embedding(7, 4), torch.arange(7), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_spectral_norm_takes_one_power_step_per_training_forward_and_keeps_none_in_evaluation(kind: str) -> None:
+    torch.manual_seed(0)
+    make, inputs, axes = LAYERS[kind]
+    layer = make()
+    SpectralNormalization().attach(nn.ModuleList([layer, nn.Conv2d(1, 1, 1)]))
+    raw, u = raw_weight(layer).detach().numpy().transpose(axes), vector_u(layer).numpy()
+    W = raw.reshape(len(u), -1)
+    for _ in range(2):
+        _, u = chainer_spectral_norm(W, u)
+        layer(inputs)
+        np.testing.assert_allclose(vector_u(layer), u, atol=1e-6)
+    W_SN, next_u = chainer_spectral_norm(W, u)
+    layer.eval()
+    u_of_training = vector_u(layer)
+    layer(inputs)
+    np.testing.assert_allclose(used_weight(layer).numpy().transpose(axes), W_SN.reshape(raw.shape), rtol=1e-5)
+    assert torch.equal(vector_u(layer), u_of_training)
+    layer.train()
+    np.testing.assert_allclose(used_weight(layer).numpy().transpose(axes), W_SN.reshape(raw.shape), rtol=1e-5)
+    np.testing.assert_allclose(vector_u(layer), next_u, atol=1e-6)
+
+
+def test_more_power_steps_per_use_are_as_many_forwards() -> None:
+    three, one = small_discriminator(SpectralNormalization(3)), small_discriminator(SpectralNormalization())
+    three(IMAGES)
+    for _ in range(3):
+        one(IMAGES)
+    for (_, layer), (_, other) in zip(spectral_layers(three), spectral_layers(one), strict=True):
+        torch.testing.assert_close(vector_u(layer), vector_u(other))
+
+
+def test_looking_at_spectra_changes_nothing() -> None:
+    discriminator = small_discriminator(SpectralNormalization())
+    before = copy.deepcopy(discriminator.state_dict())
+    raw, normalized = spectra(discriminator, normalized=False), spectra(discriminator)
+    for name, layer in spectral_layers(discriminator):
+        exact = torch.linalg.svdvals(raw_matrix(layer).double())
+        torch.testing.assert_close(raw[name], exact)
+        torch.testing.assert_close(normalized[name], exact / exact[0])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in discriminator.state_dict().items())
+
+
+@pytest.mark.parametrize("method", CONSTRAINTS)
+def test_weights_stay_float32_under_bf16_autocast(method: str) -> None:
+    discriminator = small_discriminator(CONSTRAINTS[method]()).eval()
+    for _, layer in spectral_layers(discriminator):
+        with torch.autocast("cpu", torch.bfloat16):
+            inside = used_weight(layer)
+        assert inside.dtype == torch.float32
+        assert torch.equal(inside, used_weight(layer))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert discriminator(IMAGES).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("method", CONSTRAINTS)
+def test_a_deep_copy_scores_alike_and_shares_nothing(method: str) -> None:
+    discriminator = small_discriminator(CONSTRAINTS[method]())
+    clone = copy.deepcopy(discriminator)
+    assert torch.equal(clone(IMAGES), discriminator(IMAGES))
+    before = copy.deepcopy(discriminator.state_dict())
+    with torch.no_grad():
+        for tensor in clone.state_dict().values():
+            tensor.fill_(1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in discriminator.state_dict().items())
+
+
+@pytest.mark.parametrize("spectral_norm", [parametrizations.spectral_norm, spectral_norm_by_hook])
+@pytest.mark.parametrize("make", [lambda: nn.Conv2d(3, 4, 8), lambda: nn.ConvTranspose2d(3, 4, 3)])
+def test_layers_under_the_spectral_norm_of_pytorch_are_taken_over(
+    spectral_norm: Callable[[nn.Module], nn.Module], make: Callable[[], nn.Module]
+) -> None:
+    """With the raw weight, and as the Parameter object that the optimizer holds already."""
+    discriminator = nn.Sequential(spectral_norm(make()))
+    discriminator(IMAGES)
+    raw = raw_weight(discriminator[0])
+    value = raw.detach().clone()
+    optimizer = torch.optim.SGD(discriminator.parameters(), 0.1)
+    srgan.regularize(discriminator, "sn", optimizer=optimizer)
+    assert set(discriminator.state_dict()) == {
+        "0.bias",
+        "0.parametrizations.weight.original",
+        "0.parametrizations.weight.0.u",
+        "0.parametrizations.weight.0.recorded_ratios",
+    }
+    assert torch.equal(raw_weight(discriminator[0]), value)
+    discriminator(IMAGES).square().mean().backward()
+    optimizer.step()
+    assert not torch.equal(raw_weight(discriminator[0]), value)
+
+
+def test_a_refused_discriminator_stays_as_it_was() -> None:
+    discriminator = nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(3, 3, 3)), doubled_convolution())
+    names = list(discriminator.state_dict())
+    with pytest.raises(ValueError, match="Layer '1' is already parametrized by Doubled"):
+        srgan.regularize(discriminator, "sn")
+    assert list(discriminator.state_dict()) == names
+
+
+def test_a_foreign_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
+    layer = parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
+    parametrize.register_parametrization(layer, "weight", Doubled())
+    with pytest.raises(ValueError, match="already parametrized"):
+        srgan.regularize(nn.Sequential(layer), "sn")
+
+
+def regularized_twice() -> nn.Module:
+    return srgan.regularize(small_discriminator(SpectralNormalization()), "sn")
+
+
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        (lambda: srgan.regularize(nn.Linear(3, 3), "sn"), "Expected a discriminator with convolutions"),
+        (regularized_twice, "'blocks.0.conv1' is already parametrized by SpectralNorm"),
+        (lambda: srgan.regularize(small_discriminator(), "sr"), "among none, sn, sr-s, sr-d, found 'sr'"),
+        (lambda: srgan.regularize(small_discriminator(), "sr-s"), "Expected the discriminator's optimizer"),
+        (lambda: srgan.regularize(small_discriminator(), StaticRegularization()), "the discriminator's optimizer"),
+        (lambda: srgan.regularize(small_discriminator(), SpectralNormalization(), power_iterations=3), "options"),
+        (lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0), "n_dis >= 1"),
+        (lambda: SpectralNormalization(power_iterations=0), "power_iterations >= 1, found 0"),
+        (lambda: StaticRegularization(compensated_fraction=0), "in \\(0, 1\\], found 0"),
+        (lambda: StaticRegularization(compensated_fraction=1.5), "in \\(0, 1\\], found 1.5"),
+        (lambda: StaticRegularization(compensated_fraction=float("nan")), "in \\(0, 1\\], found nan"),
+        (lambda: DynamicRegularization(form="exact"), "'project' or 'reparametrize', found 'exact'"),  # type: ignore[arg-type]
+        (lambda: DynamicRegularization("reparametrize", Schedule()), "Expected no schedule"),
+        (lambda: Schedule(every_iterations=0), "every_iterations >= 1"),
+        (lambda: Schedule(start_iteration=-1), "start_iteration >= 0"),
+        (lambda: Schedule(updates="first"), "'all' or 'last', found 'first'"),  # type: ignore[arg-type]
+    ],
+)
+def test_refusals(refused: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        refused()
+
+
+def test_an_option_that_the_method_does_not_have_is_refused() -> None:
+    with pytest.raises(TypeError, match="compensated_fraction"):
+        srgan.regularize(small_discriminator(), "sn", compensated_fraction=0.5)
+
+
+def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
+    discriminator = small_discriminator()
+    optimizer = torch.optim.SGD(discriminator.parameters(), 0.01)
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, schedule=Schedule(2, "last"))
+    acted = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        discriminator(IMAGES).sum().backward()
+        optimizer.step()
+        acted.append(bool((spectra(discriminator, normalized=False)["blocks.1.conv2"][:3] - 1).abs().max() < 1e-5))
+    assert acted == [False, True, False, False, False, True, False, False]

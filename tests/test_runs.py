@@ -1,0 +1,239 @@
+"""The files of a run, what recording spectra writes into them, and which module may import which."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import srgan
+from srgan.callbacks import SpectraRecorder
+from srgan.data import DigitsData
+from srgan.files import append_json_line, forget_after, read_json_lines, write_atomically, write_json, write_text
+from srgan.networks import ResNetPair
+from srgan.runs import RunFolder, SpectralLayer, spectra_dtype
+from srgan.training import AdversarialTraining
+
+# Files that are never half-written.
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "run.json"
+    write_text(path, "old")
+
+    def fail_half_way(file: IO[bytes]) -> None:
+        file.write(b"ne")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        write_atomically(path, fail_half_way)
+    assert path.read_text() == "old"
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]  # no temporary file stays
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_holds_no_nan_and_no_infinity(tmp_path: Path, number: float) -> None:
+    write_json(tmp_path / "run.json", {"FID": None})
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "run.json", {"FID": number})
+    assert json.loads((tmp_path / "run.json").read_text()) == {"FID": None}
+    with pytest.raises(ValueError, match="Out of range"):
+        append_json_line(tmp_path / "scores.jsonl", {"FID": number})
+    assert read_json_lines(tmp_path / "scores.jsonl") == []
+
+
+def test_rows_survive_a_last_line_that_was_cut(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "scores.jsonl"
+    assert read_json_lines(path) == []
+    rows = [{"iteration": t, "FID": 10.5 - t, "IS_std": None} for t in (100, 200, 300)]
+    for row in rows:
+        append_json_line(path, row)
+    assert read_json_lines(path) == rows
+    whole = path.read_bytes()
+    for cut in range(1, len(whole) // 3):
+        path.write_bytes(whole[:-cut])
+        assert read_json_lines(path) == rows[:2]
+    forget_after(path, 200)  # as every resumed run does first
+    append_json_line(path, rows[2])
+    assert path.read_bytes() == whole
+
+
+# Run folders.
+
+LAYERS = [SpectralLayer("conv", "Conv2d", [4, 3, 3, 3], 4), SpectralLayer("head", "Linear", [1, 4], 1)]
+
+
+def recorded_run(path: Path, iterations: list[int]) -> RunFolder:
+    """A run folder with rows, spectra and pictures of these iterations."""
+    folder = RunFolder(path)
+    write_json(folder.spectra_layout, {"layers": [vars(layer) for layer in LAYERS]})
+    for iteration in iterations:
+        append_json_line(folder.scores, {"iteration": iteration, "FID": iteration / 2})
+        append_json_line(folder.losses, {"iteration": iteration, "loss/generator": -1.0})
+        record = np.zeros(1, spectra_dtype(LAYERS))
+        record["iteration"], record["sigma_1"] = iteration, [iteration, 2]
+        record["spectrum"] = [1, 0.5, 0.25, 0.125, 1]
+        with folder.spectra.open("ab") as file:
+            file.write(record.tobytes())
+        write_text(folder.samples / f"{iteration:08d}.png", "picture")
+    return folder
+
+
+def test_an_empty_run_folder_holds_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert [folder.read_record(), folder.read_protocol(), folder.read_progress(), folder.read_spectra()] == [None] * 4
+    assert [folder.read_scores(), folder.read_losses(), folder.read_samples()] == [[], [], {}]
+    folder.forget_after(0)
+    assert not folder.path.exists()
+
+
+def test_spectra_survive_a_last_record_that_was_cut(tmp_path: Path) -> None:
+    folder = recorded_run(tmp_path, [0, 20, 40])
+    whole = folder.spectra.read_bytes()
+    size = len(whole) // 3
+    for cut in (0, 1, size - 1, size, 3 * size - 1, 3 * size):
+        folder.spectra.write_bytes(whole[: len(whole) - cut])
+        history = folder.read_spectra()
+        assert history is not None
+        assert history.iterations.tolist() == [0, 20, 40][: (3 * size - cut) // size]
+    folder.spectra.write_bytes(whole[:-1])
+    history = folder.read_spectra()
+    assert history is not None
+    assert history.layers == LAYERS
+    assert history.sigma_1["conv"].tolist() == [0, 20]
+    assert history.spectra["conv"].tolist() == [[1, 0.5, 0.25, 0.125]] * 2
+    assert history.spectra["head"].tolist() == [[1]] * 2
+
+
+@pytest.mark.parametrize(("iteration", "kept"), [(40, [0, 20, 40]), (39, [0, 20]), (20, [0, 20]), (-1, [])])
+@pytest.mark.parametrize("cut", [False, True])
+def test_everything_beyond_an_iteration_is_forgotten(
+    tmp_path: Path, iteration: int, kept: list[int], cut: bool
+) -> None:
+    folder = recorded_run(tmp_path, [0, 20, 40])
+    if cut:  # the beginnings of what was being written when the run was killed
+        for path in (folder.scores, folder.losses, folder.spectra):
+            path.write_bytes(path.read_bytes() + path.read_bytes()[:7])
+    folder.forget_after(iteration)
+    expected = recorded_run(tmp_path / "expected", kept)
+    assert folder.read_scores() == expected.read_scores()
+    assert folder.read_losses() == expected.read_losses()
+    assert list(folder.read_samples()) == kept
+    assert folder.spectra.read_bytes() == (expected.spectra.read_bytes() if kept else b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "shortcut", "judged"),
+    [
+        ("Conv2d", [8, 4, 1, 1], True, False),
+        ("ConvTranspose2d", [8, 4, 1, 1], True, False),
+        ("Conv2d", [8, 4, 3, 3], False, True),
+        ("Conv2d", [8, 4, 1, 3], False, True),
+        ("Linear", [1, 8], False, False),
+        ("Embedding", [1, 1], False, False),
+    ],
+)
+def test_shortcuts_are_the_1_x_1_convolutions(kind: str, shape: list[int], shortcut: bool, judged: bool) -> None:
+    layer = SpectralLayer("layer", kind, shape, 1)
+    assert layer.is_shortcut == shortcut
+    assert (layer.is_convolution and not layer.is_shortcut) == judged
+
+
+# Recording spectra.
+
+NETWORKS = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8)
+
+
+def module(iterations: int = 3) -> AdversarialTraining:
+    return AdversarialTraining(NETWORKS, iterations=iterations, n_dis=2, seed=1)
+
+
+def as_recorded(spectra: dict[str, torch.Tensor]) -> dict[str, list[float]]:
+    return {name: sigma.float().tolist() for name, sigma in spectra.items()}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*GPU available but not used")
+def test_recorded_spectra_are_those_of_the_discriminator(tmp_path: Path) -> None:
+    trained, recorder = module(), SpectraRecorder(every=2)
+    recorder.folder = RunFolder(tmp_path)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=trained.optimizer_steps(3), callbacks=[recorder], logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(trained, datamodule=DigitsData(8, batch_size=2, n_dis=2, seed=1))
+    history = recorder.folder.read_spectra()
+    assert history is not None
+    assert history.iterations.tolist() == [0, 2, 3]  # before the first, every second, and the last
+    for t, discriminator in ((0, module().discriminator), (2, trained.discriminator)):
+        assert {name: spectra[t].tolist() for name, spectra in history.spectra.items()} == {
+            name: pytest.approx(sigma, rel=1e-6) for name, sigma in as_recorded(srgan.spectra(discriminator)).items()
+        }
+        raw = srgan.spectra(discriminator, normalized=False)
+        assert {name: float(sigma_1[t]) for name, sigma_1 in history.sigma_1.items()} == {
+            name: pytest.approx(float(sigma[0]), rel=1e-6) for name, sigma in raw.items()
+        }
+    weights = {name: parameter.shape for name, parameter in NETWORKS.build()[1].named_parameters()}
+    assert [layer.shape for layer in history.layers] == [
+        list(weights[f"{layer.name}.weight"]) for layer in history.layers
+    ]
+    assert [layer.kind for layer in history.layers] == ["Conv2d"] * 10 + ["Linear"]
+    assert len(history.judged()) == 8  # without the head and the shortcuts of the first two blocks
+    assert not any("shortcut" in name or "linear" in name for name in history.judged())
+
+
+# Imports flow one way.
+
+PACKAGE = Path(srgan.__file__).parent
+ORDER = [
+    {"spectral", "randomness", "files"},
+    {"runs", "data", "constraints", "networks", "losses"},
+    {"training"},
+    {"sampling"},
+    {"metrics"},
+    {"callbacks"},
+    {"fit"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {unit: level for level, units in enumerate(ORDER) for unit in units}
+
+
+def imported_units(path: Path) -> Iterator[str]:
+    """The modules and packages right below `srgan` that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: expected absolute imports, found a relative one"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "srgan":
+                yield rest.partition(".")[0]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_flow_one_way(path: Path) -> None:
+    unit = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if unit == "__init__":
+        assert set(imported_units(path)) <= {"constraints"}  # the public one-liners, on first use
+        return
+    assert unit in LEVEL, f"srgan.{unit} is new: say in ORDER what it may import"
+    upward = {other for other in imported_units(path) if other != unit and LEVEL.get(other, -1) >= LEVEL[unit]}
+    assert not upward, f"srgan.{unit} imports {upward}, which is not below it"
+
+
+@pytest.mark.parametrize("name", ["srgan.runs", "srgan.files", "srgan.metrics.collapse", "srgan.cli"])
+def test_reporting_needs_no_torch(name: str) -> None:
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
