@@ -17,8 +17,8 @@ from reproduce.plan import REPOSITORY, Run
 from srgan.files import write_json
 
 START_UP_SECONDS = 15.0  # imports, data, first scores
-# On a CPU the time of an iteration is proportional to the batch beyond this, so larger ones are extrapolated.
-LARGEST_TIMED_BATCH = {"cpu": 16, "cuda": 256}
+SECONDS_PER_KIND = 4.0
+WIDE = 64  # generator channels from which arithmetic alone decides
 
 
 class Kind(NamedTuple):
@@ -36,7 +36,7 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
     Measured kinds are kept in `calibration.json` under `root`, for this machine.
     """
     configs = [yaml.safe_load((REPOSITORY / run.settings[1]).read_text()) for run in runs]
-    kinds = [_kind(run, config) for run, config in zip(runs, configs, strict=True)]
+    kinds = [timed_kind(run, config) for run, config in zip(runs, configs, strict=True)]
     path = root / "calibration.json"
     measured: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
     unknown = sorted({kind for kind in kinds if _key(kind) not in measured})
@@ -52,27 +52,43 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
         )
         measured |= {_key(kind): found for kind, found in zip(unknown, json.loads(finished.stdout), strict=True)}
         write_json(path, measured)
-    return [_total(measured[_key(kind)], config) for kind, config in zip(kinds, configs, strict=True)]
+    return [
+        _total(measured[_key(kind)], config, run.batch_size / kind.batch_size)
+        for run, kind, config in zip(runs, kinds, configs, strict=True)
+    ]
 
 
-def _kind(run: Run, config: dict[str, Any]) -> Kind:
+def timed_kind(run: Run, config: dict[str, Any]) -> Kind:
+    """What to time for a run: large batches in part, since their time is proportional to their size."""
     networks = config["model"]["networks"]
-    return Kind(networks["image_size"], networks["generator_channels"], run.discriminator_channels, run.batch_size)
+    largest = 256 if torch_sees_cuda() else (4 if networks["generator_channels"] >= WIDE else 16)
+    return Kind(
+        networks["image_size"],
+        networks["generator_channels"],
+        run.discriminator_channels,
+        min(run.batch_size, largest),
+    )
+
+
+def torch_sees_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _key(kind: Kind) -> str:
     return f"{platform.node()} {kind}"
 
 
-def _total(measured: dict[str, float], config: dict[str, Any]) -> float:
+def _total(measured: dict[str, float], config: dict[str, Any], batches: float) -> float:
     iterations: int = config["model"]["iterations"]
     evaluations: int = iterations // config["scores"]["every"]
     scored_images: int = evaluations * config["scores"]["protocol"]["num_fake_images"]
-    return START_UP_SECONDS + iterations * measured["iteration"] + scored_images * measured["generated_image"]
+    return START_UP_SECONDS + iterations * measured["iteration"] * batches + scored_images * measured["generated_image"]
 
 
 def measure(kind: Kind) -> dict[str, float]:
-    """Seconds of one iteration (median of three behind a warm-up) and of one generated image."""
+    """Seconds of one iteration (median, behind a warm-up) and of one generated image."""
     import pytorch_lightning as pl
     import torch
 
@@ -83,7 +99,6 @@ def measure(kind: Kind) -> dict[str, float]:
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its import sets INFO
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    batch_size = min(kind.batch_size, LARGEST_TIMED_BATCH[device])
     module = AdversarialTraining(
         ResNetPair(kind.image_size, kind.generator_channels, kind.discriminator_channels), iterations=4
     )
@@ -92,9 +107,10 @@ def measure(kind: Kind) -> dict[str, float]:
         def __init__(self) -> None:
             self.ends: list[float] = []
 
-        def on_train_batch_end(self, *_: Any) -> None:
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
             float(module.losses["loss/discriminator"])  # waits for the device
             self.ends.append(time.perf_counter())
+            trainer.should_stop = len(self.ends) > 1 and self.ends[-1] - self.ends[0] > SECONDS_PER_KIND
 
     stopwatch = Stopwatch()
     trainer = pl.Trainer(
@@ -102,13 +118,13 @@ def measure(kind: Kind) -> dict[str, float]:
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False,
     )  # fmt: skip
-    trainer.fit(module, datamodule=DigitsData(kind.image_size, batch_size))
+    trainer.fit(module, datamodule=DigitsData(kind.image_size, kind.batch_size))
     durations = [b - a for a, b in zip(stopwatch.ends, stopwatch.ends[1:], strict=False)]
     start = time.perf_counter()
     for _ in generate(module.generator, 50, module.latent_dim, 0, "calibration", 50):
         pass
     return {
-        "iteration": statistics.median(durations) * kind.batch_size / batch_size,
+        "iteration": statistics.median(durations),
         "generated_image": (time.perf_counter() - start) / 50,
     }
 

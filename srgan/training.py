@@ -112,7 +112,10 @@ class AdversarialTraining(pl.LightningModule):
         self.iteration += 1
 
     def _update_discriminator(self, real: Tensor, update: int) -> None:
-        """One optimizer step of D on real images `[B, 3, H, W]` and as many generated ones, real first."""
+        """One optimizer step of D on real images `[B, 3, H, W]` and as many generated ones, real first.
+
+        `losses` keeps the last micro-batch's loss and mean scores.
+        """
         _, optimizer = self._both_optimizers()
         latents = self._latents(len(real), "discriminator", update)
         optimizer.zero_grad()

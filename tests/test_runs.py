@@ -35,9 +35,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk is full"):
         write_atomically(path, fail_half_way)
     assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]  # no temporary file stays
     write_text(path, "new")
     assert path.read_text() == "new"
-    assert list(path.parent.iterdir()) == [path]  # no temporary file stays
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
@@ -138,6 +138,7 @@ def test_everything_beyond_an_iteration_is_forgotten(
         ("ConvTranspose2d", [8, 4, 1, 1], True, False),
         ("Conv2d", [8, 4, 3, 3], False, True),
         ("Conv2d", [8, 4, 1, 3], False, True),
+        ("Conv2d", [8, 4, 3, 1], False, True),
         ("Linear", [1, 8], False, False),
         ("Embedding", [1, 1], False, False),
     ],

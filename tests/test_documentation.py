@@ -1,0 +1,53 @@
+"""What the documentation says is there."""
+
+import doctest
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import srgan
+from srgan.constraints import METHODS
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text()
+
+
+@pytest.mark.parametrize("module", ["srgan.constraints.layers", "srgan.constraints.regularize"])
+def test_examples_in_docstrings_print_what_they_say(module: str) -> None:
+    outcome = doctest.testmod(import_module(module))
+    assert outcome.attempted
+    assert not outcome.failed
+
+
+def test_the_readme_names_files_that_exist() -> None:
+    for path in re.findall(r"(?:configs|reproduce|tests)/[\w/.-]+\.(?:py|yaml)", README):
+        assert (REPOSITORY / path).exists(), path
+    for path in re.findall(r"`((?:networks|callbacks)/\w+\.py|training\.py)`", README):
+        assert (REPOSITORY / "srgan" / path).exists(), path
+    for method in METHODS:
+        assert (REPOSITORY / "configs" / f"{method}.yaml").exists()
+
+
+def test_the_readme_names_code_that_exists() -> None:
+    names = re.findall(r"`((?:spectral|constraints|losses)\.(?!jsonl|bin)[\w.]+)", README)
+    assert len(names) > 8
+    for name in names:
+        module, *attributes = name.split(".")
+        found = import_module(f"srgan.{module}")
+        for attribute in attributes:
+            found = getattr(found, attribute)
+
+
+def test_the_public_names_are_there() -> None:
+    assert {"regularize", "spectra"} <= set(srgan.__all__)
+    assert all(getattr(srgan, name) for name in srgan.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'regularise'"):
+        _ = srgan.regularise
+
+
+def test_the_repository_speaks_of_itself_alone() -> None:
+    """No paths of somebody's machine."""
+    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("srgan/**/*.py"), *REPOSITORY.glob("configs/*.yaml")]:
+        assert not re.search(r"/(?:home|root|work|Users)/", path.read_text()), path

@@ -1,0 +1,215 @@
+"""Table II: the paper's numbers, the plan, the launcher on real tiny runs, and the generated table and page."""
+
+import csv
+import io
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from reproduce.launch import Stopped, launch
+from reproduce.page import write_page
+from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
+from reproduce.settings import BY_NAME, SETTINGS, Method
+from reproduce.table import collect, csv_text, markdown, mean_and_deviation
+from reproduce.table2 import main
+from srgan.callbacks import SpectraRecorder
+from srgan.files import write_json
+from srgan.networks import ResNetPair
+from srgan.runs import RunFolder, flatten_settings
+from srgan.training import AdversarialTraining
+
+BOTH: tuple[Method, Method] = ("sn", "sr")
+QUIET = Console(file=io.StringIO(), width=200)
+
+
+def test_the_settings_are_the_papers_table(shared_data: Path) -> None:
+    with (shared_data.parent / "paper" / "table2.csv").open() as file:
+        published = list(csv.DictReader(file))
+    assert len(SETTINGS) == len(published) == 26
+    for ours, theirs in zip(SETTINGS, published, strict=True):
+        assert (ours.name, ours.group, ours.dataset) == (theirs["setting"], theirs["group"], theirs["dataset"])
+        assert (ours.batch_size, ours.discriminator_channels) == (
+            int(theirs["batch_size"]),
+            int(theirs["discriminator_channels"]),
+        )
+        assert ours.compensation == {"static": "sr-s", "dynamic": "sr-d"}[theirs["compensation"]]
+        for method, cell in (("sn", ours.sn), ("sr", ours.sr)):
+            numbers = tuple(float(theirs[f"{method}_{key}"]) for key in ("is", "is_std", "fid", "fid_std"))
+            assert cell[:4] == numbers
+            for kind in ("mode", "spectral"):
+                assert cell.collapsed == (theirs[f"{method}_{kind}_collapse"] == "yes")
+
+
+def test_the_plan_follows_table_one(tmp_path: Path) -> None:
+    runs = plan("paper", ["A_1024-128", "E_2048-64"], BOTH, [1, 2], tmp_path)
+    assert [run.name for run in runs][:3] == ["A_1024-128 SN seed 1", "A_1024-128 SR seed 1", "A_1024-128 SN seed 2"]
+    assert [run.constraint for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
+    assert runs[0].batch_size == 1024
+    assert runs[0].discriminator_channels == 128
+    assert runs[0].settings[1] == "configs/cifar10.yaml"
+    assert runs[0].state == "to do"
+    assert runs[4].state == "not run: imagenet128 is not built yet"
+    assert {BY_NAME[name].group for name in MINI_DEFAULT} == set("ABCDE")
+    with pytest.raises(ValueError, match="found 'A_1-1'"):
+        plan("mini", ["A_1-1"], BOTH, [1], tmp_path)
+
+
+def test_mini_sizes_keep_the_order_of_the_rows(tmp_path: Path) -> None:
+    batches = sorted({setting.batch_size for setting in SETTINGS})
+    minis = [mini_batch_size(next(s for s in SETTINGS if s.batch_size == batch)) for batch in batches]
+    assert minis == sorted(set(minis))
+    assert [mini_channels(channels) for channels in (32, 64, 128, 256)] == [6, 8, 12, 20]
+    assert all(run.missing is None for run in plan("mini", [s.name for s in SETTINGS], BOTH, [1], tmp_path))
+
+
+@dataclass(frozen=True)
+class TinyRun(PlannedRun):
+    """A real run of a second."""
+
+    method: str
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.method
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.root / self.method)
+
+    @property
+    def settings(self) -> list[str]:
+        sizes = {"data.init_args.image_size": 8, "data.init_args.batch_size": 4, "model.iterations": 400}
+        sizes |= {f"model.networks.{name}": 4 for name in ("generator_channels", "discriminator_channels")}
+        sizes |= {"model.networks.image_size": 8, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 25}
+        sizes |= {"scores.every": 200, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
+        words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+        return ["-c", "configs/digits.yaml", "-c", f"configs/{self.method}.yaml", *words]
+
+
+def scores(run: PlannedRun) -> Any:
+    record = run.folder.read_record()
+    assert record is not None
+    return record["status"], record["scores"], record["verdicts"], record["reported"]
+
+
+def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbed_one(tmp_path: Path) -> None:
+    runs = [TinyRun(method, tmp_path / "stopped") for method in ("sn", "sr-s", "sr-d")]
+
+    def stop_when_under_way() -> None:
+        while runs[0].iterations_done < 1:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop_when_under_way, daemon=True).start()
+    with pytest.raises(Stopped):
+        launch(runs, jobs=2, gpus=0, console=QUIET)
+    assert runs[2].state == "to do"
+    assert launch([run for run in runs if run.state != "finished"], jobs=2, gpus=0, console=QUIET) == []
+    straight = [TinyRun(method, tmp_path / "straight") for method in ("sn", "sr-s", "sr-d")]
+    assert launch(straight, jobs=2, gpus=0, console=QUIET) == []
+    assert [scores(run) for run in runs] == [scores(run) for run in straight]
+    assert {run.state for run in runs} == {"finished"}
+    assert replace(runs[0], root=tmp_path / "elsewhere").state == "to do"
+
+
+def test_a_failing_run_is_reported_with_its_log(tmp_path: Path) -> None:
+    class Impossible(TinyRun):
+        @property
+        def settings(self) -> list[str]:
+            return [*super().settings, "--model.n_dis", "0"]
+
+    run = Impossible("sn", tmp_path)
+    assert launch([run], jobs=1, gpus=0, console=QUIET) == [run]
+    assert "n_dis" in (run.folder.path / "log.txt").read_text()
+
+
+def finished_run(run: Run, fid: float, collapsed: bool = False) -> None:
+    """Files of a finished run as training leaves them, with chosen scores."""
+    import yaml
+
+    config: dict[str, Any] = {}
+    for path in run.settings[1:4:2]:
+        config |= flatten_settings(yaml.safe_load(Path(path).read_text()))
+    config |= {
+        "data.init_args.batch_size": run.batch_size,
+        "model.networks.discriminator_channels": run.discriminator_channels,
+        "model.seed": run.seed,
+    }
+    name = "FID_cls" if run.scale == "mini" else "FID"
+    inception = name.replace("FID", "IS")
+    rows = [{"iteration": 600, name: fid, inception: 200.0, f"{inception}_std": None, "modes": 900}]
+    verdict = {"collapsed": collapsed, "iteration": 600 if collapsed else None}
+    verdicts = {"mode_collapse": verdict, "spectral_collapse": verdict}
+    record = {"status": "finished", "config": config, "scores": rows, "reported": rows[0], "verdicts": verdicts}
+    write_json(run.folder.record, record)
+    run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
+    module = AdversarialTraining(ResNetPair(8, 4, 4), iterations=1)
+    recorder = SpectraRecorder()
+    recorder.folder = run.folder
+
+    class NoLoggers:
+        loggers: tuple[()] = ()
+
+    recorder.act(NoLoggers(), module)  # type: ignore[arg-type]
+
+
+def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
+    runs = plan("mini", ["B_128-64", "C_32-32"], BOTH, [1, 2], tmp_path)
+    by_name = {run.name: run for run in runs}
+    for seed, fid in ((1, 100.0), (2, 120.0)):
+        finished_run(by_name[f"B_128-64 SN seed {seed}"], fid, collapsed=seed == 1)
+        finished_run(by_name[f"B_128-64 SR seed {seed}"], fid / 2)
+    rows = collect(runs)
+    text = markdown(rows, "mini")
+    first, second = text.splitlines()[2:]
+    assert "35.99 → 31.41 (-13 %)" in first
+    assert "110 ± 14 → 55 ± 7.1 (-50 %)" in first
+    assert "MC + SC / MC 1/2 + SC 1/2" in first
+    assert "no / no" in first
+    assert second.count("to do") == 3
+    lines = list(csv.DictReader(io.StringIO(csv_text(rows, "mini"))))
+    assert [line["FID_cls"] for line in lines] == ["110.0", "55.0", "", ""]
+    assert lines[0]["paper_FID"] == "35.99"
+    assert lines[2]["gap"] == "to do"
+    assert lines[0]["FID_cls_difference"] == ""
+    write_page(rows, "mini", tmp_path / "table2.html")
+    page = (tmp_path / "table2.html").read_text()
+    assert 'href="B_128-64/sn-seed1/spectra.png"' in page
+    assert (tmp_path / "B_128-64" / "sn-seed1" / "spectra.png").stat().st_size > 10_000
+    assert "to do" in page
+
+
+def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path) -> None:
+    runs = plan("paper", ["A_64-128", "E_64-128"], BOTH, [1], tmp_path)
+    finished_run(runs[0], 21.40)
+    text = markdown(collect(runs), "paper")
+    assert "21.4 [+0.25]" in text
+    assert "not run: stl10 is not built yet" in text
+
+
+def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = plan("mini", ["B_128-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
+    finished_run(run, 100.0)
+    assert run.state == "finished"
+    record = run.folder.read_record()
+    assert record is not None
+    record["config"]["data.init_args.batch_size"] = 17
+    write_json(run.folder.record, record)
+    assert run.state == OUTDATED
+    options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--runs", str(tmp_path)]
+    assert main(options) == 2
+    assert "data.init_args.batch_size: 17 there, 16 in the plan" in capsys.readouterr().err
+
+
+def test_one_seed_has_no_deviation() -> None:
+    assert mean_and_deviation([12.345]) == "12.35"
+    assert mean_and_deviation([1.0, 3.0]) == "2 ± 1.4"
