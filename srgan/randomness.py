@@ -5,6 +5,8 @@ logged, stopped or resumed before t, nor on the method under study.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -22,6 +24,14 @@ def counter_generator(device: torch.device | str, seed: int, purpose: str, *coun
     Streams of different devices differ: PyTorch's CPU and CUDA generators are different algorithms.
     """
     return torch.Generator(device).manual_seed(counter_seed(seed, purpose, *counters))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds the global generators of all devices, and puts them back afterwards."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:

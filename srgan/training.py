@@ -16,7 +16,7 @@ from srgan.constraints import Constraint, SpectralNormalization
 from srgan.data.base import Batch
 from srgan.losses import LOSSES, LossName
 from srgan.networks import ResNetPair
-from srgan.randomness import counter_generator, counter_seed
+from srgan.randomness import counter_generator, counter_seed, seeded
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,7 @@ class AdversarialTraining(pl.LightningModule):
         self.latent_dim = networks.latent_dim
         self.iteration = 0
         self.losses: dict[str, Tensor] = {}
-        with torch.random.fork_rng():
-            torch.manual_seed(counter_seed(seed, "initial weights"))
+        with seeded(counter_seed(seed, "initial weights")):
             self.generator, self.discriminator = networks.build()
             constraint.attach(self.discriminator)
 
@@ -148,10 +147,9 @@ class AdversarialTraining(pl.LightningModule):
         self.discriminator.requires_grad_(True)
         self.losses |= {"loss/generator": loss.detach()}
 
-    def _latents(self, count: int, *purpose: str | int) -> Tensor:
-        """z `[count, latent_dim]` ~ N(0, I) for one purpose in this iteration on this rank."""
-        player, *update = purpose
-        counters = (self.iteration, *(int(u) for u in update), self.global_rank)
+    def _latents(self, count: int, player: str, *update: int) -> Tensor:
+        """z `[count, latent_dim]` ~ N(0, I) for one player's update in this iteration on this rank."""
+        counters = (self.iteration, *update, self.global_rank)
         generator = counter_generator(self.device, self.seed, f"latents of the {player}", *counters)
         return torch.randn(count, self.latent_dim, generator=generator, device=self.device)
 

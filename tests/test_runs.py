@@ -14,9 +14,10 @@ import pytorch_lightning as pl
 import torch
 
 import srgan
-from srgan.callbacks import SpectraRecorder
+from srgan.callbacks import RunRecorder, SpectraRecorder
 from srgan.data import DigitsData
 from srgan.files import append_json_line, forget_after, read_json_lines, write_atomically, write_json, write_text
+from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer, spectra_dtype
 from srgan.training import AdversarialTraining
@@ -154,27 +155,36 @@ def test_shortcuts_are_the_1_x_1_convolutions(kind: str, shape: list[int], short
 NETWORKS = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8)
 
 
-def module(iterations: int = 3) -> AdversarialTraining:
-    return AdversarialTraining(NETWORKS, iterations=iterations, n_dis=2, seed=1)
+def untrained() -> AdversarialTraining:
+    return AdversarialTraining(NETWORKS, iterations=3, n_dis=2, seed=1)
+
+
+def train(folder: RunFolder) -> AdversarialTraining:
+    """Three iterations from the start, spectra recorded every second one."""
+    module = untrained()
+    callbacks = [RunRecorder({}, ["test"], None, CollapseThresholds()), SpectraRecorder(every=2)]
+    for callback in callbacks:
+        callback.folder = folder
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=module.optimizer_steps(3), callbacks=[*callbacks], logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=DigitsData(8, batch_size=2, n_dis=2, seed=1))
+    return module
 
 
 def as_recorded(spectra: dict[str, torch.Tensor]) -> dict[str, list[float]]:
     return {name: sigma.float().tolist() for name, sigma in spectra.items()}
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*GPU available but not used")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_recorded_spectra_are_those_of_the_discriminator(tmp_path: Path) -> None:
-    trained, recorder = module(), SpectraRecorder(every=2)
-    recorder.folder = RunFolder(tmp_path)
-    trainer = pl.Trainer(
-        accelerator="cpu", max_steps=trained.optimizer_steps(3), callbacks=[recorder], logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    trainer.fit(trained, datamodule=DigitsData(8, batch_size=2, n_dis=2, seed=1))
-    history = recorder.folder.read_spectra()
+    folder = RunFolder(tmp_path)
+    trained = train(folder)
+    history = folder.read_spectra()
     assert history is not None
     assert history.iterations.tolist() == [0, 2, 3]  # before the first, every second, and the last
-    for t, discriminator in ((0, module().discriminator), (2, trained.discriminator)):
+    for t, discriminator in ((0, untrained().discriminator), (2, trained.discriminator)):
         assert {name: spectra[t].tolist() for name, spectra in history.spectra.items()} == {
             name: pytest.approx(sigma, rel=1e-6) for name, sigma in as_recorded(srgan.spectra(discriminator)).items()
         }
@@ -189,6 +199,15 @@ def test_recorded_spectra_are_those_of_the_discriminator(tmp_path: Path) -> None
     assert [layer.kind for layer in history.layers] == ["Conv2d"] * 10 + ["Linear"]
     assert len(history.judged()) == 8  # without the head and the shortcuts of the first two blocks
     assert not any("shortcut" in name or "linear" in name for name in history.judged())
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    train(folder)
+    once = folder.spectra.read_bytes()
+    train(folder)
+    assert folder.spectra.read_bytes() == once
 
 
 # Imports flow one way.

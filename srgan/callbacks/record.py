@@ -63,7 +63,8 @@ class RunRecorder(RunCallback):
         assert isinstance(pl_module, AdversarialTraining)
         if not trainer.is_global_zero:
             return
-        self.folder.forget_after(pl_module.iteration)
+        # A run that starts anew forgets iteration 0 too: it is recorded again.
+        self.folder.forget_after(pl_module.iteration or -1)
         before = self.folder.read_record() or {}
         self.record |= {
             "seed": pl_module.seed,

@@ -4,7 +4,7 @@ A training step calls `attach` once, adds `penalty` to the discriminator's loss,
 after each discriminator update. It never asks which constraint it holds.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -101,7 +101,7 @@ class SpectralNormalization(Constraint):
         return SpectralNorm(raw_weight(layer), output_dim(layer), self.power_iterations)
 
 
-class SpectralRegularization(SpectralNormalization):
+class SpectralRegularization(SpectralNormalization, ABC):
     """SR: SN on every layer, and compensated spectra on the convolutions (Eq. 9, 10).
 
     Args:

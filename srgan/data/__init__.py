@@ -1,4 +1,4 @@
-"""Data modules. All yield real images `[n_dis, B, 3, H, W]` float32 in [-1, 1) and labels."""
+"""Data modules. All yield real images `[n_dis, B, 3, H, W]` float32 in [-1, 1] and labels."""
 
 from srgan.data.base import Batch, ImageData, LabelledImages
 from srgan.data.cifar10 import CIFAR10Data

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
 
     Attributes:
         iteration: t, from 0.
-        images: `[n_dis, B, 3, H, W]`: uint8 from the loader, float32 in [-1, 1) on the device.
+        images: `[n_dis, B, 3, H, W]`: uint8 from the loader, float32 in [-1, 1] on the device.
         labels: `[n_dis, B]` int64.
     """
 
@@ -126,7 +126,7 @@ class ImageData(pl.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Bytes to [-1, 1) on the device, with the noise of this iteration and rank."""
+        """Bytes to [-1, 1] on the device, with the noise of this iteration and rank."""
         rank = self.trainer.global_rank if self.trainer is not None else 0
         noise = counter_generator(batch.images.device, self.seed, "dequantize", batch.iteration, rank)
         return batch._replace(images=dequantize(batch.images, noise))

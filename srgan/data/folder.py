@@ -1,12 +1,13 @@
 """Any folder or tar of images in the layout of torchvision's `ImageFolder`, small enough for memory."""
 
 import hashlib
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 import torch
@@ -80,28 +81,31 @@ class FolderData(ImageData):
 
     def _decode(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """All images of a split, sorted by class and name: `[N, 3, H, W]` uint8 and labels `[N]` int64."""
-        found: dict[tuple[str, str], np.ndarray] = {}
-        for inner, file in self._image_files():
-            part, class_name, name = ("", "", *inner.parts)[-3:]
-            if part not in ("train", "test") or part == split:
-                found[class_name, name] = _read_image(file, str(inner), self.image_size)
+        images: dict[str | None, dict[tuple[str, str], np.ndarray]] = {split: {}, None: {}}
+        class_names: dict[bool, set[str]] = {True: set(), False: set()}  # inside and outside of train/ and test/
+        for inner, content in self._image_files():
+            part, class_name, name = _place(inner)
+            class_names[part is not None].add(class_name)
+            if part in images:
+                images[part][class_name, name] = _read_image(content, str(inner), self.image_size)
+        is_split = bool(class_names[True])
+        found = images[split if is_split else None]
         if not found:
             raise ValueError(
                 f"Expected images at {split}/<class>/<image> or <class>/<image> in '{self.path}', found none. "
                 f"Known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}."
             )
-        classes = {name: k for k, name in enumerate(sorted({class_name for class_name, _ in found}))}
+        classes = {name: k for k, name in enumerate(sorted(class_names[is_split]))}  # the same in every split
         ordered = sorted(found)
         labels = np.array([classes[class_name] for class_name, _ in ordered], dtype=np.int64)
         return np.stack([found[key] for key in ordered]), labels
 
-    def _image_files(self) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    def _image_files(self) -> Iterator[tuple[PurePosixPath, bytes]]:
         """(path inside ROOT, its bytes) of every image, in the order of the medium."""
         if self.path.is_dir():
             for path in sorted(self.path.rglob("*")):
                 if path.suffix.lower() in IMAGE_SUFFIXES:
-                    with path.open("rb") as file:
-                        yield PurePosixPath(path.relative_to(self.path).as_posix()), file
+                    yield PurePosixPath(path.relative_to(self.path).as_posix()), path.read_bytes()
             return
         try:
             with tarfile.open(self.path, "r:*") as archive:
@@ -110,19 +114,28 @@ class FolderData(ImageData):
                     if member.isfile() and inner.suffix.lower() in IMAGE_SUFFIXES:
                         content = archive.extractfile(member)
                         assert content is not None
-                        yield inner, content
-        except tarfile.TarError as error:
+                        yield inner, content.read()
+        except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
             raise ValueError(
                 f"Expected a folder or a tar file (.tar, .tar.gz, .tar.xz), cannot read '{self.path}': {error}."
             ) from error
 
 
-def _read_image(file: IO[bytes], name: str, image_size: int) -> np.ndarray:
+def _place(inner: PurePosixPath) -> tuple[str | None, str, str]:
+    """(split, class, name) of an image inside ROOT: below the first train or test folder that holds classes."""
+    parts = inner.parts
+    for k, part in enumerate(parts[:-2]):
+        if part in ("train", "test"):
+            return part, parts[k + 1], "/".join(parts[k + 2 :])
+    return None, parts[-2] if len(parts) > 1 else "", str(inner)
+
+
+def _read_image(content: bytes, name: str, image_size: int) -> np.ndarray:
     """`[3, image_size, image_size]` uint8."""
     try:
-        with Image.open(BytesIO(file.read())) as opened:
+        with Image.open(BytesIO(content)) as opened:
             image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise ValueError(f"Cannot read image '{name}': {error}. Repair or remove it.") from error
     if image.size != (image_size, image_size):
         side = min(image.size)

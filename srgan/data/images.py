@@ -12,7 +12,7 @@ def dequantize(images: Tensor, noise: torch.Generator) -> Tensor:
         noise: on the images' device.
 
     Returns:
-        float32 in [-1, 1), same shape.
+        float32 in [-1, 1], same shape.
     """
     uniform = torch.rand(images.shape, generator=noise, device=images.device)
     return images.float().add_(uniform).div_(128).sub_(1)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.base import ImageData
 from srgan.files import cache_folder, write_atomically
-from srgan.randomness import counter_generator, counter_seed
+from srgan.randomness import counter_generator, counter_seed, seeded
 
 
 class FeatureNetwork(nn.Module):
@@ -155,8 +155,7 @@ class ClassifierFeatures(FeatureNetwork):
             )
         self.stacked = data.stacked
         channels = 1 if data.stacked else 3
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(counter_seed(self.seed, "classifier"))
+        with seeded(counter_seed(self.seed, "classifier")):
             self.classifier = _Classifier(channels, data.image_size, data.num_classes)
         path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.pt"
         if not path.exists():

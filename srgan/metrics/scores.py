@@ -14,7 +14,7 @@ from torchmetrics.image.inception import InceptionScore
 from srgan.data.base import ImageData, Split
 from srgan.files import cache_folder, write_atomically
 from srgan.metrics.features import FeatureNetwork
-from srgan.randomness import counter_seed
+from srgan.randomness import counter_seed, seeded
 from srgan.sampling import GeneratorStatistics
 
 
@@ -95,10 +95,10 @@ class Scorer:
         for images in batches:
             features, batch_logits = self.features(images.to(device))
             self.fid.update(features, real=False)
-            inception_score.update(batch_logits)
+            # Floored, since torchmetrics makes NaN (0 x infinity) of a probability that underflows for all images.
+            inception_score.update(batch_logits.log_softmax(dim=1).clamp_min(-80))
             logits.append(batch_logits)
-        with torch.random.fork_rng(devices=[]):  # InceptionScore shuffles by the global generator
-            torch.manual_seed(counter_seed(self.protocol.seed, "inception score"))
+        with seeded(counter_seed(self.protocol.seed, "inception score")):  # it shuffles by the global generator
             mean, std = (float(value) for value in inception_score.compute())
         suffix = self.features.suffix
         scores: dict[str, float | None] = {
