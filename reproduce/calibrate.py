@@ -31,7 +31,7 @@ class Kind(NamedTuple):
 
 
 def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
-    """Estimated seconds of whole runs, one at a time on one thread or one GPU.
+    """Estimated seconds that remain of each run, one at a time on one thread or one GPU.
 
     Measured kinds are kept in `calibration.json` under `root`, for this machine.
     """
@@ -53,7 +53,7 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
         measured |= {_key(kind): found for kind, found in zip(unknown, json.loads(finished.stdout), strict=True)}
         write_json(path, measured)
     return [
-        _total(measured[_key(kind)], config, run.batch_size / kind.batch_size)
+        _total(measured[_key(kind)], config, run.batch_size / kind.batch_size, run.iterations_done)
         for run, kind, config in zip(runs, kinds, configs, strict=True)
     ]
 
@@ -80,8 +80,9 @@ def _key(kind: Kind) -> str:
     return f"{platform.node()} {kind}"
 
 
-def _total(measured: dict[str, float], config: dict[str, Any], batches: float) -> float:
-    iterations: int = config["model"]["iterations"]
+def _total(measured: dict[str, float], config: dict[str, Any], batches: float, done: int) -> float:
+    """Seconds that remain of a run, at `batches` times the batch that was timed and `done` iterations."""
+    iterations: int = config["model"]["iterations"] - done
     evaluations: int = iterations // config["scores"]["every"]
     scored_images: int = evaluations * config["scores"]["protocol"]["num_fake_images"]
     return START_UP_SECONDS + iterations * measured["iteration"] * batches + scored_images * measured["generated_image"]

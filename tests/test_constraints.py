@@ -106,6 +106,15 @@ def test_attaching_keeps_parameters_and_draws_the_same_u_whatever_the_method(met
         assert torch.equal(vector_u(layer), vector_u(other))
 
 
+def test_u_starts_as_standard_normal_numbers_not_normalized() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 4000, 1)
+    SpectralNormalization().attach(layer)
+    u = vector_u(layer)
+    assert u.mean().item() == pytest.approx(0, abs=0.05)
+    assert u.std().item() == pytest.approx(1, abs=0.05)
+
+
 def chainer_spectral_norm(W: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """W / sigma and the new u after one power step, with the numerics of the code the authors build on."""
     v = u @ W

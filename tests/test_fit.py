@@ -95,6 +95,20 @@ def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.Capt
     assert RunFolder(finished).record.stat().st_mtime_ns == before
 
 
+def test_a_run_cut_behind_its_last_checkpoint_is_summed_up_by_the_next_call(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(command("sn", run)) == 0
+    before = RunFolder(run).read_record()
+    assert before is not None
+    RunFolder(run).record.write_text(json.dumps({"status": "running", "config": before["config"]}))
+    assert main(command("sn", run)) == 0
+    after = RunFolder(run).read_record()
+    assert after is not None
+    assert after["status"] == "finished"
+    assert after["resumed_at"] == [20]
+    assert (after["scores"], after["verdicts"]) == (before["scores"], before["verdicts"])
+
+
 def test_other_settings_in_the_same_folder_are_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command("sr-s", finished, "--model.seed", "1")) == 2
     assert "model.seed: 0 there, 1 here" in capsys.readouterr().err

@@ -59,7 +59,8 @@ class RunRecorder(RunCallback):
             TextColumn("{task.fields[news]}"), disable=not sys.stderr.isatty(),
         )  # fmt: skip
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The clock is restored by now; a run whose last iteration was saved before it was cut trains no more."""
         assert isinstance(pl_module, AdversarialTraining)
         if not trainer.is_global_zero:
             return
@@ -81,15 +82,19 @@ class RunRecorder(RunCallback):
         self.task = self.bar.add_task(name, total=pl_module.iterations, completed=pl_module.iteration, news="")
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        if time.monotonic() - self.reported > self.seconds_between_reports or module.iteration == module.iterations:
+        if time.monotonic() - self.reported > self.seconds_between_reports:
             self.reported = time.monotonic()
-            write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
+            self._report(module)
             self.bar.update(self.task, completed=module.iteration, news=latest_news(self.folder))
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _report(self, module: AdversarialTraining) -> None:
+        write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
         if trainer.is_global_zero:
             self.bar.stop()
+            self._report(pl_module)
             finished = pl_module.iteration == pl_module.iterations
             elapsed = time.monotonic() - self.started
             self.record |= {
