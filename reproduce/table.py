@@ -79,9 +79,11 @@ def change(before: float, after: float) -> str:
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
-    """Over seeds; the deviation is that of the sample."""
-    shown = f"{statistics.mean(values):.4g}"
-    return f"{shown} ± {statistics.stdev(values):.2g}" if len(values) > 1 else shown
+    """Over seeds; the deviation is that of the sample. Two decimals below 100, as the paper, none above."""
+    mean = statistics.mean(values)
+    decimals = 0 if mean >= 100 else 2
+    deviation = f" ± {statistics.stdev(values):.{decimals}f}" if len(values) > 1 else ""
+    return f"{mean:.{decimals}f}{deviation}"
 
 
 def verdict_words(row: Row, method: Method) -> tuple[str, str]:

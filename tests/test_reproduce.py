@@ -172,7 +172,7 @@ def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     text = markdown(rows, "mini")
     first, second = text.splitlines()[2:]
     assert "35.99 → 31.41 (-13 %)" in first
-    assert "110 ± 14 → 55 ± 7.1 (-50 %)" in first
+    assert "110 ± 14 → 55.00 ± 7.07 (-50 %)" in first
     assert "MC + SC / MC 1/2 + SC 1/2" in first
     assert "no / no" in first
     assert second.count("to do") == 3
@@ -192,7 +192,7 @@ def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path) -> None:
     runs = plan("paper", ["A_64-128", "E_64-128"], BOTH, [1], tmp_path)
     finished_run(runs[0], 21.40)
     text = markdown(collect(runs), "paper")
-    assert "21.4 [+0.25]" in text
+    assert "21.40 [+0.25]" in text
     assert "not run: stl10 is not built yet" in text
 
 
@@ -212,4 +212,5 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
 
 def test_one_seed_has_no_deviation() -> None:
     assert mean_and_deviation([12.345]) == "12.35"
-    assert mean_and_deviation([1.0, 3.0]) == "2 ± 1.4"
+    assert mean_and_deviation([1.0, 3.0]) == "2.00 ± 1.41"
+    assert mean_and_deviation([900.0, 1100.0]) == "1000 ± 141"
