@@ -14,7 +14,7 @@ from torch import Tensor
 
 def counter_seed(seed: int, purpose: str, *counters: int) -> int:
     """A 63-bit seed for one purpose at one point of a run, from BLAKE2b."""
-    words = repr((seed, purpose, counters)).encode()
+    words = repr((int(seed), purpose, tuple(int(counter) for counter in counters))).encode()
     return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little") >> 1
 
 

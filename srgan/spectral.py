@@ -17,7 +17,7 @@ SpectralMap = Callable[[Tensor], Tensor]
 # tail is decomposed again by itself, so every singular value keeps a relative error near 1e-10.
 RESOLVED_RATIO = 1e-3
 # Below this ratio rounding leaves nothing of u_k^T W, so v_k must come from a full decomposition.
-NULL_RATIO = 1e-10
+NULL_RATIO = 1e-8
 # Up to this amplification of rounding errors a float32 product keeps a relative error below 1e-5.
 FLOAT32_AMPLIFICATION = 32.0
 
@@ -57,8 +57,9 @@ def left_singular_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
     tail = int((sigma >= RESOLVED_RATIO * sigma[0]).sum())
     if 0 < tail < len(sigma):
         sigma_tail, U_tail = left_singular_pairs(U[:, tail:].T @ A)
-        sigma = torch.cat([sigma[:tail], sigma_tail])
-        U = torch.cat([U[:, :tail], U[:, tail:] @ U_tail], dim=1)
+        # Sorted anew: near-equal values on both sides of the split may swap by a rounding error.
+        sigma, order = torch.cat([sigma[:tail], sigma_tail]).sort(descending=True)
+        U = torch.cat([U[:, :tail], U[:, tail:] @ U_tail], dim=1)[:, order]
     return sigma, U
 
 
@@ -144,7 +145,7 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
 
     Computed as `P W` with `P = U diag(f(sigma) / sigma) U^T`, which needs no V; P in float64, the product in
     float64 too unless W is float32 and its spectrum flat enough to lose nothing. A direction in which W is
-    numerically zero (sigma_k < 1e-10 sigma_1) has no v_k of its own; it gets an arbitrary one, orthonormal
+    numerically zero (sigma_k < 1e-8 sigma_1) has no v_k of its own; it gets an arbitrary one, orthonormal
     to the rest, as from any SVD.
 
     Args:
@@ -170,7 +171,8 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
         amplification = (mapped_sigma / sigma).max() * sigma[0] / mapped_sigma.max()
         if W.dtype == torch.float32 and amplification <= FLOAT32_AMPLIFICATION:
             A, P = (W if W.shape[0] <= W.shape[1] else W.T), P.float()
-        mapped = P @ A
+        with torch.autocast(W.device.type, enabled=False):  # a training step may run under bf16 autocast
+            mapped = P @ A
     else:
         U, sigma, Vh = torch.linalg.svd(A, full_matrices=False)
         mapped = (U * spectral_map(sigma)) @ Vh

@@ -245,12 +245,21 @@ def regularized_twice() -> nn.Module:
     return srgan.regularize(small_discriminator(SpectralNormalization()), "sn")
 
 
+def zeroed_convolution() -> nn.Module:
+    layer = nn.Conv2d(3, 4, 3)
+    nn.init.zeros_(layer.weight)
+    return nn.Sequential(layer)
+
+
 REFUSALS: dict[str, Callable[[], object]] = {
     "with convolutions, found none in Linear": lambda: srgan.regularize(nn.Linear(3, 3), "sn"),
     "'blocks.0.conv1' is already parametrized by SpectralNorm": regularized_twice,
     "among none, sn, sr-s, sr-d, found 'sr'": lambda: srgan.regularize(small_discriminator(), "sr"),
     "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
     "no options": lambda: srgan.regularize(small_discriminator(), SpectralNormalization(), power_iterations=3),
+    "all-zero": lambda: srgan.regularize(zeroed_convolution(), "sn"),
+    "Remove its weight norm": lambda: srgan.spectra(nn.utils.weight_norm(nn.Conv2d(3, 4, 3))),
+    "run a lazy layer once": lambda: srgan.regularize(nn.Sequential(nn.LazyConv2d(4, 3)), "sn"),
     "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
     "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
     "(0, 1], found 0": lambda: StaticRegularization(compensated_fraction=0),

@@ -172,3 +172,10 @@ def test_networks_are_built_from_the_global_random_state() -> None:
 
     assert all(torch.equal(a, b) for a, b in zip(weights(0), weights(0), strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(weights(0), weights(1), strict=True))
+
+
+@pytest.mark.parametrize("image_size", [0, 4, 12, 24, 33])
+def test_networks_built_by_hand_refuse_the_same_sizes(image_size: int) -> None:
+    for network in (ResNetGenerator, ResNetDiscriminator):
+        with pytest.raises(ValueError, match=r"8 x 2\^k"):
+            network(image_size, 4)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from srgan.spectral import matricize, normalized_spectrum, spectrum
@@ -29,10 +30,21 @@ def raw_weight(layer: nn.Module) -> nn.Parameter:
     """The trained parameter W behind `layer.weight`: before any normalization, and without side effects.
 
     Knows this package's parametrizations and both of PyTorch's `spectral_norm`.
+
+    Raises:
+        ValueError: there is none: the layer is lazy and has seen no input, or it is under a weight norm.
     """
     if parametrize.is_parametrized(layer, "weight"):
-        return layer.get_parameter("parametrizations.weight.original")
-    return layer.get_parameter("weight_orig" if hasattr(layer, "weight_orig") else "weight")
+        originals = dict(layer.get_submodule("parametrizations.weight").named_parameters(recurse=False))
+        weight = originals.get("original")
+    else:
+        weight = layer._parameters.get("weight_orig" if hasattr(layer, "weight_orig") else "weight")
+    if weight is None or isinstance(weight, UninitializedParameter):
+        raise ValueError(
+            f"Expected a weight to take the spectrum of, found none in {layer}. Remove its weight norm "
+            "(torch.nn.utils.remove_weight_norm), or run a lazy layer once so that it has a weight."
+        )
+    return weight
 
 
 def raw_matrix(layer: nn.Module) -> Tensor:

@@ -48,6 +48,10 @@ def regularize(
     """
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(f"Expected a method among {', '.join(METHODS)}, found {method!r}.")
+    if options and not isinstance(method, str):
+        raise ValueError(f"Expected no options beside a constraint value, found {options}: give them to the value.")
+    if n_dis < 1:
+        raise ValueError(f"Expected n_dis >= 1, found {n_dis}.")
     constraint = METHODS[method](**options) if isinstance(method, str) else method
     projects = isinstance(constraint, SpectralRegularization) and constraint.form == "project"
     if projects and optimizer is None:

@@ -49,12 +49,12 @@ class Constraint:
     def attach(self, discriminator: nn.Module) -> None:
         """Parametrizes every convolution, linear and embedding layer, in place.
 
-        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight (with the normalized
-        one where the old hook keeps nothing else). The Parameter objects stay the same, so an optimizer that
-        already holds them stays valid.
+        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight. The Parameter objects
+        stay the same, so an optimizer that already holds them stays valid.
 
         Raises:
-            ValueError: there is no such layer, or one is already parametrized by something else.
+            ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
+            parametrized by something else. Nothing has changed then.
         """
         layers = list(spectral_layers(discriminator))
         if not any(isinstance(layer, CONVOLUTIONS) for _, layer in layers):
@@ -63,14 +63,20 @@ class Constraint:
                 "Spectral regularization acts on torch.nn convolution layers (Section 2: W [out, in, k, k])."
             )
         for name, layer in layers:
-            _remove_torch_spectral_norm(layer)
-            if parametrize.is_parametrized(layer, "weight"):
-                found = type(layer.get_submodule("parametrizations.weight.0")).__name__
+            kinds = _parametrization_classes(layer)
+            if kinds not in ([], [parametrizations._SpectralNorm]):
+                found = ", ".join(kind.__name__ for kind in kinds)
                 raise ValueError(
                     f"Layer '{name}' is already parametrized by {found}. Remove it first: "
                     "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight', leave_parametrized=False)."
                 )
+            if not raw_weight(layer).any():
+                raise ValueError(
+                    f"Layer '{name}': expected a weight with a largest singular value to divide by, found an all-zero "
+                    "one. Initialize it."
+                )
         for _, layer in layers:
+            _remove_torch_spectral_norm(layer)
             parametrize.register_parametrization(layer, "weight", self.parametrization(layer), unsafe=True)
 
     def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor | None:
@@ -236,11 +242,18 @@ METHODS: dict[str, Callable[..., Constraint]] = {
 """The methods by the names that `srgan.regularize`, the configs and the tables use."""
 
 
+def _parametrization_classes(layer: nn.Module) -> list[type]:
+    """What a layer's weight is parametrized by, from the innermost."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        return []
+    return [type(module) for module in layer.get_submodule("parametrizations.weight").children()]
+
+
 def _remove_torch_spectral_norm(layer: nn.Module) -> None:
     """Takes PyTorch's own spectral norm off a layer, if it is there."""
-    torch_spectral_norm = parametrizations._SpectralNorm  # the only name that PyTorch gives its class
     if parametrize.is_parametrized(layer, "weight"):
-        if isinstance(layer.get_submodule("parametrizations.weight.0"), torch_spectral_norm):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
     elif hasattr(layer, "weight_orig"):
-        remove_spectral_norm(layer)
+        raw = raw_weight(layer)
+        remove_spectral_norm(layer)  # leaves the normalized weight in a new Parameter
+        layer.weight = raw

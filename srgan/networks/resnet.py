@@ -23,6 +23,16 @@ def convolution(inputs: int, outputs: int, kernel_size: int, gain: float) -> nn.
     return layer
 
 
+def check_image_size(image_size: int) -> None:
+    """Refuses what the nets cannot double up to or halve down from.
+
+    Raises:
+        ValueError: the size is not 8 x 2^k.
+    """
+    if image_size < 8 or image_size & (image_size - 1):
+        raise ValueError(f"Expected an image size 8 x 2^k (8, 16, 32, ...), found {image_size}.")
+
+
 def batch_norm(channels: int) -> nn.BatchNorm2d:
     """Chainer's batch normalization: eps 2e-5 (PyTorch's default is 1e-5), running-average decay 0.9."""
     return nn.BatchNorm2d(channels, eps=2e-5, momentum=0.1)
@@ -88,6 +98,7 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, image_size: int, channels: int, latent_dim: int = 128, image_channels: int = 3) -> None:
         super().__init__()
+        check_image_size(image_size)
         self.channels = channels
         self.linear = nn.Linear(latent_dim, 4 * 4 * channels)
         nn.init.xavier_uniform_(self.linear.weight)
@@ -119,6 +130,7 @@ class ResNetDiscriminator(nn.Module):
 
     def __init__(self, image_size: int, channels: int, image_channels: int = 3) -> None:
         super().__init__()
+        check_image_size(image_size)
         halvings = max(2, int(math.log2(image_size // 8)))
         self.blocks = nn.Sequential(
             FirstDownBlock(image_channels, channels),
@@ -155,8 +167,7 @@ class ResNetPair:
     latent_dim: int = 128
 
     def __post_init__(self) -> None:
-        if self.image_size < 8 or self.image_size & (self.image_size - 1):
-            raise ValueError(f"Expected an image size 8 x 2^k (8, 16, 32, ...), found {self.image_size}.")
+        check_image_size(self.image_size)
         if min(self.generator_channels, self.discriminator_channels, self.latent_dim) < 1:
             raise ValueError(f"Expected widths of at least 1, found {self}.")
 
