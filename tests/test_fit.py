@@ -178,12 +178,13 @@ def test_a_polite_stop_saves_and_the_same_command_goes_on(
 
 
 def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: Path) -> None:
-    """Until the first projection (iteration 15; iteration 10 only records) SR-d repeats what SN does, to the bit."""
+    """Until its schedule starts, in iteration 15, SR-d repeats what SN does, to the bit."""
     parent, child, straight = (tmp_path / name for name in ("sn", "sr-d", "straight"))
     every_iteration = ["--losses.every", "1"]
     assert main(command("sn", parent, iterations=10)) == 0
     source = ["--from-checkpoint", str(RunFolder(parent).checkpoint)]
-    assert main(command("sr-d", child, *source, *every_iteration)) == 0
+    later = ["--model.constraint.init_args.schedule.start_iteration", "15"]
+    assert main(command("sr-d", child, *source, *later, *every_iteration)) == 0
     assert main(command("sn", straight, *every_iteration)) == 0
     record = RunFolder(child).read_record()
     assert record is not None
