@@ -1,7 +1,7 @@
 """One application of SR-s to one weight matrix: numpy's SVD (the authors' route) against ours.
 
 `make bench` prints a table and writes bench/results/spectral.json. Ratios, medians; both routes run in
-turns in one process on the same matrices.
+one process on the same matrices.
 """
 
 import json
@@ -37,13 +37,17 @@ def ours(W: Tensor, i: int) -> Tensor:
 
 
 def medians(routes: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
-    """Median seconds of each route, measured in turns behind one warm-up."""
+    """Median seconds of each route, one route behind the other, each behind two warm-ups.
+
+    Not in turns, and with a pause: the idle threads of one BLAS spin for a while and would slow down the other.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in routes}
-    for repetition in range(REPETITIONS + 1):
-        for name, route in routes.items():
+    for name, route in routes.items():
+        time.sleep(0.5)
+        for repetition in range(REPETITIONS + 2):
             start = time.perf_counter()
             route()
-            if repetition:
+            if repetition >= 2:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 

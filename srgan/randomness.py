@@ -19,7 +19,7 @@ def counter_seed(seed: int, purpose: str, *counters: int) -> int:
 
 
 def counter_generator(device: torch.device | str, seed: int, purpose: str, *counters: int) -> torch.Generator:
-    """A fresh generator for one purpose, e.g. `("latent", iteration, update)`.
+    """A fresh generator for one purpose, e.g. `("stacks", iteration)`.
 
     Streams of different devices differ: PyTorch's CPU and CUDA generators are different algorithms.
     """

@@ -16,7 +16,7 @@ SpectralMap = Callable[[Tensor], Tensor]
 # Squaring a matrix in float64 resolves sigma/sigma_1 to a relative 1e-16 / ratio^2. Below this ratio the
 # tail is decomposed again by itself, so every singular value keeps a relative error near 1e-10.
 RESOLVED_RATIO = 1e-3
-# Below this ratio rounding leaves nothing of u_k^T W, so v_k must come from a full decomposition.
+# Below this ratio rounding spoils u_k^T W, so a lifted v_k must come from a full decomposition.
 NULL_RATIO = 1e-8
 # Up to this amplification of rounding errors a float32 product keeps a relative error below 1e-5.
 FLOAT32_AMPLIFICATION = 32.0
@@ -40,11 +40,10 @@ def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
     return weight.transpose(0, output_dim).flatten(1)
 
 
-def left_singular_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
+def gram_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
     """Singular values and left singular vectors of a wide matrix, from its Gram matrix `A A^T`.
 
-    Exact to a relative 1e-9 in every singular value down to `NULL_RATIO`: whatever the squaring cannot
-    resolve is projected out and decomposed again.
+    Exact in float64 down to `RESOLVED_RATIO`; below it the squaring has lost them, up to all of them.
 
     Args:
         A: `[m, n]` float64, m <= n.
@@ -53,14 +52,28 @@ def left_singular_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
         `sigma [m]`, sorted from the largest, and `U [m, m]`, float64.
     """
     eigenvalues, U = torch.linalg.eigh(A @ A.T)
-    sigma, U = eigenvalues.flip(0).clamp_min(0).sqrt(), U.flip(1)
+    return eigenvalues.flip(0).clamp_min(0).sqrt(), U.flip(1)
+
+
+def resolve_tail(A: Tensor, sigma: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
+    """Makes `gram_pairs(A)` exact to a relative 1e-7 down to `NULL_RATIO`.
+
+    What the squaring could not resolve is projected out and decomposed again, by itself.
+    """
     tail = int((sigma >= RESOLVED_RATIO * sigma[0]).sum())
-    if 0 < tail < len(sigma):
-        sigma_tail, U_tail = left_singular_pairs(U[:, tail:].T @ A)
-        # Sorted anew: near-equal values on both sides of the split may swap by a rounding error.
-        sigma, order = torch.cat([sigma[:tail], sigma_tail]).sort(descending=True)
-        U = torch.cat([U[:, :tail], U[:, tail:] @ U_tail], dim=1)[:, order]
+    if not 0 < tail < len(sigma):
+        return sigma, U
+    B = U[:, tail:].T @ A
+    sigma_tail, U_tail = resolve_tail(B, *gram_pairs(B))
+    # Sorted anew: near-equal values on both sides of the split may swap by a rounding error.
+    sigma, order = torch.cat([sigma[:tail], sigma_tail]).sort(descending=True)
+    U = torch.cat([U[:, :tail], U[:, tail:] @ U_tail], dim=1)[:, order]
     return sigma, U
+
+
+def left_singular_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
+    """`gram_pairs` with its tail resolved: `sigma [m]` and `U [m, m]` of `A [m, n]` float64, m <= n."""
+    return resolve_tail(A, *gram_pairs(A))
 
 
 def spectrum(W: Tensor) -> Tensor:
@@ -121,7 +134,7 @@ def spectral_normalize(W: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 def compensated_rank(N: int, fraction: float) -> int:
     """The paper's i: how many leading singular values static compensation lifts, `floor(fraction N)`, >= 1."""
-    return max(1, int(fraction * N))
+    return max(1, int(fraction * N + 1e-9))  # 0.7 * 90 is 62.99... in floating point
 
 
 def static_map(sigma: Tensor, i: int) -> Tensor:
@@ -143,10 +156,11 @@ def dynamic_map(sigma: Tensor, r: Tensor) -> Tensor:
 def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
     """`U diag(f(sigma)) V^T`: W with its singular values mapped and its singular vectors kept.
 
-    Computed as `P W` with `P = U diag(f(sigma) / sigma) U^T`, which needs no V; P in float64, the product in
-    float64 too unless W is float32 and its spectrum flat enough to lose nothing. A direction in which W is
-    numerically zero (sigma_k < 1e-8 sigma_1) has no v_k of its own; it gets an arbitrary one, orthonormal
-    to the rest, as from any SVD.
+    Computed as `gain W + P W`, `P = U diag(f(sigma) / sigma - gain) U^T` over the directions that f moves
+    relative to the first, gain = f(sigma_1) / sigma_1: no V, and only moved directions have to be exact. In
+    float64, but for products that lose nothing in float32. A moved direction in which W is numerically zero
+    (sigma_k < 1e-8 sigma_1) has no v_k of its own; it gets an arbitrary one, orthonormal to the rest, as
+    from any SVD.
 
     Args:
         W: `[m, n]`, any floating dtype.
@@ -159,24 +173,37 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
         ValueError: W holds NaN or infinity, or is all zero and so has no directions to keep.
     """
     A = _as_wide_float64(W)
-    sigma, U = left_singular_pairs(A)
+    sigma, U = gram_pairs(A)
     if sigma[0] == 0:
         raise ValueError(
             f"Expected a matrix with a positive largest singular value, found an all-zero {list(W.shape)} matrix. "
             "It has no singular directions to compensate: initialize the layer or leave it out."
         )
-    if sigma[-1] > NULL_RATIO * sigma[0]:
-        mapped_sigma = spectral_map(sigma)
-        P = (U * (mapped_sigma / sigma)) @ U.T
-        amplification = (mapped_sigma / sigma).max() * sigma[0] / mapped_sigma.max()
-        if W.dtype == torch.float32 and amplification <= FLOAT32_AMPLIFICATION:
-            A, P = (W if W.shape[0] <= W.shape[1] else W.T), P.float()
-        with torch.autocast(W.device.type, enabled=False):  # a training step may run under bf16 autocast
-            mapped = P @ A
-    else:
-        U, sigma, Vh = torch.linalg.svd(A, full_matrices=False)
-        mapped = (U * spectral_map(sigma)) @ Vh
-    return (mapped if W.shape[0] <= W.shape[1] else mapped.T).to(W.dtype)
+    mapped, moved = _moved(sigma, spectral_map)
+    if (moved & (sigma < RESOLVED_RATIO * sigma[0])).any():
+        sigma, U = resolve_tail(A, sigma, U)
+        mapped, moved = _moved(sigma, spectral_map)
+        if (moved & (sigma < NULL_RATIO * sigma[0])).any():
+            U, sigma, Vh = torch.linalg.svd(A, full_matrices=False)
+            result = (U * spectral_map(sigma)) @ Vh
+            return (result if W.shape[0] <= W.shape[1] else result.T).to(W.dtype)
+    gain = mapped[0] / sigma[0]
+    lifts = mapped[moved] / sigma[moved] - gain
+    P = (U[:, moved] * lifts) @ U[:, moved].T
+    amplification = (1 + lifts.abs() / gain).amax() if moved.any() else gain.new_ones(())
+    exact_in_float32 = amplification <= FLOAT32_AMPLIFICATION and torch.get_float32_matmul_precision() == "highest"
+    if W.dtype == torch.float32 and W.device.type == "cpu" and exact_in_float32:
+        A, P = (W if W.shape[0] <= W.shape[1] else W.T), P.float()
+    with torch.autocast(W.device.type, enabled=False):  # a training step may run under bf16 autocast
+        result = torch.addmm(A, P, A, beta=float(gain))
+    return (result if W.shape[0] <= W.shape[1] else result.T).to(W.dtype)
+
+
+def _moved(sigma: Tensor, spectral_map: SpectralMap) -> tuple[Tensor, Tensor]:
+    """f(sigma), and which of it f moves relative to the first: not `f(sigma_k) = f(sigma_1) sigma_k / sigma_1`."""
+    mapped = spectral_map(sigma)
+    unmoved = mapped[0] / sigma[0] * sigma
+    return mapped, (mapped - unmoved).abs() > 1e-9 * mapped
 
 
 def spectrally_regularize(W: Tensor, compensation: SpectralMap) -> Tensor:
