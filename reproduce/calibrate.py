@@ -24,6 +24,7 @@ WIDE = 64  # generator channels from which arithmetic alone decides
 class Kind(NamedTuple):
     """What the time of an iteration depends on."""
 
+    device: str
     image_size: int
     generator_channels: int
     discriminator_channels: int
@@ -61,13 +62,10 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
 def timed_kind(run: Run, config: dict[str, Any]) -> Kind:
     """What to time for a run: large batches in part, since their time is proportional to their size."""
     networks = config["model"]["networks"]
-    largest = 256 if torch_sees_cuda() else (4 if networks["generator_channels"] >= WIDE else 16)
-    return Kind(
-        networks["image_size"],
-        networks["generator_channels"],
-        run.discriminator_channels,
-        min(run.batch_size, largest),
-    )
+    device = "cuda" if config.get("trainer", {}).get("accelerator") != "cpu" and torch_sees_cuda() else "cpu"
+    largest = 256 if device == "cuda" else (4 if networks["generator_channels"] >= WIDE else 16)
+    sizes = networks["image_size"], networks["generator_channels"], run.discriminator_channels
+    return Kind(device, *sizes, min(run.batch_size, largest))
 
 
 def torch_sees_cuda() -> bool:
@@ -91,7 +89,6 @@ def _total(measured: dict[str, float], config: dict[str, Any], batches: float, d
 def measure(kind: Kind) -> dict[str, float]:
     """Seconds of one iteration (median, behind a warm-up) and of one generated image."""
     import pytorch_lightning as pl
-    import torch
 
     from srgan.data import DigitsData
     from srgan.networks import ResNetPair
@@ -99,7 +96,6 @@ def measure(kind: Kind) -> dict[str, float]:
     from srgan.training import AdversarialTraining
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its import sets INFO
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     module = AdversarialTraining(
         ResNetPair(kind.image_size, kind.generator_channels, kind.discriminator_channels), iterations=4
     )
@@ -115,7 +111,7 @@ def measure(kind: Kind) -> dict[str, float]:
 
     stopwatch = Stopwatch()
     trainer = pl.Trainer(
-        accelerator=device, devices=1, max_steps=24, max_epochs=-1, logger=False, callbacks=[stopwatch],
+        accelerator=kind.device, devices=1, max_steps=24, max_epochs=-1, logger=False, callbacks=[stopwatch],
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False,
     )  # fmt: skip

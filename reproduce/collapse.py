@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if launch([run for run in runs if run.state != "finished"], jobs, 0, console):
                 return 1
     except Stopped:
-        console.print("Stopped. Every run has saved its state: the same command goes on.")
+        console.print("Stopped: the same command goes on.")
         return 130
     folders = {"SN": sn.folder, "SR-s": sr_s.folder, "SR-d from SN's best": RunFolder(root / "sr-d")}
     console.print(write_report(folders, root), highlight=False, soft_wrap=True)

@@ -21,7 +21,7 @@ SECONDS_TO_STOP = 60.0
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM: every run has saved its state."""
+    """By a signal; the processes of the runs have ended."""
 
 
 def launch(runs: Sequence[PlannedRun], jobs: int, gpus: int, console: Console) -> list[PlannedRun]:
@@ -39,7 +39,8 @@ def launch(runs: Sequence[PlannedRun], jobs: int, gpus: int, console: Console) -
         The runs that failed; the log of each is `log.txt` in its folder.
 
     Raises:
-        Stopped: after a signal, once every process has saved and ended.
+        Stopped: after a signal, once every process has ended; most have saved their state, the others
+            go on from their last checkpoint.
     """
     waiting, active, failed = list(runs), dict[PlannedRun, tuple[subprocess.Popen[bytes], int]](), list[PlannedRun]()
     free_slots = list(range(jobs))
@@ -57,7 +58,7 @@ def launch(runs: Sequence[PlannedRun], jobs: int, gpus: int, console: Console) -
                         if process.returncode:
                             failed.append(run)
                             console.print(f"[red]failed[/] {run.name}: see {run.folder.path / 'log.txt'}")
-                display.update(list(active), failed)
+                display.update(list(active), len(runs) - len(waiting) - len(active))
                 time.sleep(POLL_SECONDS)
         finally:
             _stop([process for process, _ in active.values()])
@@ -70,7 +71,8 @@ def _start(run: PlannedRun, gpu: int | None) -> subprocess.Popen[bytes]:
     """A process in a session of its own: signals reach it through us alone."""
     environment = os.environ | {"OMP_NUM_THREADS": "1" if gpu is None else str(os.cpu_count())}
     if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # a share of the machine's, perhaps
+        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
     run.folder.path.mkdir(parents=True, exist_ok=True)
     with (run.folder.path / "log.txt").open("ab") as log:
         return subprocess.Popen(
@@ -99,13 +101,13 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of dying of them."""
+    """Collects SIGINT, SIGTERM and SIGHUP instead of dying of them."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield received
     finally:
@@ -126,18 +128,18 @@ class _Display:
         self.bars: dict[PlannedRun, Any] = {}
         self.printed = time.monotonic()
 
-    def update(self, active: list[PlannedRun], failed: list[PlannedRun]) -> None:
+    def update(self, active: list[PlannedRun], ended: int) -> None:
         for run in list(self.bars):
             if run not in active:
                 self.progress.remove_task(self.bars.pop(run))
-        ended = [run for run in self.runs if run.state == "finished"]
         for run in active:
             report = run.folder.read_progress() or {}
             if run not in self.bars:
                 self.bars[run] = self.progress.add_task(run.name, total=None, unit="iterations")
-            self.progress.update(self.bars[run], completed=run.iterations_done, total=report.get("iterations"))
-        self.progress.update(self.whole, completed=len(ended) + len(failed))
+            completed, total = report.get("iteration", 0), report.get("iterations")
+            self.progress.update(self.bars[run], completed=completed, total=total)
+        self.progress.update(self.whole, completed=ended)
         if not self.console.is_terminal and time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
             self.printed = time.monotonic()
             shown = ", ".join(f"{run.name} {run.iterations_done}" for run in active)
-            self.console.print(f"{len(ended)} of {len(self.runs)} runs finished; iterations: {shown}", highlight=False)
+            self.console.print(f"{ended} of {len(self.runs)} runs ended; iterations: {shown}", highlight=False)

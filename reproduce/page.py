@@ -7,20 +7,20 @@ from pathlib import Path
 
 from reproduce.pictures import scores_picture, spectra_picture
 from reproduce.plan import Scale
-from reproduce.settings import Method
+from reproduce.settings import METHODS
 from reproduce.table import (
     LEGEND,
     LEGEND_OF_ALL,
     Row,
     change,
+    change_of_ours,
     difference_to_paper,
     mean_and_deviation,
+    provenance,
     score_names,
     verdict_words,
 )
 from srgan.files import write_text
-
-METHODS: tuple[Method, Method] = ("sn", "sr")
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #1b1f24; }
@@ -67,7 +67,7 @@ def write_page(rows: Sequence[Row], scale: Scale, path: Path) -> None:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Table II, scale {scale}</title><style>{STYLE}</style></head><body>
 <h1>Table II: SN-GAN against SR-GAN</h1>
-<p>{escape(LEGEND[scale])}</p><p>{escape(LEGEND_OF_ALL)} Paper: arXiv:1908.10999.</p>
+<p>{escape(LEGEND[scale])}</p><p>{escape(LEGEND_OF_ALL)} {escape(provenance(rows))} Paper: arXiv:1908.10999.</p>
 <div class="wide"><table>
 <thead><tr><th rowspan="2">Setting</th><th rowspan="2">batch, CH</th>{head}</tr><tr>{columns}</tr></thead>
 <tbody>{body}</tbody></table></div>
@@ -105,9 +105,9 @@ def _table_row(row: Row, scores: Sequence[str], root: Path, previous: Row | None
 def _ours(row: Row, score: str, root: Path, with_links: bool) -> str:
     """Three cells of ours: SN, SR, change."""
     gaps = {ours.gap for ours in row.ours.values()}
-    if None not in gaps:
+    if not any(ours.records for ours in row.ours.values()):
         return f'<td class="start ours gap" colspan="3">{escape(" / ".join(sorted(filter(None, gaps))))}</td>'
-    cells, means = [], []
+    cells = []
     for method in METHODS:
         ours = row.ours.get(method)
         values = ours.scores(score) if ours else []
@@ -115,8 +115,9 @@ def _ours(row: Row, score: str, root: Path, with_links: bool) -> str:
         if ours is None or not values:
             cells.append(f'<td class="{place} gap">{escape((ours and ours.gap) or "–")}</td>')
             continue
-        means.append(sum(values) / len(values))
         text = mean_and_deviation(values)
+        if ours.gap:
+            text += f'<br><span class="links">without {escape(ours.gap)}</span>'
         difference = difference_to_paper(row, method, score)
         if difference is not None:
             text += f'<br><span class="difference">{difference:+.2f} to the paper</span>'
@@ -132,5 +133,5 @@ def _ours(row: Row, score: str, root: Path, with_links: bool) -> str:
                 text += f'<br><span class="links">{",<br>".join(lines)}</span>'
 
         cells.append(f'<td class="{place}">{text}</td>')
-    cells.append(f'<td class="ours">{change(*means) if len(means) == 2 else "–"}</td>')
+    cells.append(f'<td class="ours">{change_of_ours(row, score) or "–"}</td>')
     return "".join(cells)

@@ -61,7 +61,8 @@ class PlannedRun(ABC):
             return OUTDATED
         if record["status"] == "finished":
             return "finished"
-        return f"cut at iteration {self.iterations_done}"
+        failure = f", failed: {record['error']}" if record["status"] == "failed" else ""
+        return f"cut at iteration {self.iterations_done}{failure}"
 
     def differing_settings(self, recorded: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Settings of a recorded run that are not those of this plan: name -> (there, here)."""

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 Dataset = Literal["cifar10", "stl10", "imagenet128"]
 Method = Literal["sn", "sr"]
+METHODS: tuple[Method, ...] = ("sn", "sr")
 
 
 class Cell(NamedTuple):
@@ -81,5 +82,3 @@ SETTINGS = [
     Setting("E_2048-64", "imagenet128", 2048, 64, "sr-d", Cell(21.78, 0.87, 71.37, 1.14, True), Cell(31.58, 0.43, 61.08, 0.53)),
 ]
 # fmt: on
-
-BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reproduce.plan import Run, Scale
-from reproduce.settings import Cell, Method, Setting
+from reproduce.settings import METHODS, Cell, Method, Setting
 from srgan.runs import RunFolder
 
 
@@ -19,7 +19,7 @@ class Ours:
     Attributes:
         folders: of the finished runs, by seed.
         records: content of their run.json.
-        gap: why there is nothing, where there is nothing.
+        gap: what is missing and why, e.g. "seed 2: to do"; None if every planned seed is there.
     """
 
     folders: dict[int, RunFolder]
@@ -64,7 +64,12 @@ def collect(runs: Iterable[Run]) -> list[Row]:
 def _ours(runs: Sequence[Run]) -> Ours:
     finished = [run for run in runs if run.state == "finished"]
     records = [record for run in finished if (record := run.folder.read_record())]
-    gap = None if finished else runs[0].state
+    unfinished = [run for run in runs if run.state != "finished"]
+    gap: str | None
+    if len({run.state for run in unfinished}) == 1 and not finished:
+        gap = unfinished[0].state
+    else:
+        gap = "; ".join(f"seed {run.seed}: {run.state}" for run in unfinished) or None
     return Ours({run.seed: run.folder for run in finished}, records, gap)
 
 
@@ -111,7 +116,7 @@ def markdown(rows: Sequence[Row], scale: Scale) -> str:
     ]  # fmt: skip
     lines = [header, ["---"] * len(header)]
     for row in rows:
-        verdicts = [" / ".join(verdict_words(row, method)) for method in ("sn", "sr")]
+        verdicts = [" / ".join(verdict_words(row, method)) for method in METHODS]
         sn, sr = row.setting.sn, row.setting.sr
         lines.append(
             [
@@ -130,20 +135,49 @@ def markdown(rows: Sequence[Row], scale: Scale) -> str:
 
 def _pair(row: Row, score: str) -> str:
     """Ours as "SN → SR (change)"; with the difference to the paper where the score is the paper's."""
-    shown, values = [], []
-    methods: tuple[Method, Method] = ("sn", "sr")
-    for method in methods:
-        ours = row.ours.get(method)
-        found = ours.scores(score) if ours else []
-        if not found:
-            shown.append(ours.gap or "–" if ours else "–")
-            continue
-        values.append(statistics.mean(found))
-        difference = difference_to_paper(row, method, score)
-        shown.append(mean_and_deviation(found) + (f" [{difference:+.2f}]" if difference is not None else ""))
-    if len(set(shown)) == 1 and not values:
+    shown = [_cell(row, method, score) for method in METHODS]
+    if len(set(shown)) == 1 and not any(ours.records for ours in row.ours.values()):
         return shown[0]
-    return " → ".join(shown) + (f" ({change(*values)})" if len(values) == 2 else "")
+    relative = change_of_ours(row, score)
+    return " → ".join(shown) + (f" ({relative})" if relative else "")
+
+
+def _cell(row: Row, method: Method, score: str) -> str:
+    """One side of a pair, with what is missing of it."""
+    ours = row.ours.get(method)
+    found = ours.scores(score) if ours else []
+    if ours is None or not found:
+        return (ours.gap if ours else None) or "–"
+    difference = difference_to_paper(row, method, score)
+    text = mean_and_deviation(found) + (f" [{difference:+.2f}]" if difference is not None else "")
+    return f"{text} without {ours.gap}" if ours.gap else text
+
+
+def change_of_ours(row: Row, score: str) -> str | None:
+    """SR against SN in per cent; None unless both have the same seeds."""
+    pair = [row.ours.get(method) for method in METHODS]
+    sn, sr = pair
+    if not sn or not sr or not sn.folders or sn.folders.keys() != sr.folders.keys() or not sn.scores(score):
+        return None
+    return change(statistics.mean(sn.scores(score)), statistics.mean(sr.scores(score)))
+
+
+def provenance(rows: Sequence[Row]) -> str:
+    """Which code made the numbers: commits, "+" where the work tree differed."""
+    commits = {
+        str(record.get("commit"))[:8] + ("+" if str(record.get("commit")).endswith("+") else "")
+        for row in rows
+        for ours in row.ours.values()
+        for record in ours.records
+    }
+    if not commits:
+        return ""
+    return f"Commit {', '.join(sorted(commits))}" + (": runs of different code." if len(commits) > 1 else ".")
+
+
+def described_table(rows: Sequence[Row], scale: Scale) -> str:
+    """Markdown with its legend."""
+    return f"{markdown(rows, scale)}\n{LEGEND[scale]} {LEGEND_OF_ALL} {provenance(rows)}\n"
 
 
 def difference_to_paper(row: Row, method: Method, score: str) -> float | None:
@@ -174,6 +208,7 @@ def csv_text(rows: Sequence[Row], scale: Scale) -> str:
                 line[score] = statistics.mean(found) if found else None
                 line[f"{score}_std"] = statistics.stdev(found) if len(found) > 1 else None
                 line[f"{score}_difference"] = difference_to_paper(row, method, score)
+            line["commits"] = " ".join(sorted({str(record.get("commit")) for record in ours.records}))
             line["mode_collapses"] = ours.collapses("mode_collapse") if ours.records else None
             line["spectral_collapses"] = ours.collapses("spectral_collapse") if ours.records else None
             table.append(line)

@@ -15,8 +15,8 @@ from reproduce.calibrate import estimate_seconds
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, REPOSITORY, Run, Scale, plan
-from reproduce.settings import SETTINGS, Method
-from reproduce.table import LEGEND, LEGEND_OF_ALL, collect, csv_text, markdown
+from reproduce.settings import METHODS, SETTINGS
+from reproduce.table import collect, csv_text, described_table
 from srgan.files import write_text
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
-    jobs = options.jobs or (gpus if gpus and scale == "paper" else os.cpu_count()) or 1
+    jobs = options.jobs or (gpus if gpus and scale == "paper" else usable_cores())
     to_do = [run for run in runs if run.state not in ("finished", OUTDATED) and not run.missing]
     show_plan(runs, to_do, jobs, root, console)
     for run in runs:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         failed = launch(to_do, jobs, gpus if scale == "paper" else 0, console) if to_do else []
     except Stopped:
-        console.print("Stopped. Every run has saved its state: the same command goes on.")
+        console.print("Stopped: the same command goes on.")
         return 130
     write_table(runs, scale, root, console)
     return 1 if failed else 0
@@ -61,11 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Options; the Makefile's variables carry the same names. Empty values mean the default."""
-    methods: tuple[Method, Method] = ("sn", "sr")
     parser = argparse.ArgumentParser(prog="python -m reproduce.table2", description=__doc__)
     parser.add_argument("--scale", default="auto", choices=("auto", "mini", "paper"))
     parser.add_argument("--settings", default=[], type=_words, help="rows of Table I, e.g. 'A_64-128 C_32-32'; or all")
-    parser.add_argument("--methods", default=list(methods), type=_methods, help="sn, sr or both")
+    parser.add_argument("--methods", default=list(METHODS), type=_methods, help="sn, sr or both")
     parser.add_argument("--seeds", default=[1], type=_seeds, help="one run for each, e.g. '1 2 3'")
     parser.add_argument("--jobs", default=0, type=_count, help="processes at a time (default: cores, or GPUs)")
     parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs and tables go")
@@ -79,8 +78,8 @@ def _words(text: str) -> list[str]:
 
 
 def _methods(text: str) -> list[str]:
-    methods = _words(text) or ["sn", "sr"]
-    if not set(methods) <= {"sn", "sr"}:
+    methods = _words(text) or list(METHODS)
+    if not set(methods) <= set(METHODS):
         raise argparse.ArgumentTypeError(f"expected sn, sr or both, found {text!r}")
     return methods
 
@@ -91,6 +90,11 @@ def _seeds(text: str) -> list[int]:
 
 def _count(text: str) -> int:
     return int(text or 0)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_gpus() -> int:
@@ -125,7 +129,7 @@ def _duration(seconds: float) -> str:
 def write_table(runs: list[Run], scale: Scale, root: Path, console: Console) -> None:
     """Markdown, CSV and page from the runs' files; the markdown goes to the terminal too."""
     rows = collect(runs)
-    text = f"{markdown(rows, scale)}\n{LEGEND[scale]} {LEGEND_OF_ALL}\n"
+    text = described_table(rows, scale)
     write_text(root / "table2.md", text)
     write_text(root / "table2.csv", csv_text(rows, scale))
     write_page(rows, scale, root / "table2.html")

@@ -14,6 +14,7 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_only
 
 from srgan.callbacks import (
     Checkpoints,
@@ -25,10 +26,9 @@ from srgan.callbacks import (
     SpectraRecorder,
 )
 from srgan.data import ImageData
-from srgan.files import write_text
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.runs import RunFolder, flatten_settings
-from srgan.training import AdversarialTraining
+from srgan.training import AdversarialTraining, optimizer_steps
 
 MEASURING = {
     "losses": LossRecorder,
@@ -63,11 +63,7 @@ class RunCLI(LightningCLI):
         parser.add_class_arguments(CollapseThresholds, "verdicts")
         parser.link_arguments("model.n_dis", "data.init_args.n_dis")
         parser.link_arguments("model.seed", "data.init_args.seed")
-        parser.link_arguments(
-            ("model.iterations", "model.n_dis"),
-            "trainer.max_steps",
-            compute_fn=lambda t, n_dis: t * (n_dis + 1),
-        )
+        parser.link_arguments(("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=optimizer_steps)
 
 
 def main(arguments: list[str]) -> int:
@@ -86,6 +82,8 @@ def main(arguments: list[str]) -> int:
     if not cli.config["run"]:
         print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
         return 2
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return train(cli, arguments)
     with only_process(RunFolder(cli.config["run"])):
         return train(cli, arguments)
 
@@ -143,14 +141,7 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
     for key in ("config", "run", "from_checkpoint"):
         config.pop(key, None)
-    if folder.config.exists():
-        _refuse_other_settings(folder, config)
-    else:
-        write_text(folder.config, yaml.safe_dump(config, sort_keys=False))
-    source, parent = cli.config["from_checkpoint"], None
-    if source:
-        parent = _describe_checkpoint(source)
-    checkpoint = folder.checkpoint if folder.checkpoint.exists() else source
+    checkpoint, parent = _source(cli, folder, config)
     recorder = RunRecorder(
         config, ["srgan", "fit", *arguments], parent, CollapseThresholds(**vars(cli.config["verdicts"]))
     )
@@ -159,30 +150,56 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     for callback in callbacks:
         if isinstance(callback, RunCallback):
             callback.folder = folder
-    return folder, str(checkpoint) if checkpoint else None
+    return folder, checkpoint
 
 
-def _refuse_other_settings(folder: RunFolder, config: dict[str, Any]) -> None:
-    stored = flatten_settings(yaml.safe_load(folder.config.read_text()))
-    wanted = flatten_settings(config)
-    differing = sorted(key for key in stored | wanted if stored.get(key) != wanted.get(key))
+def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str | None, dict[str, Any] | None]:
+    """The checkpoint to go on from, and where the run once branched off: decided when it started.
+
+    Raises:
+        ValueError: the folder holds another run, or the checkpoint does not fit this one.
+        FileNotFoundError: the checkpoint to branch off from is missing.
+    """
+    source, before = cli.config["from_checkpoint"], folder.read_record()
+    parent: dict[str, Any] | None = before.get("parent") if before else None
+    if before:
+        _refuse_other_settings(folder, before["config"], config)
+        if source and source != (parent or {}).get("checkpoint"):
+            raise ValueError(
+                f"Expected the run in '{folder.path}' to go on as it started, from "
+                f"{(parent or {}).get('checkpoint')}, found --from-checkpoint {source}. Choose another --run folder."
+            )
+    if folder.checkpoint.exists():
+        return str(folder.checkpoint), parent
+    if not source:
+        return None, None
+    if not Path(source).exists():
+        raise FileNotFoundError(f"Expected a checkpoint at '{Path(source).resolve()}', found nothing.")
+    stored = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+    cli.model.refuse_other_draws(stored, cli.datamodule)
+    iteration = stored["srgan"]["iteration"]
+    if iteration >= cli.model.iterations:
+        raise ValueError(
+            f"Expected more iterations than the checkpoint's {iteration}, found {cli.model.iterations}. "
+            "Raise --model.iterations."
+        )
+    return source, {"checkpoint": source, "iteration": iteration, "constraint": stored["srgan"]["constraint"]}
+
+
+def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:
+    """Compares what decides a result; loggers, devices and the cadence of looking may change."""
+    stored, wanted = flatten_settings(recorded), flatten_settings(config)
+    deciding = ("model.", "data.", "scores.", "verdicts.", "trainer.precision")
+    differing = sorted(
+        key for key in stored | wanted if key.startswith(deciding) and stored.get(key) != wanted.get(key)
+    )
     if differing:
         lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
         raise ValueError(
             f"Expected the settings of the run in '{folder.path}', found others:{lines}\n"
-            "Choose another --run folder, or go on from its checkpoint: "
+            "Choose another --run folder; to go on from its checkpoint there, add "
             f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
         )
-
-
-def _describe_checkpoint(path: str) -> dict[str, Any]:
-    """What the new run records of the checkpoint that it goes on from."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"Expected a checkpoint at '{Path(path).resolve()}', found nothing.")
-    stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("srgan")
-    if stored is None:
-        raise ValueError(f"Expected a checkpoint of srgan's training at '{path}', found one without its iteration.")
-    return {"checkpoint": path, "iteration": stored["iteration"], "constraint": stored["constraint"]}
 
 
 def _quiet_libraries() -> None:

@@ -185,7 +185,7 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
         mapped, moved = _moved(sigma, spectral_map)
         if (moved & (sigma < NULL_RATIO * sigma[0])).any():
             U, sigma, Vh = torch.linalg.svd(A, full_matrices=False)
-            result = (U * spectral_map(sigma)) @ Vh
+            result: Tensor = (U * spectral_map(sigma)) @ Vh
             return (result if W.shape[0] <= W.shape[1] else result.T).to(W.dtype)
     gain = mapped[0] / sigma[0]
     lifts = mapped[moved] / sigma[moved] - gain

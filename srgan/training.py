@@ -13,7 +13,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from srgan.constraints import Constraint, SpectralNormalization
-from srgan.data.base import Batch
+from srgan.data.base import Batch, ImageData
 from srgan.losses import LOSSES, LossName
 from srgan.networks import ResNetPair
 from srgan.randomness import counter_generator, counter_seed, seeded
@@ -177,6 +177,7 @@ class AdversarialTraining(pl.LightningModule):
         for optimizer, settings in zip(self._both_optimizers(), self.optimizer_settings, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * remaining
+                group["betas"] = settings.betas  # those of the run, not those that a checkpoint brings along
 
     # Checkpoints: tensors and plain types only, so that they load with weights_only=True.
 
@@ -184,11 +185,20 @@ class AdversarialTraining(pl.LightningModule):
         checkpoint["srgan"] = {
             "iteration": self.iteration,
             "constraint": type(self.constraint).__name__,
-            "carried": self._carried(),
+            "carried": self.carried(getattr(self.trainer, "datamodule", None)),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes over the clock.
+
+        Raises:
+            ValueError: see `refuse_other_draws`.
+        """
+        self.refuse_other_draws(checkpoint, getattr(self.trainer, "datamodule", None))
+        self.iteration = checkpoint["srgan"]["iteration"]
+
+    def refuse_other_draws(self, checkpoint: dict[str, Any], data: ImageData | None) -> None:
+        """Checks that data, noise and order would carry on from a checkpoint.
 
         Raises:
             ValueError: the checkpoint was not written by this training, or its draws would differ from ours.
@@ -196,17 +206,17 @@ class AdversarialTraining(pl.LightningModule):
         stored = checkpoint.get("srgan")
         if stored is None:
             raise ValueError("Expected a checkpoint of srgan's training, found one without its iteration.")
-        differing = {name: (stored["carried"].get(name), ours) for name, ours in self._carried().items()}
-        differing = {name: pair for name, pair in differing.items() if pair[0] != pair[1]}
+        ours, theirs = self.carried(data), stored["carried"]
+        differing = [
+            f"{name} was {theirs.get(name)} and is {ours[name]}" for name in ours if theirs.get(name) != ours[name]
+        ]
         if differing:
-            found = ", ".join(f"{name} was {theirs} and is {ours}" for name, (theirs, ours) in differing.items())
             raise ValueError(
-                f"Expected the settings of the checkpoint, so that data, noise and order carry on, found: {found}. "
-                "Give the run the checkpoint's values."
+                "Expected the settings of the checkpoint, so that data, noise and order carry on, found: "
+                f"{', '.join(differing)}. Give the run the checkpoint's values."
             )
-        self.iteration = stored["iteration"]
 
-    def _carried(self) -> dict[str, Any]:
+    def carried(self, data: ImageData | None) -> dict[str, Any]:
         """What decides the draws and the order of updates, and so must not change on resume."""
         return {
             "seed": self.seed,
@@ -214,8 +224,11 @@ class AdversarialTraining(pl.LightningModule):
             "generator_turn": self.generator_turn,
             "generator_batch_ratio": self.generator_batch_ratio,
             "latent_dim": self.latent_dim,
+            "data": data.name if data else None,
+            "batch_size": data.batch_size if data else None,
         }
 
-    def optimizer_steps(self, iterations: int) -> int:
-        """Lightning's `global_step` after so many iterations: it counts the steps of both optimizers."""
-        return iterations * (self.n_dis + 1)
+
+def optimizer_steps(iterations: int, n_dis: int) -> int:
+    """Lightning's `global_step` after so many iterations: it counts the steps of both optimizers."""
+    return iterations * (n_dis + 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils import spectral_norm as spectral_norm_by_hook
 
 import srgan
@@ -229,7 +229,7 @@ def test_layers_under_the_spectral_norm_of_pytorch_are_taken_over(
 def test_a_refused_discriminator_stays_as_it_was() -> None:
     discriminator = nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(3, 3, 3)), doubled_convolution())
     names = list(discriminator.state_dict())
-    with pytest.raises(ValueError, match="Layer '1' is already parametrized by Doubled"):
+    with pytest.raises(ValueError, match=r"Layer '1': .* already parametrized by Doubled"):
         srgan.regularize(discriminator, "sn")
     assert list(discriminator.state_dict()) == names
 
@@ -241,8 +241,58 @@ def test_a_foreign_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_ref
         srgan.regularize(nn.Sequential(layer), "sn")
 
 
-def regularized_twice() -> nn.Module:
-    return srgan.regularize(small_discriminator(SpectralNormalization()), "sn")
+def test_regularizing_again_changes_the_method_and_keeps_the_buffers() -> None:
+    """SN first, SR-d later: the old hook is gone, u and the weights are the same."""
+    discriminator = small_discriminator()
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer)
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    srgan.regularize(discriminator, "sr-d", optimizer=optimizer, first_iteration=5)
+    after = discriminator.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    optimizer.step()  # SR-d records and SR-s, were it still there, would write
+    for name, value in discriminator.named_parameters():
+        assert torch.equal(value, before[name])
+    assert all(
+        value[0] == 1
+        for name, value in discriminator.state_dict().items()
+        if name.endswith("ratios") and "conv" in name
+    )
+
+
+def test_first_iteration_keeps_the_phase_of_the_schedule() -> None:
+    discriminator = small_discriminator()
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    schedule = Schedule(every_iterations=5, start_iteration=10)
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, first_iteration=9, schedule=schedule)
+    written = []
+    for _ in range(4):  # iteration 9 twice, iteration 10 twice
+        before = [parameter.clone() for parameter in discriminator.parameters()]
+        optimizer.step()
+        pairs = zip(before, discriminator.parameters(), strict=True)
+        written.append(not all(torch.equal(old, new) for old, new in pairs))
+    assert written[:3] == [False, False, True]
+
+
+def test_frozen_convolutions_are_not_written_to() -> None:
+    discriminator = small_discriminator()
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer)
+    frozen = raw_weight(discriminator.get_submodule("blocks.0.conv1")).requires_grad_(False)
+    before = frozen.clone()
+    optimizer.step()
+    assert torch.equal(frozen, before)
+    assert srgan.spectra(discriminator)["blocks.1.conv1"][2] > 0.999
+
+
+def somebody_elses_optimizer() -> nn.Module:
+    return srgan.regularize(small_discriminator(), "sr-s", optimizer=torch.optim.SGD(nn.Linear(2, 2).parameters()))
+
+
+def pruned_convolution() -> nn.Module:
+    layer = nn.Conv2d(3, 4, 3)
+    prune.random_unstructured(layer, "weight", amount=0.5)
+    return nn.Sequential(nn.Conv2d(3, 3, 3), layer)
 
 
 def zeroed_convolution() -> nn.Module:
@@ -253,7 +303,16 @@ def zeroed_convolution() -> nn.Module:
 
 REFUSALS: dict[str, Callable[[], object]] = {
     "with convolutions, found none in Linear": lambda: srgan.regularize(nn.Linear(3, 3), "sn"),
-    "'blocks.0.conv1' is already parametrized by SpectralNorm": regularized_twice,
+    "holds none of its weights": somebody_elses_optimizer,
+    "Layer '1': expected a raw weight, found one under another hook": lambda: srgan.regularize(
+        pruned_convolution(), "sn"
+    ),
+    "found 4 groups": lambda: srgan.regularize(
+        nn.Conv2d(8, 8, 3, groups=4), StaticRegularization(form="reparametrize")
+    ),
+    "Expected the discriminator's optimizer": lambda: srgan.regularize(
+        small_discriminator(), "sr-d", form="reparametrize"
+    ),
     "among none, sn, sr-s, sr-d, found 'sr'": lambda: srgan.regularize(small_discriminator(), "sr"),
     "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
     "no options": lambda: srgan.regularize(small_discriminator(), SpectralNormalization(), power_iterations=3),

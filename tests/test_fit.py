@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,49 @@ def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: 
     }
     assert all(value[0] == 1 for name, value in ratios[child].items() if "conv" in name)
     assert not any(value.any() for value in ratios[straight].values())
+
+
+def test_where_a_run_branched_off_is_decided_when_it_starts(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A resumed run keeps its parent, needs the parent's file no more, and takes no other."""
+    parent, run = tmp_path / "parent.ckpt", tmp_path / "run"
+    shutil.copy(RunFolder(finished).checkpoint, parent)
+    source = ["--from-checkpoint", str(parent)]
+    assert main(command("sr-d", run, "--from-checkpoint", str(tmp_path / "typo.ckpt"), iterations=30)) == 2
+    assert main(command("sr-d", run, *source, iterations=30)) == 0
+    record = RunFolder(run).read_record()
+    assert record is not None
+    parent.unlink()
+    for options in ([], source):
+        RunFolder(run).record.write_text(json.dumps(record | {"status": "stopped"}))
+        assert main(command("sr-d", run, *options, iterations=30)) == 0
+        resumed = RunFolder(run).read_record()
+        assert resumed is not None
+        assert resumed["parent"] == record["parent"] == {
+            "checkpoint": str(parent), "iteration": 20, "constraint": "StaticRegularization",
+        }  # fmt: skip
+    other = str(RunFolder(finished).checkpoint)
+    assert main(command("sr-d", run, "--from-checkpoint", other, iterations=30)) == 2
+    assert "to go on as it started" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "iterations", "message"),
+    [
+        (["--model.seed", "1"], 30, "seed was 0 and is 1"),
+        (["--data.init_args.batch_size", "8"], 30, "batch_size was 4 and is 8"),
+        ([], 20, "Expected more iterations than the checkpoint's 20"),
+    ],
+)
+def test_a_checkpoint_that_cannot_carry_on_is_refused(
+    options: list[str], iterations: int, message: str, finished: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    source = ["--from-checkpoint", str(RunFolder(finished).checkpoint)]
+    assert main(command("sn", tmp_path / "run", *source, *options, iterations=iterations)) == 2
+    assert message in capsys.readouterr().err
+    assert not RunFolder(tmp_path / "run").record.exists()
 
 
 @pytest.mark.parametrize(

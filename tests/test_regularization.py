@@ -157,7 +157,6 @@ CONVOLUTIONS_OF_ALL_KINDS: dict[str, Callable[[], nn.Module]] = {
     "transposed 1d": lambda: nn.ConvTranspose1d(4, 6, 3),
     "transposed 2d": lambda: nn.ConvTranspose2d(4, 6, 3),
     "transposed 3d": lambda: nn.ConvTranspose3d(2, 5, 3),
-    "grouped": lambda: nn.Conv2d(8, 8, 3, groups=4),
     "channels last": lambda: nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last),
     "float64": lambda: nn.Conv2d(4, 6, 3).double(),
 }

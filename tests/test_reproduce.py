@@ -17,7 +17,7 @@ from rich.console import Console
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
-from reproduce.settings import BY_NAME, SETTINGS, Method
+from reproduce.settings import METHODS, SETTINGS
 from reproduce.table import collect, csv_text, markdown, mean_and_deviation
 from reproduce.table2 import main
 from srgan.callbacks import SpectraRecorder
@@ -26,7 +26,6 @@ from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, flatten_settings
 from srgan.training import AdversarialTraining
 
-BOTH: tuple[Method, Method] = ("sn", "sr")
 QUIET = Console(file=io.StringIO(), width=200)
 
 
@@ -49,7 +48,7 @@ def test_the_settings_are_the_papers_table(shared_data: Path) -> None:
 
 
 def test_the_plan_follows_table_one(tmp_path: Path) -> None:
-    runs = plan("paper", ["A_1024-128", "E_2048-64"], BOTH, [1, 2], tmp_path)
+    runs = plan("paper", ["A_1024-128", "E_2048-64"], METHODS, [1, 2], tmp_path)
     assert [run.name for run in runs][:3] == ["A_1024-128 SN seed 1", "A_1024-128 SR seed 1", "A_1024-128 SN seed 2"]
     assert [run.constraint for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
     assert runs[0].batch_size == 1024
@@ -57,9 +56,9 @@ def test_the_plan_follows_table_one(tmp_path: Path) -> None:
     assert runs[0].settings[1] == "configs/cifar10.yaml"
     assert runs[0].state == "to do"
     assert runs[4].state == "not run: imagenet128 is not built yet"
-    assert {BY_NAME[name].group for name in MINI_DEFAULT} == set("ABCDE")
+    assert {run.setting.group for run in plan("mini", MINI_DEFAULT, METHODS, [1], tmp_path)} == set("ABCDE")
     with pytest.raises(ValueError, match="found 'A_1-1'"):
-        plan("mini", ["A_1-1"], BOTH, [1], tmp_path)
+        plan("mini", ["A_1-1"], METHODS, [1], tmp_path)
 
 
 def test_mini_sizes_keep_the_order_of_the_rows(tmp_path: Path) -> None:
@@ -67,7 +66,7 @@ def test_mini_sizes_keep_the_order_of_the_rows(tmp_path: Path) -> None:
     minis = [mini_batch_size(next(s for s in SETTINGS if s.batch_size == batch)) for batch in batches]
     assert minis == sorted(set(minis))
     assert [mini_channels(channels) for channels in (32, 64, 128, 256)] == [6, 8, 12, 20]
-    assert all(run.missing is None for run in plan("mini", [s.name for s in SETTINGS], BOTH, [1], tmp_path))
+    assert all(run.missing is None for run in plan("mini", [s.name for s in SETTINGS], METHODS, [1], tmp_path))
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def finished_run(run: Run, fid: float, collapsed: bool = False) -> None:
 
 
 def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
-    runs = plan("mini", ["B_128-64", "C_32-32"], BOTH, [1, 2], tmp_path)
+    runs = plan("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
     by_name = {run.name: run for run in runs}
     for seed, fid in ((1, 100.0), (2, 120.0)):
         finished_run(by_name[f"B_128-64 SN seed {seed}"], fid, collapsed=seed == 1)
@@ -188,8 +187,17 @@ def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     assert "to do" in page
 
 
+def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
+    runs = plan("mini", ["B_128-64"], METHODS, [1, 2], tmp_path)
+    for run in runs:
+        if run.name != "B_128-64 SR seed 2":
+            finished_run(run, 100.0 * run.seed)
+    text = markdown(collect(runs), "mini")
+    assert "150 ± 71 → 100 without seed 2: to do |" in text
+
+
 def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path) -> None:
-    runs = plan("paper", ["A_64-128", "E_64-128"], BOTH, [1], tmp_path)
+    runs = plan("paper", ["A_64-128", "E_64-128"], METHODS, [1], tmp_path)
     finished_run(runs[0], 21.40)
     text = markdown(collect(runs), "paper")
     assert "21.40 [+0.25]" in text

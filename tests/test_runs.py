@@ -20,7 +20,7 @@ from srgan.files import append_json_line, forget_after, read_json_lines, write_a
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer, spectra_dtype
-from srgan.training import AdversarialTraining
+from srgan.training import AdversarialTraining, optimizer_steps
 
 # Files that are never half-written.
 
@@ -166,7 +166,7 @@ def train(folder: RunFolder) -> AdversarialTraining:
     for callback in callbacks:
         callback.folder = folder
     trainer = pl.Trainer(
-        accelerator="cpu", max_steps=module.optimizer_steps(3), callbacks=[*callbacks], logger=False,
+        accelerator="cpu", max_steps=optimizer_steps(3, module.n_dis), callbacks=[*callbacks], logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(module, datamodule=DigitsData(8, batch_size=2, n_dis=2, seed=1))

@@ -14,7 +14,7 @@ from srgan.constraints import METHODS, Constraint, StaticRegularization, Unconst
 from srgan.data import DigitsData
 from srgan.losses import LossName
 from srgan.networks import ResNetPair
-from srgan.training import AdamSettings, AdversarialTraining
+from srgan.training import AdamSettings, AdversarialTraining, optimizer_steps
 
 SIZES = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=16)
 
@@ -34,7 +34,7 @@ def fit(
 ) -> pl.Trainer:
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_steps=module.optimizer_steps(iterations),
+        max_steps=optimizer_steps(iterations, module.n_dis),
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,
@@ -157,7 +157,7 @@ def test_the_learning_rate_is_a_function_of_the_iteration(linear_decay: bool, ex
     module = build(linear_decay=linear_decay, generator_optimizer=AdamSettings(1e-3))
     trainer = fit(module, 4)
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(expected)  # used in iteration 3 of 4
-    assert trainer.global_step == module.optimizer_steps(4) == 4 * 3
+    assert trainer.global_step == optimizer_steps(4, 2) == 4 * 3
 
 
 def test_the_constraint_acts_once_after_each_discriminator_update_and_adds_its_penalty() -> None:

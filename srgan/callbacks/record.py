@@ -13,10 +13,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srgan.callbacks.clock import RunCallback
-from srgan.files import write_json
+from srgan.files import write_json, write_text
 from srgan.metrics.collapse import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
@@ -75,6 +76,7 @@ class RunRecorder(RunCallback):
             "seconds": before.get("seconds", 0.0),
             "resumed_at": [*before.get("resumed_at", []), pl_module.iteration] if before else [],
         }
+        write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
         self.bar.start()
@@ -105,7 +107,10 @@ class RunRecorder(RunCallback):
             write_json(self.folder.record, self.record)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """A run that diverged says so; one that was interrupted goes on with the next call."""
         self.bar.stop()
+        if trainer.is_global_zero and isinstance(exception, Exception) and "seed" in self.record:
+            write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 
 
 def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
@@ -154,6 +159,7 @@ def commit() -> str | None:
         return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not some other repository that holds our .venv
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", here.as_posix()) else "")
     except (OSError, subprocess.CalledProcessError):
         return None

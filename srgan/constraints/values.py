@@ -7,11 +7,12 @@ after each discriminator update. It never asks which constraint it holds.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
+from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 
 from srgan.constraints.layers import (
     CONVOLUTIONS,
@@ -42,6 +43,11 @@ Form = Literal["project", "reparametrize"]
 class Constraint:
     """No constraint on the discriminator, and the base of those that constrain it."""
 
+    @property
+    def acts_after_updates(self) -> bool:
+        """Whether `after_update` does anything, so that somebody has to call it."""
+        return False
+
     def parametrization(self, layer: nn.Module) -> RawWeight:
         """What the forward pass of one layer makes of its raw weight."""
         return RawWeight(raw_weight(layer), output_dim(layer))
@@ -49,8 +55,9 @@ class Constraint:
     def attach(self, discriminator: nn.Module) -> None:
         """Parametrizes every convolution, linear and embedding layer, in place.
 
-        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight. The Parameter objects
-        stay the same, so an optimizer that already holds them stays valid.
+        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another
+        constraint of this package with their buffers too. The Parameter objects stay the same, so an optimizer
+        that already holds them stays valid.
 
         Raises:
             ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
@@ -62,22 +69,15 @@ class Constraint:
                 f"Expected a discriminator with convolutions, found none in {type(discriminator).__name__}. "
                 "Spectral regularization acts on torch.nn convolution layers (Section 2: W [out, in, k, k])."
             )
+        attached = []
         for name, layer in layers:
-            kinds = _parametrization_classes(layer)
-            if kinds not in ([], [parametrizations._SpectralNorm]):
-                found = ", ".join(kind.__name__ for kind in kinds)
-                raise ValueError(
-                    f"Layer '{name}' is already parametrized by {found}. Remove it first: "
-                    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight', leave_parametrized=False)."
-                )
-            if not raw_weight(layer).any():
-                raise ValueError(
-                    f"Layer '{name}': expected a weight with a largest singular value to divide by, found an all-zero "
-                    "one. Initialize it."
-                )
-        for _, layer in layers:
-            _remove_torch_spectral_norm(layer)
-            parametrize.register_parametrization(layer, "weight", self.parametrization(layer), unsafe=True)
+            try:
+                _refuse_foreign_weight(layer)
+                attached.append((layer, self.parametrization(layer)))
+            except ValueError as error:
+                raise ValueError(f"Layer '{name}': {error}") from error
+        for layer, parametrization in attached:
+            _replace_parametrization(layer, parametrization)
 
     def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor | None:
         """What is added to the discriminator's loss on real and fake images `[B, 3, H, W]`; None for nothing."""
@@ -104,6 +104,15 @@ class SpectralNormalization(Constraint):
         self.power_iterations = power_iterations
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
+        """SN of one layer.
+
+        Raises:
+            ValueError: its weight has nothing to divide by.
+        """
+        if not raw_weight(layer).any():
+            raise ValueError("expected a weight with a largest singular value, found an all-zero one. Initialize it.")
+        if getattr(layer, "sparse", False):
+            raise ValueError("expected dense gradients, found an embedding with sparse=True.")
         return SpectralNorm(raw_weight(layer), output_dim(layer), self.power_iterations)
 
 
@@ -133,7 +142,16 @@ class SpectralRegularization(SpectralNormalization, ABC):
         self.form = form
         self.schedule = schedule or Schedule()
 
+    @property
+    def acts_after_updates(self) -> bool:
+        return self.form == "project"
+
     def parametrization(self, layer: nn.Module) -> RawWeight:
+        if isinstance(layer, CONVOLUTIONS) and layer.groups > 1:
+            raise ValueError(
+                f"expected an ungrouped convolution, found {layer.groups} groups: the paper's W [out, in * k * k] "
+                "mixes channels that this layer keeps apart. Use 'sn' for such a discriminator."
+            )
         if self.form == "reparametrize" and isinstance(layer, CONVOLUTIONS):
             return self.reparametrization(layer)
         return super().parametrization(layer)
@@ -148,10 +166,15 @@ class SpectralRegularization(SpectralNormalization, ABC):
 
     @torch.no_grad()
     def after_update(self, discriminator: nn.Module, iteration: int, update: int, n_dis: int) -> None:
+        """Projects every convolution that trains, when the schedule says so; frozen ones stay as they are.
+
+        Raises:
+            ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
+        """
         if self.form == "reparametrize" or not self.schedule.is_due(iteration, update, n_dis):
             return
         for name, layer in spectral_layers(discriminator):
-            if isinstance(layer, CONVOLUTIONS):
+            if isinstance(layer, CONVOLUTIONS) and raw_weight(layer).requires_grad:
                 try:
                     self.project(layer)
                 except ValueError as error:
@@ -209,6 +232,10 @@ class DynamicRegularization(SpectralRegularization):
     r is a buffer of every layer, saved with the weights. (The authors' snapshots lose it.)
     """
 
+    @property
+    def acts_after_updates(self) -> bool:
+        return True  # to record
+
     def reparametrization(self, layer: nn.Module) -> RawWeight:
         return DynamicSpectralRegularization(raw_weight(layer), output_dim(layer))
 
@@ -242,18 +269,39 @@ METHODS: dict[str, Callable[..., Constraint]] = {
 """The methods by the names that `srgan.regularize`, the configs and the tables use."""
 
 
-def _parametrization_classes(layer: nn.Module) -> list[type]:
+def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
     """What a layer's weight is parametrized by, from the innermost."""
     if not parametrize.is_parametrized(layer, "weight"):
         return []
     return [type(module) for module in layer.get_submodule("parametrizations.weight").children()]
 
 
-def _remove_torch_spectral_norm(layer: nn.Module) -> None:
-    """Takes PyTorch's own spectral norm off a layer, if it is there."""
+def _refuse_foreign_weight(layer: nn.Module) -> None:
+    """Passes raw weights, both spectral norms of PyTorch, and our own parametrizations."""
+    classes = _parametrization_classes(layer)
+    known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and issubclass(classes[0], RawWeight))
+    if classes and not known:
+        raise ValueError(
+            f"expected a raw weight, found one that is already parametrized by "
+            f"{', '.join(found.__name__ for found in classes)}. Remove that first: "
+            "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight', leave_parametrized=False)."
+        )
+    hooks = [hook for hook in layer._forward_pre_hooks.values() if getattr(hook, "name", None) == "weight"]
+    if hasattr(layer, "weight_orig") and not any(isinstance(hook, TorchSpectralNormHook) for hook in hooks):
+        raise ValueError("expected a raw weight, found one under another hook (pruning?). Remove that first.")
+
+
+def _replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> None:
+    """Puts a parametrization on a layer, in place of PyTorch's spectral norm or of one of ours, whose buffers stay."""
     if parametrize.is_parametrized(layer, "weight"):
+        present = layer.get_submodule("parametrizations.weight.0")
+        if isinstance(present, RawWeight):
+            parametrization.load_state_dict(present.state_dict())
+            cast(nn.ModuleList, layer.get_submodule("parametrizations.weight"))[0] = parametrization
+            return
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
     elif hasattr(layer, "weight_orig"):
         raw = raw_weight(layer)
         remove_spectral_norm(layer)  # leaves the normalized weight in a new Parameter
         layer.weight = raw
+    parametrize.register_parametrization(layer, "weight", parametrization, unsafe=True)

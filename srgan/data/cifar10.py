@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torchvision.datasets import CIFAR10
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
@@ -33,7 +34,9 @@ class CIFAR10Data(ImageData):
             RuntimeError: the download failed; says how to go on without a network.
         """
         try:
-            CIFAR10(self.root, download=True)
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+            with FileLock(Path(self.root) / ".download.lock"):  # torchvision writes straight into the final file
+                CIFAR10(self.root, download=True)
         except OSError as error:
             raise RuntimeError(
                 f"CIFAR-10 is not in '{Path(self.root).resolve()}' and cannot be downloaded: {error}. Put "

@@ -124,9 +124,10 @@ class FolderData(ImageData):
 def _place(inner: PurePosixPath) -> tuple[str | None, str, str]:
     """(split, class, name) of an image inside ROOT: below the first train or test folder that holds classes."""
     parts = inner.parts
-    for k, part in enumerate(parts[:-2]):
+    for k, part in enumerate(parts[:-1]):
         if part in ("train", "test"):
-            return part, parts[k + 1], "/".join(parts[k + 2 :])
+            class_name, *name = ("", *parts[k + 1 :])[-max(2, len(parts) - k - 1) :]
+            return part, class_name, "/".join(name)
     return None, parts[-2] if len(parts) > 1 else "", str(inner)
 
 
