@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from reproduce.collapse import CollapseRun
+from reproduce.collapse import main as collapse_main
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
@@ -216,6 +218,27 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
     options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--runs", str(tmp_path)]
     assert main(options) == 2
     assert "data.init_args.batch_size: 17 there, 16 in the plan" in capsys.readouterr().err
+
+
+def test_the_collapse_experiment_runs_its_stages_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three runs for real, at a hundredth of their length: SR-d goes on from SN's best kept checkpoint."""
+    whole = CollapseRun.settings
+    assert isinstance(whole, property)
+    sizes = {"data.init_args.batch_size": 4, "model.n_dis": 1, "model.iterations": 30, "samples.every": 0}
+    sizes |= {"spectra.every": 10, "scores.every": 10, "checkpoints.keep_every": 10}
+    sizes |= {"scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
+    tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    monkeypatch.setattr(CollapseRun, "settings", property(lambda run: [*whole.__get__(run), *tiny]))
+    assert collapse_main(["--runs", str(tmp_path)]) == 0
+    summary = json.loads((tmp_path / "collapse" / "collapse.json").read_text())
+    assert list(summary) == ["SN", "SR-s", "SR-d from SN's best"]
+    best = min(summary["SN"]["scores"][:-1], key=lambda row: float(row["FID_cls"]))
+    assert summary["SR-d from SN's best"]["parent"]["iteration"] == best["iteration"]
+    assert [row["iteration"] for row in summary["SR-s"]["scores"]] == [10, 20, 30]
+    table = (tmp_path / "collapse" / "collapse.md").read_text()
+    assert table.count("mode collapse:") == table.count("spectral collapse:") == 3
+    for picture in ("scores.png", "sn/spectra.png", "sr-s/spectra.png", "sr-d/spectra.png"):
+        assert (tmp_path / "collapse" / picture).stat().st_size > 10_000
 
 
 def test_one_seed_has_no_deviation() -> None:
