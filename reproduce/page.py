@@ -21,6 +21,7 @@ from reproduce.table import (
     verdict_words,
 )
 from srgan.files import write_text
+from srgan.runs import RunFolder
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #1b1f24; }
@@ -77,14 +78,20 @@ def write_page(rows: Sequence[Row], scale: Scale, path: Path) -> None:
 
 
 def _draw_pictures(row: Row) -> None:
-    for method, ours in row.ours.items():
-        for seed, folder in ours.folders.items():
+    """Spectra of each run, and the scores of both methods of each seed side by side."""
+    seeds = sorted({seed for ours in row.ours.values() for seed in ours.folders})
+    for seed in seeds:
+        folders = {method: ours.folders[seed] for method, ours in row.ours.items() if seed in ours.folders}
+        for method, folder in folders.items():
             picture = folder.path / "spectra.png"
             if not picture.exists() or picture.stat().st_mtime < folder.record.stat().st_mtime:
                 spectra_picture(folder, f"{row.setting.name}, {method.upper()}, seed {seed}: spectra of D", picture)
-                scores_picture(
-                    {f"{row.setting.name} {method.upper()}": folder}, f"seed {seed}", folder.path / "scores.png"
-                )
+        shared = {method.upper(): folder for method, folder in folders.items()}
+        scores_picture(shared, f"{row.setting.name}, seed {seed}", _scores_path(next(iter(folders.values())), seed))
+
+
+def _scores_path(folder: RunFolder, seed: int) -> Path:
+    return folder.path.parent / f"scores-seed{seed}.png"
 
 
 def _table_row(row: Row, scores: Sequence[str], root: Path, previous: Row | None) -> str:
@@ -125,7 +132,7 @@ def _ours(row: Row, score: str, root: Path, with_links: bool) -> str:
             for seed, folder in ours.folders.items():
                 here = os.path.relpath(folder.path, root)
                 last = max(folder.read_samples().values(), default=None)
-                pictures = {"spectra": "spectra.png", "scores": "scores.png", "record": "run.json"}
+                pictures = {"spectra": "spectra.png", "scores": f"../scores-seed{seed}.png", "record": "run.json"}
                 if last:
                     pictures = {"samples": f"samples/{last.name}", **pictures}
                 links = [f'<a href="{here}/{file}">{word}</a>' for word, file in pictures.items()]
