@@ -240,6 +240,15 @@ class BrieflyTrained(ClassifierFeatures):
     steps = 3
 
 
+def test_only_a_reader_of_digits_counts_modes() -> None:
+    """The classes of any other network are no modes, also where stacked digits are scored."""
+    network = Projection()
+    assert not network.counts_modes
+    assert not InceptionFeatures.counts_modes
+    scorer = Scorer(network, DigitsData(8), protocol())
+    assert scorer([noise_images()]).keys() == {"FID", "IS", "IS_std"}
+
+
 def test_the_classifier_is_reproducible_and_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = []
     for machine in ("a", "b"):

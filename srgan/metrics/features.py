@@ -22,6 +22,7 @@ class FeatureNetwork(nn.Module):
         resize: what it does to the size of its input, in words.
         weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
         num_features: d.
+        counts_modes: whether its classes are the modes of stacked digits.
     """
 
     name: str
@@ -29,6 +30,7 @@ class FeatureNetwork(nn.Module):
     resize: str
     weights_hash: str
     num_features: int
+    counts_modes = False
 
     @abstractmethod
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +155,7 @@ class ClassifierFeatures(FeatureNetwork):
                 f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
                 "Score with Inception instead (--scores.features inception)."
             )
-        self.stacked = data.stacked
+        self.counts_modes = data.stacked
         channels = 1 if data.stacked else 3
         with seeded(counter_seed(self.seed, "classifier")):
             self.classifier = _Classifier(channels, data.image_size, data.num_classes)
@@ -168,7 +170,7 @@ class ClassifierFeatures(FeatureNetwork):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.stacked:
+        if not self.counts_modes:
             features, logits = self.classifier(images)
             return features, logits
         features, logits = self.classifier(images.flatten(0, 1)[:, None])  # [3 B, 1, H, W]

@@ -106,7 +106,7 @@ class Scorer:
             f"IS{suffix}": mean,
             f"IS{suffix}_std": std if math.isfinite(std) else None,
         }
-        return scores | (coverage(torch.cat(logits)) if self.data.stacked else {})
+        return scores | (coverage(torch.cat(logits)) if self.features.counts_modes else {})
 
     def _restore_real_statistics(self) -> None:
         """Sums over the real features, from the cache if these very features were summed before."""
