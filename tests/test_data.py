@@ -4,7 +4,7 @@ import os
 import shutil
 import tarfile
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from torchvision.datasets import CIFAR10
 
 from srgan.data import CIFAR10Data, DigitsData, FolderData
+from srgan.data.folder import _place
 from srgan.data.images import dequantize, quantize
 
 # The one place where ranges convert.
@@ -296,3 +297,17 @@ def test_imagenet_jpegs_of_all_sizes_and_greyscale(shared_data: Path) -> None:
     assert labels.bincount().tolist() == [counts[synset] for synset in sorted(counts)]
     grey = (images == images[:, :1]).flatten(1).all(dim=1)
     assert int(grey.sum()) >= 23
+
+
+@pytest.mark.parametrize(
+    ("inner", "place"),
+    [
+        ("train/cat/1.png", ("train", "cat", "1.png")),
+        ("images/test/cat/deep/1.png", ("test", "cat", "deep/1.png")),
+        ("train/1.png", ("train", "", "1.png")),  # a split without classes, not a class called train
+        ("cat/1.png", (None, "cat", "cat/1.png")),
+        ("1.png", (None, "", "1.png")),
+    ],
+)
+def test_the_place_of_an_image_in_a_folder(inner: str, place: tuple[str | None, str, str]) -> None:
+    assert _place(PurePosixPath(inner)) == place
