@@ -1,15 +1,15 @@
-"""Constraints on discriminators: what is attached and taken over, spectral normalization, refusals, the one-liner."""
+"""Constraints on discriminators: what is attached and taken over, and spectral normalization."""
 
 import copy
-import re
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from discriminators import IMAGES, small_discriminator
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize, prune
+from torch.nn.utils import parametrizations
 from torch.nn.utils import spectral_norm as spectral_norm_by_hook
 
 import srgan
@@ -17,7 +17,6 @@ from srgan.constraints import (
     METHODS,
     Constraint,
     DynamicRegularization,
-    Schedule,
     SpectralNormalization,
     StaticRegularization,
     raw_matrix,
@@ -25,23 +24,12 @@ from srgan.constraints import (
     spectra,
     spectral_layers,
 )
-from srgan.networks import ResNetDiscriminator
 
 CONSTRAINTS: dict[str, Callable[[], Constraint]] = {
     **METHODS,
     "sr-s reparametrize": partial(StaticRegularization, form="reparametrize"),
     "sr-d reparametrize": partial(DynamicRegularization, form="reparametrize"),
 }
-IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-def small_discriminator(constraint: Constraint | None = None) -> ResNetDiscriminator:
-    """The same weights and the same u at each call."""
-    torch.manual_seed(0)
-    discriminator = ResNetDiscriminator(8, channels=6)
-    if constraint is not None:
-        constraint.attach(discriminator)
-    return discriminator
 
 
 def vector_u(layer: nn.Module) -> Tensor:
@@ -53,17 +41,6 @@ def used_weight(layer: nn.Module) -> Tensor:
     weight = layer.weight
     assert isinstance(weight, Tensor)
     return weight.detach()
-
-
-class Doubled(nn.Module):
-    """Somebody else's parametrization."""
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return 2 * weight
-
-
-def doubled_convolution() -> nn.Module:
-    return parametrize.register_parametrization(nn.Conv2d(3, 4, 3), "weight", Doubled())
 
 
 @pytest.mark.parametrize("method", CONSTRAINTS)
@@ -224,133 +201,3 @@ def test_layers_under_the_spectral_norm_of_pytorch_are_taken_over(
     discriminator(IMAGES).square().mean().backward()
     optimizer.step()
     assert not torch.equal(raw_weight(discriminator[0]), value)
-
-
-def test_a_refused_discriminator_stays_as_it_was() -> None:
-    discriminator = nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(3, 3, 3)), doubled_convolution())
-    names = list(discriminator.state_dict())
-    with pytest.raises(ValueError, match=r"Layer '1': .* already parametrized by Doubled"):
-        srgan.regularize(discriminator, "sn")
-    assert list(discriminator.state_dict()) == names
-
-
-def test_a_foreign_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
-    layer = parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
-    parametrize.register_parametrization(layer, "weight", Doubled())
-    with pytest.raises(ValueError, match="already parametrized"):
-        srgan.regularize(nn.Sequential(layer), "sn")
-
-
-def test_regularizing_again_changes_the_method_and_keeps_the_buffers() -> None:
-    """SN first, SR-d later: the old hook is gone, u and the weights are the same."""
-    discriminator = small_discriminator()
-    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer)
-    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
-    srgan.regularize(discriminator, "sr-d", optimizer=optimizer, first_iteration=5)
-    after = discriminator.state_dict()
-    assert all(torch.equal(after[name], value) for name, value in before.items())
-    optimizer.step()  # SR-d records and SR-s, were it still there, would write
-    for name, value in discriminator.named_parameters():
-        assert torch.equal(value, before[name])
-    assert all(
-        value[0] == 1
-        for name, value in discriminator.state_dict().items()
-        if name.endswith("ratios") and "conv" in name
-    )
-
-
-def test_first_iteration_keeps_the_phase_of_the_schedule() -> None:
-    discriminator = small_discriminator()
-    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-    schedule = Schedule(every_iterations=5, start_iteration=10)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, first_iteration=9, schedule=schedule)
-    written = []
-    for _ in range(4):  # iteration 9 twice, iteration 10 twice
-        before = [parameter.clone() for parameter in discriminator.parameters()]
-        optimizer.step()
-        pairs = zip(before, discriminator.parameters(), strict=True)
-        written.append(not all(torch.equal(old, new) for old, new in pairs))
-    assert written[:3] == [False, False, True]
-
-
-def test_frozen_convolutions_are_not_written_to() -> None:
-    discriminator = small_discriminator()
-    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer)
-    frozen = raw_weight(discriminator.get_submodule("blocks.0.conv1")).requires_grad_(False)
-    before = frozen.clone()
-    optimizer.step()
-    assert torch.equal(frozen, before)
-    assert srgan.spectra(discriminator)["blocks.1.conv1"][2] > 0.999
-
-
-def somebody_elses_optimizer() -> nn.Module:
-    return srgan.regularize(small_discriminator(), "sr-s", optimizer=torch.optim.SGD(nn.Linear(2, 2).parameters()))
-
-
-def pruned_convolution() -> nn.Module:
-    layer = nn.Conv2d(3, 4, 3)
-    prune.random_unstructured(layer, "weight", amount=0.5)
-    return nn.Sequential(nn.Conv2d(3, 3, 3), layer)
-
-
-def zeroed_convolution() -> nn.Module:
-    layer = nn.Conv2d(3, 4, 3)
-    nn.init.zeros_(layer.weight)
-    return nn.Sequential(layer)
-
-
-REFUSALS: dict[str, Callable[[], object]] = {
-    "with convolutions, found none in Linear": lambda: srgan.regularize(nn.Linear(3, 3), "sn"),
-    "holds none of its weights": somebody_elses_optimizer,
-    "Layer '1': expected a raw weight, found one under another hook": lambda: srgan.regularize(
-        pruned_convolution(), "sn"
-    ),
-    "found 4 groups": lambda: srgan.regularize(
-        nn.Conv2d(8, 8, 3, groups=4), StaticRegularization(form="reparametrize")
-    ),
-    "Expected the discriminator's optimizer": lambda: srgan.regularize(
-        small_discriminator(), "sr-d", form="reparametrize"
-    ),
-    "among none, sn, sr-s, sr-d, found 'sr'": lambda: srgan.regularize(small_discriminator(), "sr"),
-    "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
-    "no options": lambda: srgan.regularize(small_discriminator(), SpectralNormalization(), power_iterations=3),
-    "all-zero": lambda: srgan.regularize(zeroed_convolution(), "sn"),
-    "Remove its weight norm": lambda: srgan.spectra(nn.utils.weight_norm(nn.Conv2d(3, 4, 3))),
-    "run a lazy layer once": lambda: srgan.regularize(nn.Sequential(nn.LazyConv2d(4, 3)), "sn"),
-    "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
-    "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
-    "(0, 1], found 0": lambda: StaticRegularization(compensated_fraction=0),
-    "(0, 1], found 1.5": lambda: StaticRegularization(compensated_fraction=1.5),
-    "(0, 1], found nan": lambda: StaticRegularization(compensated_fraction=float("nan")),
-    "found 'exact'": lambda: DynamicRegularization(form="exact"),  # type: ignore[arg-type]
-    "no schedule with form 'reparametrize'": lambda: DynamicRegularization("reparametrize", Schedule()),
-    "every_iterations >= 1": lambda: Schedule(every_iterations=0),
-    "found 5 and -1": lambda: Schedule(start_iteration=-1),
-    "'all' or 'last', found 'first'": lambda: Schedule(updates="first"),  # type: ignore[arg-type]
-}
-
-
-@pytest.mark.parametrize("message", REFUSALS)
-def test_refusals(message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        REFUSALS[message]()
-
-
-def test_an_option_that_the_method_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="compensated_fraction"):
-        srgan.regularize(small_discriminator(), "sn", compensated_fraction=0.5)
-
-
-def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
-    discriminator = small_discriminator()
-    optimizer = torch.optim.SGD(discriminator.parameters(), 0.01)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, schedule=Schedule(2, "last"))
-    acted = []
-    for _ in range(8):
-        optimizer.zero_grad()
-        discriminator(IMAGES).sum().backward()
-        optimizer.step()
-        acted.append(bool((spectra(discriminator, normalized=False)["blocks.1.conv2"][:3] - 1).abs().max() < 1e-5))
-    assert acted == [False, True, False, False, False, True, False, False]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from discriminators import IMAGES, small_discriminator
 from torch import Tensor, nn
 
 import srgan
 from srgan.constraints import (
     METHODS,
-    Constraint,
     DynamicRegularization,
     Schedule,
     SpectralNormalization,
@@ -23,18 +23,6 @@ from srgan.constraints import (
     spectral_layers,
 )
 from srgan.constraints.layers import CONVOLUTIONS
-from srgan.networks import ResNetDiscriminator
-
-IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-def small_discriminator(constraint: Constraint | None = None) -> ResNetDiscriminator:
-    """10 convolutions of 6 x 27, 6 x 54 and 6 x 3 (tall) and a linear layer; the same at each call."""
-    torch.manual_seed(0)
-    discriminator = ResNetDiscriminator(8, channels=6)
-    if constraint is not None:
-        constraint.attach(discriminator)
-    return discriminator
 
 
 def convolutions(module: nn.Module) -> list[nn.Module]:
