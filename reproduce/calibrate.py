@@ -62,16 +62,17 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
 def timed_kind(run: Run, config: dict[str, Any]) -> Kind:
     """What to time for a run: large batches in part, since their time is proportional to their size."""
     networks = config["model"]["networks"]
-    device = "cuda" if config.get("trainer", {}).get("accelerator") != "cpu" and torch_sees_cuda() else "cpu"
+    device = "cuda" if config.get("trainer", {}).get("accelerator") != "cpu" and count_gpus() else "cpu"
     largest = 256 if device == "cuda" else (4 if networks["generator_channels"] >= WIDE else 16)
     sizes = networks["image_size"], networks["generator_channels"], run.discriminator_channels
     return Kind(device, *sizes, min(run.batch_size, largest))
 
 
-def torch_sees_cuda() -> bool:
+def count_gpus() -> int:
+    """CUDA devices."""
     import torch
 
-    return torch.cuda.is_available()
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _key(kind: Kind) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from reproduce.calibrate import estimate_seconds
+from reproduce.calibrate import count_gpus, estimate_seconds
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, REPOSITORY, Run, Scale, plan
@@ -95,13 +95,6 @@ def _count(text: str) -> int:
 def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def count_gpus() -> int:
-    """CUDA devices."""
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def show_plan(runs: list[Run], to_do: list[Run], jobs: int, root: Path, console: Console) -> None:
