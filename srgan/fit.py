@@ -118,25 +118,20 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
     saver = cli.trainer.checkpoint_callback
     assert isinstance(saver, Checkpoints)
-    if saver.received:
-        print(f"{folder.path}: stopped after {cli.model.iteration} iterations; the same command goes on.")
-        return 128 + saver.received
-    print(f"{folder.path}: finished, {cli.model.iterations} iterations.")
-    return 0
+    if cli.trainer.is_global_zero:
+        stopped = f"stopped after {cli.model.iteration} iterations; the same command goes on."
+        print(f"{folder.path}: " + (stopped if saver.received else f"finished, {cli.model.iterations} iterations."))
+    return 128 + saver.received if saver.received else 0
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     """Binds the callbacks to the run folder; says which checkpoint to go on from.
 
     Raises:
-        ValueError: image sizes that differ, or a folder that holds a run of other settings.
+        ValueError: nets, data and devices that do not fit one another, or a folder that holds a run of other settings.
         FileNotFoundError: the checkpoint to go on from is missing.
     """
-    if cli.model.networks.image_size != cli.datamodule.image_size:
-        raise ValueError(
-            f"Expected networks of the data's image size {cli.datamodule.image_size}, found "
-            f"{cli.model.networks.image_size}. Set --model.networks.image_size {cli.datamodule.image_size}."
-        )
+    cli.model.refuse_impossible(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
     for key in ("config", "run", "from_checkpoint"):
@@ -205,7 +200,7 @@ def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: 
 def _quiet_libraries() -> None:
     """Leaves errors and our own words on the terminal."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    for noise in ("torchmetrics", "pytorch_lightning", "torch.jit"):
+    for noise in ("torchmetrics", "pytorch_lightning", "lightning_fabric", "torch.jit"):
         warnings.filterwarnings("ignore", module=noise)
     warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
     warnings.filterwarnings("ignore", message=".*does not have many workers")

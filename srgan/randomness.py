@@ -5,7 +5,7 @@ logged, stopped or resumed before t, nor on the method under study.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -24,6 +24,47 @@ def counter_generator(device: torch.device | str, seed: int, purpose: str, *coun
     Streams of different devices differ: PyTorch's CPU and CUDA generators are different algorithms.
     """
     return torch.Generator(device).manual_seed(counter_seed(seed, purpose, *counters))
+
+
+ROWS_PER_GENERATOR = 8  # fewer cost time, more waste draws where a rank's share does not begin at a multiple
+
+
+def counter_rows(
+    draw: Callable[..., Tensor],
+    rows: range,
+    shape: tuple[int, ...],
+    device: torch.device | str,
+    seed: int,
+    purpose: str,
+    *counters: int,
+) -> Tensor:
+    """Some rows of an endless random stream, the same whoever draws them and together with whichever others.
+
+    So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split.
+
+    Args:
+        draw: `torch.rand`, `torch.randn`, or what takes `size`, `generator` and `device` as they do.
+        rows: which, in steps of 1.
+        shape: of a row.
+        device: streams of different devices differ.
+        seed: of the run.
+        purpose: of the stream.
+        *counters: the point of the run.
+
+    Returns:
+        `[len(rows), *shape]`.
+    """
+    blocks = range(rows.start // ROWS_PER_GENERATOR, -(-rows.stop // ROWS_PER_GENERATOR))
+    drawn = [
+        draw(
+            (ROWS_PER_GENERATOR, *shape),
+            generator=counter_generator(device, seed, purpose, *counters, block),
+            device=device,
+        )
+        for block in blocks
+    ]
+    first = blocks.start * ROWS_PER_GENERATOR
+    return torch.cat(drawn)[rows.start - first : rows.stop - first]
 
 
 @contextmanager

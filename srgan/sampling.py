@@ -2,46 +2,79 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from srgan.data.images import quantize
-from srgan.randomness import counter_generator
+from srgan.networks import ResNetGenerator
+from srgan.randomness import counter_rows
 
 GeneratorStatistics = Literal["running", "batch"]
 
 
+class Generated(NamedTuple):
+    """Images `[B, 3, H, W]` uint8, as scored (`quantize`), and their labels `[B]` int64 (0 without classes)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def latents(
+    generator: ResNetGenerator, rows: range, device: torch.device, seed: int, purpose: str, *counters: int
+) -> tuple[Tensor, Tensor]:
+    """What a generator is fed: z `[B, latent_dim]` ~ N(0, I) and classes `[B]` int64, uniform (0 without classes).
+
+    Row j is a function of (seed, purpose, counters, j).
+    """
+    z = counter_rows(torch.randn, rows, (generator.latent_dim,), device, seed, purpose, *counters)
+    if not generator.num_classes:
+        return z, torch.zeros(len(rows), dtype=torch.int64, device=device)
+    uniform = counter_rows(torch.rand, rows, (), device, seed, f"labels of {purpose}", *counters)
+    return z, (uniform.double() * generator.num_classes).long()
+
+
 @torch.no_grad()
 def generate(
-    generator: nn.Module,
-    count: int,
-    latent_dim: int,
+    generator: ResNetGenerator,
+    rows: range,
     seed: int,
     purpose: str,
     batch_size: int = 250,
     statistics: GeneratorStatistics = "running",
-) -> Iterator[Tensor]:
-    """Generated images, the same latents for the same (seed, purpose, batch_size).
+    label: int | None = None,
+) -> Iterator[Generated]:
+    """Some images of an endless stream: image j depends on the weights, (seed, purpose, j) and on nothing else.
 
-    Works on a copy: batch-norm averages and training mode of `generator` stay as they are.
+    With batch statistics it depends on the other images of its batch too. Works on a copy: batch-norm averages
+    and training mode of `generator` stay as they are.
 
     Args:
-        generator: z `[B, latent_dim]` -> `[B, 3, H, W]` in [-1, 1].
-        count: how many images.
-        latent_dim: length of z.
-        seed: of the latents.
-        purpose: of the latents.
+        generator: a (conditional) generator.
+        rows: which images.
+        seed: of latents and labels.
+        purpose: of latents and labels.
         batch_size: images per forward pass.
         statistics: batch norm by "running" averages (test mode, the authors) or by each "batch".
+        label: the class of all images; None draws classes uniformly.
 
     Yields:
-        `[<= batch_size, 3, H, W]` uint8, as scored (`quantize`).
+        Up to `batch_size` images at a time.
+
+    Raises:
+        ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
     """
     copied = copy.deepcopy(generator).train(statistics == "batch")
+    if statistics == "batch" and any(isinstance(module, nn.SyncBatchNorm) for module in copied.modules()):
+        raise ValueError(
+            "Expected generator_statistics 'running' with synchronized batch norm, found 'batch': each device scores "
+            "images of its own. Set generator_statistics to 'running', or switch sync_batchnorm off."
+        )
     device = next(copied.parameters()).device
-    for number, start in enumerate(range(0, count, batch_size)):
-        noise = counter_generator(device, seed, purpose, number)
-        z = torch.randn(batch_size, latent_dim, generator=noise, device=device)
-        yield quantize(copied(z))[: count - start]
+    for start in range(rows.start, rows.stop, batch_size):
+        batch = range(start, min(start + batch_size, rows.stop))
+        z, labels = latents(copied, batch, device, seed, purpose)
+        if label is not None:
+            labels = torch.full_like(labels, label)
+        yield Generated(quantize(copied(z, labels)), labels)

@@ -4,19 +4,24 @@ The iteration (one generator update) is the only clock. Everything random in ite
 (seed, t), so a run that is stopped and resumed, evaluated or logged, is the same run.
 """
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor, nn
 
 from srgan.constraints import Constraint, SpectralNormalization
 from srgan.data.base import Batch, ImageData
 from srgan.losses import LOSSES, LossName
 from srgan.networks import ResNetPair
-from srgan.randomness import counter_generator, counter_seed, seeded
+from srgan.parallel import Ranks
+from srgan.randomness import counter_seed, seeded
+from srgan.sampling import latents
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,13 @@ class AdversarialTraining(pl.LightningModule):
         generator_turn: how many of them come before the generator's update. The authors' order is 1
             (D update 1, G update, D updates 2 ... n_dis); n_dis is the textbook's.
         generator_batch_ratio: the generator's batch in units of the discriminator's; the authors take 2.
-        accumulation: micro-batches per update; gradients are averaged over them.
+        micro_batch_size: images per device and forward pass; the gradients of `batch_size / (micro_batch_size *
+            devices)` micro-batches are averaged. None: a device's whole share at once. The micro-batches are the
+            same for any number of devices. Each forward pass is a batch of its own for batch norm, and each takes
+            a power step.
+        normalize_generator: SN on the generator too, as in the authors' ImageNet code.
+        channels_last: the nets work on images in PyTorch's channels-last memory format.
+        compile: both nets go through `torch.compile`.
         seed: of the initial weights, of the noise z, and (linked) of the data order.
 
     Raises:
@@ -66,15 +77,19 @@ class AdversarialTraining(pl.LightningModule):
         n_dis: int = 5,
         generator_turn: int = 1,
         generator_batch_ratio: int = 2,
-        accumulation: int = 1,
+        micro_batch_size: int | None = None,
+        normalize_generator: bool = False,
+        channels_last: bool = False,
+        compile: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if min(iterations, n_dis, generator_batch_ratio, accumulation) < 1 or not 0 <= generator_turn <= n_dis:
+        smallest = min(iterations, n_dis, generator_batch_ratio, 1 if micro_batch_size is None else micro_batch_size)
+        if smallest < 1 or not 0 <= generator_turn <= n_dis:
             raise ValueError(
-                "Expected iterations, n_dis, generator_batch_ratio and accumulation of at least 1 and "
+                "Expected iterations, n_dis, generator_batch_ratio and micro_batch_size of at least 1 and "
                 f"generator_turn in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_ratio}, "
-                f"{accumulation} and {generator_turn}."
+                f"{micro_batch_size} and {generator_turn}."
             )
         self.automatic_optimization = False
         self.constraint = constraint
@@ -85,15 +100,50 @@ class AdversarialTraining(pl.LightningModule):
         self.n_dis = n_dis
         self.generator_turn = generator_turn
         self.generator_batch_ratio = generator_batch_ratio
-        self.accumulation = accumulation
+        self.micro_batch_size = micro_batch_size
         self.seed = seed
         self.networks = networks
-        self.latent_dim = networks.latent_dim
+        self.ranks = Ranks()
         self.iteration = 0
         self.losses: dict[str, Tensor] = {}
         with seeded(counter_seed(seed, "initial weights")):
             self.generator, self.discriminator = networks.build()
             constraint.attach(self.discriminator)
+            if normalize_generator:
+                SpectralNormalization().attach(self.generator)
+        if channels_last:
+            self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
+        if compile:
+            self.generator.compile()
+            self.discriminator.compile()
+
+    def setup(self, stage: str) -> None:
+        """Learns how many devices share the batch."""
+        self.ranks = Ranks(self.trainer.global_rank, self.trainer.world_size)
+        self.refuse_impossible(self.trainer, self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def refuse_impossible(self, trainer: pl.Trainer, data: ImageData) -> None:
+        """Checks that nets, data and devices fit one another.
+
+        Raises:
+            ValueError: they do not; the message says what would.
+        """
+        if self.networks.image_size != data.image_size:
+            raise ValueError(
+                f"Expected networks of the data's image size {data.image_size}, found {self.networks.image_size}. "
+                f"Set --model.networks.image_size {data.image_size}."
+            )
+        accumulation(data.batch_size, trainer.world_size, self.micro_batch_size)
+        if trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
+            raise ValueError(
+                "Expected strategy 'ddp' on several devices, each holding both nets, found "
+                f"{type(trainer.strategy).__name__}. Set --trainer.strategy ddp."
+            )
+        if self.networks.num_classes not in (0, data.num_labels):
+            raise ValueError(
+                f"Expected num_classes 0 (unconditional) or {data.num_labels} for {data.name}, found "
+                f"{self.networks.num_classes}. Set --model.networks.num_classes."
+            )
 
     # One iteration.
 
@@ -102,56 +152,77 @@ class AdversarialTraining(pl.LightningModule):
         if batch.iteration != self.iteration:
             raise RuntimeError(f"Expected the data of iteration {self.iteration}, found that of {batch.iteration}.")
         self._decay_learning_rates()
-        for update, real in enumerate(batch.images):
+        for update, (real, labels) in enumerate(zip(batch.images, batch.labels, strict=True)):
             if update == self.generator_turn:
                 self._update_generator(len(real))
-            self._update_discriminator(real, update)
+            self._update_discriminator(real, labels, update)
         if self.generator_turn == self.n_dis:
             self._update_generator(len(real))
         self.iteration += 1
 
-    def _update_discriminator(self, real: Tensor, update: int) -> None:
-        """One optimizer step of D on real images `[B, 3, H, W]` and as many generated ones, real first.
-
-        `losses` keeps the last micro-batch's loss and mean scores.
-        """
+    def _update_discriminator(self, real: Tensor, labels: Tensor, update: int) -> None:
+        """One optimizer step of D on this rank's real images `[B, 3, H, W]` and as many generated ones, real first."""
         _, optimizer = self._both_optimizers()
-        latents = self._latents(len(real), "discriminator", update)
+        z, classes = self._latents(len(real), "discriminator", update)
+        loss_and_scores = torch.zeros(3, device=self.device)
         optimizer.zero_grad()
-        for x, z in zip(real.chunk(self.accumulation), latents.chunk(self.accumulation), strict=True):
-            score_real = self.discriminator(x)
+        for x, y, z_fake, y_fake in self._micro_batches(len(real), real, labels, z, classes):
+            score_real = self.discriminator(x, y)
             with torch.no_grad():
-                fake = self.generator(z)  # in training mode: moves the batch-norm averages, as the authors'
-            score_fake = self.discriminator(fake)
+                fake = self.generator(z_fake, y_fake)  # in training mode: moves the batch-norm averages, as theirs
+            score_fake = self.discriminator(fake, y_fake)
             loss = self.loss.discriminator(score_real, score_fake)
             penalty = self.constraint.penalty(self.discriminator, x, fake)
-            self.manual_backward((loss if penalty is None else loss + penalty) * (len(x) / len(real)))
+            part = len(x) / len(real)
+            self._backward((loss if penalty is None else loss + penalty) * part)
+            loss_and_scores += part * torch.stack([loss, score_real.mean(), score_fake.mean()]).detach()
+        self._average_over_ranks(self.discriminator, loss_and_scores)
         optimizer.step()
-        self.constraint.after_update(self.discriminator, self.iteration, update, self.n_dis)
-        self.losses |= {
-            "loss/discriminator": loss.detach(),
-            "score/real": score_real.detach().mean(),
-            "score/fake": score_fake.detach().mean(),
-        }
+        self.constraint.after_update(self.discriminator, self.iteration, update, self.n_dis, self.ranks)
+        self.losses |= zip(("loss/discriminator", "score/real", "score/fake"), loss_and_scores.unbind(), strict=True)
 
     def _update_generator(self, discriminator_batch: int) -> None:
         """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch."""
         optimizer, _ = self._both_optimizers()
-        latents = self._latents(self.generator_batch_ratio * discriminator_batch, "generator")
+        z, classes = self._latents(self.generator_batch_ratio * discriminator_batch, "generator")
+        mean_loss = torch.zeros(1, device=self.device)
         self.discriminator.requires_grad_(False)
         optimizer.zero_grad()
-        for z in latents.chunk(self.accumulation):
-            loss = self.loss.generator(self.discriminator(self.generator(z)))
-            self.manual_backward(loss * (len(z) / len(latents)))
+        for z_fake, y_fake in self._micro_batches(discriminator_batch, z, classes):
+            part = len(z_fake) / len(z)
+            loss = self.loss.generator(self.discriminator(self.generator(z_fake, y_fake), y_fake))
+            self._backward(loss * part)
+            mean_loss += part * loss.detach()
+        self._average_over_ranks(self.generator, mean_loss)
         optimizer.step()
         self.discriminator.requires_grad_(True)
-        self.losses |= {"loss/generator": loss.detach()}
+        self.losses["loss/generator"] = mean_loss[0]
 
-    def _latents(self, count: int, player: str, *update: int) -> Tensor:
-        """z `[count, latent_dim]` ~ N(0, I) for one player's update in this iteration on this rank."""
-        counters = (self.iteration, *update, self.global_rank)
-        generator = counter_generator(self.device, self.seed, f"latents of the {player}", *counters)
-        return torch.randn(count, self.latent_dim, generator=generator, device=self.device)
+    def _latents(self, count: int, player: str, *update: int) -> tuple[Tensor, Tensor]:
+        """z and classes of this rank's `count` rows of one player's update in this iteration."""
+        rows = range(self.ranks.rank * count, (self.ranks.rank + 1) * count)
+        purpose = f"latents of the {player}"
+        return latents(self.generator, rows, self.device, self.seed, purpose, self.iteration, *update)
+
+    def _micro_batches(self, discriminator_batch: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Each tensor `[B, ...]` in as many equal parts as the discriminator's batch has micro-batches."""
+        parts = discriminator_batch // (self.micro_batch_size or discriminator_batch)
+        return zip(*(tensor.chunk(parts) for tensor in tensors), strict=True)
+
+    def _backward(self, loss: Tensor) -> None:
+        """Adds gradients on this rank alone; `_average_over_ranks` is the only place where ranks exchange them.
+
+        DDP's own reduction would exchange both nets' gradients at each player's update.
+        """
+        with self.trainer.model.no_sync() if self.ranks.world_size > 1 else nullcontext():  # type: ignore[union-attr, operator]
+            self.manual_backward(loss)
+
+    def _average_over_ranks(self, player: nn.Module, losses: Tensor) -> None:
+        """Gradients and losses of the global batch, and batch-norm averages over all of it, in one all-reduce."""
+        if self.ranks.world_size > 1:
+            gradients = [parameter.grad for parameter in player.parameters() if parameter.grad is not None]
+            averages = [buffer for name, buffer in self.generator.named_buffers() if ".running_" in f".{name}"]
+            self.ranks.average_([*gradients, *averages, losses])
 
     # Optimizers.
 
@@ -223,7 +294,9 @@ class AdversarialTraining(pl.LightningModule):
             "n_dis": self.n_dis,
             "generator_turn": self.generator_turn,
             "generator_batch_ratio": self.generator_batch_ratio,
-            "latent_dim": self.latent_dim,
+            "latent_dim": self.networks.latent_dim,
+            "num_classes": self.networks.num_classes,
+            "micro_batch_size": self.micro_batch_size,
             "data": data.name if data else None,
             "batch_size": data.batch_size if data else None,
         }
@@ -232,3 +305,29 @@ class AdversarialTraining(pl.LightningModule):
 def optimizer_steps(iterations: int, n_dis: int) -> int:
     """Lightning's `global_step` after so many iterations: it counts the steps of both optimizers."""
     return iterations * (n_dis + 1)
+
+
+def accumulation(batch_size: int, devices: int, micro_batch_size: int | None) -> int:
+    """Micro-batches per update: `batch_size = micro_batch_size * accumulation * devices`; 1 for None.
+
+    Raises:
+        ValueError: there is none; the message lists what is possible.
+    """
+    if batch_size % devices:
+        raise ValueError(
+            f"Expected a global batch that divides among the devices, found batch_size {batch_size} on {devices}. "
+            f"Possible numbers of devices: {_divisors(batch_size)}."
+        )
+    share = batch_size // devices
+    micro = micro_batch_size or share
+    if share % micro:
+        raise ValueError(
+            "Expected batch_size = micro_batch_size x accumulation x devices, found batch_size "
+            f"{batch_size}, micro_batch_size {micro} and {devices} devices. Possible values of micro_batch_size: "
+            f"{_divisors(share)}."
+        )
+    return share // micro
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)

@@ -162,7 +162,8 @@ def test_weights_stay_float32_under_bf16_autocast(method: str) -> None:
         assert inside.dtype == torch.float32
         assert torch.equal(inside, used_weight(layer))
     with torch.autocast("cpu", torch.bfloat16):
-        assert discriminator(IMAGES).dtype == torch.bfloat16
+        assert discriminator.blocks(IMAGES).dtype == torch.bfloat16
+        assert discriminator(IMAGES).dtype == torch.float32
 
 
 @pytest.mark.parametrize("method", CONSTRAINTS)

@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,13 +20,15 @@ from torchvision.datasets import CIFAR10
 from srgan.data import CIFAR10Data, DigitsData, FolderData
 from srgan.data.folder import _place
 from srgan.data.images import dequantize, quantize
+from srgan.parallel import Ranks
 
 # The one place where ranges convert.
 
 
 def test_dequantize_is_x_over_128_minus_1_plus_noise_below_one_128th() -> None:
     images = torch.arange(256, dtype=torch.uint8).repeat(40, 3, 1, 1)
-    found = dequantize(images, torch.Generator().manual_seed(0))
+    uniform = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+    found = dequantize(images, uniform)
     lower = images.float() / 128 - 1
     assert found.dtype == torch.float32
     assert (found >= lower).all()
@@ -35,7 +38,7 @@ def test_dequantize_is_x_over_128_minus_1_plus_noise_below_one_128th() -> None:
     assert noise.max() > 1 - 1e-3
     assert noise.mean() == pytest.approx(1 / 2, abs=0.01)
     assert noise.var() == pytest.approx(1 / 12, abs=0.01)
-    assert torch.equal(found, dequantize(images, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(noise, uniform, rtol=0, atol=2e-5)
 
 
 def test_quantize_is_floor_of_127_5_x_plus_127_5() -> None:
@@ -85,14 +88,17 @@ def test_other_seeds_iterations_and_updates_see_other_images(make_data: MakeData
 def test_shares_of_the_ranks_make_up_the_global_batch(make_data: MakeData, world_size: int) -> None:
     data = make_data(batch_size=6, n_dis=2, seed=0)
     whole = data.batch(4)
-    shares = [data.batch(4, rank, world_size) for rank in range(world_size)]
-    assert torch.equal(torch.cat([share.images for share in shares], dim=1), whole.images)
-    assert torch.equal(torch.cat([share.labels for share in shares], dim=1), whole.labels)
+    noisy = data.on_after_batch_transfer(whole, 0).images
+    for rank in range(world_size):
+        share, ranks = data.batch(4, Ranks(rank, world_size)), Ranks(rank, world_size)
+        rows = slice(ranks.share(6).start, ranks.share(6).stop)
+        assert torch.equal(share.images, whole.images[:, rows])
+        assert torch.equal(share.labels, whole.labels[:, rows])
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)  # type: ignore[assignment]
+        assert torch.equal(data.on_after_batch_transfer(share, 0).images, noisy[:, rows])
 
 
 def test_impossible_batches_are_refused(make_data: MakeData) -> None:
-    with pytest.raises(ValueError, match="batch_size 4 on 3 devices"):
-        make_data(batch_size=4).batch(0, 0, 3)
     for settings in ({"batch_size": 0}, {"n_dis": 0}):
         with pytest.raises(ValueError, match="at least 1"):
             make_data(**settings)
@@ -102,10 +108,11 @@ def test_impossible_batches_are_refused(make_data: MakeData) -> None:
 def test_each_epoch_shows_every_image_once(make_data: MakeData) -> None:
     data = make_data(batch_size=5, n_dis=1)
     split = data.load("train")
-    epochs = torch.cat([which_images(data.draw(t)[0], split.images) for t in range(12)]).view(5, 12)  # 60 draws
+    rows = torch.arange(5)
+    epochs = torch.cat([which_images(data.draw(t, rows)[0], split.images) for t in range(12)]).view(5, 12)  # 60 draws
     assert torch.equal(epochs.sort(dim=1).values, torch.arange(12).expand(5, 12))
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 5  # and each in another order
-    images, labels = data.draw(3)
+    images, labels = data.draw(3, rows)
     assert torch.equal(labels, split.labels[which_images(images, split.images)])
 
 
@@ -125,7 +132,7 @@ def test_channels_are_scikit_learns_digits_and_labels_their_modes() -> None:
         pixels.tobytes(): int(target)
         for pixels, target in zip(np.rint(digits.images * 255 / 16).astype(np.uint8), digits.target, strict=True)
     }
-    images, modes = DigitsData(8, batch_size=20, n_dis=3).draw(0)
+    images, modes = DigitsData(8, batch_size=20, n_dis=3).draw(0, torch.arange(60))
     for image, mode in zip(images.numpy(), modes.tolist(), strict=True):
         red, green, blue = (known[channel.tobytes()] for channel in image)
         assert mode == 100 * red + 10 * green + blue
@@ -150,10 +157,11 @@ def test_other_sizes_of_digits_are_refused(image_size: int) -> None:
 
 
 def test_real_images_of_digits_are_the_same_for_every_run() -> None:
-    batches = list(DigitsData(8, seed=0).real_images("train", 130, batch_size=50))
+    batches = [images for images, _ in DigitsData(8, seed=0).real_images("train", range(130), batch_size=50)]
     assert [len(batch) for batch in batches] == [50, 50, 30]
     other_run = DigitsData(8, batch_size=4, n_dis=1, seed=9)
-    assert torch.equal(torch.cat(batches), torch.cat(list(other_run.real_images("train", 130, batch_size=65))))
+    ((images, _),) = other_run.real_images("train", range(40, 130))
+    assert torch.equal(torch.cat(batches)[40:], images)
     assert other_run.num_real_images("train", 130) == 130
 
 
@@ -166,7 +174,7 @@ def test_cifar10_is_read_as_torchvision_lays_it_out(cifar10_root: Path) -> None:
     for (images, labels), count in ((data.load("train"), 12), (data.load("test"), 4)):
         assert np.array_equal(images.numpy(), random_pixels(count, 3072).reshape(count, 3, 32, 32))
         assert labels.tolist() == [k % 10 for k in range(count)]
-    assert len(torch.cat(list(data.real_images("test", 50_000, batch_size=3)))) == 4
+    assert [len(images) for images, _ in data.real_images("test", range(4), batch_size=3)] == [3, 1]
     assert data.num_real_images("test", 50_000) == 4
 
 
@@ -189,7 +197,8 @@ def test_folders_and_tars_hold_the_same_images(folder_root: Path, tmp_path: Path
         assert np.array_equal(split.images.numpy(), random_pixels(12, 8, 8, 3)[by_class].transpose(0, 3, 1, 2))
         assert split.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert data.num_classes == 3
-    assert torch.equal(torch.cat(list(data.real_images("train", 7, batch_size=3))), data.load("train").images[:7])
+    some = torch.cat([images for images, _ in data.real_images("train", range(2, 7), batch_size=3)])
+    assert torch.equal(some, data.load("train").images[2:7])
     assert [data.num_real_images("train", count) for count in (7, 50_000)] == [7, 12]
 
 

@@ -132,12 +132,12 @@ def test_the_generator_computes_what_figure_13_draws() -> None:
     z = torch.randn(4, 6)
     x = first = (z @ p["linear.weight"].T + p["linear.bias"]).view(4, 5, 4, 4)
     for block in ("blocks.0", "blocks.1"):
-        h = conv(f"{block}.conv1", twice_as_large(relu(batch_norm(f"{block}.bn1", x))))
-        h = conv(f"{block}.conv2", relu(batch_norm(f"{block}.bn2", h)))
+        h = conv(f"{block}.conv1", twice_as_large(relu(batch_norm(f"{block}.bn1.bn", x))))
+        h = conv(f"{block}.conv2", relu(batch_norm(f"{block}.bn2.bn", h)))
         x = h + conv(f"{block}.shortcut", twice_as_large(x))
     expected = conv("conv", relu(batch_norm("bn", x))).tanh()
     torch.testing.assert_close(generator(z), expected, rtol=1e-4, atol=1e-5)
-    statistics = generator.get_submodule("blocks.0.bn1")
+    statistics = generator.get_submodule("blocks.0.bn1.bn")
     torch.testing.assert_close(statistics.running_mean, 0.1 * first.mean((0, 2, 3)))
     torch.testing.assert_close(statistics.running_var, 0.9 + 0.1 * first.var((0, 2, 3), correction=1))
 
@@ -160,7 +160,7 @@ def test_image_sizes_other_than_8_times_a_power_of_2_are_refused(size: int) -> N
 
 @pytest.mark.parametrize("width", ["generator_channels", "discriminator_channels", "latent_dim"])
 def test_widths_below_1_are_refused(width: str) -> None:
-    with pytest.raises(ValueError, match=f"widths of at least 1, found .*{width}=0"):
+    with pytest.raises(ValueError, match=f"widths of at least 1 .*, found .*{width}=0"):
         ResNetPair(**{width: 0})
 
 

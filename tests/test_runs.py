@@ -214,10 +214,10 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
-    {"spectral", "randomness", "files"},
+    {"spectral", "randomness", "files", "parallel"},
     {"runs", "data", "constraints", "networks", "losses"},
-    {"training"},
     {"sampling"},
+    {"training"},
     {"metrics"},
     {"callbacks"},
     {"fit"},

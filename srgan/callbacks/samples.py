@@ -33,7 +33,8 @@ class SampleGrids(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         count = self.rows**2
-        (images,) = generate(module.generator, count, module.latent_dim, 0, "grid", count, self.generator_statistics)
+        statistics = self.generator_statistics
+        ((images, _),) = generate(module.generator, range(count), 0, "grid", count, statistics)
         factor = max(1, SMALLEST_TILE // images.shape[-1])
         enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
         grid = make_grid(enlarged.float(), nrow=self.rows, padding=2, pad_value=255).to(torch.uint8)

@@ -53,10 +53,10 @@ class ScoreRecorder(RunCallback):
         assert self.scorer is not None
         protocol = self.protocol
         scores = self.scorer(
-            generate(
+            images
+            for images, _ in generate(
                 module.generator,
-                protocol.num_fake_images,
-                module.latent_dim,
+                range(protocol.num_fake_images),
                 protocol.seed,
                 "scores",
                 protocol.batch_size,

@@ -71,7 +71,7 @@ class SpectralNorm(RawWeight):
         with torch.no_grad():
             u, v = power_iteration(W, self.u, self.power_iterations)
             if self.training:
-                self.u.copy_(u)
+                self.u = u  # a new tensor: the backward pass still needs the values of this forward pass
         return spectral_normalize(W, u, v)
 
 

@@ -28,6 +28,7 @@ from srgan.constraints.parametrizations import (
     StaticSpectralRegularization,
 )
 from srgan.constraints.schedule import Schedule
+from srgan.parallel import ALONE, Ranks
 from srgan.spectral import (
     SpectralMap,
     apply_spectral_map,
@@ -83,8 +84,13 @@ class Constraint:
         """What is added to the discriminator's loss on real and fake images `[B, 3, H, W]`; None for nothing."""
         return None
 
-    def after_update(self, discriminator: nn.Module, iteration: int, update: int, n_dis: int) -> None:
-        """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0)."""
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
+
+        Every rank calls this on the same discriminator; `ranks` share the work.
+        """
 
 
 class Unconstrained(Constraint):
@@ -165,20 +171,48 @@ class SpectralRegularization(SpectralNormalization, ABC):
         """The map of one convolution's raw singular values to their new ones; None leaves them."""
 
     @torch.no_grad()
-    def after_update(self, discriminator: nn.Module, iteration: int, update: int, n_dis: int) -> None:
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
         """Projects every convolution that trains, when the schedule says so; frozen ones stay as they are.
+
+        Each layer is decomposed on one rank, which sends the result to the others: ranks stay bit-identical,
+        and the time divides by their number.
 
         Raises:
             ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
         """
         if self.form == "reparametrize" or not self.schedule.is_due(iteration, update, n_dis):
             return
-        for name, layer in spectral_layers(discriminator):
-            if isinstance(layer, CONVOLUTIONS) and raw_weight(layer).requires_grad:
+        self._on_owners(discriminator, iteration, ranks, self.project, lambda layer: raw_weight(layer).requires_grad)
+
+    def _on_owners(
+        self,
+        discriminator: nn.Module,
+        iteration: int,
+        ranks: Ranks,
+        act: Callable[[nn.Module], object],
+        chosen: Callable[[nn.Module], bool] = lambda layer: True,
+    ) -> None:
+        """Acts on every chosen convolution, each on the one rank that owns it, and spreads weight and record."""
+        layers = [
+            (name, layer)
+            for name, layer in spectral_layers(discriminator)
+            if isinstance(layer, CONVOLUTIONS) and chosen(layer)
+        ]
+        costs = [min(shape) ** 2 * max(shape) for shape in (raw_matrix(layer).shape for _, layer in layers)]
+        owners = ranks.owners(costs)
+        for (name, layer), owner in zip(layers, owners, strict=True):
+            if owner == ranks.rank:
                 try:
-                    self.project(layer)
+                    act(layer)
                 except ValueError as error:
                     raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
+        for rank in set(owners):
+            owned = [layer for (_, layer), owner in zip(layers, owners, strict=True) if owner == rank]
+            ranks.broadcast_(
+                [tensor for layer in owned for tensor in (raw_weight(layer), _recorded_ratios(layer))], rank
+            )
 
     def project(self, layer: nn.Module) -> None:
         """Overwrites one raw weight by U diag(f(sigma)) V^T. Adam's moments are not touched."""
@@ -240,24 +274,21 @@ class DynamicRegularization(SpectralRegularization):
         return DynamicSpectralRegularization(raw_weight(layer), output_dim(layer))
 
     @torch.no_grad()
-    def after_update(self, discriminator: nn.Module, iteration: int, update: int, n_dis: int) -> None:
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
         if self.form == "reparametrize":
-            for _, layer in spectral_layers(discriminator):
-                if isinstance(layer, CONVOLUTIONS):
-                    self._record(layer)
-        super().after_update(discriminator, iteration, update, n_dis)
+            self._on_owners(discriminator, iteration, ranks, self._record)
+        super().after_update(discriminator, iteration, update, n_dis, ranks)
 
     def projection(self, layer: nn.Module) -> SpectralMap | None:
-        is_first = not self._recorded_ratios(layer).any()
+        is_first = not _recorded_ratios(layer).any()
         r = self._record(layer)
         return None if is_first else partial(dynamic_map, r=r)
 
     def _record(self, layer: nn.Module) -> Tensor:
-        r = self._recorded_ratios(layer)
+        r = _recorded_ratios(layer)
         return torch.maximum(r, normalized_spectrum(raw_matrix(layer)).to(r), out=r)
-
-    def _recorded_ratios(self, layer: nn.Module) -> Tensor:
-        return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
 
 
 METHODS: dict[str, Callable[..., Constraint]] = {
@@ -267,6 +298,10 @@ METHODS: dict[str, Callable[..., Constraint]] = {
     "sr-d": DynamicRegularization,
 }
 """The methods by the names that `srgan.regularize`, the configs and the tables use."""
+
+
+def _recorded_ratios(layer: nn.Module) -> Tensor:
+    return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
 
 
 def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:

@@ -1,4 +1,4 @@
-"""Data modules: images in memory as bytes, indexed by the iteration that uses them."""
+"""Data modules: images as bytes, in memory or on disk, indexed by the iteration that uses them."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.data.images import dequantize
-from srgan.randomness import counter_generator, epoch_positions
+from srgan.parallel import Ranks
+from srgan.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
 
@@ -41,7 +42,9 @@ class _HasIteration(Protocol):
 
 
 class ImageData(pl.LightningDataModule):
-    """Real images for one training run. The real images of iteration t are a function of (seed, t, rank).
+    """Real images for one training run. The real images of iteration t are a function of (seed, t).
+
+    A rank gets its rows of the global batch; the batch is the same for any number of ranks.
 
     Args:
         image_size: H = W that the networks see.
@@ -50,13 +53,15 @@ class ImageData(pl.LightningDataModule):
         seed: of the order of the images and of the dequantization noise.
 
     Raises:
-        ValueError: a size is below 1, or the batch does not divide among the devices.
+        ValueError: a size is below 1.
     """
 
     name: str
     """Of the data set, as scores and caches record it."""
     stacked: bool = False
     """Whether the three channels are three independent pictures, which multiply to num_classes^3 modes."""
+    num_workers: int = 0
+    """Processes that read ahead; 0 where images are in memory."""
 
     def __init__(self, image_size: int, batch_size: int, n_dis: int, seed: int) -> None:
         super().__init__()
@@ -71,7 +76,16 @@ class ImageData(pl.LightningDataModule):
 
     @abstractmethod
     def load(self, split: Split) -> LabelledImages:
-        """A whole split at `image_size`; cheap when called again."""
+        """A whole split at `image_size` in memory; cheap when called again."""
+
+    def fetch(self, split: Split, indices: Tensor) -> LabelledImages:
+        """Some images of a split, by their indices `[n]` int64 in [0, num_images)."""
+        data = self.load(split)
+        return LabelledImages(data.images[indices], data.labels[indices])
+
+    def num_images(self, split: Split) -> int:
+        """Size of a split."""
+        return len(self.load(split).images)
 
     @property
     @abstractmethod
@@ -79,40 +93,35 @@ class ImageData(pl.LightningDataModule):
         """Classes of an image, or of a single channel where `stacked`."""
 
     @property
+    def num_labels(self) -> int:
+        """Labels of batches are in [0, num_labels)."""
+        return self.num_classes**3 if self.stacked else self.num_classes
+
+    @property
     def key(self) -> str:
         """Names the exact pixels, for caches of statistics: data set, resolution, resize."""
         return f"{self.name}-{self.image_size}"
 
     def setup(self, stage: str) -> None:
-        """Loads the training split, once per process."""
+        """Loads or opens the training split, once per process, so that what is wrong with it is said at once."""
         if stage == "fit":
-            self.load("train")
+            self.num_images("train")
 
     # What training sees.
 
-    def draw(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Images and labels of all discriminator updates of one iteration, over all ranks.
-
-        Returns:
-            `[n_dis * batch_size, 3, H, W]` uint8 and `[n_dis * batch_size]` int64.
-        """
-        data = self.load("train")
+    def draw(self, iteration: int, rows: Tensor) -> LabelledImages:
+        """Some of the `n_dis * batch_size` real images of one iteration, over all ranks, by their rows `[n]`."""
         count = self.n_dis * self.batch_size
-        indices = epoch_positions(self.seed, iteration * count, count, len(data.images))
-        return data.images[indices], data.labels[indices]
+        positions = epoch_positions(self.seed, iteration * count, count, self.num_images("train"))
+        return self.fetch("train", positions[rows])
 
-    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> Batch:
+    def batch(self, iteration: int, ranks: Ranks = Ranks()) -> Batch:  # noqa: B008 (a frozen value)
         """One rank's share of the real images of one iteration, as bytes."""
-        if self.batch_size % world_size:
-            raise ValueError(
-                f"Expected a global batch that divides among the devices, found batch_size {self.batch_size} "
-                f"on {world_size} devices. Choose a multiple of {world_size}."
-            )
-        images, labels = self.draw(iteration)
-        images = images.view(self.n_dis, self.batch_size, *images.shape[1:])
-        labels = labels.view(self.n_dis, self.batch_size)
-        share = slice(*(self.batch_size // world_size * r for r in (rank, rank + 1)))
-        return Batch(iteration, images[:, share], labels[:, share])
+        share = torch.tensor(ranks.share(self.batch_size))
+        rows = torch.arange(self.n_dis)[:, None] * self.batch_size + share
+        images, labels = self.draw(iteration, rows.flatten())
+        shape = (self.n_dis, len(share))
+        return Batch(iteration, images.unflatten(0, shape), labels.unflatten(0, shape))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of iterations, starting where the module in training stands."""
@@ -120,26 +129,36 @@ class ImageData(pl.LightningDataModule):
         assert trainer is not None
         iterations = _Iterations(cast(_HasIteration, trainer.lightning_module))
         return DataLoader(
-            _BatchOfIteration(self, trainer.global_rank, trainer.world_size),
+            _BatchOfIteration(self, Ranks(trainer.global_rank, trainer.world_size)),
             batch_size=None,
             sampler=iterations,
+            num_workers=self.num_workers,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Bytes to [-1, 1] on the device, with the noise of this iteration and rank."""
-        rank = self.trainer.global_rank if self.trainer is not None else 0
-        noise = counter_generator(batch.images.device, self.seed, "dequantize", batch.iteration, rank)
-        return batch._replace(images=dequantize(batch.images, noise))
+        """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
+        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else Ranks()
+        rows, images = ranks.share(self.batch_size), batch.images
+        noise = [
+            counter_rows(
+                torch.rand, rows, tuple(images.shape[2:]), images.device,
+                self.seed, "dequantize", batch.iteration, update,
+            )
+            for update in range(self.n_dis)
+        ]  # fmt: skip
+        return batch._replace(images=dequantize(images, torch.stack(noise)))
 
     # What measuring sees.
 
-    def real_images(self, split: Split, count: int, batch_size: int = 500) -> Iterator[Tensor]:
-        """The first `count` images of a split (all if fewer), in a fixed order: `[<= batch_size, 3, H, W]` uint8."""
-        yield from self.load(split).images[:count].split(batch_size)
+    def real_images(self, split: Split, rows: range, batch_size: int = 500) -> Iterator[LabelledImages]:
+        """Some images of a split in a fixed order, up to `batch_size` at a time: `[B, 3, H, W]` uint8 and labels."""
+        for start in range(rows.start, rows.stop, batch_size):
+            yield self.fetch(split, torch.arange(start, min(start + batch_size, rows.stop)))
 
     def num_real_images(self, split: Split, count: int) -> int:
-        """How many images `real_images` yields."""
-        return min(count, len(self.load(split).images))
+        """How many of `count` images a split has."""
+        return min(count, self.num_images(split))
 
 
 class _Iterations(Sampler[int]):
@@ -158,11 +177,11 @@ class _Iterations(Sampler[int]):
 class _BatchOfIteration(Dataset[Batch]):
     """Item t is the batch of iteration t."""
 
-    def __init__(self, data: ImageData, rank: int, world_size: int) -> None:
-        self.data, self.rank, self.world_size = data, rank, world_size
+    def __init__(self, data: ImageData, ranks: Ranks) -> None:
+        self.data, self.ranks = data, ranks
 
     def __getitem__(self, iteration: int) -> Batch:
-        return self.data.batch(iteration, self.rank, self.world_size)
+        return self.data.batch(iteration, self.ranks)
 
 
 def check_labelled_images(data: LabelledImages, image_size: int, origin: str) -> LabelledImages:

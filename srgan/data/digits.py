@@ -1,7 +1,7 @@
 """Stacked digits: the embedded data set, real handwriting without a download."""
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from sklearn.datasets import load_digits
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from srgan.data.base import ImageData, LabelledImages, Split
-from srgan.randomness import counter_generator
+from srgan.randomness import counter_generator, counter_rows
 
 
 class DigitsData(ImageData):
@@ -49,19 +49,26 @@ class DigitsData(ImageData):
         """The single digits `[1797, 1, H, W]`; there is one split, every stack is drawn from it."""
         return self._digits
 
-    def draw(self, iteration: int) -> tuple[Tensor, Tensor]:
-        return self._stacks(self.n_dis * self.batch_size, counter_generator("cpu", self.seed, "stacks", iteration))
+    def draw(self, iteration: int, rows: Tensor) -> LabelledImages:
+        drawn = torch.randint(
+            len(self._digits.images),
+            (self.n_dis * self.batch_size, 3),
+            generator=counter_generator("cpu", self.seed, "stacks", iteration),
+        )
+        return self._stack(drawn[rows])
 
-    def _stacks(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images `[count, 3, H, W]` uint8 and their modes `[count]` in [0, 1000)."""
+    def _stack(self, triples: Tensor) -> LabelledImages:
+        """Indices of digits `[n, 3]` -> images `[n, 3, H, W]` uint8 and their modes `[n]` in [0, 1000)."""
         images, labels = self._digits
-        triples = torch.randint(len(images), (count, 3), generator=generator)
         modes = (labels[triples] * torch.tensor([100, 10, 1])).sum(dim=1)
-        return images[triples].squeeze(2), modes
+        return LabelledImages(images[triples].squeeze(2), modes)
 
-    def real_images(self, split: Split, count: int, batch_size: int = 500) -> Iterator[Tensor]:
-        """`count` stacks that every run shares, whatever its seed."""
-        yield from self._stacks(count, counter_generator("cpu", 0, "real", count))[0].split(batch_size)
+    def real_images(self, split: Split, rows: range, batch_size: int = 500) -> Iterator[LabelledImages]:
+        """Stacks that every run shares, whatever its seed."""
+        draw = partial(torch.randint, len(self._digits.images))
+        for start in range(rows.start, rows.stop, batch_size):
+            batch = range(start, min(start + batch_size, rows.stop))
+            yield self._stack(counter_rows(draw, batch, (3,), "cpu", 0, "real"))
 
     def num_real_images(self, split: Split, count: int) -> int:
         return count

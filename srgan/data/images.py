@@ -4,18 +4,17 @@ import torch
 from torch import Tensor
 
 
-def dequantize(images: Tensor, noise: torch.Generator) -> Tensor:
+def dequantize(images: Tensor, noise: Tensor) -> Tensor:
     """The authors' input: `x / 128 - 1` plus uniform noise in [0, 1/128).
 
     Args:
         images: `[..., 3, H, W]` uint8.
-        noise: on the images' device.
+        noise: uniform in [0, 1), float32, of the same shape.
 
     Returns:
         float32 in [-1, 1], same shape.
     """
-    uniform = torch.rand(images.shape, generator=noise, device=images.device)
-    return images.float().add_(uniform).div_(128).sub_(1)
+    return images.float().add_(noise).div_(128).sub_(1)
 
 
 def quantize(images: Tensor) -> Tensor:

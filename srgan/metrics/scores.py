@@ -117,7 +117,7 @@ class Scorer:
         if not path.exists():
             device = next(self.features.parameters()).device
             self.fid.to(device)
-            for images in self.data.real_images(self.protocol.split, count, self.protocol.batch_size):
+            for images, _ in self.data.real_images(self.protocol.split, range(count), self.protocol.batch_size):
                 self.fid.update(self.features(images.to(device))[0], real=True)
             sums = {name: getattr(self.fid, name).cpu().numpy() for name in _REAL_STATISTICS}
             write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **sums))

@@ -1,26 +1,18 @@
-"""The residual pair of Fig. 13 (left): constant width, one discriminator shape for every image size.
-
-Initialization follows the authors: Glorot uniform, gain sqrt(2) for the residual 3x3 convolutions, 1 for
-shortcuts, linear layers and the output convolution, zero biases. Spectral normalization is not here: a
-constraint attaches it.
-"""
+"""The residual pairs of Fig. 13: of constant width (32 x 32), or growing towards the middle (128 x 128)."""
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu
+from torch.nn.functional import relu
 
-RESIDUAL_GAIN = math.sqrt(2)
+from srgan.networks.blocks import DownBlock, FirstDownBlock, UpBlock, batch_norm, convolution, linear
 
-
-def convolution(inputs: int, outputs: int, kernel_size: int, gain: float) -> nn.Conv2d:
-    """A size-keeping convolution with Glorot-uniform weights and zero bias."""
-    layer = nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2)
-    nn.init.xavier_uniform_(layer.weight, gain)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer
+Widths = Literal["constant", "pyramid"]
+LARGEST_MULTIPLE = 16  # of ch, in a pyramid
 
 
 def check_image_size(image_size: int) -> None:
@@ -33,118 +25,132 @@ def check_image_size(image_size: int) -> None:
         raise ValueError(f"Expected an image size 8 x 2^k (8, 16, 32, ...), found {image_size}.")
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Chainer's batch normalization: eps 2e-5 (PyTorch's default is 1e-5), running-average decay 0.9."""
-    return nn.BatchNorm2d(channels, eps=2e-5, momentum=0.1)
+def generator_multiples(image_size: int, widths: Widths) -> list[int]:
+    """Widths in units of ch, from the linear layer's output through every up-block's.
+
+    Constant: 1, 1, 1, 1 at 32 x 32. Pyramid: 16, 16, 8, 4, 2, 1 at 128 x 128.
+    """
+    doublings = int(math.log2(image_size // 4))
+    if widths == "constant":
+        return [1] * (doublings + 1)
+    return [min(2**k, LARGEST_MULTIPLE) for k in range(doublings, -1, -1)]
 
 
-class UpBlock(nn.Module):
-    """[BN, ReLU, nearest x2, conv3x3, BN, ReLU, conv3x3] + [nearest x2, conv1x1]: H x W -> 2H x 2W."""
+def discriminator_multiples(image_size: int, widths: Widths) -> tuple[list[int], int]:
+    """Widths of the halving blocks in units of ch, and how many blocks follow at the last width.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.bn1 = batch_norm(inputs)
-        self.conv1 = convolution(inputs, outputs, 3, RESIDUAL_GAIN)
-        self.bn2 = batch_norm(outputs)
-        self.conv2 = convolution(outputs, outputs, 3, RESIDUAL_GAIN)
-        self.shortcut = convolution(inputs, outputs, 1, 1.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(interpolate(relu(self.bn1(x)), scale_factor=2))
-        h = self.conv2(relu(self.bn2(h)))
-        summed: Tensor = h + self.shortcut(interpolate(x, scale_factor=2))
-        return summed
+    Constant: 1, 1 and two blocks up to 32 x 32, further halvings for larger images until they are 8 x 8.
+    Pyramid: 1, 2, 4, 8, 16 and one block at 128 x 128.
+    """
+    if widths == "constant":
+        return [1] * max(2, int(math.log2(image_size // 8))), 2
+    return [min(2**k, LARGEST_MULTIPLE) for k in range(int(math.log2(image_size // 4)))], 1
 
 
-class FirstDownBlock(nn.Module):
-    """[conv3x3, ReLU, conv3x3, mean pool] + [mean pool, conv1x1]: the image has no ReLU in front of it."""
+def check_labels(labels: Tensor | None, num_classes: int, batch: Tensor) -> Tensor:
+    """Labels that a conditional net can index its tables with; zeros for an unconditional one.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1 = convolution(inputs, outputs, 3, RESIDUAL_GAIN)
-        self.conv2 = convolution(outputs, outputs, 3, RESIDUAL_GAIN)
-        self.shortcut = convolution(inputs, outputs, 1, 1.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(relu(self.conv1(x)))
-        shortcut: Tensor = self.shortcut(avg_pool2d(x, 2))
-        return avg_pool2d(h, 2) + shortcut
-
-
-class DownBlock(nn.Module):
-    """[ReLU, conv3x3, ReLU, conv3x3] + identity; with `down`, [.., mean pool] + [conv1x1, mean pool]."""
-
-    def __init__(self, inputs: int, outputs: int, down: bool) -> None:
-        super().__init__()
-        self.conv1 = convolution(inputs, inputs, 3, RESIDUAL_GAIN)
-        self.conv2 = convolution(inputs, outputs, 3, RESIDUAL_GAIN)
-        self.shortcut = convolution(inputs, outputs, 1, 1.0) if down or inputs != outputs else nn.Identity()
-        self.down = down
-
-    def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.conv2(relu(self.conv1(relu(x)))) + self.shortcut(x)
-        return avg_pool2d(h, 2) if self.down else h
+    Raises:
+        ValueError: a conditional net has not been given one label for each example.
+    """
+    if not num_classes:
+        return torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
+    if labels is None or labels.shape != batch.shape[:1]:
+        found = "none" if labels is None else f"labels {list(labels.shape)}"
+        raise ValueError(f"Expected a label for each of {len(batch)} examples of a conditional net, found {found}.")
+    return labels
 
 
 class ResNetGenerator(nn.Module):
-    """z -> linear to 4 x 4 x ch -> up-blocks ch -> ch -> BN, ReLU, conv3x3 -> tanh.
+    """z -> linear to 4 x 4 -> up-blocks -> BN, ReLU, conv3x3 -> tanh.
 
     Args:
-        image_size: H = W, 8 x 2^k; a 32 x 32 generator has 3 up-blocks.
-        channels: ch; the paper's CIFAR-10 generator has 256.
+        image_size: H = W, 8 x 2^k; a 32 x 32 generator has 3 up-blocks, a 128 x 128 one 5.
+        channels: ch; the paper's CIFAR-10 generator has 256, its ImageNet generator 64.
         latent_dim: length of z.
+        num_classes: the up-blocks' batch norms are class-conditional with that many classes; 0 for none.
+        widths: see `generator_multiples`.
         image_channels: of the output.
     """
 
-    def __init__(self, image_size: int, channels: int, latent_dim: int = 128, image_channels: int = 3) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        latent_dim: int = 128,
+        num_classes: int = 0,
+        widths: Widths = "constant",
+        image_channels: int = 3,
+    ) -> None:
         super().__init__()
         check_image_size(image_size)
-        self.channels = channels
-        self.linear = nn.Linear(latent_dim, 4 * 4 * channels)
-        nn.init.xavier_uniform_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-        doublings = int(math.log2(image_size // 4))
-        self.blocks = nn.Sequential(*(UpBlock(channels, channels) for _ in range(doublings)))
-        self.bn = batch_norm(channels)
-        self.conv = convolution(channels, image_channels, 3, 1.0)
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        multiples = generator_multiples(image_size, widths)
+        self.linear = linear(latent_dim, 4 * 4 * channels * multiples[0])
+        self.blocks = nn.ModuleList(
+            UpBlock(channels * inputs, channels * outputs, num_classes) for inputs, outputs in pairwise(multiples)
+        )
+        self.bn = batch_norm(channels * multiples[-1])
+        self.conv = convolution(channels * multiples[-1], image_channels, 3, 1.0)
+        self.memory_format = torch.contiguous_format
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z `[B, latent_dim]` ~ N(0, I) -> images `[B, 3, H, W]` in [-1, 1]."""
-        h = self.linear(z).view(-1, self.channels, 4, 4)
-        h = self.blocks(h)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """z `[B, latent_dim]` ~ N(0, I), labels `[B]` int64 if conditional -> images `[B, 3, H, W]` in [-1, 1]."""
+        labels = check_labels(labels, self.num_classes, z)
+        h = self.linear(z).view(len(z), -1, 4, 4).contiguous(memory_format=self.memory_format)
+        for block in self.blocks:
+            h = block(h, labels)
         image: Tensor = self.conv(relu(self.bn(h))).tanh()
         return image
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images -> residual blocks -> ReLU -> global SUM pooling -> linear without bias.
+    """Images -> residual blocks -> ReLU -> global SUM pooling -> linear, + <embedding of the class, features>.
 
-    Up to 32 x 32 images: 4 blocks, the first two halve the size, 10 convolutions. Larger images are halved
-    until they are 8 x 8. No batch normalization.
+    The paper's 32 x 32 discriminator has 10 convolutions and a linear layer without bias, its 128 x 128 one 17
+    and a bias. No batch normalization.
 
     Args:
         image_size: H = W, 8 x 2^k.
         channels: the CH of Table I.
+        num_classes: adds the projection head of that many classes; 0 for none.
+        widths: see `discriminator_multiples`.
         image_channels: of the input.
     """
 
-    def __init__(self, image_size: int, channels: int, image_channels: int = 3) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        num_classes: int = 0,
+        widths: Widths = "constant",
+        image_channels: int = 3,
+    ) -> None:
         super().__init__()
         check_image_size(image_size)
-        halvings = max(2, int(math.log2(image_size // 8)))
+        self.num_classes = num_classes
+        multiples, blocks_at_the_end = discriminator_multiples(image_size, widths)
+        features = channels * multiples[-1]
         self.blocks = nn.Sequential(
             FirstDownBlock(image_channels, channels),
-            *(DownBlock(channels, channels, down=True) for _ in range(halvings - 1)),
-            *(DownBlock(channels, channels, down=False) for _ in range(2)),
+            *(DownBlock(channels * inputs, channels * outputs, down=True) for inputs, outputs in pairwise(multiples)),
+            *(DownBlock(features, features, down=False) for _ in range(blocks_at_the_end)),
         )
-        self.linear = nn.Linear(channels, 1, bias=False)
-        nn.init.xavier_uniform_(self.linear.weight)
+        self.linear = linear(features, 1, bias=widths == "pyramid")
+        if num_classes:
+            self.embedding = nn.Embedding(num_classes, features)
+            nn.init.xavier_uniform_(self.embedding.weight)
+        self.memory_format = torch.contiguous_format
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images `[B, 3, H, W]` in [-1, 1] -> scores `[B]`, unbounded, higher for "real"."""
-        h = relu(self.blocks(x)).sum(dim=(2, 3))
-        score: Tensor = self.linear(h).squeeze(1)
-        return score
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images `[B, 3, H, W]` in [-1, 1], labels `[B]` if conditional -> scores `[B]`, higher for "real"."""
+        labels = check_labels(labels, self.num_classes, x)
+        h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
+        with torch.autocast(x.device.type, enabled=False):  # sums over many pixels: float32 at least
+            h = h.to(torch.promote_types(h.dtype, torch.float32)).sum(dim=(2, 3))
+            score: Tensor = self.linear(h).squeeze(1)
+            return score + (self.embedding(labels) * h).sum(dim=1) if self.num_classes else score
 
 
 @dataclass(frozen=True)
@@ -156,24 +162,31 @@ class ResNetPair:
         generator_channels: ch of the generator.
         discriminator_channels: the CH of Table I.
         latent_dim: length of z.
+        num_classes: of class-conditional batch norms in G and the projection head of D; 0 for unconditional nets.
+        widths: "constant" (the paper's 32 x 32 nets) or "pyramid" (its 128 x 128 nets).
 
     Raises:
-        ValueError: the image size is not 8 x 2^k, or a width is below 1.
+        ValueError: the image size is not 8 x 2^k, a width is below 1, or the number of classes negative.
     """
 
     image_size: int = 32
     generator_channels: int = 256
     discriminator_channels: int = 128
     latent_dim: int = 128
+    num_classes: int = 0
+    widths: Widths = "constant"
 
     def __post_init__(self) -> None:
         check_image_size(self.image_size)
-        if min(self.generator_channels, self.discriminator_channels, self.latent_dim) < 1:
-            raise ValueError(f"Expected widths of at least 1, found {self}.")
+        if min(self.generator_channels, self.discriminator_channels, self.latent_dim) < 1 or self.num_classes < 0:
+            raise ValueError(f"Expected widths of at least 1 and num_classes of at least 0, found {self}.")
+        if self.widths not in ("constant", "pyramid"):
+            raise ValueError(f"Expected widths 'constant' or 'pyramid', found {self.widths!r}.")
 
     def build(self) -> tuple[ResNetGenerator, ResNetDiscriminator]:
         """Both networks, freshly initialized from the global random state."""
+        size, classes, widths = self.image_size, self.num_classes, self.widths
         return (
-            ResNetGenerator(self.image_size, self.generator_channels, self.latent_dim),
-            ResNetDiscriminator(self.image_size, self.discriminator_channels),
+            ResNetGenerator(size, self.generator_channels, self.latent_dim, classes, widths),
+            ResNetDiscriminator(size, self.discriminator_channels, classes, widths),
         )

@@ -1,0 +1,109 @@
+"""The parts of the residual nets of Fig. 13, as the authors initialize them.
+
+Glorot uniform with gain sqrt(2) for the residual 3x3 convolutions, 1 for shortcuts, linear layers and the
+output convolution, zero biases. Spectral normalization is not here: a constraint attaches it.
+"""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+
+RESIDUAL_GAIN = math.sqrt(2)
+
+
+def convolution(inputs: int, outputs: int, kernel_size: int, gain: float) -> nn.Conv2d:
+    """A size-keeping convolution with Glorot-uniform weights and zero bias."""
+    layer = nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2)
+    nn.init.xavier_uniform_(layer.weight, gain)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    """A linear layer with Glorot-uniform weights and zero bias."""
+    layer = nn.Linear(inputs, outputs, bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def batch_norm(channels: int, affine: bool = True) -> nn.BatchNorm2d:
+    """Chainer's batch normalization: eps 2e-5 (PyTorch's default is 1e-5), running-average decay 0.9."""
+    return nn.BatchNorm2d(channels, eps=2e-5, momentum=0.1, affine=affine)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalization with a scale and a shift for each class; a plain one for `num_classes` 0.
+
+    The tables are parameters, not embedding layers: nothing normalizes them spectrally. As in the authors'
+    Chainer code, the running variance of the conditional one starts at 0.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.bn = batch_norm(channels, affine=num_classes == 0)
+        if num_classes:
+            self.gamma = nn.Parameter(torch.ones(num_classes, channels))
+            self.beta = nn.Parameter(torch.zeros(num_classes, channels))
+            nn.init.zeros_(cast(Tensor, self.bn.running_var))
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """`[B, C, H, W]` and labels `[B]` -> `[B, C, H, W]`."""
+        normalized: Tensor = self.bn(x)
+        if not self.num_classes:
+            return normalized
+        return torch.addcmul(self.beta[labels][:, :, None, None], self.gamma[labels][:, :, None, None], normalized)
+
+
+class UpBlock(nn.Module):
+    """[BN, ReLU, nearest x2, conv3x3, BN, ReLU, conv3x3] + [nearest x2, conv1x1]: H x W -> 2H x 2W."""
+
+    def __init__(self, inputs: int, outputs: int, num_classes: int) -> None:
+        super().__init__()
+        self.bn1 = ConditionalBatchNorm(inputs, num_classes)
+        self.conv1 = convolution(inputs, outputs, 3, RESIDUAL_GAIN)
+        self.bn2 = ConditionalBatchNorm(outputs, num_classes)
+        self.conv2 = convolution(outputs, outputs, 3, RESIDUAL_GAIN)
+        self.shortcut = convolution(inputs, outputs, 1, 1.0)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        h = self.conv1(interpolate(relu(self.bn1(x, labels)), scale_factor=2))
+        h = self.conv2(relu(self.bn2(h, labels)))
+        summed: Tensor = h + self.shortcut(interpolate(x, scale_factor=2))
+        return summed
+
+
+class FirstDownBlock(nn.Module):
+    """[conv3x3, ReLU, conv3x3, mean pool] + [mean pool, conv1x1]: the image has no ReLU in front of it."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = convolution(inputs, outputs, 3, RESIDUAL_GAIN)
+        self.conv2 = convolution(outputs, outputs, 3, RESIDUAL_GAIN)
+        self.shortcut = convolution(inputs, outputs, 1, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(relu(self.conv1(x)))
+        shortcut: Tensor = self.shortcut(avg_pool2d(x, 2))
+        return avg_pool2d(h, 2) + shortcut
+
+
+class DownBlock(nn.Module):
+    """[ReLU, conv3x3, ReLU, conv3x3] + identity; with `down`, [.., mean pool] + [conv1x1, mean pool]."""
+
+    def __init__(self, inputs: int, outputs: int, down: bool) -> None:
+        super().__init__()
+        self.conv1 = convolution(inputs, inputs, 3, RESIDUAL_GAIN)
+        self.conv2 = convolution(inputs, outputs, 3, RESIDUAL_GAIN)
+        self.shortcut = convolution(inputs, outputs, 1, 1.0) if down or inputs != outputs else nn.Identity()
+        self.down = down
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.conv2(relu(self.conv1(relu(x)))) + self.shortcut(x)
+        return avg_pool2d(h, 2) if self.down else h

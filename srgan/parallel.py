@@ -1,0 +1,78 @@
+"""The processes (ranks) that train one run together, one device each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of a run. With more than one, torch.distributed must be initialized.
+
+    Attributes:
+        rank: of this process, in 0 ... world_size - 1.
+        world_size: how many there are.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+
+    def share(self, count: int) -> range:
+        """This rank's rows of `count`: contiguous, as equal as possible, together all of them."""
+        return range(*(count * rank // self.world_size for rank in (self.rank, self.rank + 1)))
+
+    def owners(self, costs: Sequence[float]) -> list[int]:
+        """Which rank does which of several jobs: the dearest first, each to the rank with the least work."""
+        work = [0.0] * self.world_size
+        owners = [0] * len(costs)
+        for job in sorted(range(len(costs)), key=lambda job: -costs[job]):
+            owners[job] = work.index(min(work))
+            work[owners[job]] += costs[job]
+        return owners
+
+    @torch.no_grad()
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replaces each tensor by its mean over the ranks, in place, in one all-reduce.
+
+        All ranks end with the same bits.
+        """
+        if self.world_size > 1 and tensors:
+            flat = _flat(tensors)
+            dist.all_reduce(flat)
+            _unflatten_(tensors, flat / self.world_size)
+
+    @torch.no_grad()
+    def broadcast_(self, tensors: Sequence[Tensor], source: int) -> None:
+        """Replaces each tensor by that of rank `source`, in place, in one broadcast."""
+        if self.world_size > 1 and tensors:
+            flat = _flat(tensors)
+            dist.broadcast(flat, source)
+            _unflatten_(tensors, flat)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The tensors of all ranks `[n_r, ...]`, one behind the other, on every rank; the n_r may differ."""
+        if self.world_size == 1:
+            return tensor
+        sizes = [torch.zeros(1, dtype=torch.int64, device=tensor.device) for _ in range(self.world_size)]
+        dist.all_gather(sizes, torch.tensor([len(tensor)], device=tensor.device))
+        counts = [int(size) for size in sizes]
+        padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
+        padded[: len(tensor)] = tensor
+        gathered = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(gathered, padded)
+        return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
+
+
+ALONE = Ranks()
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def _unflatten_(tensors: Sequence[Tensor], flat: Tensor) -> None:
+    for tensor, values in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(values.view_as(tensor))

@@ -1,0 +1,129 @@
+"""Two real processes against one, through the command line: the same gradients, the same bits on every rank."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from srgan.cli import main
+from srgan.constraints import METHODS
+from srgan.parallel import Ranks
+from srgan.runs import RunFolder
+
+TESTS = Path(__file__).parent
+ITERATIONS, N_DIS = 3, 2
+SETTINGS = [
+    "fit", "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "8",
+    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
+    "--model.networks.discriminator_channels", "4", "--model.n_dis", str(N_DIS), "--model.micro_batch_size", "2",
+    "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--scores.every", "0", "--samples.every", "0",
+]  # fmt: skip
+LIGHTNING = [sys.executable, "-m", "srgan"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "srgan"]
+
+
+def probe(folder: Path, hold: bool) -> list[str]:
+    callback = ["--trainer.callbacks+=rank_probe.RankProbe", "--trainer.callbacks.folder", str(folder)]
+    return [*callback, "--trainer.callbacks.hold_power_vectors", str(hold).lower()]
+
+
+def train_on_two(launcher: list[str], folder: Path, *options: str, hold: bool = False) -> list[dict[str, Any]]:
+    """Runs the command line in two gloo processes; what each rank reports."""
+    devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", *probe(folder / "probe", hold)]
+    finished = subprocess.run(
+        [*launcher, *SETTINGS, *options, *devices, "--run", str(folder / "run")],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)},
+        cwd=TESTS.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return [json.loads((folder / "probe" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def discriminator(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(RunFolder(run).checkpoint, weights_only=True)["state_dict"]
+    return {name: value for name, value in state.items() if name.startswith("discriminator.") and name[-2:] != ".u"}
+
+
+def test_two_processes_x_two_micro_batches_are_one_process_x_four(tmp_path: Path) -> None:
+    """Power vectors take a step with each forward pass, of which each rank does half: they are held here."""
+    options = ["-c", "configs/sr-s.yaml"]
+    reports = train_on_two(LIGHTNING, tmp_path / "two", *options, hold=True)
+    assert reports[0]["hashes"] == reports[1]["hashes"]
+    assert len(set(reports[0]["hashes"])) == ITERATIONS
+    assert reports[0]["collectives"]["c10d::allreduce_"] == ITERATIONS * (N_DIS + 1)
+
+    assert main([*SETTINGS, *options, *probe(tmp_path / "probe", hold=True), "--run", str(tmp_path / "one")]) == 0
+    ours, theirs = discriminator(tmp_path / "two" / "run"), discriminator(tmp_path / "one")
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert (ours[name] - value).norm() <= 1e-5 * value.norm(), name
+    losses = [RunFolder(tmp_path / run).read_losses() for run in ("two/run", "one")]
+    for two, one in zip(*losses, strict=True):
+        assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_ranks_share_the_decompositions_and_stay_bit_identical(tmp_path: Path) -> None:
+    schedule = ["--model.constraint.init_args.schedule.every_iterations", "1"]
+    reports = train_on_two(TORCHRUN, tmp_path, "-c", "configs/sr-d.yaml", *schedule)
+    assert reports[0]["hashes"] == reports[1]["hashes"]
+    assert reports[0]["collectives"]["c10d::allreduce_"] == ITERATIONS * (N_DIS + 1)
+    assert reports[0]["collectives"]["c10d::broadcast_"] >= 2 * ITERATIONS * N_DIS  # one from each owner
+
+
+def test_a_strategy_that_is_not_ddp_and_an_impossible_batch_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = [*SETTINGS, "--run", str(tmp_path / "run"), "--trainer.devices", "2"]
+    assert main([*two, "--trainer.strategy", "ddp", "--model.micro_batch_size", "3"]) == 2
+    assert "Possible values of micro_batch_size: 1, 2, 4." in capsys.readouterr().err
+    assert main([*two, "--trainer.strategy", "ddp", "--data.init_args.batch_size", "9"]) == 2
+    assert "Possible numbers of devices: 1, 3, 9." in capsys.readouterr().err
+    assert not RunFolder(tmp_path / "run").record.exists()
+
+
+# Who does what.
+
+
+@pytest.mark.parametrize(("count", "world_size"), [(12, 4), (10, 4), (3, 5), (0, 2), (5_000, 8)])
+def test_shares_are_contiguous_and_make_up_the_whole(count: int, world_size: int) -> None:
+    shares = [Ranks(rank, world_size).share(count) for rank in range(world_size)]
+    assert [row for share in shares for row in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_work_is_shared_out_by_its_cost() -> None:
+    costs = [1.0, 8.0, 2.0, 3.0, 2.0]
+    owners = Ranks(0, 2).owners(costs)
+    assert [sum(cost for cost, owner in zip(costs, owners, strict=True) if owner == rank) for rank in (0, 1)] == [8, 8]
+    assert Ranks(0, 1).owners(costs) == [0] * 5
+    assert set(Ranks(0, 9).owners(costs)) <= set(range(9))
+
+
+@pytest.mark.parametrize("method", ["sr-s", "sr-d"])
+def test_a_rank_decomposes_only_the_layers_that_it_owns(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two ranks would each do, one after the other in this process, without their broadcasts."""
+    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: None)
+    layers = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3) for _ in range(6)))
+    constraint = METHODS[method]()
+    constraint.attach(layers)
+    constraint.after_update(layers, 0, 0, 1)  # SR-d records first
+    changed: list[set[str]] = []
+    for rank in (0, 1):
+        with torch.no_grad():
+            for name, parameter in layers.named_parameters():
+                if name.endswith("original"):
+                    parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(name))))
+        before = {name: value.clone() for name, value in layers.state_dict().items()}
+        constraint.after_update(layers, 5, 0, 1, Ranks(rank, 2))
+        changed.append({name for name, value in layers.state_dict().items() if not torch.equal(value, before[name])})
+    weights = [{name for name in names if name.endswith("original")} for names in changed]
+    assert len(weights[0]) == len(weights[1]) == 3
+    assert not weights[0] & weights[1]
