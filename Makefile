@@ -3,13 +3,22 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-# make reproduce-table2 SCALE=auto|mini|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 DRY_RUN=1
+# make reproduce-table2 SCALE=auto|mini|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 GPUS=8 DRY_RUN=1
+# ... on a cluster: CLUSTER=slurm PARTITION=gpu NODES=1 GPUS=8 CPUS=8 HOURS=24 SBATCH="account=gan mem=64G" WAIT=1
 SCALE ?= auto
 SETTINGS ?=
 METHODS ?=
 SEEDS ?=
 JOBS ?=
+GPUS ?=
 DRY_RUN ?=
+CLUSTER ?=
+PARTITION ?=
+NODES ?=
+CPUS ?=
+HOURS ?=
+SBATCH ?=
+WAIT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint reproduce-table2 reproduce-collapse readme bench
@@ -32,9 +41,11 @@ lint: .venv/installed ## ruff and mypy
 test: lint ## lint, types and tests
 	$(BIN)/pytest
 
-reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, DRY_RUN=1)
+reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1, CLUSTER=slurm)
 	@$(BIN)/python -m reproduce.table2 --scale "$(SCALE)" --settings "$(SETTINGS)" --methods "$(METHODS)" \
-		--seeds "$(SEEDS)" --jobs "$(JOBS)" --dry-run "$(DRY_RUN)"
+		--seeds "$(SEEDS)" --jobs "$(JOBS)" --gpus "$(GPUS)" --dry-run "$(DRY_RUN)" --cluster "$(CLUSTER)" \
+		--partition "$(PARTITION)" --nodes "$(NODES)" --cpus "$(CPUS)" --hours "$(HOURS)" --sbatch="$(SBATCH)" \
+		--wait "$(WAIT)"
 
 reproduce-collapse: .venv/installed ## SN collapsing on stacked digits, SR-s holding, SR-d taking over (20 to 30 minutes)
 	@$(BIN)/python -m reproduce.collapse --jobs "$(JOBS)"

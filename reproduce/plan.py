@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[1]
 OUTDATED = "made with other settings"
 # One setting of each group, the cheapest that shows the group's width.
 MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
-PAPER_DATA = {"cifar10": "configs/cifar10.yaml"}
+PREPARED_IMAGENET = "data/imagenet128"  # as configs/imagenet128.yaml says
 
 
 class PlannedRun(ABC):
@@ -45,6 +45,11 @@ class PlannedRun(ABC):
         return None
 
     @property
+    def devices(self) -> int:
+        """Processes that train the run together, one GPU each."""
+        return 1
+
+    @property
     def command(self) -> list[str]:
         """Options of `srgan fit` that make or resume this run, to be typed in the repository's folder."""
         return [*self.settings, "--run", str(self.folder.path)]
@@ -64,17 +69,24 @@ class PlannedRun(ABC):
         failure = f", failed: {record['error']}" if record["status"] == "failed" else ""
         return f"cut at iteration {self.iterations_done}{failure}"
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The settings that the plan decides, by their dotted names; all others have their defaults."""
+        words = self.settings
+        chosen: dict[str, Any] = {}
+        for option, value in zip(words[::2], words[1::2], strict=True):
+            if option == "-c":
+                chosen |= flatten_settings(yaml.safe_load((REPOSITORY / value).read_text()))
+            elif option != "--from-checkpoint":
+                chosen[option.removeprefix("--")] = yaml.safe_load(value)
+        return chosen
+
     def differing_settings(self, recorded: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Settings of a recorded run that are not those of this plan: name -> (there, here)."""
         found = flatten_settings(recorded)
-        words = self.settings
-        expected: dict[str, Any] = {}
-        for option, value in zip(words[::2], words[1::2], strict=True):
-            if option == "-c":
-                expected |= flatten_settings(yaml.safe_load((REPOSITORY / value).read_text()))
-            elif option != "--from-checkpoint":
-                expected[option.removeprefix("--")] = yaml.safe_load(value)
-        return {name: (found.get(name), value) for name, value in expected.items() if not _same(found.get(name), value)}
+        return {
+            name: (found.get(name), value) for name, value in self.chosen.items() if not _same(found.get(name), value)
+        }
 
     @property
     def iterations_done(self) -> int:
@@ -110,9 +122,23 @@ class Run(PlannedRun):
 
     @property
     def missing(self) -> str | None:
-        if self.scale == "paper" and self.setting.dataset not in PAPER_DATA:
-            return f"not run: {self.setting.dataset} is not built yet"
-        return None
+        on_disk = self.scale == "mini" or self.setting.dataset != "imagenet128" or prepared_imagenet().exists()
+        return None if on_disk else f"not run: first srgan prepare imagenet ROOT {PREPARED_IMAGENET}"
+
+    @property
+    def data(self) -> str:
+        """Whether the run's images are here, and how they come here."""
+        if self.missing:
+            return self.missing.removeprefix("not run: ")
+        name = {"cifar10": "cifar-10-batches-py", "stl10": "stl10_binary"}.get(self.setting.dataset)
+        if self.scale == "mini":
+            return "embedded"
+        return "present" if name is None or (REPOSITORY / "data" / name).exists() else "will be downloaded"
+
+    @property
+    def devices(self) -> int:
+        """Four for ImageNet, as the authors; the result does not depend on it."""
+        return 4 if self.scale == "paper" and self.setting.dataset == "imagenet128" else 1
 
     @property
     def constraint(self) -> str:
@@ -130,13 +156,18 @@ class Run(PlannedRun):
 
     @property
     def settings(self) -> list[str]:
-        base = PAPER_DATA[self.setting.dataset] if self.scale == "paper" else "configs/mini.yaml"
+        base = self.setting.dataset if self.scale == "paper" else "mini"
         return [
-            *("-c", base, "-c", f"configs/{self.constraint}.yaml"),
+            *("-c", f"configs/{base}.yaml", "-c", f"configs/{self.constraint}.yaml"),
             *("--data.init_args.batch_size", str(self.batch_size)),
             *("--model.networks.discriminator_channels", str(self.discriminator_channels)),
             *("--model.seed", str(self.seed)),
         ]
+
+
+def prepared_imagenet() -> Path:
+    """What a finished `srgan prepare imagenet` leaves where the configuration expects it."""
+    return REPOSITORY / PREPARED_IMAGENET / "manifest.json"
 
 
 def _same(there: Any, here: Any) -> bool:

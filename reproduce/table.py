@@ -28,11 +28,17 @@ class Ours:
 
     def scores(self, name: str) -> list[float]:
         """One score as reported by each seed: the last, or the best before a mode collapse (as the paper)."""
-        return [record["reported"][name] for record in self.records if name in record["reported"]]
+        return [record["reported"][name] for record in self.records if name in (record["reported"] or {})]
+
+    def final_scores(self, name: str) -> list[float]:
+        """One score of each seed by the field's protocol, at its last iteration."""
+        finals = [(record.get("final") or {}).get("scores", {}) for record in self.records]
+        return [scores[name] for scores in finals if scores.get(name) is not None]
 
     def collapses(self, verdict: str) -> int:
-        """How many seeds collapsed, by "mode_collapse" or "spectral_collapse"."""
-        return sum(record["verdicts"][verdict]["collapsed"] for record in self.records)
+        """How many seeds collapsed, by "mode_collapse" or "spectral_collapse"; runs without scores have no verdict."""
+        verdicts = [record["verdicts"][verdict] for record in self.records]
+        return sum(found["collapsed"] for found in verdicts if found)
 
 
 @dataclass(frozen=True)

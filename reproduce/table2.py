@@ -6,13 +6,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
 from reproduce.calibrate import count_gpus, estimate_seconds
-from reproduce.launch import Stopped, launch
+from reproduce.cluster import Queue, Resources, show_queue, wait
+from reproduce.launch import Stopped, fit_options, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, REPOSITORY, Run, Scale, plan
 from reproduce.settings import METHODS, SETTINGS
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
     gpus = count_gpus()
-    scale: Scale = options.scale if options.scale != "auto" else ("paper" if gpus else "mini")
+    scale: Scale = options.scale if options.scale != "auto" else ("paper" if gpus or options.cluster else "mini")
     found = f"{gpus} CUDA device{'s' if gpus > 1 else ''} found" if gpus else "no CUDA device found"
     console.print(f"Scale {scale}" + (f" ({found})." if options.scale == "auto" else "."), highlight=False)
     root: Path = options.runs / "table2" / scale
@@ -35,28 +37,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
-    jobs = options.jobs or (gpus if gpus and scale == "paper" else usable_cores())
-    to_do = [run for run in runs if run.state not in ("finished", OUTDATED) and not run.missing]
-    show_plan(runs, to_do, jobs, root, console)
-    for run in runs:
-        if run.state == OUTDATED:
-            differing = run.differing_settings((run.folder.read_record() or {})["config"])
-            words = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
-            print(f"reproduce: {run.name} was made with other settings ({words}). Remove or move", file=sys.stderr)
-            print(f"  {run.folder.path}", file=sys.stderr)
-    if any(run.state == OUTDATED for run in runs):
+    outdated = [run for run in runs if run.state == OUTDATED]
+    for run in outdated:
+        differing = run.differing_settings((run.folder.read_record() or {})["config"])
+        words = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
+        print(f"reproduce: {run.name} was made with other settings ({words}). Remove or move", file=sys.stderr)
+        print(f"  {run.folder.path}", file=sys.stderr)
+    if outdated:
         return 2
+    to_do = [run for run in runs if run.state != "finished" and not run.missing]
+    resources = Resources(
+        options.nodes or 1, options.gpus or None, scale == "paper", options.cpus or (8 if scale == "paper" else 1),
+        options.hours or 24.0, options.jobs, options.sbatch | options.partition,
+    )  # fmt: skip
+    try:
+        if options.cluster:
+            return on_cluster(runs, to_do, resources, root, options, console)
+        return here(runs, to_do, resources, gpus if scale == "paper" else 0, root, options, console)
+    except (ValueError, RuntimeError) as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return 2
+
+
+def here(
+    runs: list[Run], to_do: list[Run], resources: Resources, gpus: int, root: Path, options: Any, console: Console
+) -> int:
+    """Runs what is missing on this machine and writes the table; returns the exit status."""
+    jobs = options.jobs or gpus or usable_cores()
+    show_plan(runs, to_do, jobs, root, console)
     if options.dry_run:
-        for run in to_do:
-            console.print("srgan fit " + shlex.join(run.command), highlight=False, soft_wrap=True)
+        show_commands(to_do, resources, console)
         return 0
     try:
-        failed = launch(to_do, jobs, gpus if scale == "paper" else 0, console) if to_do else []
+        failed = launch(to_do, jobs, gpus, console, resources.processes) if to_do else []
     except Stopped:
         console.print("Stopped: the same command goes on.")
         return 130
-    write_table(runs, scale, root, console)
+    write_table(runs, root, console)
     return 1 if failed else 0
+
+
+def on_cluster(
+    runs: list[Run], to_do: list[Run], resources: Resources, root: Path, options: Any, console: Console
+) -> int:
+    """Submits what is neither finished nor in the queue, and shows where everything stands.
+
+    Returns:
+        The exit status: 0 submitted or finished, 1 a run that was waited for failed.
+    """
+    if options.dry_run:
+        show_queue(runs, {}, console)
+        show_commands(to_do, resources, console)
+        return 0
+    queue = Queue(root)
+    show_queue(runs, queue.submit(to_do, resources), console)
+    if options.wait:
+        try:
+            wait(queue, to_do, console)
+        except KeyboardInterrupt:
+            console.print("The jobs go on; the same command shows where they are.")
+            return 130
+    unfinished = [run for run in to_do if run.state != "finished"]
+    if any(run.state == "finished" for run in runs):
+        write_table(runs, root, console)
+    return 1 if options.wait and unfinished else 0
+
+
+def show_commands(to_do: list[Run], resources: Resources, console: Console) -> None:
+    """What each process of a run is started with."""
+    for run in to_do:
+        words = fit_options(run, resources.processes_on_node(run), resources.nodes)
+        console.print("srgan fit " + shlex.join(words), highlight=False, soft_wrap=True)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -69,6 +120,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", default=0, type=_count, help="processes at a time (default: cores, or GPUs)")
     parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs and tables go")
     parser.add_argument("--dry-run", default="", help="1: show the plan and the commands, run nothing")
+    parser.add_argument("--gpus", default=0, type=_count, help="of each run (on each node); default: the plan's")
+    cluster = parser.add_argument_group("on a cluster; --jobs is then the number of runs at a time (default: all)")
+    cluster.add_argument("--cluster", default="", choices=("", "slurm"), help="submit the runs instead")
+    cluster.add_argument("--nodes", default=1, type=_count, help="of each run")
+    cluster.add_argument("--cpus", default=0, type=_count, help="of each process (default: 8, at scale mini 1)")
+    cluster.add_argument("--hours", default=24.0, type=_hours, help="limit of a job; longer runs go on in the next")
+    cluster.add_argument("--partition", default={}, type=_partition, help="of the cluster (default: the cluster's)")
+    cluster.add_argument("--sbatch", default={}, type=_sbatch, help="more of sbatch's options: 'account=gan mem=64G'")
+    cluster.add_argument("--wait", default="", help="1: show progress until all runs have ended")
     return parser.parse_args(arguments)
 
 
@@ -90,6 +150,20 @@ def _seeds(text: str) -> list[int]:
 
 def _count(text: str) -> int:
     return int(text or 0)
+
+
+def _hours(text: str) -> float:
+    return float(text or 0)
+
+
+def _partition(text: str) -> dict[str, str]:
+    return {"partition": text} if text else {}
+
+
+def _sbatch(text: str) -> dict[str, Any]:
+    """Options as sbatch names them, without their dashes; those without a value are switches."""
+    pairs = [word.lstrip("-").partition("=") for word in text.split()]
+    return {name: value if equals else True for name, equals, value in pairs}
 
 
 def usable_cores() -> int:
@@ -119,8 +193,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
-def write_table(runs: list[Run], scale: Scale, root: Path, console: Console) -> None:
+def write_table(runs: list[Run], root: Path, console: Console) -> None:
     """Markdown, CSV and page from the runs' files; the markdown goes to the terminal too."""
+    scale = runs[0].scale
     rows = collect(runs)
     text = described_table(rows, scale)
     write_text(root / "table2.md", text)

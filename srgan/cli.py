@@ -15,6 +15,12 @@ commands:
               srgan fit -c configs/digits.yaml -c configs/sr-d.yaml --run runs/digits-sr-d \\
                   --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
             all settings: srgan fit --help
+  evaluate  score the generator of a checkpoint again, under any protocol:
+              srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --num-fake-images 50000 --output scores.json
+            all options: srgan evaluate --help
+  prepare   turn a folder or tar file of photographs into arrays that training reads, once:
+              srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
+            all options: srgan prepare imagenet --help
 
 options:
   -h, --help     this text
@@ -37,5 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from srgan.fit import main as fit
 
         return fit(options)
-    print(f"srgan: expected a command (fit), found {command!r}. See: srgan --help", file=sys.stderr)
+    if command == "evaluate":
+        from srgan.evaluate import main as evaluate
+
+        return evaluate(options)
+    if command == "prepare":
+        from srgan.prepare.command import main as prepare
+
+        return prepare(options)
+    print(f"srgan: expected a command (fit, evaluate, prepare), found {command!r}. See: srgan --help", file=sys.stderr)
     return 2

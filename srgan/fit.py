@@ -69,16 +69,20 @@ class RunCLI(LightningCLI):
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status: 0 finished, 128 + signal number when stopped, 2 on wrong settings."""
     _quiet_libraries()
-    cli = RunCLI(
-        AdversarialTraining,
-        ImageData,
-        subclass_mode_data=True,
-        seed_everything_default=False,
-        save_config_callback=None,
-        trainer_defaults=TRAINER_DEFAULTS,
-        run=False,
-        args=arguments,
-    )
+    try:
+        cli = RunCLI(
+            AdversarialTraining,
+            ImageData,
+            subclass_mode_data=True,
+            seed_everything_default=False,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            run=False,
+            args=arguments,
+        )
+    except (ValueError, FileNotFoundError) as error:  # of what the settings build: data, nets, callbacks
+        print(f"srgan fit: {error}", file=sys.stderr)
+        return 2
     if not cli.config["run"]:
         print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
         return 2
@@ -182,11 +186,13 @@ def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str
 
 
 def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:
-    """Compares what decides a result; loggers, devices and the cadence of looking may change."""
+    """Compares what decides a result; loggers, devices, workers and the cadence of looking may change."""
     stored, wanted = flatten_settings(recorded), flatten_settings(config)
     deciding = ("model.", "data.", "scores.", "verdicts.", "trainer.precision")
     differing = sorted(
-        key for key in stored | wanted if key.startswith(deciding) and stored.get(key) != wanted.get(key)
+        key
+        for key in stored | wanted
+        if key.startswith(deciding) and not key.endswith(".num_workers") and stored.get(key) != wanted.get(key)
     )
     if differing:
         lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)

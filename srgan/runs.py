@@ -4,6 +4,7 @@ config.yaml           every setting, resolved
 run.json              status, command, seed, commit, hardware, protocol, scores over time, verdicts
 protocol.json         how its scores are measured
 scores.jsonl          one line per evaluation
+final.json            scores at the last iteration by the final protocol, and that protocol
 losses.jsonl          one line per recorded iteration
 spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
 spectra.json          what spectra.bin holds: layers, shapes
@@ -82,6 +83,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.record = self.path / "run.json"
         self.scores = self.path / "scores.jsonl"
+        self.final = self.path / "final.json"
         self.losses = self.path / "losses.jsonl"
         self.spectra = self.path / "spectra.bin"
         self.spectra_layout = self.path / "spectra.json"
@@ -98,6 +100,10 @@ class RunFolder:
     def read_protocol(self) -> dict[str, Any] | None:
         """How the scores of this run are measured; None if there are none yet."""
         return _read_json(self.protocol)
+
+    def read_final(self) -> dict[str, Any] | None:
+        """Its "iteration", "protocol" and "scores"; None if the run has no final scores (yet)."""
+        return _read_json(self.final)
 
     def read_progress(self) -> dict[str, int] | None:
         """Its "iteration" and "iterations"; None before the first report."""
@@ -133,6 +139,9 @@ class RunFolder:
         """Drops what was recorded beyond `iteration`: a resumed run records it again."""
         for history in (self.scores, self.losses):
             forget_after(history, iteration)
+        final = self.read_final()
+        if final and final["iteration"] > iteration:
+            self.final.unlink()
         recorded = self.read_spectra()
         if recorded is not None:
             kept = int((recorded.iterations <= iteration).sum())

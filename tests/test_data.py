@@ -138,7 +138,7 @@ def test_channels_are_scikit_learns_digits_and_labels_their_modes() -> None:
         assert mode == 100 * red + 10 * green + blue
 
 
-@pytest.mark.parametrize("image_size", [16, 32])
+@pytest.mark.parametrize("image_size", [16, 32, 128])
 def test_larger_digits_are_bilinear(image_size: int) -> None:
     factor = image_size // 8
     position = ((np.arange(image_size) + 0.5) / factor - 0.5).clip(0, 7)
@@ -150,7 +150,7 @@ def test_larger_digits_are_bilinear(image_size: int) -> None:
     assert torch.equal(found.labels, DigitsData(8).load("train").labels)
 
 
-@pytest.mark.parametrize("image_size", [0, 4, 12, 28, 64])
+@pytest.mark.parametrize("image_size", [0, 4, 12, 28, 256])
 def test_other_sizes_of_digits_are_refused(image_size: int) -> None:
     with pytest.raises(ValueError, match=f"found.*{image_size}"):
         DigitsData(image_size)
@@ -197,8 +197,11 @@ def test_folders_and_tars_hold_the_same_images(folder_root: Path, tmp_path: Path
         assert np.array_equal(split.images.numpy(), random_pixels(12, 8, 8, 3)[by_class].transpose(0, 3, 1, 2))
         assert split.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert data.num_classes == 3
-    some = torch.cat([images for images, _ in data.real_images("train", range(2, 7), batch_size=3)])
-    assert torch.equal(some, data.load("train").images[2:7])
+    parts = [list(data.real_images("train", range(*bounds), batch_size=3)) for bounds in ((0, 12), (2, 7))]
+    whole, some = (torch.cat([images for images, _ in part]) for part in parts)
+    assert sorted(which_images(whole, data.load("train").images).tolist()) == list(range(12))
+    assert torch.equal(some, whole[2:7])
+    assert len({int(label) for batch in parts[1] for label in batch.labels}) == 3  # not class by class
     assert [data.num_real_images("train", count) for count in (7, 50_000)] == [7, 12]
 
 

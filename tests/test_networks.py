@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -160,8 +161,9 @@ def test_image_sizes_other_than_8_times_a_power_of_2_are_refused(size: int) -> N
 
 @pytest.mark.parametrize("width", ["generator_channels", "discriminator_channels", "latent_dim"])
 def test_widths_below_1_are_refused(width: str) -> None:
+    settings: dict[str, Any] = {width: 0}
     with pytest.raises(ValueError, match=f"widths of at least 1 .*, found .*{width}=0"):
-        ResNetPair(**{width: 0})
+        ResNetPair(**settings)
 
 
 def test_networks_are_built_from_the_global_random_state() -> None:

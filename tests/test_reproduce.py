@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from reproduce.collapse import CollapseRun
-from reproduce.collapse import main as collapse_main
+from reproduce import collapse, resume, smoke
+from reproduce.budget import budget
+from reproduce.cost import cost
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
@@ -29,6 +30,7 @@ from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, flatten_settings
 from srgan.training import AdversarialTraining
 
+PLAYERS = ("generator", "discriminator")
 QUIET = Console(file=io.StringIO(), width=200)
 
 
@@ -50,7 +52,8 @@ def test_the_settings_are_the_papers_table(shared_data: Path) -> None:
                 assert cell.collapsed == (theirs[f"{method}_{kind}_collapse"] == "yes")
 
 
-def test_the_plan_follows_table_one(tmp_path: Path) -> None:
+def test_the_plan_follows_table_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "manifest.json")
     runs = plan("paper", ["A_1024-128", "E_2048-64"], METHODS, [1, 2], tmp_path)
     assert [run.name for run in runs][:3] == ["A_1024-128 SN seed 1", "A_1024-128 SR seed 1", "A_1024-128 SN seed 2"]
     assert [run.constraint for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
@@ -58,7 +61,7 @@ def test_the_plan_follows_table_one(tmp_path: Path) -> None:
     assert runs[0].discriminator_channels == 128
     assert runs[0].settings[1] == "configs/cifar10.yaml"
     assert runs[0].state == "to do"
-    assert runs[4].state == "not run: imagenet128 is not built yet"
+    assert runs[4].state == "not run: first srgan prepare imagenet ROOT data/imagenet128"
     assert {run.setting.group for run in plan("mini", MINI_DEFAULT, METHODS, [1], tmp_path)} == set("ABCDE")
     with pytest.raises(ValueError, match="found 'A_1-1'"):
         plan("mini", ["A_1-1"], METHODS, [1], tmp_path)
@@ -201,12 +204,13 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
     assert "150 ± 71 → 100 without seed 2: to do |" in text
 
 
-def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path) -> None:
-    runs = plan("paper", ["A_64-128", "E_64-128"], METHODS, [1], tmp_path)
+def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "manifest.json")
+    runs = plan("paper", ["A_64-128", "E_512-64"], METHODS, [1], tmp_path)
     finished_run(runs[0], 21.40)
     text = markdown(collect(runs), "paper")
     assert "21.40 [+0.25]" in text
-    assert "not run: stl10 is not built yet" in text
+    assert "not run: first srgan prepare imagenet" in text
 
 
 def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,16 +227,13 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
     assert "data.init_args.batch_size: 17 there, 16 in the plan" in capsys.readouterr().err
 
 
-def test_the_collapse_experiment_runs_its_stages_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_collapse_experiment_runs_its_stages_and_reports(tmp_path: Path) -> None:
     """All three runs for real, at a hundredth of their length: SR-d goes on from SN's best kept checkpoint."""
-    whole = CollapseRun.settings
-    assert isinstance(whole, property)
     sizes = {"data.init_args.batch_size": 4, "model.n_dis": 1, "model.iterations": 30, "samples.every": 0}
     sizes |= {"spectra.every": 10, "scores.every": 10, "checkpoints.keep_every": 10}
     sizes |= {"scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
     tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-    monkeypatch.setattr(CollapseRun, "settings", property(lambda run: [*whole.__get__(run), *tiny]))
-    assert collapse_main(["--runs", str(tmp_path)]) == 0
+    assert collapse.main(["--runs", str(tmp_path), *tiny]) == 0
     summary = json.loads((tmp_path / "collapse" / "collapse.json").read_text())
     assert list(summary) == ["SN", "SR-s", "SR-d from SN's best"]
     best = min(summary["SN"]["scores"][:-1], key=lambda row: float(row["FID_cls"]))
@@ -244,7 +245,97 @@ def test_the_collapse_experiment_runs_its_stages_and_reports(tmp_path: Path, mon
         assert (tmp_path / "collapse" / picture).stat().st_size > 10_000
 
 
+def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section IV-A for real at a thirtieth of its mini length, on fewer and smaller images."""
+    sizes = {"data.init_args.batch_size": 4, "data.init_args.image_size": 8, "model.networks.image_size": 8}
+    sizes |= {"model.networks.generator_channels": 4, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 5}
+    sizes |= {"scores.every": 10, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
+    tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    monkeypatch.setitem(resume.LENGTHS, "mini", resume.Length(10, 20))
+    assert resume.main(["--scale", "mini", "--runs", str(tmp_path), *tiny]) == 0
+    root = tmp_path / "resume" / "mini"
+    summary = json.loads((root / "resume.json").read_text())
+    assert list(summary) == ["SN", "SN goes on", "SR-d takes over"]
+    assert summary["SN"]["parent"] is None
+    for run in ("SN goes on", "SR-d takes over"):
+        assert summary[run]["parent"]["iteration"] == 10
+        assert summary[run]["parent"]["constraint"] == "SpectralNormalization"
+        assert [row["iteration"] for row in summary[run]["scores"]] == [20]
+    losses = [RunFolder(root / part).read_losses() for part in ("sn", "sr-d")]
+    assert losses[0][0]["iteration"] == losses[1][0]["iteration"] == 20
+    assert losses[0] != losses[1]
+    assert (root / "scores.png").stat().st_size > 10_000
+
+
+def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_path: Path) -> None:
+    row = next(setting for setting in SETTINGS if setting.name == "E_2048-64")
+    start, sn, sr_d = resume.stages(Run(row, "sn", 1, "paper", tmp_path), resume.LENGTHS["paper"])
+    assert [run.chosen["model.iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
+    assert {run.devices for run in (start, sn, sr_d)} == {4}
+    assert sn.source == sr_d.source == start.folder.checkpoint
+    assert sr_d.chosen["model.constraint.class_path"] == "srgan.constraints.DynamicRegularization"
+    assert sn.chosen["model.constraint.class_path"] == "srgan.constraints.SpectralNormalization"
+    assert sr_d.chosen["model.micro_batch_size"] == 32
+
+
 def test_one_seed_has_no_deviation() -> None:
     assert mean_and_deviation([12.345]) == "12.35"
     assert mean_and_deviation([1.0, 3.0]) == "2.00 ± 1.41"
     assert mean_and_deviation([900.0, 1100.0]) == "1000 ± 141"
+
+
+# What the plan costs.
+
+
+def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -> None:
+    runs = plan("paper", [setting.name for setting in SETTINGS], METHODS, [1], tmp_path)
+    assert len(runs) == 52
+    for run in runs:
+        found = budget(run)
+        assert found.micro_batch_size * found.accumulation * found.devices == run.batch_size
+        assert found.gpu_hours > 0
+        assert found.gigabytes < 80
+        chosen = run.chosen
+        assert chosen["model.networks.discriminator_channels"] == run.setting.discriminator_channels
+        imagenet = run.setting.dataset == "imagenet128"
+        assert (chosen["model.n_dis"], chosen["model.generator_batch_ratio"]) == ((1, 1) if imagenet else (5, 2))
+        assert (chosen["model.iterations"], chosen["model.linear_decay"]) == (
+            (500_000, False) if imagenet else (50_000, True)
+        )
+        rates = tuple(float(chosen[f"model.{player}_optimizer.learning_rate"]) for player in PLAYERS)
+        assert rates == ((1e-4, 4e-4) if imagenet else (2e-4, 2e-4))
+        assert all(chosen[f"model.{player}_optimizer.betas"] == [0.0, 0.9] for player in PLAYERS)
+        widths = (
+            chosen["model.networks.widths"],
+            chosen["model.networks.num_classes"],
+            chosen["model.normalize_generator"],
+        )
+        assert widths == (("pyramid", 1000, True) if imagenet else ("constant", 0, False))
+        assert chosen["scores.final.num_fake_images"] == 50_000
+
+
+def test_counted_flops_are_those_of_a_hand_count(tmp_path: Path) -> None:
+    """The 8 x 8 nets of width 1, layer by layer: outputs x inputs x kernel x pixels x 2."""
+    pair = ResNetPair(8, 3, 5, latent_dim=7)
+    ch, width = 5, 3
+    conv = 2 * 9
+    forward = 64 * (conv * 3 * ch + conv * ch * ch) + 16 * 2 * 3 * ch  # the first block
+    forward += 16 * 2 * conv * ch * ch + 4 * 2 * ch * ch  # the second, its shortcut behind the pooling
+    forward += 4 * (4 * conv * ch * ch) + 2 * ch  # the last two, the linear layer
+    first = 64 * conv * 3 * ch + 16 * 2 * 3 * ch  # no gradient goes back to real images
+    generator = 2 * 7 * 16 * width + 64 * (2 * conv * width**2 + conv * width * 3) + 16 * 2 * width**2
+    found = cost(pair)
+    assert found.sample_flops == generator
+    assert found.discriminator_flops == 2 * (3 * forward - first) + generator
+    assert found.generator_flops == 2 * forward + 3 * generator - 2 * 7 * 16 * width
+    assert found.parameters == sum(p.numel() for net in pair.build() for p in net.parameters())
+    assert found.peak_bytes(20, 2) - found.peak_bytes(10, 2) == 10 * max(
+        found.discriminator_bytes, 2 * found.generator_bytes
+    )
+
+
+def test_a_paper_run_trains_at_true_width(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smoke.main(["--settings", "C_8-32"]) == 0
+    assert "2 of 2 passed" in capsys.readouterr().out

@@ -215,12 +215,13 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
     {"spectral", "randomness", "files", "parallel"},
+    {"prepare"},
     {"runs", "data", "constraints", "networks", "losses"},
     {"sampling"},
     {"training"},
     {"metrics"},
     {"callbacks"},
-    {"fit"},
+    {"fit", "evaluate"},
     {"cli"},
     {"__main__"},
 ]

@@ -7,16 +7,21 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from srgan.callbacks.clock import RunCallback
 from srgan.training import AdversarialTraining
 
+POLITE_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""From people (the first two) and from a cluster (the last three) that wants its machines back."""
+
 
 class Checkpoints(RunCallback, Checkpoint):
     """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a polite stop.
 
-    Ctrl-C, SIGTERM and SIGUSR1 let the iteration end, save, and stop; a second Ctrl-C stops at once.
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
+    It is enough that one process of a run gets the signal: all of them stop after the same iteration.
     Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
     counts iterations and replaces files whole. Deriving from Lightning's `Checkpoint` puts it behind the
     other callbacks, so that whatever it saves has been recorded.
@@ -32,8 +37,12 @@ class Checkpoints(RunCallback, Checkpoint):
         self.received: signal.Signals | None = None
         self.previous_handlers: dict[signal.Signals, Any] = {}
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Keeps Lightning from handling signals: it would end a run unsaved, or requeue it by a file of its own."""
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in POLITE_STOPS:
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -44,20 +53,29 @@ class Checkpoints(RunCallback, Checkpoint):
         self.received = signal.Signals(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
 
+    def _agreed_signal(self, trainer: pl.Trainer, device: torch.device) -> signal.Signals | None:
+        """One for all processes of the run: a signal reaches them at different moments, or one of them only."""
+        number = int(self.received or 0)
+        if trainer.world_size > 1:
+            number = int(trainer.strategy.reduce(torch.tensor(number, device=device), reduce_op="max"))
+        return signal.Signals(number) if number else None
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves on every process, since a strategy may need them all."""
         assert isinstance(pl_module, AdversarialTraining)
+        stop = self._agreed_signal(trainer, pl_module.device)
         keep = bool(self.keep_every) and pl_module.iteration % self.keep_every == 0
-        if keep or self.received or (self.every and self.is_due(pl_module)):
+        if keep or stop or (self.every and self.is_due(pl_module)):
             self._save(trainer, self.folder.checkpoint)
             if keep and trainer.is_global_zero:
                 _link(
                     self.folder.checkpoint,
                     self.folder.checkpoint.with_name(f"{pl_module.iteration:08d}.ckpt"),
                 )
-        if self.received:
+        if stop:
+            self.received = stop
             trainer.should_stop = True
 
     @staticmethod

@@ -12,7 +12,7 @@ from srgan.training import AdversarialTraining
 class RunCallback(pl.Callback):
     """Acts every so many iterations, at the last one, and (if `at_start`) before the first.
 
-    Only the first process acts.
+    Only the first process acts, unless the callback needs all of them (`on_all_ranks`).
 
     Args:
         every: iterations between two acts; 0 switches the callback off.
@@ -22,6 +22,8 @@ class RunCallback(pl.Callback):
     """
 
     at_start = False
+    on_all_ranks = False
+    """Whether every process acts, to share the work; writing files stays with the first."""
     folder: RunFolder
 
     def __init__(self, every: int) -> None:
@@ -34,15 +36,18 @@ class RunCallback(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
-        if self.every and self.at_start and pl_module.iteration == 0 and trainer.is_global_zero:
+        if self.every and self.at_start and pl_module.iteration == 0 and self._acts_here(trainer):
             self.act(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, AdversarialTraining)
-        if self.every and trainer.is_global_zero and self.is_due(pl_module):
+        if self.every and self._acts_here(trainer) and self.is_due(pl_module):
             self.act(trainer, pl_module)
+
+    def _acts_here(self, trainer: pl.Trainer) -> bool:
+        return trainer.is_global_zero or self.on_all_ranks
 
     def is_due(self, module: AdversarialTraining) -> bool:
         return module.iteration % self.every == 0 or module.iteration == module.iterations

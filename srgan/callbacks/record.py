@@ -106,6 +106,12 @@ class RunRecorder(RunCallback):
             } | outcome(self.folder, self.thresholds)
             write_json(self.folder.record, self.record)
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Every setting goes along, so that a checkpoint can be scored without its run."""
+        checkpoint["srgan_config"] = self.record["config"]
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """A run that diverged says so; one that was interrupted goes on with the next call."""
         self.bar.stop()
@@ -114,7 +120,7 @@ class RunRecorder(RunCallback):
 
 
 def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
-    """Scores over time, protocol and verdicts of a run, from its files."""
+    """Scores over time, their protocol, final scores and verdicts of a run, from its files."""
     scores = folder.read_scores()
     spectra = folder.read_spectra()
     modes = mode_collapse(scores, thresholds)
@@ -122,6 +128,7 @@ def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]
         "scores": scores,
         "protocol": None,
         "reported": None,
+        "final": folder.read_final(),
         "verdicts": {"mode_collapse": asdict(modes) if scores else None, "thresholds": asdict(thresholds)},
     }
     if scores:

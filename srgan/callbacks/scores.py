@@ -1,67 +1,78 @@
-"""Scores the generator during training."""
-
-from typing import Literal
+"""Scores the generator during training, and once more, by the field's standard, at its end."""
 
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback, log
 from srgan.data.base import ImageData
 from srgan.files import append_json_line, write_json
-from srgan.metrics.features import ClassifierFeatures, FeatureNetwork, InceptionFeatures
-from srgan.metrics.scores import ScoreProtocol, Scorer
-from srgan.sampling import generate
+from srgan.metrics.features import FeatureName, feature_network
+from srgan.metrics.intra import chosen_classes
+from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
+from srgan.metrics.scores import Scorer, Scores
 from srgan.training import AdversarialTraining
 
 
 class ScoreRecorder(RunCallback):
     """Appends FID, IS (and modes of stacked digits) to `scores.jsonl`, under one stored protocol.
 
+    At the last iteration it also writes `final.json`: scores of more images under the final protocol, from the same
+    pass, of which the first images are those of the protocol in training.
+
     Args:
-        every: iterations between two evaluations.
+        every: iterations between two evaluations; 0: none, nor a final one.
         features: "inception" (FID, IS) or "classifier", trained on the data itself (FID_cls, IS_cls).
         inception_weights: path of torch-fidelity's weights; None downloads them once.
         protocol: how many images, which statistics.
+        final: what differs at the end of the run; None: nothing.
     """
+
+    on_all_ranks = True
 
     def __init__(
         self,
         every: int = 1_000,
-        features: Literal["inception", "classifier"] = "inception",
+        features: FeatureName = "inception",
         inception_weights: str | None = None,
         protocol: ScoreProtocol = ScoreProtocol(),  # noqa: B008 (a frozen value)
+        final: FinalProtocol | None = None,
     ) -> None:
         super().__init__(every)
-        self.features = features
+        self.features: FeatureName = features
         self.inception_weights = inception_weights
         self.protocol = protocol
+        self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares the scorer before the first iteration, so that what is missing is said at once."""
-        if self.every and trainer.is_global_zero:
-            data = trainer.datamodule  # type: ignore[attr-defined]
-            assert isinstance(data, ImageData)
-            features: FeatureNetwork
-            if self.features == "inception":
-                features = InceptionFeatures(self.inception_weights)
-            else:
-                features = ClassifierFeatures(data)
-            self.scorer = Scorer(features.to(pl_module.device), data, self.protocol)
+        assert isinstance(pl_module, AdversarialTraining)
+        if not self.every:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageData)
+        for protocol in (self.protocol, *([self.final] if self.final else [])):
+            chosen_classes(protocol, pl_module.generator.num_classes)
+        ranks, device = pl_module.ranks, pl_module.device
+        features = feature_network(self.features, self.inception_weights, data, device, ranks)
+        self.scorer = Scorer(features, data, self.protocol, ranks)
+        if trainer.is_global_zero:
             write_json(self.folder.protocol, self.scorer.describe())
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.scorer is not None
-        protocol = self.protocol
-        scores = self.scorer(
-            images
-            for images, _ in generate(
-                module.generator,
-                range(protocol.num_fake_images),
-                protocol.seed,
-                "scores",
-                protocol.batch_size,
-                protocol.generator_statistics,
-            )
-        )
-        append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
-        log(trainer, {f"scores/{name}": value for name, value in scores.items()}, module.iteration)
+        at_end = module.iteration == module.iterations
+        protocols = [self.protocol, *([self.final] if self.final and at_end else [])]
+        results = self.scorer.of_generator(module.generator, *protocols)
+        if not trainer.is_global_zero:
+            return
+        append_json_line(self.folder.scores, {"iteration": module.iteration} | results[0])
+        self._log(trainer, "scores", results[0], module.iteration)
+        if self.final and at_end:
+            final = {"protocol": self.scorer.describe(self.final), "scores": results[1]}
+            write_json(self.folder.final, {"iteration": module.iteration} | final)
+            self._log(trainer, "final", results[1], module.iteration)
+
+    @staticmethod
+    def _log(trainer: pl.Trainer, group: str, scores: Scores, iteration: int) -> None:
+        numbers = {f"{group}/{name}": value for name, value in scores.items() if not isinstance(value, list)}
+        log(trainer, numbers, iteration)

@@ -4,5 +4,16 @@ from srgan.data.base import Batch, ImageData, LabelledImages
 from srgan.data.cifar10 import CIFAR10Data
 from srgan.data.digits import DigitsData
 from srgan.data.folder import FolderData
+from srgan.data.imagenet import ImageNetData
+from srgan.data.stl10 import STL10Data
 
-__all__ = ["Batch", "CIFAR10Data", "DigitsData", "FolderData", "ImageData", "LabelledImages"]
+__all__ = [
+    "Batch",
+    "CIFAR10Data",
+    "DigitsData",
+    "FolderData",
+    "ImageData",
+    "ImageNetData",
+    "LabelledImages",
+    "STL10Data",
+]

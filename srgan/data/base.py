@@ -1,5 +1,6 @@
 """Data modules: images as bytes, in memory or on disk, indexed by the iteration that uses them."""
 
+import signal
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, Protocol, cast
@@ -133,6 +134,7 @@ class ImageData(pl.LightningDataModule):
             batch_size=None,
             sampler=iterations,
             num_workers=self.num_workers,
+            worker_init_fn=_leave_signals_to_the_parent if self.num_workers else None,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )
 
@@ -152,13 +154,24 @@ class ImageData(pl.LightningDataModule):
     # What measuring sees.
 
     def real_images(self, split: Split, rows: range, batch_size: int = 500) -> Iterator[LabelledImages]:
-        """Some images of a split in a fixed order, up to `batch_size` at a time: `[B, 3, H, W]` uint8 and labels."""
+        """Some images of a split, up to `batch_size` at a time: `[B, 3, H, W]` uint8 and labels.
+
+        In one shuffled order for all runs: data sets lie class by class, and a part would miss most classes.
+        """
+        count = self.num_images(split)
         for start in range(rows.start, rows.stop, batch_size):
-            yield self.fetch(split, torch.arange(start, min(start + batch_size, rows.stop)))
+            stop = min(start + batch_size, rows.stop)
+            yield self.fetch(split, epoch_positions(0, start, stop - start, count))
 
     def num_real_images(self, split: Split, count: int) -> int:
         """How many of `count` images a split has."""
         return min(count, self.num_images(split))
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """A polite stop lets the iteration end, and the iteration needs its images."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Iterations(Sampler[int]):

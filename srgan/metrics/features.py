@@ -3,6 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.base import ImageData
 from srgan.files import cache_folder, write_atomically
+from srgan.parallel import ALONE, Ranks
 from srgan.randomness import counter_generator, counter_seed, seeded
 
 
@@ -22,6 +24,7 @@ class FeatureNetwork(nn.Module):
         resize: what it does to the size of its input, in words.
         weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
         num_features: d.
+        num_logits: classes.
         counts_modes: whether its classes are the modes of stacked digits.
     """
 
@@ -30,6 +33,7 @@ class FeatureNetwork(nn.Module):
     resize: str
     weights_hash: str
     num_features: int
+    num_logits: int
     counts_modes = False
 
     @abstractmethod
@@ -65,6 +69,7 @@ class InceptionFeatures(FeatureNetwork):
     suffix = ""
     resize = "TensorFlow 1 bilinear to 299, no antialias"
     num_features = 2048
+    num_logits = 1008
 
     def __init__(self, weights_path: str | None = None) -> None:
         super().__init__()
@@ -101,7 +106,7 @@ class InceptionFeatures(FeatureNetwork):
             except OSError as error:
                 raise RuntimeError(
                     f"Cannot download {URL_INCEPTION_V3}: {error}. Put that file at '{path}', or pass its path "
-                    "(--scores.inception_weights), or score with the classifier (--scores.features classifier)."
+                    "(inception_weights), or score with the classifier (features: classifier)."
                 ) from error
         return path
 
@@ -166,6 +171,7 @@ class ClassifierFeatures(FeatureNetwork):
         self.classifier.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.weights_hash = hash_weights(self.classifier)
         self.num_features = 3 * 64 if data.stacked else 64
+        self.num_logits = data.num_labels
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
@@ -193,3 +199,19 @@ class ClassifierFeatures(FeatureNetwork):
                 optimizer.step()
         finally:
             torch.set_num_threads(threads)
+
+
+FeatureName = Literal["inception", "classifier"]
+
+
+def feature_network(
+    name: FeatureName, inception_weights: str | None, data: ImageData, device: torch.device, ranks: Ranks = ALONE
+) -> FeatureNetwork:
+    """A feature network by its name, on a device; rank zero is first to download, train and cache."""
+    turn = torch.zeros(1, device=device)
+    if ranks.rank > 0:
+        ranks.broadcast_([turn], 0)
+    network = InceptionFeatures(inception_weights) if name == "inception" else ClassifierFeatures(data)
+    if ranks.rank == 0:
+        ranks.broadcast_([turn], 0)
+    return network.to(device)

@@ -1,155 +1,163 @@
-"""FID, IS and coverage of generated images, under a protocol that is stored with every score."""
+"""Scores of generated images under a protocol that is stored with every score; several from one pass."""
 
-import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.inception import InceptionScore
+from torch import Tensor
 
-from srgan.data.base import ImageData, Split
-from srgan.files import cache_folder, write_atomically
+from srgan.data.base import ImageData
+from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
-from srgan.randomness import counter_seed, seeded
-from srgan.sampling import GeneratorStatistics
+from srgan.metrics.intra import chosen_classes, intra_class_distances
+from srgan.metrics.progress import Progress
+from srgan.metrics.protocol import ScoreProtocol
+from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
+from srgan.networks import ResNetGenerator
+from srgan.parallel import ALONE, Ranks
+from srgan.sampling import generate
 
-
-@dataclass(frozen=True)
-class ScoreProtocol:
-    """What decides a score besides the generator.
-
-    Attributes:
-        num_fake_images: generated images per evaluation; 5,000 for the authors in training, 50,000 in the field.
-        num_real_images: real images for FID; the whole split if it has fewer.
-        split: which real images.
-        inception_splits: parts over which IS is averaged; 1 for the authors, 10 in the field.
-        batch_size: of the feature network and the generator; FID depends on it in the last digits.
-        generator_statistics: "running" scores the generator in test mode (the authors), "batch" with the
-            batch-norm statistics of each batch.
-        seed: of the latents, the same at every evaluation.
-    """
-
-    num_fake_images: int = 5_000
-    num_real_images: int = 50_000
-    split: Split = "train"
-    inception_splits: int = 1
-    batch_size: int = 250
-    generator_statistics: GeneratorStatistics = "running"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.num_fake_images, self.num_real_images) < 2 or min(self.inception_splits, self.batch_size) < 1:
-            raise ValueError(f"Expected at least two images and one split, found {self}.")
-        if self.generator_statistics not in ("running", "batch"):
-            raise ValueError(
-                f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}."
-            )
+Scores = dict[str, Any]
+ImagesOf = Callable[[range], Iterable[Tensor]]
+"""Rows of an endless stream of images -> their batches `[B, 3, H, W]` uint8."""
 
 
 class Scorer:
-    """Scores batches of generated images against a data set.
+    """Scores generated images against a data set. Several ranks share the work; rank zero has the scores.
+
+    Every rank has to be asked for the same scores at the same time.
 
     Args:
         features: shared by all scores: one pass per image.
         data: the real images.
-        protocol: how many of what.
+        protocol: how many of what; further protocols may differ in what does not concern the real images.
+        ranks: who shares the work.
     """
 
-    def __init__(self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol) -> None:
+    def __init__(
+        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: Ranks = ALONE
+    ) -> None:
         self.features = features
         self.data = data
         self.protocol = protocol
-        self.fid = FrechetInceptionDistance(
-            _Given(features.num_features), reset_real_features=False, sync_on_compute=False
-        )
-        self._restore_real_statistics()
+        self.ranks = ranks
+        self.device = next(features.parameters()).device
+        self.num_real_images = data.num_real_images(protocol.split, protocol.num_real_images)
+        self.real = RealStatistics(features, data, protocol.split, self.num_real_images, protocol.batch_size, ranks)
+        self.real_sums = self.real.sums()
 
-    def describe(self) -> dict[str, Any]:
-        """The full protocol, as it is stored beside the scores."""
-        return asdict(self.protocol) | {
+    def describe(self, protocol: ScoreProtocol | None = None) -> dict[str, Any]:
+        """A full protocol (by default the first), as it is stored beside the scores."""
+        protocol = protocol or self.protocol
+        described = asdict(protocol) | {
             "data": self.data.key,
-            "num_real_images": self.data.num_real_images(self.protocol.split, self.protocol.num_real_images),
+            "num_real_images": self.num_real_images,
             "features": self.features.name,
             "resize": self.features.resize,
             "weights_hash": self.features.weights_hash,
         }
+        if protocol.kid:
+            fewest = min(protocol.num_fake_images, self.num_real_images, formulas.KERNEL_SUBSET_SIZE)
+            described["kid_subsets"] = [formulas.KERNEL_SUBSETS, fewest]
+        if protocol.prdc:
+            described["prdc_neighbours"] = [formulas.PRECISION_NEIGHBOURS, formulas.DENSITY_NEIGHBOURS]
+        if protocol.kid or protocol.prdc:
+            described["num_real_features"] = min(self.num_real_images, LARGEST_SET)
+        if protocol.intra_fid_classes:
+            described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
+        return described
+
+    def of_generator(self, generator: ResNetGenerator, *protocols: ScoreProtocol) -> list[Scores]:
+        """Scores of a generator under each protocol (by default the first), from one pass over its images."""
+        chosen = protocols or (self.protocol,)
+
+        def images_of(rows: range) -> Iterable[Tensor]:
+            first = self.protocol
+            found = generate(generator, rows, first.seed, "scores", first.batch_size, first.generator_statistics)
+            return (images for images, _ in found)
+
+        results = self.of_images(images_of, *chosen)
+        for protocol, scores in zip(chosen, results, strict=True):
+            if protocol.intra_fid_classes:
+                distances = intra_class_distances(self.features, self.data, generator, protocol, self.ranks)
+                if self.ranks.rank == 0:
+                    suffix = self.features.suffix
+                    scores[f"FID_intra{suffix}"] = sum(distances) / len(distances)
+                    scores[f"FID_intra{suffix}_classes"] = distances
+        return results
 
     @torch.no_grad()
-    def __call__(self, batches: Iterable[Tensor]) -> dict[str, float | None]:
-        """Scores of generated images, given as `[B, 3, H, W]` uint8 batches.
+    def of_images(self, images_of: ImagesOf, *protocols: ScoreProtocol) -> list[Scores]:
+        """Scores of a stream of images under each protocol (by default the first), from one pass.
+
+        A protocol of fewer images sees the first of the rows.
 
         Returns:
-            "FID", "IS" and "IS_std" (None with one split) with the feature network's suffix; for stacked
-            digits also "modes" (of 1,000) and "modes_kl" (KL to uniform, in nats).
+            on rank zero: "FID", "IS" and "IS_std" (None with one split) with the feature network's suffix; for
+            stacked digits also "modes" (of 1,000) and "modes_kl" (KL to uniform, in nats); what else the protocol
+            asks for: "KID", "KID_std", "precision", "recall", "density", "coverage", with the suffix. Nothing
+            on the other ranks.
+
+        Raises:
+            ValueError: the protocols differ in the real images or in the stream, or are not of increasing length.
         """
-        device = next(self.features.parameters()).device
-        self.fid.to(device).reset()
-        inception_score = InceptionScore(
-            _Given(self.features.num_features), self.protocol.inception_splits, sync_on_compute=False
-        )
-        logits = []
-        for images in batches:
-            features, batch_logits = self.features(images.to(device))
-            self.fid.update(features, real=False)
-            # Floored, since torchmetrics makes NaN (0 x infinity) of a probability that underflows for all images.
-            inception_score.update(batch_logits.log_softmax(dim=1).clamp_min(-80))
-            logits.append(batch_logits)
-        with seeded(counter_seed(self.protocol.seed, "inception score")):  # it shuffles by the global generator
-            mean, std = (float(value) for value in inception_score.compute())
+        chosen = protocols or (self.protocol,)
+        counts = [0, *(protocol.num_fake_images for protocol in chosen)]
+        if counts != sorted(counts) or {protocol.stream for protocol in chosen} != {self.protocol.stream}:
+            raise ValueError(
+                f"Expected protocols of increasing length that see the images of {self.protocol}, found {chosen}."
+            )
+        keeps_features = any(protocol.kid or protocol.prdc for protocol in chosen)
+        sums = FeatureSums.zero(self.features.num_features)
+        logits, features = torch.empty(0, self.features.num_logits), torch.empty(0, self.features.num_features)
+        results = []
+        for start, protocol in zip(counts, chosen, strict=False):
+            rows = range(start, protocol.num_fake_images)
+            more_sums, more_logits, more_features = self._pass(images_of, rows, keeps_features)
+            sums.join(more_sums)
+            logits, features = torch.cat([logits, more_logits]), torch.cat([features, more_features])
+            if sums.count != protocol.num_fake_images:
+                raise RuntimeError(f"Expected {protocol.num_fake_images} generated images, found {sums.count}.")
+            real_features = self.real.set_of_features() if protocol.kid or protocol.prdc else torch.empty(0)
+            is_first = self.ranks.rank == 0
+            results.append(self._scores(protocol, sums, logits, features, real_features) if is_first else {})
+        return results
+
+    def _pass(self, images_of: ImagesOf, rows: range, keeps_features: bool) -> tuple[FeatureSums, Tensor, Tensor]:
+        """Sums, logits `[n, classes]` and features `[n, d]` (if they are kept) of some rows, of all ranks, in order."""
+        share = share_batches(self.ranks, rows, self.protocol.batch_size)
+        sums = FeatureSums.zero(self.features.num_features, self.device)
+        logits = [torch.empty(0, self.features.num_logits, device=self.device)]
+        features = [torch.empty(0, self.features.num_features, device=self.device)]
+        with Progress("scores of generated images", len(share), show=self.ranks.rank == 0) as progress:
+            for images in images_of(share):
+                batch_features, batch_logits = self.features(images.to(self.device))
+                sums.add(batch_features)
+                logits.append(batch_logits)
+                if keeps_features:
+                    features.append(batch_features)
+                progress.advance(len(images))
+        all_logits, all_features = (self.ranks.gather(torch.cat(parts)).cpu() for parts in (logits, features))
+        return sums.over(self.ranks), all_logits, all_features
+
+    def _scores(
+        self, protocol: ScoreProtocol, sums: FeatureSums, logits: Tensor, features: Tensor, real_features: Tensor
+    ) -> Scores:
+        """Every score that the protocol asks for."""
         suffix = self.features.suffix
-        scores: dict[str, float | None] = {
-            f"FID{suffix}": float(self.fid.compute()),
-            f"IS{suffix}": mean,
-            f"IS{suffix}_std": std if math.isfinite(std) else None,
-        }
-        return scores | (coverage(torch.cat(logits)) if self.features.counts_modes else {})
-
-    def _restore_real_statistics(self) -> None:
-        """Sums over the real features, from the cache if these very features were summed before."""
-        protocol = self.describe()
-        count = protocol["num_real_images"]
-        parts = ("data", "split", "num_real_images", "features", "weights_hash", "batch_size")
-        path = cache_folder() / "statistics" / ("-".join(str(protocol[part]) for part in parts) + ".npz")
-        if not path.exists():
-            device = next(self.features.parameters()).device
-            self.fid.to(device)
-            for images, _ in self.data.real_images(self.protocol.split, range(count), self.protocol.batch_size):
-                self.fid.update(self.features(images.to(device))[0], real=True)
-            sums = {name: getattr(self.fid, name).cpu().numpy() for name in _REAL_STATISTICS}
-            write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **sums))
-        with np.load(path) as stored:
-            for name in _REAL_STATISTICS:
-                setattr(self.fid, name, torch.from_numpy(stored[name]))
-
-
-_REAL_STATISTICS = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")
-
-
-def coverage(logits: Tensor) -> dict[str, float | None]:
-    """Modes covered by generated images, each counted as its most probable mode.
-
-    Args:
-        logits: `[B, modes]`.
-
-    Returns:
-        "modes": how many modes occur; "modes_kl": KL from their frequencies to uniform, in nats.
-    """
-    counts = torch.bincount(logits.argmax(dim=1), minlength=logits.shape[1]).double()
-    frequencies = counts[counts > 0] / counts.sum()
-    divergence = (frequencies * (frequencies * logits.shape[1]).log()).sum()
-    return {"modes": int((counts > 0).sum()), "modes_kl": float(divergence)}
-
-
-class _Given(nn.Module):
-    """Stands in for torchmetrics' feature network where features are given already."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+        real = self.real_sums
+        fid = formulas.frechet_distance(real.mean, real.covariance, sums.mean, sums.covariance)
+        mean, std = formulas.inception_score(logits, protocol.inception_splits, protocol.seed)
+        scores: Scores = {f"FID{suffix}": fid, f"IS{suffix}": mean, f"IS{suffix}_std": std}
+        if self.features.counts_modes:
+            scores["modes"], scores["modes_kl"] = formulas.mode_coverage(logits)
+        if protocol.kid:
+            kid, kid_std = formulas.kernel_distance(real_features, features, protocol.seed)
+            scores |= {f"KID{suffix}": kid, f"KID{suffix}_std": kid_std}
+        if protocol.prdc:
+            on_device = (real_features.to(self.device), features.to(self.device))
+            values = (*formulas.precision_and_recall(*on_device), *formulas.density_and_coverage(*on_device))
+            names = ("precision", "recall", "density", "coverage")
+            scores |= {f"{name}{suffix}": value for name, value in zip(names, values, strict=True)}
+        return scores

@@ -62,7 +62,11 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """[BN, ReLU, nearest x2, conv3x3, BN, ReLU, conv3x3] + [nearest x2, conv1x1]: H x W -> 2H x 2W."""
+    """[BN, ReLU, nearest x2, conv3x3, BN, ReLU, conv3x3] + [nearest x2, conv1x1]: H x W -> 2H x 2W.
+
+    The shortcut's convolution sees single pixels, so it commutes with the enlargement and is computed before it,
+    on a quarter of the pixels.
+    """
 
     def __init__(self, inputs: int, outputs: int, num_classes: int) -> None:
         super().__init__()
@@ -75,7 +79,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         h = self.conv1(interpolate(relu(self.bn1(x, labels)), scale_factor=2))
         h = self.conv2(relu(self.bn2(h, labels)))
-        summed: Tensor = h + self.shortcut(interpolate(x, scale_factor=2))
+        summed: Tensor = h + interpolate(self.shortcut(x), scale_factor=2)
         return summed
 
 
@@ -95,7 +99,10 @@ class FirstDownBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """[ReLU, conv3x3, ReLU, conv3x3] + identity; with `down`, [.., mean pool] + [conv1x1, mean pool]."""
+    """[ReLU, conv3x3, ReLU, conv3x3] + identity; with `down`, [.., mean pool] + [conv1x1, mean pool].
+
+    The shortcut's convolution commutes with the mean and is computed behind it, on a quarter of the pixels.
+    """
 
     def __init__(self, inputs: int, outputs: int, down: bool) -> None:
         super().__init__()
@@ -105,5 +112,8 @@ class DownBlock(nn.Module):
         self.down = down
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.conv2(relu(self.conv1(relu(x)))) + self.shortcut(x)
-        return avg_pool2d(h, 2) if self.down else h
+        h = self.conv2(relu(self.conv1(relu(x))))
+        if self.down:
+            h, x = avg_pool2d(h, 2), avg_pool2d(x, 2)
+        summed: Tensor = h + self.shortcut(x)
+        return summed

@@ -1,0 +1,77 @@
+"""`make smoke`: some iterations of every run of Table II at scale paper, at true width and depth, on any machine.
+
+Everything is the real run's but the images (embedded stacked digits at the size of the nets, whose 1,000
+modes stand in for ImageNet's classes), the batch, the length, and the scores, which are left out. The batch is
+two micro-batches, so that gradients accumulate in every run.
+"""
+
+import argparse
+import math
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from reproduce.budget import networks_of
+from reproduce.cost import cost
+from reproduce.plan import Run, plan
+from reproduce.settings import METHODS, SETTINGS
+from srgan.cli import main as srgan
+
+ITERATIONS, MICRO_BATCH = 2, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 if a run failed."""
+    parser = argparse.ArgumentParser(prog="python -m reproduce.smoke", description=__doc__)
+    parser.add_argument("--settings", default="", help="rows of Table I (default: all)")
+    options = parser.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    names = options.settings.split() or [setting.name for setting in SETTINGS]
+    table = Table("run", "D, G channels", "parameters", "layers of D", "seconds", "outcome")
+    failed, started = 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for run in plan("paper", names, METHODS, [1], Path(folder)):
+            begun = time.monotonic()
+            problem = smoke(run)
+            failed += problem is not None
+            pair, spectra = networks_of(run.chosen), run.folder.read_spectra()
+            widths = f"{pair.discriminator_channels}, {pair.generator_channels}"
+            layers = str(len(spectra.layers)) if spectra else "-"
+            seconds, outcome = f"{time.monotonic() - begun:.1f}", problem or "passed"
+            table.add_row(run.name, widths, f"{cost(pair).parameters:,}", layers, seconds, outcome)
+            console.print(f"{run.name}: {outcome} in {seconds} s", highlight=False)
+            shutil.rmtree(run.folder.path, ignore_errors=True)
+    console.print(table)
+    passed = len(table.rows) - failed
+    console.print(f"{passed} of {len(table.rows)} passed in {time.monotonic() - started:.0f} s", highlight=False)
+    return 1 if failed else 0
+
+
+def smoke(run: Run) -> str | None:
+    """Trains one run for some iterations; what is wrong with it, or None."""
+    pair = networks_of(run.chosen)
+    status = srgan(
+        [
+            "fit", *run.command,
+            "--data.class_path", "srgan.data.DigitsData", "--data.init_args.image_size", str(pair.image_size),
+            "--data.init_args.batch_size", str(2 * MICRO_BATCH), "--model.micro_batch_size", str(MICRO_BATCH),
+            "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--samples.every", "0",
+            "--scores.every", "0", "--trainer.accelerator", "cpu",
+        ]
+    )  # fmt: skip
+    record, losses = run.folder.read_record() or {}, run.folder.read_losses()
+    if status or record.get("status") != "finished":
+        return f"failed with status {status}: {record.get('error', record.get('status'))}"
+    if len(losses) != ITERATIONS or not all(math.isfinite(value) for row in losses for value in row.values()):
+        return f"expected {ITERATIONS} rows of finite losses, found {losses}"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Experiments of several runs, some of which go on from others' checkpoints, and the report that compares them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduce.pictures import scores_picture, spectra_picture
+from reproduce.plan import PlannedRun
+from srgan.files import write_json, write_text
+from srgan.metrics.collapse import tail_mean
+from srgan.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class StagedRun(PlannedRun):
+    """One run of an experiment.
+
+    Attributes:
+        title: for people.
+        root: the folder of all runs.
+        part: the run's folder in it.
+        options: of `srgan fit`, in pairs.
+        source: checkpoint to go on from.
+        processes: that train it together, one GPU each.
+    """
+
+    title: str
+    root: Path
+    part: str
+    options: tuple[str, ...]
+    source: Path | None = None
+    processes: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.title
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.root / self.part)
+
+    @property
+    def devices(self) -> int:
+        return self.processes
+
+    @property
+    def settings(self) -> list[str]:
+        return [*self.options, *(("--from-checkpoint", str(self.source)) if self.source else ())]
+
+
+def write_report(name: str, title: str, folders: Mapping[str, RunFolder], root: Path) -> str:
+    """Table, pictures and summary of some finished runs; returns the table.
+
+    Args:
+        name: of the files, e.g. "collapse" for collapse.md and collapse.json.
+        title: of the picture of the scores.
+        folders: by what each run is called.
+        root: where to write.
+    """
+    scores_picture(dict(folders), title, root / "scores.png")
+    summary: dict[str, Any] = {}
+    lines: list[str] = []
+    for run, folder in folders.items():
+        spectra_picture(folder, f"{run}: spectra of D", folder.path / "spectra.png")
+        record = folder.read_record()
+        assert record is not None
+        kept = ("command", "commit", "seed", "hardware", "protocol", "parent", "seconds", "scores", "verdicts")
+        summary[run] = {key: record[key] for key in kept}
+        lines += _rows(run, folder, record)
+    table = "\n".join([*_header(next(iter(folders.values()))), *lines]) + "\n"
+    write_text(root / f"{name}.md", table)
+    write_json(root / f"{name}.json", summary)
+    return table
+
+
+def shown_scores(folder: RunFolder) -> list[str]:
+    """FID, IS and the number of modes, by the names that they have in this run."""
+    first = folder.read_scores()[0]
+    return [name for name in ("FID", "IS", "FID_cls", "IS_cls", "modes") if name in first]
+
+
+def _header(folder: RunFolder) -> list[str]:
+    columns = ["run", "iteration", *shown_scores(folder), "mean tail of D's 3x3 spectra"]
+    return ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+
+
+def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[str]:
+    """A line for each evaluation, and one for each verdict."""
+    history, names = folder.read_spectra(), shown_scores(folder)
+    assert history is not None
+    tails = {layer: tail_mean(spectra) for layer, spectra in history.judged().items()}
+    lines = []
+    for row in folder.read_scores():
+        at = history.iterations.tolist().index(row["iteration"])
+        tail = sum(float(values[at]) for values in tails.values()) / len(tails)
+        scores = [f"{row[name]:.0f}" if row[name] >= 100 else f"{row[name]:.2f}" for name in names]
+        lines.append("| " + " | ".join([run, f"{row['iteration']:,}", *scores, f"{tail:.2f}"]) + " |")
+    for verdict in ("mode_collapse", "spectral_collapse"):
+        found = record["verdicts"][verdict]
+        words = f"from iteration {found['iteration']:,} on" if found["collapsed"] else "none"
+        lines.append(f"| {run} | {verdict.replace('_', ' ')}: {words} |" + " |" * (len(names) + 1))
+    return lines

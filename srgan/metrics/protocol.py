@@ -1,0 +1,102 @@
+"""Protocols: what decides a score besides the generator."""
+
+from dataclasses import asdict, dataclass, replace
+
+from srgan.data.base import Split
+from srgan.metrics.formulas import DENSITY_NEIGHBOURS
+from srgan.sampling import GeneratorStatistics
+
+
+@dataclass(frozen=True)
+class ScoreProtocol:
+    """What decides a score besides the generator. The defaults are the authors' in training.
+
+    Attributes:
+        num_fake_images: generated images per evaluation; 5,000 for the authors in training, 50,000 in the field.
+        num_real_images: real images for FID; the whole split if it has fewer.
+        split: which real images.
+        inception_splits: parts over which IS is averaged; 1 for the authors, 10 in the field.
+        batch_size: of the feature network and the generator; FID depends on it in the last digits.
+        generator_statistics: "running" scores the generator in test mode (the authors), "batch" with the
+            batch-norm statistics of each batch.
+        seed: of the latents, the same at every evaluation; of IS's shuffle and KID's subsets.
+        kid: measure the kernel distance too.
+        prdc: measure precision, recall, density and coverage too.
+        intra_fid_classes: classes of a conditional generator over which FID within a class is averaged, spread
+            evenly over all; 0: none.
+        intra_fid_images: generated images per class.
+
+    Raises:
+        ValueError: impossible numbers.
+    """
+
+    num_fake_images: int = 5_000
+    num_real_images: int = 50_000
+    split: Split = "train"
+    inception_splits: int = 1
+    batch_size: int = 250
+    generator_statistics: GeneratorStatistics = "running"
+    seed: int = 0
+    kid: bool = False
+    prdc: bool = False
+    intra_fid_classes: int = 0
+    intra_fid_images: int = 5_000
+
+    def __post_init__(self) -> None:
+        images = min(self.num_fake_images, self.num_real_images, self.intra_fid_images)
+        if images < 2 or min(self.inception_splits, self.batch_size) < 1 or self.intra_fid_classes < 0:
+            raise ValueError(f"Expected at least two images and one split, and no negative number, found {self}.")
+        if self.inception_splits > self.num_fake_images:
+            raise ValueError(f"Expected no more inception_splits than images, found {self}.")
+        if self.prdc and min(self.num_fake_images, self.num_real_images) <= DENSITY_NEIGHBOURS:
+            raise ValueError(f"Expected more than {DENSITY_NEIGHBOURS} images for prdc, found {self}.")
+        if self.generator_statistics not in ("running", "batch"):
+            raise ValueError(
+                f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}."
+            )
+
+    @property
+    def stream(self) -> tuple[object, ...]:
+        """What protocols need in common to be measured in one pass."""
+        return self.num_real_images, self.split, self.batch_size, self.generator_statistics, self.seed
+
+
+@dataclass(frozen=True)
+class FinalProtocol:
+    """What differs from the protocol in training where the trained generator is scored. The field's by default.
+
+    Attributes:
+        num_fake_images: generated images; those of the protocol in training are the first of them.
+        inception_splits: parts over which IS is averaged.
+        kid: measure the kernel distance too.
+        prdc: measure precision, recall, density and coverage too.
+        intra_fid_classes: classes over which FID within a class is averaged; 0: none.
+        intra_fid_images: generated images per class.
+    """
+
+    num_fake_images: int = 50_000
+    inception_splits: int = 10
+    kid: bool = True
+    prdc: bool = True
+    intra_fid_classes: int = 0
+    intra_fid_images: int = 5_000
+
+    def after(self, protocol: ScoreProtocol) -> ScoreProtocol:
+        """The full protocol, behind that in training.
+
+        Raises:
+            ValueError: it has fewer images than that in training, or that would not end with a whole batch, so that
+                its images would be in other batches when they are scored alone.
+        """
+        if protocol.num_fake_images % protocol.batch_size:
+            raise ValueError(
+                "Expected whole batches in training, so that its images can be the first of those at the end of the "
+                f"run, found {protocol.num_fake_images} images and batch_size {protocol.batch_size}. Set "
+                "--scores.protocol.batch_size to a divisor, or --scores.final null."
+            )
+        if self.num_fake_images < protocol.num_fake_images:
+            raise ValueError(
+                f"Expected at least the {protocol.num_fake_images} images of the protocol in training at the end of "
+                f"the run, found {self.num_fake_images}. Raise --scores.final.num_fake_images."
+            )
+        return replace(protocol, **asdict(self))

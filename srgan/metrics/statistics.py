@@ -1,0 +1,174 @@
+"""Sums over features: what Fréchet distances need of the images, shared over ranks and cached for real images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srgan.data.base import ImageData, Split
+from srgan.files import cache_folder, write_atomically
+from srgan.metrics.features import FeatureNetwork
+from srgan.metrics.progress import Progress
+from srgan.parallel import Ranks
+
+IMAGES_BETWEEN_SAVES = 50_000
+LARGEST_SET = 50_000
+"""Real images whose features are kept for distances between single images: 400 MB of Inception features."""
+
+
+@dataclass
+class FeatureSums:
+    """Of n features: their number, their sum `[d]`, and the sum of their outer products `[d, d]`, float64."""
+
+    count: int
+    total: Tensor
+    outer: Tensor
+
+    @classmethod
+    def zero(cls, num_features: int, device: torch.device | str = "cpu") -> "FeatureSums":
+        host = torch.device(device).type == "mps"  # which has no float64
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64, device="cpu" if host else device)
+
+        return cls(0, zeros(num_features), zeros(num_features, num_features))
+
+    def add(self, features: Tensor) -> None:
+        """Includes features `[B, d]`."""
+        precise = features.to(self.total)
+        self.count += len(features)
+        self.total += precise.sum(dim=0)
+        self.outer += precise.T @ precise
+
+    def join(self, other: "FeatureSums") -> None:
+        """Includes the features of another."""
+        self.count += other.count
+        self.total += other.total.to(self.total)
+        self.outer += other.outer.to(self.outer)
+
+    def over(self, ranks: Ranks) -> "FeatureSums":
+        """The sums over all ranks, the same bits on each: added in the order of the ranks."""
+        counts = ranks.gather(torch.tensor([self.count], device=self.total.device))
+        return FeatureSums(
+            int(counts.sum()), ranks.gather(self.total[None]).sum(dim=0), ranks.gather(self.outer[None]).sum(dim=0)
+        )
+
+    @property
+    def mean(self) -> Tensor:
+        """`[d]`."""
+        return self.total / self.count
+
+    @property
+    def covariance(self) -> Tensor:
+        """`[d, d]`, unbiased."""
+        return (self.outer - self.count * self.mean.outer(self.mean)) / (self.count - 1)
+
+
+def share_batches(ranks: Ranks, rows: range, batch_size: int) -> range:
+    """One rank's share of some rows, in whole batches.
+
+    So the batches are the same for any number of ranks, and with them the features, bit by bit.
+    """
+    batches = ranks.share(ceil(len(rows) / batch_size))
+    first, last = (min(rows.start + batch * batch_size, rows.stop) for batch in (batches.start, batches.stop))
+    return range(first, last)
+
+
+class RealStatistics:
+    """Statistics of a data set's real images under a feature network, each computed once and cached.
+
+    Every rank has to ask for the same ones at the same time. What is cached is what rank zero finds; all ranks
+    take part in computing what is not.
+
+    Args:
+        features: the feature network.
+        data: the real images.
+        split: which of them.
+        count: how many: the split's first.
+        batch_size: of the feature network.
+        ranks: who shares the work.
+
+    Raises:
+        ValueError: fewer than two images.
+    """
+
+    def __init__(
+        self, features: FeatureNetwork, data: ImageData, split: Split, count: int, batch_size: int, ranks: Ranks
+    ) -> None:
+        if count < 2:
+            raise ValueError(f"Expected at least two real images of {data.name} ({split}), found {count}.")
+        self.features = features
+        self.data = data
+        self.split = split
+        self.count = count
+        self.batch_size = batch_size
+        self.ranks = ranks
+        self.device = next(features.parameters()).device
+        self.key = f"{data.key}-{split}-{count}-{features.name}-{features.weights_hash}-{batch_size}"
+
+    def sums(self) -> FeatureSums:
+        """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved."""
+        path = cache_folder() / "real-statistics" / f"{self.key}.npz"
+        sums = FeatureSums.zero(self.features.num_features)
+        if self.ranks.rank == 0 and path.exists():
+            with np.load(path) as stored:
+                sums = FeatureSums(
+                    int(stored["count"]), torch.from_numpy(stored["total"]), torch.from_numpy(stored["outer"])
+                )
+        done = self._as_rank_zero(sums.count)
+        step = ceil(IMAGES_BETWEEN_SAVES / self.batch_size) * self.batch_size
+        for start in range(done, self.count, step):
+            rows = range(start, min(start + step, self.count))
+            part = FeatureSums.zero(self.features.num_features, self.device)
+            for features in self._features_of(rows):
+                part.add(features)
+            part = part.over(self.ranks)
+            if self.ranks.rank == 0:
+                sums.join(part)
+                write_atomically(path, partial(_save_sums, sums))
+        return sums
+
+    def set_of_features(self) -> Tensor:
+        """Features `[n, d]` float32 of up to 50,000 of the images, spread evenly; on rank zero, empty on the others."""
+        size = min(self.count, LARGEST_SET)
+        path = cache_folder() / "real-features" / f"{self.key}.npy"
+        if not self._as_rank_zero(int(path.exists())):
+            found = list(self._features_of([row * self.count // size for row in range(size)]))
+            width = self.features.num_features
+            own = torch.cat([torch.empty(0, width, device=self.device), *found])
+            gathered = self.ranks.gather(own).cpu().numpy()
+            if self.ranks.rank == 0:
+                write_atomically(path, lambda file: np.save(file, gathered))
+        return torch.from_numpy(np.load(path)) if self.ranks.rank == 0 else torch.empty(0)
+
+    def _features_of(self, rows: Sequence[int]) -> Iterator[Tensor]:
+        """Features of this rank's share of some images, batch by batch."""
+        share = share_batches(self.ranks, range(len(rows)), self.batch_size)
+        what = f"features of real images of {self.data.name}"
+        with Progress(what, len(share), show=self.ranks.rank == 0) as progress:
+            for start in range(share.start, share.stop, self.batch_size):
+                batch = rows[start : min(start + self.batch_size, share.stop)]
+                yield self.features(self._images_of(batch).to(self.device))[0]
+                progress.advance(len(batch))
+
+    def _images_of(self, rows: Sequence[int]) -> Tensor:
+        """`[B, 3, H, W]` uint8, read together where the rows are neighbours."""
+        neighbours = rows[-1] - rows[0] == len(rows) - 1
+        ranges = [range(rows[0], rows[-1] + 1)] if neighbours else [range(row, row + 1) for row in rows]
+        parts = [images for part in ranges for images, _ in self.data.real_images(self.split, part, self.batch_size)]
+        return torch.cat(parts)
+
+    def _as_rank_zero(self, number: int) -> int:
+        """Rank zero's number, on all ranks."""
+        shared = torch.tensor([number], device=self.device)
+        self.ranks.broadcast_([shared], 0)
+        return int(shared)
+
+
+def _save_sums(sums: FeatureSums, file: IO[bytes]) -> None:
+    np.savez(file, count=sums.count, total=sums.total.cpu().numpy(), outer=sums.outer.cpu().numpy())

@@ -1,0 +1,245 @@
+"""`srgan evaluate` through the command line: a run's own scores again, on any devices, and what it refuses."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import random_pixels, save_image
+
+from srgan.cli import main
+from srgan.evaluate import arguments_parser, read_checkpoint, split_data_settings
+from srgan.metrics.features import hash_weights
+from srgan.runs import RunFolder
+
+ROOT = Path(__file__).parents[1]
+TRAIN = [
+    "fit", "-c", "configs/folder.yaml", "-c", "configs/sr-d.yaml", "--data.init_args.image_size", "8",
+    "--data.init_args.batch_size", "4", "--model.networks.image_size", "8", "--model.networks.num_classes", "3",
+    "--model.networks.generator_channels", "4", "--model.networks.discriminator_channels", "4",
+    "--model.networks.latent_dim", "8", "--model.n_dis", "1", "--model.iterations", "4", "--model.compile", "false",
+    "--samples.every", "0", "--losses.every", "0", "--spectra.every", "0",
+    "--scores.every", "2", "--scores.protocol.num_fake_images", "200", "--scores.protocol.num_real_images", "70",
+    "--scores.protocol.batch_size", "20", "--scores.final.num_fake_images", "330",
+    "--scores.final.inception_splits", "3", "--scores.final.intra_fid_classes", "3",
+    "--scores.final.intra_fid_images", "30",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """75 PNGs of 8 x 8 in three classes."""
+    root = tmp_path_factory.mktemp("images") / "pictures"
+    for k, pixels in enumerate(random_pixels(75, 8, 8, 3)):
+        save_image(root / f"class {k % 3}" / f"{k:02d}.png", pixels)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A conditional generator of four iterations, scored in training and at the end."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "run")
+    assert main([*TRAIN, "--data.init_args.path", str(images), "--run", str(folder.path)]) == 0
+    return folder
+
+
+def flat(scores: dict[str, Any]) -> dict[str, float]:
+    """Every number under a name of its own."""
+    lists = {name: value for name, value in scores.items() if isinstance(value, list)}
+    single = {name: value for name, value in scores.items() if name not in lists}
+    return single | {f"{name}.{k}": value for name, values in lists.items() for k, value in enumerate(values)}
+
+
+def evaluate(checkpoint: Path, output: Path, *options: str) -> dict[str, Any]:
+    assert main(["evaluate", str(checkpoint), *options, "--accelerator", "cpu", "--output", str(output)]) == 0
+    record: dict[str, Any] = json.loads(output.read_text())
+    return record
+
+
+def on_two_processes(arguments: list[str], cache: Path) -> None:
+    """Runs the command line, which starts a second process by itself; nothing is cached yet."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "SRGAN_CACHE": str(cache)}
+    finished = subprocess.run(
+        [sys.executable, "-m", "srgan", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+# What a run records.
+
+
+def test_a_run_ends_with_scores_by_both_protocols(run: RunFolder) -> None:
+    record = run.read_record()
+    assert record is not None
+    assert [row["iteration"] for row in record["scores"]] == [2, 4]
+    assert record["protocol"]["num_fake_images"] == 200
+    final = record["final"]
+    assert final == run.read_final()
+    assert (final["iteration"], final["protocol"]["num_fake_images"], final["protocol"]["inception_splits"]) == (
+        4,
+        330,
+        3,
+    )
+    assert {"FID_cls", "IS_cls", "IS_cls_std", "KID_cls", "precision_cls", "coverage_cls"} <= final["scores"].keys()
+    assert len(final["scores"]["FID_intra_cls_classes"]) == 3
+    run.forget_after(4)
+    assert run.read_final() == final
+
+
+def test_a_resumed_run_forgets_its_final_scores(run: RunFolder, tmp_path: Path) -> None:
+    copied = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    copied.forget_after(3)
+    assert copied.read_final() is None
+    assert [row["iteration"] for row in copied.read_scores()] == [2]
+
+
+def test_impossible_final_protocols_are_refused_before_training(images: Path, tmp_path: Path) -> None:
+    options = ["--data.init_args.path", str(images), "--run", str(tmp_path / "run")]
+    with pytest.raises(ValueError, match=r"at least the 200 images.*found 100"):
+        main([*TRAIN, *options, "--scores.final.num_fake_images", "100"])
+    with pytest.raises(ValueError, match="Expected a generator with classes"):
+        main([*TRAIN, *options, "--model.networks.num_classes", "0"])
+    assert not RunFolder(tmp_path / "run").scores.exists()
+
+
+# The same scores again.
+
+
+def test_a_checkpoint_scores_as_its_run_did(run: RunFolder, tmp_path: Path) -> None:
+    """By the final protocol, and by that in training: the same images and batches."""
+    final, record = run.read_final(), run.read_record()
+    assert final is not None
+    assert record is not None
+    again = evaluate(run.checkpoint, tmp_path / "final.json")
+    assert flat(again["scores"]) == pytest.approx(flat(final["scores"]), rel=1e-7)
+    assert again["protocol"] == final["protocol"]
+    options = ["--num-fake-images", "200", "--inception-splits", "1", "--no-kid", "--no-prdc", "--intra-fid", "0"]
+    again = evaluate(run.checkpoint, tmp_path / "short.json", *options)
+    assert {"iteration": again["iteration"]} | again["scores"] == record["scores"][-1]
+
+
+def test_two_processes_score_as_one(run: RunFolder, images: Path, tmp_path: Path) -> None:
+    """Counts are exact (330 images make 17 batches), the order of IS's splits is kept, real images are shared too."""
+    one = evaluate(run.checkpoint, tmp_path / "one.json")
+    two = tmp_path / "two.json"
+    options = ["--devices", "2", "--accelerator", "cpu", "--output", str(two)]
+    on_two_processes(["evaluate", str(run.checkpoint), *options], tmp_path / "cache")
+    record = json.loads(two.read_text())
+    assert record["hardware"]["devices"] == 2
+    assert record["protocol"] == one["protocol"]
+    assert flat(record["scores"]) == pytest.approx(flat(one["scores"]), rel=1e-6)
+    cached = [path.parent.name for path in sorted((tmp_path / "cache").rglob("*.np*"))]
+    assert cached == ["images", "real-features", "real-statistics"]
+
+
+def test_a_run_on_two_processes_scores_as_its_checkpoint_on_one(images: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"]
+    options = ["--data.init_args.path", str(images), "--run", str(folder.path)]
+    on_two_processes([*TRAIN, *options, *devices], tmp_path / "cache")
+    final = folder.read_final()
+    assert final is not None
+    assert len(folder.read_scores()) == 2  # written by one of them
+    again = evaluate(folder.checkpoint, tmp_path / "one.json")
+    assert flat(again["scores"]) == pytest.approx(flat(final["scores"]), rel=1e-6)
+
+
+# What it says and what it takes.
+
+
+def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--seed", "5", "--no-kid", "--no-prdc", "--intra-fid", "all", "--intra-fid-images", "20"]
+    record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
+    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint, {}).module.generator)
+    assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--seed", "5"]
+    assert (record["iteration"], record["constraint"]) == (4, "DynamicRegularization")
+    assert record["commit"]
+    assert record["protocol"]["seed"] == 5
+    assert record["protocol"]["intra_fid_labels"] == [0, 1, 2]
+    assert record["protocol"]["intra_fid_classes"] == 3
+    assert "KID_cls" not in record["scores"]
+    printed = capsys.readouterr().out
+    assert "FID_intra_cls" in printed
+    assert "num_fake_images 330" in printed
+
+
+def test_a_checkpoint_is_self_contained(run: RunFolder, images: Path, tmp_path: Path) -> None:
+    """Moved away from its run, and its data to another place: the file holds every setting."""
+    moved = shutil.copy(run.checkpoint, tmp_path / "moved.ckpt")
+    elsewhere = shutil.copytree(images, tmp_path / "elsewhere" / "pictures")
+    short = ["--num-fake-images", "40", "--intra-fid", "0", "--no-kid", "--no-prdc", "--inception-splits", "1"]
+    record = evaluate(Path(moved), tmp_path / "scores.json", *short, "--data.init_args.path", str(elsewhere))
+    assert record["scores"] == evaluate(run.checkpoint, tmp_path / "other.json", *short)["scores"]
+    stored = torch.load(moved, weights_only=True)["srgan_config"]
+    assert stored == (run.read_record() or {})["config"]
+
+
+def test_settings_of_the_data_are_told_from_other_options() -> None:
+    data, others = split_data_settings(["--data.init_args.path", "x y", "a.ckpt", "--data.class_path=F", "--seed", "1"])
+    assert data == {"init_args.path": "x y", "class_path": "F"}
+    assert vars(arguments_parser().parse_args(others))["checkpoint"] == "a.ckpt"
+
+
+# What it refuses.
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["evaluate", *arguments, "--accelerator", "cpu"]) == 2
+    return capsys.readouterr().err
+
+
+def test_foreign_files_are_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "found nothing" in refused(capsys, str(tmp_path / "nowhere.ckpt"))
+    weights = torch.load(run.checkpoint, weights_only=True)
+    foreign = {
+        "text.ckpt": b"not a checkpoint at all",
+        "empty.ckpt": b"",
+        "cut.ckpt": run.checkpoint.read_bytes()[:2000],
+    }
+    for name, content in foreign.items():
+        (tmp_path / name).write_bytes(content)
+    torch.save(weights["state_dict"], tmp_path / "plain.ckpt")
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    torch.save({"srgan_config": Path("unpickled")}, tmp_path / "code.ckpt")
+    for path in sorted(tmp_path.glob("*.ckpt")):
+        assert f"Expected a checkpoint written by srgan fit, found another file at '{path}'" in refused(
+            capsys, str(path)
+        )
+
+
+def test_checkpoints_that_do_not_fit_are_refused(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = torch.load(run.checkpoint, weights_only=True)
+    stored["srgan_config"]["model"]["networks"]["generator_channels"] = 6
+    torch.save(stored, tmp_path / "wide.ckpt")
+    assert "Expected weights of the networks" in refused(capsys, str(tmp_path / "wide.ckpt"))
+    stored["srgan_config"]["model"]["renamed"] = 1
+    torch.save(stored, tmp_path / "older.ckpt")
+    assert "Expected settings that this version of srgan knows" in refused(capsys, str(tmp_path / "older.ckpt"))
+
+
+def test_missing_data_and_wrong_settings_are_refused(
+    run: RunFolder, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = str(run.checkpoint)
+    said = refused(capsys, checkpoint, "--data.init_args.path", str(tmp_path / "gone"))
+    assert "Expected a folder or tar of images" in said
+    assert "--data.init_args" in said
+    assert "Expected data of 8 pixels, found 16" in refused(capsys, checkpoint, "--data.init_args.image_size", "16")
+    assert "renamed" in refused(capsys, checkpoint, "--data.init_args.renamed", "16")
+    assert "Expected" in refused(capsys, checkpoint, "--num-fake-images", "1")
+    assert "found the folder" in refused(capsys, checkpoint, "--output", str(tmp_path))
+    weights = ["--features", "inception", "--inception-weights", str(tmp_path / "gone.pth")]
+    assert "Expected Inception weights" in refused(capsys, checkpoint, *weights)
+    two_classes = shutil.copytree(images, tmp_path / "two")
+    shutil.rmtree(two_classes / "class 2")
+    said = refused(capsys, checkpoint, "--data.init_args.path", str(two_classes))
+    assert "Expected data of the generator's 3 classes for FID within classes, found 2" in said
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", checkpoint, "--no-such-option"])

@@ -1,0 +1,132 @@
+"""The parts of preparing: one image file to one square of bytes, one path to its class, sizes of shards."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import random_pixels
+from PIL import Image, ImageOps
+
+from srgan.prepare.images import FORMATS, UnreadableImage, read_image
+from srgan.prepare.job import images_per_shard
+from srgan.prepare.sources import place_of
+
+# One image.
+
+
+def encode(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+RED, GREY = (255, 0, 0), (128, 128, 128)
+HALF_RED_ON_WHITE = (255, 127, 127)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "colour", "conversion"),
+    [
+        (Image.new("L", (9, 9), 128), {}, GREY, "greyscale"),
+        (Image.new("1", (9, 9), 1), {}, (255, 255, 255), "greyscale"),
+        (Image.new("I;16", (9, 9), 128 * 257), {}, GREY, "16 bits"),
+        (Image.new("I;16", (9, 9), 65535), {}, (255, 255, 255), "16 bits"),
+        (Image.new("RGB", (9, 9), RED).convert("P"), {}, RED, "palette"),
+        (Image.new("RGBA", (9, 9), (255, 0, 0, 128)), {}, HALF_RED_ON_WHITE, "transparency"),
+        (Image.new("RGBA", (9, 9), (255, 0, 0, 0)), {}, (255, 255, 255), "transparency"),
+        (Image.new("LA", (9, 9), (128, 255)), {}, GREY, "transparency"),
+        (Image.new("CMYK", (9, 9), (0, 255, 255, 0)), {"image_format": "JPEG"}, RED, "CMYK"),
+        (Image.new("CMYK", (9, 9), (0, 0, 0, 127)), {"image_format": "TIFF"}, GREY, "CMYK"),
+        (Image.new("YCbCr", (9, 9), (128, 128, 128)), {"image_format": "JPEG"}, GREY, None),
+    ],
+)
+def test_every_colour_mode_comes_out_in_its_colour(
+    image: Image.Image, options: dict[str, Any], colour: tuple[int, int, int], conversion: str | None
+) -> None:
+    found, conversions = read_image(encode(image, **options), "image", 9)
+    assert np.abs(found.astype(int) - np.array(colour)[:, None, None]).max() <= 1
+    assert conversion is None or conversion in conversions
+    assert conversion is not None or not conversions
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_upright(orientation: int) -> None:
+    lying = Image.fromarray(random_pixels(6, 11, 3))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encode(lying, exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(file))))
+    top, left = ((side - 6) // 2 for side in upright.shape[:2])
+    found, conversions = read_image(file, "image.png", 6)
+    assert np.array_equal(found, upright[top : top + 6, left : left + 6].transpose(2, 0, 1))
+    assert conversions == (["turned upright"] if orientation > 1 else [])
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_files_are_read_by_content_and_cut_files_are_refused(image_format: str) -> None:
+    file = encode(Image.fromarray(random_pixels(60, 60, 3)), image_format)
+    expected = np.asarray(Image.open(BytesIO(file)).convert("RGB")).transpose(2, 0, 1)
+    found, conversions = read_image(file, "n01440764_1.JPEG", 60)
+    assert np.array_equal(found, expected)
+    assert ("misnamed" in conversions) == (image_format != "JPEG")
+    for length in (0, 1, 20, len(file) // 3, 2 * len(file) // 3):
+        with pytest.raises(UnreadableImage, match=r"\w"):
+            read_image(file[:length], "n01440764_1.JPEG", 60)
+
+
+def test_images_of_an_unknown_range_are_refused() -> None:
+    for mode in ("F", "I"):
+        with pytest.raises(UnreadableImage, match="range is not known"):
+            read_image(encode(Image.new(mode, (9, 9), 70_000), "TIFF"), "image.tif", 9)
+
+
+def test_no_damage_crashes_the_decoder() -> None:
+    """Bytes changed at random either leave an image or are refused."""
+    random = np.random.default_rng(0)
+    outcomes = set()
+    for image_format in FORMATS:
+        whole = np.frombuffer(encode(Image.fromarray(random_pixels(40, 40, 3)), image_format), np.uint8)
+        for _ in range(40):
+            damaged = whole.copy()
+            damaged[random.integers(len(damaged), size=4)] = random.integers(256, size=4)
+            damaged[random.integers(30)] ^= 1 << random.integers(8)
+            try:
+                assert read_image(damaged.tobytes(), "image", 8)[0].shape == (3, 8, 8)
+                outcomes.add("image")
+            except UnreadableImage:
+                outcomes.add("refused")
+    assert outcomes == {"image", "refused"}
+
+
+# Classes and shards.
+
+
+@pytest.mark.parametrize(
+    ("path", "class_name"),
+    [
+        ("train/cat/1.png", "cat"),
+        ("./train/cat/1.png", "cat"),
+        ("imagenet/train/cat/deep/1.png", "cat"),
+        ("images/cat/1.png", "cat"),
+        ("cat/1.png", "cat"),
+        ("val/cat/1.png", None),
+        ("test/cat/1.png", None),
+    ],
+)
+def test_the_class_of_a_path(path: str, class_name: str | None) -> None:
+    place = place_of(path, "train")
+    assert place is not None
+    assert place.class_name == class_name
+
+
+@pytest.mark.parametrize("path", ["1.png", "train/1.png", "cat/.1.png", ".git/cat/1.png"])
+def test_paths_outside_of_any_class(path: str) -> None:
+    assert place_of(path, "train") is None
+
+
+def test_shards_can_all_be_open_and_fit_into_memory() -> None:
+    assert images_per_shard(1) == images_per_shard(220) == 64
+    imagenet = 1_281_167
+    assert imagenet / images_per_shard(imagenet) < 400
+    assert images_per_shard(imagenet) * 3 * 128**2 < 250e6
