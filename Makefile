@@ -21,7 +21,7 @@ SBATCH ?=
 WAIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint reproduce-table2 reproduce-collapse readme bench
+.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume smoke readme bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -50,7 +50,13 @@ reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTING
 reproduce-collapse: .venv/installed ## SN collapsing on stacked digits, SR-s holding, SR-d taking over (20 to 30 minutes)
 	@$(BIN)/python -m reproduce.collapse --jobs "$(JOBS)"
 
-readme: .venv/installed ## put the generated mini table into README.md
+reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE; mini: 5 minutes)
+	@$(BIN)/python -m reproduce.resume --scale "$(SCALE)" --jobs "$(JOBS)"
+
+smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 15 minutes)
+	@$(BIN)/python -m reproduce.smoke --settings "$(SETTINGS)"
+
+readme: .venv/installed ## put the generated mini table into README.md and the estimates into reproduce/COST.md
 	@$(BIN)/python -m reproduce.readme
 
 bench: .venv/installed ## spectral core against numpy's SVD, side by side

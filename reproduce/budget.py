@@ -8,7 +8,7 @@ from srgan.networks import ResNetPair
 from srgan.training import accumulation
 
 GPU_FLOPS = 25e12  # sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
-GPU_BYTES = 80e9
+GPU_GIGABYTES = 80
 USABLE = 0.85  # of a GPU's memory; the rest goes to cuDNN's workspaces, fragments and the feature network
 
 
@@ -22,7 +22,7 @@ class Budget(NamedTuple):
         iterations: of the generator.
         gpu_hours: of all devices together, training and scoring; an estimate from counted FLOPs.
         gigabytes: on each device; an estimate from counted activations.
-        fits_unsplit: whether one 80 GB GPU holds the whole batch without accumulation.
+        gigabytes_unsplit: on one device that takes the whole batch at once; an estimate likewise.
     """
 
     micro_batch_size: int
@@ -31,7 +31,12 @@ class Budget(NamedTuple):
     iterations: int
     gpu_hours: float
     gigabytes: float
-    fits_unsplit: bool
+    gigabytes_unsplit: float
+
+    @property
+    def fits_unsplit(self) -> bool:
+        """Whether one 80 GB GPU holds the whole batch without accumulation."""
+        return self.gigabytes_unsplit <= USABLE * GPU_GIGABYTES
 
 
 def budget(run: Run, devices: int | None = None) -> Budget:
@@ -48,16 +53,13 @@ def budget(run: Run, devices: int | None = None) -> Budget:
     n_dis = chosen.get("model.n_dis", 5)
     ratio = chosen.get("model.generator_batch_ratio", 2)
     iterations: int = chosen["model.iterations"]
-    images = scored_images(chosen)
+    images = scored_images(chosen, iterations)
     flops = iterations * one.iteration_flops(run.batch_size, n_dis, ratio) + images * (
         one.sample_flops + (INCEPTION_FLOPS if chosen.get("scores.features") == "inception" else 0)
     )
     micro = run.batch_size // devices // parts
-    whole = one.peak_bytes(run.batch_size, ratio)
-    return Budget(
-        micro, parts, devices, iterations, flops / GPU_FLOPS / 3600, one.peak_bytes(micro, ratio) / 1e9,
-        whole <= USABLE * GPU_BYTES,
-    )  # fmt: skip
+    gigabytes, unsplit = (one.peak_bytes(size, ratio) / 1e9 for size in (micro, run.batch_size))
+    return Budget(micro, parts, devices, iterations, flops / GPU_FLOPS / 3600, gigabytes, unsplit)
 
 
 def networks_of(chosen: dict[str, Any]) -> ResNetPair:
@@ -66,10 +68,10 @@ def networks_of(chosen: dict[str, Any]) -> ResNetPair:
     return ResNetPair(**{name.removeprefix(prefix): value for name, value in chosen.items() if name.startswith(prefix)})
 
 
-def scored_images(chosen: dict[str, Any]) -> int:
-    """Images that go through the feature network during a run, real ones not counted (they are cached)."""
+def scored_images(chosen: dict[str, Any], iterations: int) -> int:
+    """Images that go through the feature network in so many iterations, real ones not counted (they are cached)."""
     every = chosen["scores.every"]
-    evaluations: int = chosen["model.iterations"] // every if every else 0
+    evaluations: int = iterations // every if every else 0
     final: int = chosen.get("scores.final.num_fake_images") or 0
     during: int = chosen["scores.protocol.num_fake_images"]
     return evaluations * during + final

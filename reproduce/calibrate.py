@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from reproduce.budget import networks_of, scored_images
 from reproduce.plan import REPOSITORY, Run
 from srgan.files import write_json
+from srgan.networks.resnet import Widths
 
 START_UP_SECONDS = 15.0  # imports, data, first scores
 SECONDS_PER_KIND = 4.0
@@ -28,6 +28,10 @@ class Kind(NamedTuple):
     image_size: int
     generator_channels: int
     discriminator_channels: int
+    num_classes: int
+    widths: Widths
+    n_dis: int
+    generator_batch_ratio: int
     batch_size: int
 
 
@@ -36,7 +40,7 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
 
     Measured kinds are kept in `calibration.json` under `root`, for this machine.
     """
-    configs = [yaml.safe_load((REPOSITORY / run.settings[1]).read_text()) for run in runs]
+    configs = [run.chosen for run in runs]
     kinds = [timed_kind(run, config) for run, config in zip(runs, configs, strict=True)]
     path = root / "calibration.json"
     measured: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
@@ -59,13 +63,16 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
     ]
 
 
-def timed_kind(run: Run, config: dict[str, Any]) -> Kind:
+def timed_kind(run: Run, chosen: dict[str, Any]) -> Kind:
     """What to time for a run: large batches in part, since their time is proportional to their size."""
-    networks = config["model"]["networks"]
-    device = "cuda" if config.get("trainer", {}).get("accelerator") != "cpu" and count_gpus() else "cpu"
-    largest = 256 if device == "cuda" else (4 if networks["generator_channels"] >= WIDE else 16)
-    sizes = networks["image_size"], networks["generator_channels"], run.discriminator_channels
-    return Kind(device, *sizes, min(run.batch_size, largest))
+    networks = networks_of(chosen)
+    device = "cuda" if chosen.get("trainer.accelerator") != "cpu" and count_gpus() else "cpu"
+    largest = 256 if device == "cuda" else (4 if networks.generator_channels >= WIDE else 16)
+    batch_size = min(run.batch_size, chosen.get("model.micro_batch_size") or largest)
+    return Kind(
+        device, networks.image_size, networks.generator_channels, networks.discriminator_channels, networks.num_classes,
+        networks.widths, chosen.get("model.n_dis", 5), chosen.get("model.generator_batch_ratio", 2), batch_size,
+    )  # fmt: skip
 
 
 def count_gpus() -> int:
@@ -79,12 +86,11 @@ def _key(kind: Kind) -> str:
     return f"{platform.node()} {kind}"
 
 
-def _total(measured: dict[str, float], config: dict[str, Any], batches: float, done: int) -> float:
+def _total(measured: dict[str, float], chosen: dict[str, Any], batches: float, done: int) -> float:
     """Seconds that remain of a run, at `batches` times the batch that was timed and `done` iterations."""
-    iterations: int = config["model"]["iterations"] - done
-    evaluations: int = iterations // config["scores"]["every"]
-    scored_images: int = evaluations * config["scores"]["protocol"]["num_fake_images"]
-    return START_UP_SECONDS + iterations * measured["iteration"] * batches + scored_images * measured["generated_image"]
+    iterations: int = chosen["model.iterations"] - done
+    images = scored_images(chosen, iterations)
+    return START_UP_SECONDS + iterations * measured["iteration"] * batches + images * measured["generated_image"]
 
 
 def measure(kind: Kind) -> dict[str, float]:
@@ -97,8 +103,12 @@ def measure(kind: Kind) -> dict[str, float]:
     from srgan.training import AdversarialTraining
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its import sets INFO
+    sizes = kind.image_size, kind.generator_channels, kind.discriminator_channels
     module = AdversarialTraining(
-        ResNetPair(kind.image_size, kind.generator_channels, kind.discriminator_channels), iterations=4
+        ResNetPair(*sizes, num_classes=kind.num_classes, widths=kind.widths),
+        iterations=4,
+        n_dis=kind.n_dis,
+        generator_batch_ratio=kind.generator_batch_ratio,
     )
 
     class Stopwatch(pl.Callback):
@@ -112,11 +122,11 @@ def measure(kind: Kind) -> dict[str, float]:
 
     stopwatch = Stopwatch()
     trainer = pl.Trainer(
-        accelerator=kind.device, devices=1, max_steps=24, max_epochs=-1, logger=False, callbacks=[stopwatch],
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator=kind.device, devices=1, max_steps=4 * (kind.n_dis + 1), max_epochs=-1, logger=False,
+        callbacks=[stopwatch], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False,
     )  # fmt: skip
-    trainer.fit(module, datamodule=DigitsData(kind.image_size, kind.batch_size))
+    trainer.fit(module, datamodule=DigitsData(kind.image_size, kind.batch_size, kind.n_dis))
     durations = [b - a for a, b in zip(stopwatch.ends, stopwatch.ends[1:], strict=False)]
     start = time.perf_counter()
     for _ in generate(module.generator, range(50), 0, "calibration", 50):

@@ -11,10 +11,12 @@ from reproduce.settings import METHODS
 from reproduce.table import (
     LEGEND,
     LEGEND_OF_ALL,
+    LEGEND_OF_FINAL,
     Row,
     change,
     change_of_ours,
     difference_to_paper,
+    final_scores,
     mean_and_deviation,
     provenance,
     score_names,
@@ -72,9 +74,21 @@ def write_page(rows: Sequence[Row], scale: Scale, path: Path) -> None:
 <div class="wide"><table>
 <thead><tr><th rowspan="2">Setting</th><th rowspan="2">batch, CH</th>{head}</tr><tr>{columns}</tr></thead>
 <tbody>{body}</tbody></table></div>
-</body></html>
+{_final_table(rows)}</body></html>
 """,
     )
+
+
+def _final_table(rows: Sequence[Row]) -> str:
+    """The final scores, where there are any."""
+    header, lines = final_scores(rows)
+    if not lines:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+    return f"""<h2>Final scores</h2><p>{escape(LEGEND_OF_FINAL)}</p>
+<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
+"""
 
 
 def _draw_pictures(row: Row) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.table import Table
 
-from reproduce.calibrate import count_gpus, estimate_seconds
+from reproduce.calibrate import count_gpus
 from reproduce.cluster import Queue, Resources, show_queue, wait
 from reproduce.launch import Stopped, fit_options, launch
+from reproduce.overview import show_plan
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, REPOSITORY, Run, Scale, plan
 from reproduce.settings import METHODS, SETTINGS
@@ -64,7 +64,7 @@ def here(
 ) -> int:
     """Runs what is missing on this machine and writes the table; returns the exit status."""
     jobs = options.jobs or gpus or usable_cores()
-    show_plan(runs, to_do, jobs, root, console)
+    show_plan(runs, to_do, jobs, root, console, gpus, resources.processes)
     if options.dry_run:
         show_commands(to_do, resources, console)
         return 0
@@ -169,28 +169,6 @@ def _sbatch(text: str) -> dict[str, Any]:
 def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def show_plan(runs: list[Run], to_do: list[Run], jobs: int, root: Path, console: Console) -> None:
-    """What exists, what will run, and for how long."""
-    if to_do:
-        console.print("Timing a few iterations of each kind of run ...", highlight=False)
-    seconds = dict(zip(to_do, estimate_seconds(to_do, root), strict=True)) if to_do else {}
-    table = Table("run", "method", "batch", "CH", "state", "estimate", title=f"{len(runs)} runs, {len(to_do)} to do")
-    for run in runs:
-        estimate = _duration(seconds[run]) if run in seconds else ""
-        method = run.constraint.upper()
-        table.add_row(run.name, method, str(run.batch_size), str(run.discriminator_channels), run.state, estimate)
-    console.print(table)
-    if to_do:
-        whole = max(max(seconds.values()), sum(seconds.values()) / jobs)
-        console.print(f"{jobs} at a time: about {_duration(whole)}. Runs go to {root}.", highlight=False)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 5400:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
 def write_table(runs: list[Run], root: Path, console: Console) -> None:

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from reproduce import collapse, resume, smoke
+from reproduce import collapse, readme, resume, smoke
 from reproduce.budget import budget
 from reproduce.cost import cost
 from reproduce.launch import Stopped, launch
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
 from reproduce.settings import METHODS, SETTINGS
-from reproduce.table import collect, csv_text, markdown, mean_and_deviation
+from reproduce.table import collect, csv_text, described_table, markdown, mean_and_deviation
 from reproduce.table2 import main
 from srgan.callbacks import SpectraRecorder
 from srgan.files import write_json
@@ -137,7 +137,7 @@ def test_a_failing_run_is_reported_with_its_log(tmp_path: Path) -> None:
     assert "n_dis" in (run.folder.path / "log.txt").read_text()
 
 
-def finished_run(run: Run, fid: float, collapsed: bool = False) -> None:
+def finished_run(run: Run, fid: float, collapsed: bool = False, final: dict[str, Any] | None = None) -> None:
     """Files of a finished run as training leaves them, with chosen scores."""
     import yaml
 
@@ -154,7 +154,14 @@ def finished_run(run: Run, fid: float, collapsed: bool = False) -> None:
     rows = [{"iteration": 600, name: fid, inception: 200.0, f"{inception}_std": None, "modes": 900}]
     verdict = {"collapsed": collapsed, "iteration": 600 if collapsed else None}
     verdicts = {"mode_collapse": verdict, "spectral_collapse": verdict}
-    record = {"status": "finished", "config": config, "scores": rows, "reported": rows[0], "verdicts": verdicts}
+    record: dict[str, Any] = {
+        "status": "finished",
+        "config": config,
+        "scores": rows,
+        "reported": rows[0],
+        "verdicts": verdicts,
+    }
+    record["final"] = {"iteration": 600, "protocol": {}, "scores": final} if final else None
     write_json(run.folder.record, record)
     run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
     module = AdversarialTraining(ResNetPair(8, 4, 4), iterations=1)
@@ -207,9 +214,15 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
 def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "manifest.json")
     runs = plan("paper", ["A_64-128", "E_512-64"], METHODS, [1], tmp_path)
-    finished_run(runs[0], 21.40)
-    text = markdown(collect(runs), "paper")
+    finished_run(runs[0], 21.40, final={"FID": 19.5, "IS": 8.5, "KID": 0.0123, "FID_intra_classes": [1.0, 2.0]})
+    rows = collect(runs)
+    text = markdown(rows, "paper")
     assert "21.40 [+0.25]" in text
+    assert "| A_64-128 | SN | 600 | 19.50 | 8.50 | 0.0123 |" in described_table(rows, "paper")
+    lines = list(csv.DictReader(io.StringIO(csv_text(rows, "paper"))))
+    assert [line["final_KID"] for line in lines] == ["0.0123", "", "", ""]
+    write_page(rows, "paper", tmp_path / "table2.html")
+    assert "<td>0.0123</td>" in (tmp_path / "table2.html").read_text()
     assert "not run: first srgan prepare imagenet" in text
 
 
@@ -314,6 +327,11 @@ def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -
         )
         assert widths == (("pyramid", 1000, True) if imagenet else ("constant", 0, False))
         assert chosen["scores.final.num_fake_images"] == 50_000
+
+
+def test_the_cost_page_is_the_generated_one() -> None:
+    assert readme.COST.read_text() == readme.cost_page(), "out of date: make readme"
+    assert sum(line.endswith("| no |") for line in readme.cost_page().splitlines()) == 1  # E_2048-64
 
 
 def test_counted_flops_are_those_of_a_hand_count(tmp_path: Path) -> None:

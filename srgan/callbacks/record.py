@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -103,6 +104,7 @@ class RunRecorder(RunCallback):
                 "status": "finished" if finished else "stopped",
                 "ended": now(),
                 "seconds": round(self.record["seconds"] + elapsed, 1),
+                "peak_memory": peak_memory(trainer),
             } | outcome(self.folder, self.thresholds)
             write_json(self.folder.record, self.record)
 
@@ -183,6 +185,14 @@ def hardware(trainer: pl.Trainer) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
     }
+
+
+def peak_memory(trainer: pl.Trainer) -> dict[str, int]:
+    """Largest bytes that the first process has held so far: "host", and "device" on a GPU."""
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    device = trainer.strategy.root_device
+    return peak | ({"device": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {})
 
 
 def processor() -> str:
