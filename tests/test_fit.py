@@ -278,7 +278,7 @@ def test_help_is_light() -> None:
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
-    assert "expected a command (fit), found 'train'" in capsys.readouterr().err
+    assert "expected a command (fit, evaluate, prepare), found 'train'" in capsys.readouterr().err
 
 
 def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:

@@ -230,11 +230,11 @@ def test_statistics_of_other_real_images_or_weights_are_other_files(folder_root:
 def test_the_set_of_features_is_spread_over_the_images(
     folder_root: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder is sorted by class: its first images would be those of the first classes."""
     monkeypatch.setattr(statistics, "LARGEST_SET", 6)
     folder = FolderData(str(folder_root), 8)
     found = real_statistics(folder, 12, batch_size=4).set_of_features()
-    assert torch.equal(found, Projection()(folder.load("train").images[::2])[0])
+    ((images, _),) = folder.real_images("train", range(12))
+    assert torch.equal(found, Projection()(images[::2])[0])
 
 
 @pytest.mark.parametrize("rows", [range(700), range(100, 700), range(30), range(0)])
