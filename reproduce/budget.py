@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from reproduce.cost import INCEPTION_FLOPS, cost
 from reproduce.plan import Run
 from srgan.networks import ResNetPair
-from srgan.training import accumulation
+from srgan.parallel import accumulation
 
 GPU_FLOPS = 25e12  # sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
 GPU_GIGABYTES = 80

@@ -1,6 +1,7 @@
 """Pictures of single runs, from their files alone."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -52,8 +53,8 @@ def spectra_picture(folder: RunFolder, title: str, path: Path) -> None:
 
 
 def scores_picture(folders: dict[str, RunFolder], title: str, path: Path) -> None:
-    """Scores of several runs over iterations, one panel per score."""
-    histories = {name: folder.read_scores() for name, folder in folders.items()}
+    """Scores of several runs over iterations, one panel per score; a run that branched off begins at its branch."""
+    histories = {name: branch_point(folder, folders) + folder.read_scores() for name, folder in folders.items()}
     present = {score for rows in histories.values() for row in rows for score in row}
     panels = [score for score in ("FID", "FID_cls", "IS", "IS_cls", "modes") if score in present]
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 2.8), squeeze=False, layout="constrained")
@@ -63,10 +64,17 @@ def scores_picture(folders: dict[str, RunFolder], title: str, path: Path) -> Non
             axis.plot([row["iteration"] for row in rows], [row[score] for row in rows], style, ms=3, lw=1.2, label=name)
         axis.set_title(score + (" (lower is better)" if score.startswith("FID") else ""), fontsize=9)
         axis.set_xlabel("iteration", fontsize=8)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.08 * axis.dataLim.ymax)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
     axes.flat[0].legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
     plt.close(figure)
+
+
+def branch_point(folder: RunFolder, folders: dict[str, RunFolder]) -> list[dict[str, Any]]:
+    """The evaluation, in another of the runs, at which this one went on from that one's checkpoint; [] if none."""
+    parent = (folder.read_record() or {}).get("parent") or {}
+    origins = [run for run in folders.values() if run.checkpoint.parent == Path(parent.get("checkpoint", "")).parent]
+    return [row for run in origins for row in run.read_scores() if row["iteration"] == parent["iteration"]]

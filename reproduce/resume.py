@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def stages(planned: Run, length: Length, extra: Sequence[str] = ()) -> tuple[StagedRun, StagedRun, StagedRun]:
     """SN up to the branch, and from its last checkpoint SN and SR-d side by side."""
-    base = list(planned.settings)
+    base = [*planned.settings, *(("--scores.every", "100") if planned.scale == "mini" else ())]
     constraint = base.index("configs/sn.yaml")
 
     def staged(title: str, part: str, method: str, iterations: int, source: Path | None = None) -> StagedRun:

@@ -92,7 +92,7 @@ def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[str]:
     tails = {layer: tail_mean(spectra) for layer, spectra in history.judged().items()}
     lines = []
     for row in folder.read_scores():
-        at = history.iterations.tolist().index(row["iteration"])
+        at = int((history.iterations <= row["iteration"]).sum()) - 1  # the record at or last before the evaluation
         tail = sum(float(values[at]) for values in tails.values()) / len(tails)
         scores = [f"{row[name]:.0f}" if row[name] >= 100 else f"{row[name]:.2f}" for name in names]
         lines.append("| " + " | ".join([run, f"{row['iteration']:,}", *scores, f"{tail:.2f}"]) + " |")

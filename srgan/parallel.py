@@ -76,3 +76,29 @@ def _flat(tensors: Sequence[Tensor]) -> Tensor:
 def _unflatten_(tensors: Sequence[Tensor], flat: Tensor) -> None:
     for tensor, values in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(values.view_as(tensor))
+
+
+def accumulation(batch_size: int, devices: int, micro_batch_size: int | None) -> int:
+    """Micro-batches per update: `batch_size = micro_batch_size * accumulation * devices`; 1 for None.
+
+    Raises:
+        ValueError: there is none; the message lists what is possible.
+    """
+    if batch_size % devices:
+        raise ValueError(
+            f"Expected a global batch that divides among the devices, found batch_size {batch_size} on {devices}. "
+            f"Possible numbers of devices: {_divisors(batch_size)}."
+        )
+    share = batch_size // devices
+    micro = micro_batch_size or share
+    if share % micro:
+        raise ValueError(
+            "Expected batch_size = micro_batch_size x accumulation x devices, found batch_size "
+            f"{batch_size}, micro_batch_size {micro} and {devices} devices. Possible values of micro_batch_size: "
+            f"{_divisors(share)}."
+        )
+    return share // micro
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)

@@ -19,7 +19,7 @@ from srgan.constraints import Constraint, SpectralNormalization
 from srgan.data.base import Batch, ImageData
 from srgan.losses import LOSSES, LossName
 from srgan.networks import ResNetPair
-from srgan.parallel import Ranks
+from srgan.parallel import Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
 from srgan.sampling import latents
 
@@ -305,29 +305,3 @@ class AdversarialTraining(pl.LightningModule):
 def optimizer_steps(iterations: int, n_dis: int) -> int:
     """Lightning's `global_step` after so many iterations: it counts the steps of both optimizers."""
     return iterations * (n_dis + 1)
-
-
-def accumulation(batch_size: int, devices: int, micro_batch_size: int | None) -> int:
-    """Micro-batches per update: `batch_size = micro_batch_size * accumulation * devices`; 1 for None.
-
-    Raises:
-        ValueError: there is none; the message lists what is possible.
-    """
-    if batch_size % devices:
-        raise ValueError(
-            f"Expected a global batch that divides among the devices, found batch_size {batch_size} on {devices}. "
-            f"Possible numbers of devices: {_divisors(batch_size)}."
-        )
-    share = batch_size // devices
-    micro = micro_batch_size or share
-    if share % micro:
-        raise ValueError(
-            "Expected batch_size = micro_batch_size x accumulation x devices, found batch_size "
-            f"{batch_size}, micro_batch_size {micro} and {devices} devices. Possible values of micro_batch_size: "
-            f"{_divisors(share)}."
-        )
-    return share // micro
-
-
-def _divisors(number: int) -> str:
-    return ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)

@@ -14,10 +14,10 @@ from srgan.constraints import METHODS, Constraint, Schedule, StaticRegularizatio
 from srgan.data import DigitsData
 from srgan.losses import LossName
 from srgan.networks import ResNetPair
-from srgan.parallel import ALONE, Ranks
+from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_rows
 from srgan.sampling import generate
-from srgan.training import AdamSettings, AdversarialTraining, accumulation, optimizer_steps
+from srgan.training import AdamSettings, AdversarialTraining, optimizer_steps
 
 SIZES = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=16)
 

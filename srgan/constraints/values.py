@@ -7,13 +7,12 @@ after each discriminator update. It never asks which constraint it holds.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
-from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 
+from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
 from srgan.constraints.layers import (
     CONVOLUTIONS,
     output_dim,
@@ -73,12 +72,12 @@ class Constraint:
         attached = []
         for name, layer in layers:
             try:
-                _refuse_foreign_weight(layer)
+                refuse_foreign_weight(layer)
                 attached.append((layer, self.parametrization(layer)))
             except ValueError as error:
                 raise ValueError(f"Layer '{name}': {error}") from error
         for layer, parametrization in attached:
-            _replace_parametrization(layer, parametrization)
+            replace_parametrization(layer, parametrization)
 
     def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor | None:
         """What is added to the discriminator's loss on real and fake images `[B, 3, H, W]`; None for nothing."""
@@ -302,41 +301,3 @@ METHODS: dict[str, Callable[..., Constraint]] = {
 
 def _recorded_ratios(layer: nn.Module) -> Tensor:
     return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
-
-
-def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
-    """What a layer's weight is parametrized by, from the innermost."""
-    if not parametrize.is_parametrized(layer, "weight"):
-        return []
-    return [type(module) for module in layer.get_submodule("parametrizations.weight").children()]
-
-
-def _refuse_foreign_weight(layer: nn.Module) -> None:
-    """Passes raw weights, both spectral norms of PyTorch, and our own parametrizations."""
-    classes = _parametrization_classes(layer)
-    known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and issubclass(classes[0], RawWeight))
-    if classes and not known:
-        raise ValueError(
-            f"expected a raw weight, found one that is already parametrized by "
-            f"{', '.join(found.__name__ for found in classes)}. Remove that first: "
-            "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight', leave_parametrized=False)."
-        )
-    hooks = [hook for hook in layer._forward_pre_hooks.values() if getattr(hook, "name", None) == "weight"]
-    if hasattr(layer, "weight_orig") and not any(isinstance(hook, TorchSpectralNormHook) for hook in hooks):
-        raise ValueError("expected a raw weight, found one under another hook (pruning?). Remove that first.")
-
-
-def _replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> None:
-    """Puts a parametrization on a layer, in place of PyTorch's spectral norm or of one of ours, whose buffers stay."""
-    if parametrize.is_parametrized(layer, "weight"):
-        present = layer.get_submodule("parametrizations.weight.0")
-        if isinstance(present, RawWeight):
-            parametrization.load_state_dict(present.state_dict())
-            cast(nn.ModuleList, layer.get_submodule("parametrizations.weight"))[0] = parametrization
-            return
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    elif hasattr(layer, "weight_orig"):
-        raw = raw_weight(layer)
-        remove_spectral_norm(layer)  # leaves the normalized weight in a new Parameter
-        layer.weight = raw
-    parametrize.register_parametrization(layer, "weight", parametrization, unsafe=True)
