@@ -137,7 +137,7 @@ class Run(PlannedRun):
 
     @property
     def devices(self) -> int:
-        """Four for ImageNet, as the authors; the result does not depend on it."""
+        """Four for ImageNet, as the authors; with its micro-batch set, only power steps depend on it."""
         return 4 if self.scale == "paper" and self.setting.dataset == "imagenet128" else 1
 
     @property

@@ -135,7 +135,7 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
         ValueError: nets, data and devices that do not fit one another, or a folder that holds a run of other settings.
         FileNotFoundError: the checkpoint to go on from is missing.
     """
-    cli.model.refuse_impossible(cli.trainer, cli.datamodule)
+    cli.model.join(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
     for key in ("config", "run", "from_checkpoint"):
@@ -188,7 +188,7 @@ def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str
 def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:
     """Compares what decides a result; loggers, devices, workers and the cadence of looking may change."""
     stored, wanted = flatten_settings(recorded), flatten_settings(config)
-    deciding = ("model.", "data.", "scores.", "verdicts.", "trainer.precision")
+    deciding = ("model.", "data.", "scores.", "verdicts.", "trainer.precision", "trainer.sync_batchnorm")
     differing = sorted(
         key
         for key in stored | wanted

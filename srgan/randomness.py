@@ -54,7 +54,8 @@ def counter_rows(
     Returns:
         `[len(rows), *shape]`.
     """
-    blocks = range(rows.start // ROWS_PER_GENERATOR, -(-rows.stop // ROWS_PER_GENERATOR))
+    first_block = rows.start // ROWS_PER_GENERATOR
+    blocks = range(first_block, max(-(-rows.stop // ROWS_PER_GENERATOR), first_block + 1))
     drawn = [
         draw(
             (ROWS_PER_GENERATOR, *shape),

@@ -14,12 +14,13 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints import Constraint, SpectralNormalization
 from srgan.data.base import Batch, ImageData
 from srgan.losses import LOSSES, LossName
 from srgan.networks import ResNetPair
-from srgan.parallel import Ranks, accumulation
+from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
 from srgan.sampling import latents
 
@@ -53,9 +54,9 @@ class AdversarialTraining(pl.LightningModule):
             (D update 1, G update, D updates 2 ... n_dis); n_dis is the textbook's.
         generator_batch_ratio: the generator's batch in units of the discriminator's; the authors take 2.
         micro_batch_size: images per device and forward pass; the gradients of `batch_size / (micro_batch_size *
-            devices)` micro-batches are averaged. None: a device's whole share at once. The micro-batches are the
-            same for any number of devices. Each forward pass is a batch of its own for batch norm, and each takes
-            a power step.
+            devices)` micro-batches are averaged. Set, the micro-batches are the same for any number of devices;
+            None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
+            takes a power step.
         normalize_generator: SN on the generator too, as in the authors' ImageNet code.
         channels_last: the nets work on images in PyTorch's channels-last memory format.
         compile: both nets go through `torch.compile`.
@@ -103,7 +104,7 @@ class AdversarialTraining(pl.LightningModule):
         self.micro_batch_size = micro_batch_size
         self.seed = seed
         self.networks = networks
-        self.ranks = Ranks()
+        self.ranks = ALONE
         self.iteration = 0
         self.losses: dict[str, Tensor] = {}
         with seeded(counter_seed(seed, "initial weights")):
@@ -118,31 +119,44 @@ class AdversarialTraining(pl.LightningModule):
             self.discriminator.compile()
 
     def setup(self, stage: str) -> None:
-        """Learns how many devices share the batch."""
-        self.ranks = Ranks(self.trainer.global_rank, self.trainer.world_size)
-        self.refuse_impossible(self.trainer, self.trainer.datamodule)  # type: ignore[attr-defined]
+        self.join(self.trainer, self.trainer.datamodule)  # type: ignore[attr-defined]
 
-    def refuse_impossible(self, trainer: pl.Trainer, data: ImageData) -> None:
-        """Checks that nets, data and devices fit one another.
+    def join(self, trainer: pl.Trainer, data: ImageData) -> None:
+        """Learns which devices share the batch, and checks that nets, data and devices fit one another.
 
         Raises:
             ValueError: they do not; the message says what would.
         """
+        self.ranks = Ranks(trainer.global_rank, trainer.world_size)
         if self.networks.image_size != data.image_size:
             raise ValueError(
                 f"Expected networks of the data's image size {data.image_size}, found {self.networks.image_size}. "
                 f"Set --model.networks.image_size {data.image_size}."
             )
         accumulation(data.batch_size, trainer.world_size, self.micro_batch_size)
-        if trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
+        strategy = trainer.strategy
+        if trainer.world_size > 1 and (not isinstance(strategy, DDPStrategy) or strategy._start_method != "popen"):
             raise ValueError(
                 "Expected strategy 'ddp' on several devices, each holding both nets, found "
-                f"{type(trainer.strategy).__name__}. Set --trainer.strategy ddp."
+                f"{getattr(strategy, 'strategy_name', type(strategy).__name__)}. Set --trainer.strategy ddp."
             )
-        if self.networks.num_classes not in (0, data.num_labels):
+        if self.networks.num_classes and self.networks.num_classes != data.num_labels:
             raise ValueError(
                 f"Expected num_classes 0 (unconditional) or {data.num_labels} for {data.name}, found "
                 f"{self.networks.num_classes}. Set --model.networks.num_classes."
+            )
+
+    def on_train_start(self) -> None:
+        """Refuses ranks that did not find the same checkpoint.
+
+        Raises:
+            RuntimeError: they stand at different iterations.
+        """
+        iterations = self.ranks.gather(torch.tensor([self.iteration], device=self.device)).tolist()
+        if len(set(iterations)) > 1:
+            raise RuntimeError(
+                f"Expected all processes to go on from one checkpoint, found them at iterations {iterations}. Put the "
+                "run folder on a file system that all of them see."
             )
 
     # One iteration.
@@ -214,7 +228,8 @@ class AdversarialTraining(pl.LightningModule):
 
         DDP's own reduction would exchange both nets' gradients at each player's update.
         """
-        with self.trainer.model.no_sync() if self.ranks.world_size > 1 else nullcontext():  # type: ignore[union-attr, operator]
+        model = self.trainer.model
+        with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
             self.manual_backward(loss)
 
     def _average_over_ranks(self, player: nn.Module, losses: Tensor) -> None:
@@ -296,7 +311,7 @@ class AdversarialTraining(pl.LightningModule):
             "generator_batch_ratio": self.generator_batch_ratio,
             "latent_dim": self.networks.latent_dim,
             "num_classes": self.networks.num_classes,
-            "micro_batch_size": self.micro_batch_size,
+            "micro_batch_size": self.micro_batch_size or (data.batch_size // self.ranks.world_size if data else None),
             "data": data.name if data else None,
             "batch_size": data.batch_size if data else None,
         }

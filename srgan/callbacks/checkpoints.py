@@ -1,6 +1,7 @@
 """Checkpoints that are never half-written, on the iteration clock."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from types import FrameType
@@ -88,6 +89,11 @@ class Checkpoints(RunCallback, Checkpoint):
 
 
 def _link(existing: Path, kept: Path) -> None:
-    """A second name for a file that the next save replaces, not overwrites."""
+    """A second name for a file that the next save replaces, not overwrites; a copy where there are no hard links."""
     kept.unlink(missing_ok=True)
-    os.link(existing, kept)
+    try:
+        os.link(existing, kept)
+    except OSError:
+        partial = kept.with_name(f".{kept.name}.partial")
+        shutil.copyfile(existing, partial)
+        partial.replace(kept)

@@ -1,5 +1,6 @@
 """Data modules: images as bytes, in memory or on disk, indexed by the iteration that uses them."""
 
+import copy
 import signal
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.data.images import dequantize
-from srgan.parallel import Ranks
+from srgan.parallel import ALONE, Ranks
 from srgan.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
@@ -32,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class LabelledImages(NamedTuple):
-    """A whole split in memory: images `[N, C, H, W]` uint8 and labels `[N]` int64 in [0, num_classes)."""
+    """Images `[N, C, H, W]` uint8 and their labels `[N]` int64 in [0, num_classes), of a split or a part of it."""
 
     images: Tensor
     labels: Tensor
@@ -116,7 +117,7 @@ class ImageData(pl.LightningDataModule):
         positions = epoch_positions(self.seed, iteration * count, count, self.num_images("train"))
         return self.fetch("train", positions[rows])
 
-    def batch(self, iteration: int, ranks: Ranks = Ranks()) -> Batch:  # noqa: B008 (a frozen value)
+    def batch(self, iteration: int, ranks: Ranks = ALONE) -> Batch:
         """One rank's share of the real images of one iteration, as bytes."""
         share = torch.tensor(ranks.share(self.batch_size))
         rows = torch.arange(self.n_dis)[:, None] * self.batch_size + share
@@ -140,7 +141,7 @@ class ImageData(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
-        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else Ranks()
+        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else ALONE
         rows, images = ranks.share(self.batch_size), batch.images
         noise = [
             counter_rows(
@@ -191,7 +192,8 @@ class _BatchOfIteration(Dataset[Batch]):
     """Item t is the batch of iteration t."""
 
     def __init__(self, data: ImageData, ranks: Ranks) -> None:
-        self.data, self.ranks = data, ranks
+        self.data, self.ranks = copy.copy(data), ranks
+        self.data.trainer = None  # processes that read ahead may get a pickled copy, which a trainer has none of
 
     def __getitem__(self, iteration: int) -> Batch:
         return self.data.batch(iteration, self.ranks)

@@ -12,6 +12,7 @@ from torch.nn.functional import relu
 from srgan.networks.blocks import DownBlock, FirstDownBlock, UpBlock, batch_norm, convolution, linear
 
 Widths = Literal["constant", "pyramid"]
+IMAGE_CHANNELS = 3
 LARGEST_MULTIPLE = 16  # of ch, in a pyramid
 
 
@@ -70,7 +71,6 @@ class ResNetGenerator(nn.Module):
         latent_dim: length of z.
         num_classes: the up-blocks' batch norms are class-conditional with that many classes; 0 for none.
         widths: see `generator_multiples`.
-        image_channels: of the output.
     """
 
     def __init__(
@@ -80,7 +80,6 @@ class ResNetGenerator(nn.Module):
         latent_dim: int = 128,
         num_classes: int = 0,
         widths: Widths = "constant",
-        image_channels: int = 3,
     ) -> None:
         super().__init__()
         check_image_size(image_size)
@@ -92,7 +91,7 @@ class ResNetGenerator(nn.Module):
             UpBlock(channels * inputs, channels * outputs, num_classes) for inputs, outputs in pairwise(multiples)
         )
         self.bn = batch_norm(channels * multiples[-1])
-        self.conv = convolution(channels * multiples[-1], image_channels, 3, 1.0)
+        self.conv = convolution(channels * multiples[-1], IMAGE_CHANNELS, 3, 1.0)
         self.memory_format = torch.contiguous_format
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -116,7 +115,6 @@ class ResNetDiscriminator(nn.Module):
         channels: the CH of Table I.
         num_classes: adds the projection head of that many classes; 0 for none.
         widths: see `discriminator_multiples`.
-        image_channels: of the input.
     """
 
     def __init__(
@@ -125,7 +123,6 @@ class ResNetDiscriminator(nn.Module):
         channels: int,
         num_classes: int = 0,
         widths: Widths = "constant",
-        image_channels: int = 3,
     ) -> None:
         super().__init__()
         check_image_size(image_size)
@@ -133,7 +130,7 @@ class ResNetDiscriminator(nn.Module):
         multiples, blocks_at_the_end = discriminator_multiples(image_size, widths)
         features = channels * multiples[-1]
         self.blocks = nn.Sequential(
-            FirstDownBlock(image_channels, channels),
+            FirstDownBlock(IMAGE_CHANNELS, channels),
             *(DownBlock(channels * inputs, channels * outputs, down=True) for inputs, outputs in pairwise(multiples)),
             *(DownBlock(features, features, down=False) for _ in range(blocks_at_the_end)),
         )
