@@ -12,8 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +27,8 @@ from reproduce.settings import METHODS, SETTINGS
 from srgan.cli import main as srgan
 
 ITERATIONS, MICRO_BATCH = 2, 2
+TOLERANCE = 1e-4  # of sigma_k / sigma_1
+SMALLEST = 1e-3  # that SR-d can have recorded of these random weights; 0 would mean that it has not
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,11 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", default="", help="rows of Table I (default: all)")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    names = options.settings.split() or [setting.name for setting in SETTINGS]
+    names = options.settings.split()
+    if names in ([], ["all"]):
+        names = [setting.name for setting in SETTINGS]
+    try:
+        return run_all(plan("paper", names, METHODS, [1], Path(tempfile.gettempdir())), console)
+    except ValueError as error:
+        print(f"smoke: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+
+
+def run_all(runs: Sequence[Run], console: Console) -> int:
+    """Trains each run in a folder that is gone afterwards; returns the exit status: 0, or 1 if one failed."""
     table = Table("run", "D, G channels", "parameters", "layers of D", "seconds", "outcome")
     failed, started = 0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        for run in plan("paper", names, METHODS, [1], Path(folder)):
+        for run in (replace(run, root=Path(folder)) for run in runs):
             begun = time.monotonic()
             problem = smoke(run)
             failed += problem is not None
@@ -54,22 +73,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def smoke(run: Run) -> str | None:
-    """Trains one run for some iterations; what is wrong with it, or None."""
+    """Trains one run for some iterations; what is wrong with it, or None.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
     pair = networks_of(run.chosen)
+    # SR-d's first application only records: with n_dis 1, only the second iteration projects.
+    every = ["--model.constraint.init_args.schedule.every_iterations", "1"] if run.method == "sr" else []
     status = srgan(
         [
             "fit", *run.command,
             "--data.class_path", "srgan.data.DigitsData", "--data.init_args.image_size", str(pair.image_size),
             "--data.init_args.batch_size", str(2 * MICRO_BATCH), "--model.micro_batch_size", str(MICRO_BATCH),
             "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--samples.every", "0",
-            "--scores.every", "0", "--trainer.accelerator", "cpu",
+            "--scores.every", "0", "--trainer.accelerator", "cpu", *every,
         ]
     )  # fmt: skip
+    if status > 128:
+        raise KeyboardInterrupt
     record, losses = run.folder.read_record() or {}, run.folder.read_losses()
     if status or record.get("status") != "finished":
         return f"failed with status {status}: {record.get('error', record.get('status'))}"
     if len(losses) != ITERATIONS or not all(math.isfinite(value) for row in losses for value in row.values()):
         return f"expected {ITERATIONS} rows of finite losses, found {losses}"
+    return wrong_spectra(run)
+
+
+def wrong_spectra(run: Run) -> str | None:
+    """Which spectrum of D is below what the run's SR should have held it at; None if all are right."""
+    history = run.folder.read_spectra()
+    assert history is not None
+    state = torch.load(run.folder.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    for layer, spectra in history.judged().items():
+        recorded = state[f"discriminator.{layer}.parametrizations.weight.0.recorded_ratios"].numpy()
+        held = {"sn": [], "sr-s": np.ones(len(recorded) // 2), "sr-d": np.maximum(recorded, SMALLEST)}[run.constraint]
+        short = float(np.max(held - spectra[-1][: len(held)], initial=0))
+        if short > TOLERANCE:
+            return f"expected {run.constraint} to hold the spectrum of {layer}, found it {short:.1e} below"
     return None
 
 

@@ -250,10 +250,19 @@ def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
 
 def _as_wide_float64(W: Tensor) -> Tensor:
     """W, transposed if tall, in float64; refuses NaN and infinity before a decomposition hangs on them."""
+    refuse_nonfinite(W)
     A = W.detach().double()
-    if not torch.isfinite(A).all():
+    return A if A.shape[0] <= A.shape[1] else A.T
+
+
+def refuse_nonfinite(W: Tensor) -> None:
+    """Stops a run that has diverged.
+
+    Raises:
+        ValueError: W holds NaN or infinity.
+    """
+    if not torch.isfinite(W).all():
         raise ValueError(
             f"Expected a finite {list(W.shape)} weight matrix, found NaN or infinity: training has diverged. "
             "Resume from an earlier checkpoint with a lower learning rate."
         )
-    return A if A.shape[0] <= A.shape[1] else A.T

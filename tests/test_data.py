@@ -1,6 +1,7 @@
 """Ranges, the randomness of batches, and every data set and file layout."""
 
 import os
+import pickle
 import shutil
 import tarfile
 from collections import Counter
@@ -96,6 +97,21 @@ def test_shares_of_the_ranks_make_up_the_global_batch(make_data: MakeData, world
         assert torch.equal(share.labels, whole.labels[:, rows])
         data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)  # type: ignore[assignment]
         assert torch.equal(data.on_after_batch_transfer(share, 0).images, noisy[:, rows])
+
+
+def test_processes_that_read_ahead_get_the_data_without_its_trainer(make_data: MakeData) -> None:
+    """A trainer holds parametrized nets, which cannot be pickled."""
+    data = make_data(batch_size=6, n_dis=2, seed=0)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    trainer = SimpleNamespace(
+        global_rank=1, world_size=3, strategy=strategy, lightning_module=SimpleNamespace(iteration=0), net=lambda: None
+    )
+    data.trainer = trainer  # type: ignore[assignment]
+    with pytest.raises(AttributeError, match="pickle"):
+        pickle.dumps(data)
+    dataset = pickle.loads(pickle.dumps(data.train_dataloader().dataset))
+    assert torch.equal(dataset[4].images, data.batch(4, Ranks(1, 3)).images)
+    assert data.trainer is trainer
 
 
 def test_impossible_batches_are_refused(make_data: MakeData) -> None:

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from srgan.cli import main
-from srgan.constraints import METHODS
+from srgan.constraints import METHODS, raw_weight
+from srgan.networks import ResNetPair
 from srgan.parallel import Ranks
 from srgan.runs import RunFolder
+from srgan.training import AdversarialTraining
 
 TESTS = Path(__file__).parent
 ITERATIONS, N_DIS = 3, 2
@@ -36,8 +38,14 @@ def probe(folder: Path, hold: bool) -> list[str]:
 def train_on_two(launcher: list[str], folder: Path, *options: str, hold: bool = False) -> list[dict[str, Any]]:
     """Runs the command line in two gloo processes; what each rank reports."""
     devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", *probe(folder / "probe", hold)]
+    run_command(launcher, *options, *devices, "--run", str(folder / "run"))
+    return [json.loads((folder / "probe" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def run_command(launcher: list[str], *options: str) -> None:
+    """In processes of its own: a process group leaves its mark on the environment."""
     finished = subprocess.run(
-        [*launcher, *SETTINGS, *options, *devices, "--run", str(folder / "run")],
+        [*launcher, *SETTINGS, *options],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)},
         cwd=TESTS.parent,
         capture_output=True,
@@ -45,7 +53,6 @@ def train_on_two(launcher: list[str], folder: Path, *options: str, hold: bool = 
         timeout=300,
     )
     assert finished.returncode == 0, finished.stderr
-    return [json.loads((folder / "probe" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
 def discriminator(run: Path) -> dict[str, torch.Tensor]:
@@ -88,6 +95,34 @@ def test_a_strategy_that_is_not_ddp_and_an_impossible_batch_are_refused(
     assert main([*two, "--trainer.strategy", "ddp", "--data.init_args.batch_size", "9"]) == 2
     assert "Possible numbers of devices: 1, 3, 9." in capsys.readouterr().err
     assert not RunFolder(tmp_path / "run").record.exists()
+
+
+def test_ddp_on_one_device_is_a_plain_run(tmp_path: Path) -> None:
+    run_command(LIGHTNING, "--trainer.devices", "1", "--trainer.strategy", "ddp", "--run", str(tmp_path / "ddp"))
+    assert main([*SETTINGS, "--run", str(tmp_path / "plain")]) == 0
+    ours, theirs = discriminator(tmp_path / "ddp"), discriminator(tmp_path / "plain")
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+
+
+def test_processes_that_found_different_checkpoints_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other rank stands at, without the other rank."""
+    module = AdversarialTraining(ResNetPair(8, 2, 2, 4))
+    module.on_train_start()
+    monkeypatch.setattr(Ranks, "gather", lambda _, own: torch.cat([own, own + 7]))
+    with pytest.raises(RuntimeError, match=r"one checkpoint, found them at iterations \[0, 7\]"):
+        module.on_train_start()
+
+
+def test_a_weight_that_diverged_stops_every_rank_at_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
+    layers = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3) for _ in range(3)))
+    constraint = METHODS["sr-s"]()
+    constraint.attach(layers)
+    with torch.no_grad():
+        raw_weight(layers[1]).fill_(torch.nan)
+    for rank in (0, 1, 2):
+        with pytest.raises(ValueError, match=r"Layer '1' in iteration 5: .*NaN"):
+            constraint.after_update(layers, 5, 0, 1, Ranks(rank, 3))
 
 
 # Who does what.

@@ -216,6 +216,15 @@ def test_a_checkpoint_of_other_draws_is_refused(tmp_path: Path) -> None:
         fit(build(seed=4), 2, checkpoint=tmp_path / "one.ckpt")
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, 3), (3, None), (2, 3)])
+def test_other_micro_batches_are_refused_on_resume(before: int | None, after: int | None, tmp_path: Path) -> None:
+    """Batch norm and power steps depend on them; None is the whole share, here of 6."""
+    fit(build(micro_batch_size=before), 1).save_checkpoint(tmp_path / "one.ckpt")
+    with pytest.raises(ValueError, match=f"micro_batch_size was {before or 6} and is {after or 6}"):
+        fit(build(micro_batch_size=after), 2, checkpoint=tmp_path / "one.ckpt")
+    fit(build(micro_batch_size=before or 6), 2, checkpoint=tmp_path / "one.ckpt")
+
+
 def test_bf16_mixed_trains_with_float32_weights_and_spectra() -> None:
     module = build(StaticRegularization(schedule=Schedule(every_iterations=1)))
     fit(module, 2, precision="bf16-mixed")

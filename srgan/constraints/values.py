@@ -34,6 +34,7 @@ from srgan.spectral import (
     compensated_rank,
     dynamic_map,
     normalized_spectrum,
+    refuse_nonfinite,
     static_map,
 )
 
@@ -202,11 +203,13 @@ class SpectralRegularization(SpectralNormalization, ABC):
         costs = [min(shape) ** 2 * max(shape) for shape in (raw_matrix(layer).shape for _, layer in layers)]
         owners = ranks.owners(costs)
         for (name, layer), owner in zip(layers, owners, strict=True):
-            if owner == ranks.rank:
-                try:
+            try:
+                if owner == ranks.rank:
                     act(layer)
-                except ValueError as error:
-                    raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
+                else:  # all ranks stop at the same layer, or the others would wait for the one that fails
+                    refuse_nonfinite(raw_matrix(layer))
+            except ValueError as error:
+                raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
         for rank in set(owners):
             owned = [layer for (_, layer), owner in zip(layers, owners, strict=True) if owner == rank]
             ranks.broadcast_(
