@@ -19,6 +19,7 @@ CPUS ?=
 HOURS ?=
 SBATCH ?=
 WAIT ?=
+IMAGES ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume smoke readme bench
@@ -41,7 +42,7 @@ lint: .venv/installed ## ruff and mypy
 test: lint ## lint, types and tests
 	$(BIN)/pytest
 
-reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1, CLUSTER=slurm)
+reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
 	@$(BIN)/python -m reproduce.table2 --scale "$(SCALE)" --settings "$(SETTINGS)" --methods "$(METHODS)" \
 		--seeds "$(SEEDS)" --jobs "$(JOBS)" --gpus "$(GPUS)" --dry-run "$(DRY_RUN)" --cluster "$(CLUSTER)" \
 		--partition "$(PARTITION)" --nodes "$(NODES)" --cpus "$(CPUS)" --hours "$(HOURS)" --sbatch="$(SBATCH)" \
@@ -50,8 +51,8 @@ reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTING
 reproduce-collapse: .venv/installed ## SN collapsing on stacked digits, SR-s holding, SR-d taking over (20 to 30 minutes)
 	@$(BIN)/python -m reproduce.collapse --jobs "$(JOBS)"
 
-reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE; mini: 5 minutes)
-	@$(BIN)/python -m reproduce.resume --scale "$(SCALE)" --jobs "$(JOBS)"
+reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
+	@$(BIN)/python -m reproduce.resume --scale "$(SCALE)" --jobs "$(JOBS)" --gpus "$(GPUS)"
 
 smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 15 minutes)
 	@$(BIN)/python -m reproduce.smoke --settings "$(SETTINGS)"
@@ -59,5 +60,6 @@ smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper a
 readme: .venv/installed ## put the generated mini table into README.md and the estimates into reproduce/COST.md
 	@$(BIN)/python -m reproduce.readme
 
-bench: .venv/installed ## spectral core against numpy's SVD, side by side
+bench: .venv/installed ## spectral core against numpy's SVD; with IMAGES=photographs.tar also formats for ImageNet-128
 	$(BIN)/python -m bench.spectral
+	$(if $(IMAGES),OMP_NUM_THREADS=1 $(BIN)/python -m bench.data --images "$(IMAGES)")

@@ -2,17 +2,18 @@
 
 `python -m bench.data --images imagenet-sample.tar` prints a table and writes bench/results/data.json. Real
 photographs, prepared to 128 x 128, are written `COPIES` times over in every format and read in batches of 64 random
-ones, `[64, 3, 128, 128]` uint8: warm, and with the file dropped from the page cache before. Arrow and HDF5 are
+ones, `[64, 3, 128, 128]` uint8: warm, and with the files dropped from the page cache before. Arrow and HDF5 are
 measured where pyarrow and h5py are installed: `pip install .[bench]`.
 """
 
 import argparse
 import os
+import shutil
 import statistics
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -27,6 +28,9 @@ from rich.table import Table
 from srgan.callbacks.record import processor, versions
 from srgan.files import write_json
 from srgan.prepare.images import read_image
+from srgan.prepare.manifest import images_per_shard
+from srgan.prepare.shards import FORMAT, MANIFEST, PreparedImages, shard_file
+from srgan.prepare.work import write_array
 
 IMAGE_SIZE, BATCH, COPIES, BATCHES, REPETITIONS = 128, 64, 20, 40, 5
 RESULTS = Path(__file__).parent / "results" / "data.json"
@@ -35,7 +39,7 @@ Read = Callable[[np.ndarray], np.ndarray]
 
 
 class Format(NamedTuple):
-    """How images are written into a file and read from it, and the library that it needs beside numpy and Pillow."""
+    """How images are written into a file or folder and read from it; the library it needs beside numpy and Pillow."""
 
     write: Callable[[np.ndarray, Path], object]
     open: Callable[[Path], Read]
@@ -48,19 +52,22 @@ def open_npy_mapped(path: Path) -> Read:
     return lambda indices: np.stack([mapped[k] for k in indices])
 
 
-def open_npy(path: Path) -> Read:
-    """The same file, one positioned read per image."""
-    header = np.load(path, mmap_mode="r")
-    offset, shape = header.offset, header.shape[1:]
-    file = path.open("rb", buffering=0)
+def write_prepared(images: np.ndarray, folder: Path) -> None:
+    """A folder as `srgan prepare` leaves it, all images of one class."""
+    rows = images_per_shard(len(images))
+    shards = []
+    for number, start in enumerate(range(0, len(images), rows)):
+        part, path = images[start : start + rows], folder / shard_file(number)
+        checksum = write_array(path, part)
+        shards.append({"file": path.name, "images": len(part), "bytes": path.stat().st_size, "checksum": checksum})
+    manifest = {"format": FORMAT, "image_size": IMAGE_SIZE, "split": "train", "classes": {"photographs": len(images)}}
+    write_json(folder / MANIFEST, {**manifest, "checksum": "", "shards": shards})
 
-    def read(indices: np.ndarray) -> np.ndarray:
-        out = np.empty((len(indices), *shape), np.uint8)
-        for row, k in zip(out, indices.tolist(), strict=True):
-            os.preadv(file.fileno(), [row.data], offset + k * row.nbytes)
-        return out
 
-    return read
+def open_prepared(folder: Path) -> Read:
+    """What training reads with: one positioned read per image."""
+    prepared = PreparedImages(folder)
+    return lambda indices: prepared.read(indices.tolist())
 
 
 def write_hdf5(images: np.ndarray, path: Path, **options: Any) -> None:
@@ -74,7 +81,7 @@ def open_hdf5(path: Path) -> Read:
     return lambda indices: np.stack([dataset[k] for k in indices])
 
 
-def write_arrow(rows: Iterator[bytes], path: Path) -> None:
+def write_arrow(rows: Iterable[bytes], path: Path) -> None:
     """One Arrow IPC file with a binary column, as Hugging Face datasets keeps images."""
     pyarrow = import_module("pyarrow")
     table = pyarrow.table({"image": list(rows)})
@@ -105,16 +112,16 @@ def raw(content: bytes) -> np.ndarray:
 
 
 def arrow_of(image_format: str, **options: Any) -> Format:
-    return Format(
-        lambda images, path: write_arrow(encoded(images, image_format, **options), path),
-        lambda path: open_arrow(path, decoded),
-        "pyarrow",
-    )
+    def write(images: np.ndarray, path: Path) -> None:
+        once = list(encoded(images[: len(images) // COPIES], image_format, **options))  # the rest are copies
+        write_arrow(COPIES * once, path)
+
+    return Format(write, lambda path: open_arrow(path, decoded), "pyarrow")
 
 
 FORMATS = {
     "npy, mapped": Format(lambda images, path: np.save(path, images), open_npy_mapped),
-    "npy, positioned reads": Format(lambda images, path: np.save(path, images), open_npy),
+    "srgan prepare": Format(write_prepared, open_prepared),
     "Arrow, raw": Format(
         lambda images, path: write_arrow((image.tobytes() for image in images), path),
         lambda path: open_arrow(path, raw),
@@ -138,7 +145,8 @@ def reading_rate(form: Format, path: Path, count: int, cold: bool) -> float:
     for repetition in range(REPETITIONS):
         batches = np.random.default_rng(repetition).integers(count, size=(BATCHES, BATCH))
         if cold:
-            drop_from_page_cache(path)
+            for file in files_of(path):
+                drop_from_page_cache(file)
         read = form.open(path)
         start = clock()
         for batch in batches:
@@ -146,6 +154,11 @@ def reading_rate(form: Format, path: Path, count: int, cold: bool) -> float:
         rates.append(batches.size / (clock() - start))
         del read
     return statistics.median(rates)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A format is one file or a folder of files."""
+    return sorted(path.iterdir()) if path.is_dir() else [path]
 
 
 def drop_from_page_cache(path: Path) -> None:
@@ -179,14 +192,14 @@ def main() -> None:
             form.write(images, path)
             row = {
                 "format": name,
-                "bytes_per_image": path.stat().st_size / len(images),
+                "bytes_per_image": sum(file.stat().st_size for file in files_of(path)) / len(images),
                 "read_per_second": reading_rate(form, path, len(images), cold=False),
                 "read_per_second_cold": reading_rate(form, path, len(images), cold=True),
                 "exact": bool(np.array_equal(form.open(path)(np.arange(BATCH)), images[:BATCH])),
             }
             rows.append(row)
             table.add_row(*(f"{value:,.0f}" if isinstance(value, float) else str(value) for value in row.values()))
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     Console(width=120).print(table)
     hardware = {"device": processor(), "threads": 1}
     measured = {"image_size": IMAGE_SIZE, "batch": BATCH, "images": len(images), "repetitions": REPETITIONS}

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from reproduce.cost import INCEPTION_FLOPS, cost
 from reproduce.plan import Run
+from srgan.metrics.protocol import FinalProtocol
 from srgan.networks import ResNetPair
 from srgan.parallel import accumulation
 
@@ -73,5 +74,8 @@ def scored_images(chosen: dict[str, Any], iterations: int) -> int:
     every = chosen["scores.every"]
     evaluations: int = iterations // every if every else 0
     final: int = chosen.get("scores.final.num_fake_images") or 0
+    within_classes: int = (chosen.get("scores.final.intra_fid_classes") or 0) * chosen.get(
+        "scores.final.intra_fid_images", FinalProtocol.intra_fid_images
+    )
     during: int = chosen["scores.protocol.num_fake_images"]
-    return evaluations * during + final
+    return evaluations * during + final + within_classes

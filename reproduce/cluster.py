@@ -153,10 +153,10 @@ class Queue:
     def jobs(self) -> dict[str, Job]:
         """Waiting and running jobs, by the folder of their run."""
         submitted: dict[str, list[str]] = json.loads(self.record.read_text()) if self.record.exists() else {}
-        listed = _slurm("squeue", "--me", "--noheader", "--array", "--format=%j|%K|%i|%T") if submitted else ""
+        listed = _slurm("squeue", "--me", "--noheader", "--array", "--format=%K|%i|%T|%j") if submitted else ""
         found: dict[str, Job] = {}
         for line in listed.splitlines():
-            name, index, job_id, state = line.strip().split("|")
+            index, job_id, state, name = line.strip().split("|", 3)  # others' names may have a | in them
             if name in submitted:
                 found[submitted[name][int(index) if index.isdigit() else 0]] = Job(job_id, state)
         return found

@@ -51,6 +51,7 @@ def launch(
     """
     needs = {run: processes or run.devices for run in runs}
     refuse_too_few_gpus(needs, gpus)
+    threads = threads_of_each(list(needs.values()), gpus, jobs)
     waiting, active, failed = list(runs), dict[PlannedRun, _Active](), list[PlannedRun]()
     display = Display(runs, console)
     with _signals() as received, display.progress:
@@ -62,7 +63,7 @@ def launch(
                     if chosen is None:
                         break
                     run = waiting.pop(0)
-                    active[run] = _Active(_start(run, needs[run], chosen), chosen)
+                    active[run] = _Active(_start(run, needs[run], chosen, threads), chosen)
                 for run, started in list(active.items()):
                     if started.process.poll() is not None:
                         del active[run]
@@ -118,6 +119,25 @@ def choose_gpus(need: int, taken: Iterable[Sequence[int]], gpus: int, jobs: int)
     return free[:need] if len(free) >= need else None
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_of_each(needs: Sequence[int], gpus: int, jobs: int) -> int:
+    """CPU threads of each process: beside GPUs, an even share of the cores for all processes at a time.
+
+    Args:
+        needs: processes of each run.
+        gpus: CUDA devices; 0 for the CPU, where every process has one thread, so that results do not vary.
+        jobs: runs at a time.
+    """
+    if not gpus:
+        return 1
+    processes = min(sum(sorted(needs, reverse=True)[:jobs]), gpus * math.ceil(jobs / gpus))
+    return max(1, usable_cores() // max(1, processes))
+
+
 def fit_options(run: PlannedRun, processes: int, nodes: int = 1) -> list[str]:
     """Options of `srgan fit` for a run on so many processes on each of so many nodes."""
     if processes * nodes == 1:
@@ -126,9 +146,9 @@ def fit_options(run: PlannedRun, processes: int, nodes: int = 1) -> list[str]:
     return [*run.command, *several]
 
 
-def _start(run: PlannedRun, processes: int, gpus: Sequence[int]) -> subprocess.Popen[bytes]:
+def _start(run: PlannedRun, processes: int, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
     """A process in a session of its own: signals reach it through us alone."""
-    environment = os.environ | {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // processes or 1) if gpus else "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     if gpus:
         shared = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # a share of the machine's, perhaps
         names = shared.split(",") if shared else [str(gpu) for gpu in range(max(gpus) + 1)]

@@ -1,5 +1,6 @@
 """What a plan shows before anything runs: what exists, what will run, how it is split, and for how long."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.table import Table
 from reproduce.budget import GPU_FLOPS, budget
 from reproduce.calibrate import estimate_seconds
 from reproduce.plan import Run
+from srgan.parallel import accumulation
 
 
 def show_plan(
@@ -18,6 +20,7 @@ def show_plan(
     console: Console,
     gpus: int = 0,
     devices: int | None = None,
+    timed: bool = True,
 ) -> None:
     """Prints the plan with estimates: timed on this machine, or counted where it lacks what the runs need.
 
@@ -29,12 +32,19 @@ def show_plan(
         console: where to print.
         gpus: CUDA devices of this machine.
         devices: of each run; None: as many as the plan says.
+        timed: whether runs may be timed on this machine; a login node only counts.
+
+    Raises:
+        ValueError: see `refuse_impossible_splits`.
     """
-    counted = runs[0].scale == "paper" and not gpus
+    refuse_impossible_splits(runs, devices)
+    counted = not timed or (runs[0].scale == "paper" and not gpus)
+    gpus_of = {run: (devices or run.devices) if gpus else 1 for run in to_do}
     seconds: dict[Run, float] = {}
     if to_do and not counted:
         console.print("Timing a few iterations of each kind of run ...", highlight=False)
-        seconds = dict(zip(to_do, estimate_seconds(to_do, root), strict=True))
+        alone = dict(zip(to_do, estimate_seconds(to_do, root), strict=True))
+        seconds = {run: alone[run] / gpus_of[run] for run in to_do}
     if runs[0].scale == "paper":
         console.print(paper_plan(runs, seconds, devices))
         console.print(
@@ -48,8 +58,34 @@ def show_plan(
     else:
         console.print(mini_plan(runs, to_do, seconds))
     if seconds:
-        whole = max(max(seconds.values()), sum(seconds.values()) / jobs)
+        whole = whole_seconds([(seconds[run], gpus_of[run]) for run in to_do], jobs, gpus)
         console.print(f"{jobs} at a time: about {duration(whole)}. Runs go to {root}.", highlight=False)
+
+
+def refuse_impossible_splits(runs: Sequence[Run], devices: int | None = None) -> None:
+    """Checks that each run's batch divides among its devices and micro-batches.
+
+    Raises:
+        ValueError: one does not; the message names the run.
+    """
+    for run in runs:
+        try:
+            accumulation(run.batch_size, devices or run.devices, run.chosen.get("model.micro_batch_size"))
+        except ValueError as error:
+            raise ValueError(f"{run.name}: {error} Set GPUS (and NODES), or choose other rows by SETTINGS.") from error
+
+
+def whole_seconds(runs: Sequence[tuple[float, int]], jobs: int, gpus: int) -> float:
+    """Time of all runs together, `jobs` at a time: no shorter than the longest, nor than the work that all share.
+
+    Args:
+        runs: seconds and GPUs of each.
+        jobs: runs at a time; more than there are GPUs share them, by assumption at no loss.
+        gpus: CUDA devices; 0 for the CPU.
+    """
+    seconds = [duration for duration, _ in runs]
+    gpu_seconds = sum(duration * own for duration, own in runs)
+    return max(max(seconds), sum(seconds) / jobs, gpu_seconds / max(jobs, gpus))
 
 
 def paper_plan(runs: list[Run], seconds: dict[Run, float], devices: int | None = None) -> Table:

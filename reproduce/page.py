@@ -11,12 +11,12 @@ from reproduce.settings import METHODS
 from reproduce.table import (
     LEGEND,
     LEGEND_OF_ALL,
-    LEGEND_OF_FINAL,
     Row,
     change,
     change_of_ours,
     difference_to_paper,
     final_scores,
+    legend_of_final,
     mean_and_deviation,
     provenance,
     score_names,
@@ -86,7 +86,7 @@ def _final_table(rows: Sequence[Row]) -> str:
         return ""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f"""<h2>Final scores</h2><p>{escape(LEGEND_OF_FINAL)}</p>
+    return f"""<h2>Final scores</h2><p>{escape(legend_of_final(rows))}</p>
 <div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 """
 

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from reproduce.settings import SETTINGS, Method, Setting
+from srgan.files import cache_folder
 from srgan.runs import RunFolder, flatten_settings
 
 Scale = Literal["mini", "paper"]
@@ -130,10 +131,15 @@ class Run(PlannedRun):
         """Whether the run's images are here, and how they come here."""
         if self.missing:
             return self.missing.removeprefix("not run: ")
-        name = {"cifar10": "cifar-10-batches-py", "stl10": "stl10_binary"}.get(self.setting.dataset)
         if self.scale == "mini":
             return "embedded"
-        return "present" if name is None or (REPOSITORY / "data" / name).exists() else "will be downloaded"
+        downloaded = REPOSITORY / "data"
+        present = {
+            "cifar10": (downloaded / "cifar-10-batches-py").exists(),
+            "stl10": (downloaded / "stl10_binary").exists() or any(shrunk_stl10()),
+            "imagenet128": True,
+        }
+        return "present" if present[self.setting.dataset] else "will be downloaded"
 
     @property
     def devices(self) -> int:
@@ -168,6 +174,11 @@ class Run(PlannedRun):
 def prepared_imagenet() -> Path:
     """What a finished `srgan prepare imagenet` leaves where the configuration expects it."""
     return REPOSITORY / PREPARED_IMAGENET / "manifest.json"
+
+
+def shrunk_stl10() -> Iterator[Path]:
+    """What `STL10Data` keeps of its training images."""
+    return (cache_folder() / "images").glob("stl10-32-*-train.npy")
 
 
 def _same(there: Any, here: Any) -> bool:

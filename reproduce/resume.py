@@ -1,6 +1,5 @@
 """`make reproduce-resume`, Section IV-A: E_2048-64 under SN up to its collapse, then SN and SR-d from there."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +8,11 @@ from typing import NamedTuple
 from rich.console import Console
 
 from reproduce.calibrate import count_gpus
-from reproduce.launch import Stopped, launch
-from reproduce.plan import REPOSITORY, Run, Scale
+from reproduce.launch import usable_cores
+from reproduce.plan import Run, Scale
 from reproduce.settings import SETTINGS
-from reproduce.stages import StagedRun, write_report
-from reproduce.table2 import usable_cores
+from reproduce.stages import StagedRun, run_stages, stages_parser, write_report
 from srgan.runs import RunFolder
-
-FURTHER = "Further options go to srgan fit, for each of the three runs."
 
 
 class Length(NamedTuple):
@@ -34,30 +30,25 @@ LENGTHS: dict[Scale, Length] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 (a run failed), 2 (not possible here), 130 (stopped; the same command goes on)."""
-    parser = argparse.ArgumentParser(prog="python -m reproduce.resume", description=__doc__, epilog=FURTHER)
+    parser = stages_parser("reproduce.resume", __doc__)
     parser.add_argument("--scale", default="auto", choices=("auto", "mini", "paper"))
-    parser.add_argument("--jobs", default=0, type=lambda text: int(text or 0), help="runs at a time")
-    parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs and pictures go")
+    parser.add_argument("--gpus", default=0, type=lambda text: int(text or 0), help="of each run; default: the plan's")
     options, extra = parser.parse_known_args(arguments)
     console, gpus = Console(), count_gpus()
     scale: Scale = options.scale if options.scale != "auto" else ("paper" if gpus else "mini")
     root = options.runs / "resume" / scale
     row = next(setting for setting in SETTINGS if setting.name == "E_2048-64")
     planned = Run(row, "sn", 1, scale, root)
-    if planned.missing:
-        print(f"reproduce: {planned.missing}", file=sys.stderr)
+    obstacle = planned.missing or (
+        "Expected a GPU at scale paper, found no CUDA device." if scale == "paper" and not gpus else None
+    )
+    if obstacle:
+        print(f"reproduce: {obstacle}", file=sys.stderr)
         return 2
     start, sn, sr_d = stages(planned, LENGTHS[scale], extra)
-    try:
-        for runs in ([start], [sn, sr_d]):
-            for run in runs:
-                console.print(f"{run.name}: {run.state}", highlight=False)
-            to_do = [run for run in runs if run.state != "finished"]
-            if launch(to_do, options.jobs or gpus or usable_cores(), gpus if scale == "paper" else 0, console):
-                return 1
-    except Stopped:
-        console.print("Stopped: the same command goes on.")
-        return 130
+    jobs, shared = options.jobs or gpus or usable_cores(), gpus if scale == "paper" else 0
+    if status := run_stages([[start], [sn, sr_d]], jobs, shared, console, options.gpus or None):
+        return status
     folders = {"SN": start.folder, "SN goes on": sn.folder, "SR-d takes over": sr_d.folder}
     title = f"{row.name} ({scale}): SN, and SR-d from iteration {LENGTHS[scale].branch:,}"
     console.print(write_report("resume", title, folders, root), highlight=False, soft_wrap=True)

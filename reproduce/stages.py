@@ -1,12 +1,17 @@
 """Experiments of several runs, some of which go on from others' checkpoints, and the report that compares them."""
 
-from collections.abc import Mapping
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from reproduce.launch import Stopped, launch
 from reproduce.pictures import scores_picture, spectra_picture
-from reproduce.plan import PlannedRun
+from reproduce.plan import REPOSITORY, PlannedRun
 from srgan.files import write_json, write_text
 from srgan.metrics.collapse import tail_mean
 from srgan.runs import RunFolder
@@ -47,6 +52,46 @@ class StagedRun(PlannedRun):
     @property
     def settings(self) -> list[str]:
         return [*self.options, *(("--from-checkpoint", str(self.source)) if self.source else ())]
+
+
+def stages_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Options that every experiment has; empty values mean the default."""
+    further = "Further options go to srgan fit, for each of the runs."
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description, epilog=further)
+    parser.add_argument("--jobs", default=0, type=lambda text: int(text or 0), help="runs at a time (default: cores)")
+    parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs and pictures go")
+    return parser
+
+
+def run_stages(
+    stages: Iterable[Sequence[StagedRun]], jobs: int, gpus: int, console: Console, processes: int | None = None
+) -> int:
+    """Trains what is not finished, each stage after the one before.
+
+    Args:
+        stages: runs side by side; a stage is asked for once the one before has finished.
+        jobs: runs at a time.
+        gpus: CUDA devices to share out; 0 for the CPU.
+        console: where to show progress.
+        processes: of each run; None: as many as the plan says.
+
+    Returns:
+        The exit status: 0, 1 (a run failed), 2 (too few GPUs), 130 (stopped; the same command goes on).
+    """
+    for runs in stages:
+        for run in runs:
+            console.print(f"{run.name}: {run.state}", highlight=False)
+        try:
+            failed = launch([run for run in runs if run.state != "finished"], jobs, gpus, console, processes)
+        except Stopped:
+            console.print("Stopped: the same command goes on.")
+            return 130
+        except ValueError as error:
+            print(f"reproduce: {error}", file=sys.stderr)
+            return 2
+        if failed:
+            return 1
+    return 0
 
 
 def write_report(name: str, title: str, folders: Mapping[str, RunFolder], root: Path) -> str:

@@ -200,6 +200,24 @@ def final_scores(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     return ["Setting", "method", "iteration", *names], lines
 
 
+def legend_of_final(rows: Sequence[Row]) -> str:
+    """What the final scores are of, by the protocols that the runs recorded."""
+    finals = [record.get("final") for row in rows for ours in row.ours.values() for record in ours.records]
+    protocols = list(dict.fromkeys(_protocol_words(final["protocol"]) for final in finals if final))
+    several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
+    return (
+        f"Scores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The table "
+        "above has the protocol of the paper."
+    )
+
+
+def _protocol_words(protocol: dict[str, Any]) -> str:
+    words = f"{protocol['num_fake_images']:,} images, {protocol['inception_splits']} splits"
+    if protocol["intra_fid_classes"]:
+        words += f", FID_intra over {protocol['intra_fid_classes']} classes of {protocol['intra_fid_images']:,} images"
+    return words
+
+
 def is_number(value: Any) -> bool:
     """Of a score: neither absent nor one value per class."""
     return isinstance(value, int | float)
@@ -211,7 +229,7 @@ def described_table(rows: Sequence[Row], scale: Scale) -> str:
     header, lines = final_scores(rows)
     if lines:
         table = "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *lines])
-        text += f"\n{LEGEND_OF_FINAL}\n\n{table}\n"
+        text += f"\n{legend_of_final(rows)}\n\n{table}\n"
     return text
 
 
@@ -266,10 +284,6 @@ LEGEND = {
     ),
     "paper": "Scale paper: the protocol of the paper; [ours - paper] in brackets.",
 }
-LEGEND_OF_FINAL = (
-    "Scores of the last iteration by the field's protocol (50,000 images, 10 splits), also of runs that collapsed "
-    "before; the table above has the protocol of the paper."
-)
 LEGEND_OF_ALL = (
     "MC: mode collapse, SC: spectral collapse. As in the paper, a run that collapsed shows its best evaluation "
     "before the collapse, any other its last. SR-s lets the spectrum beyond i fall (Fig. 7c), which the rule for SC, "

@@ -1,7 +1,6 @@
 """`make reproduce-table2`: plan, run what is missing, and write Table II beside our numbers."""
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from rich.markdown import Markdown
 
 from reproduce.calibrate import count_gpus
 from reproduce.cluster import Queue, Resources, show_queue, wait
-from reproduce.launch import Stopped, fit_options, launch
-from reproduce.overview import show_plan
+from reproduce.launch import Stopped, fit_options, launch, usable_cores
+from reproduce.overview import refuse_impossible_splits, show_plan
 from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, REPOSITORY, Run, Scale, plan
 from reproduce.settings import METHODS, SETTINGS
@@ -62,7 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def here(
     runs: list[Run], to_do: list[Run], resources: Resources, gpus: int, root: Path, options: Any, console: Console
 ) -> int:
-    """Runs what is missing on this machine and writes the table; returns the exit status."""
+    """Runs what is missing on this machine and writes the table; returns the exit status.
+
+    Raises:
+        ValueError: the runs are not possible here.
+    """
+    if to_do and to_do[0].scale == "paper" and not gpus and not options.dry_run:
+        raise ValueError(
+            "Expected a GPU at scale paper, found no CUDA device; DRY_RUN=1 shows the plan, CLUSTER=slurm submits it."
+        )
     jobs = options.jobs or gpus or usable_cores()
     show_plan(runs, to_do, jobs, root, console, gpus, resources.processes)
     if options.dry_run:
@@ -84,11 +91,18 @@ def on_cluster(
 
     Returns:
         The exit status: 0 submitted or finished, 1 a run that was waited for failed.
+
+    Raises:
+        ValueError: a run is not possible on such devices.
+        RuntimeError: Slurm is not there, or refused.
     """
+    devices = resources.processes and resources.processes * resources.nodes
     if options.dry_run:
-        show_queue(runs, {}, console)
+        show_plan(runs, to_do, 1, root, console, devices=devices, timed=False)
         show_commands(to_do, resources, console)
+        console.print("Nothing was submitted. What is in the queue already is not submitted again.", highlight=False)
         return 0
+    refuse_impossible_splits(runs, devices)
     queue = Queue(root)
     show_queue(runs, queue.submit(to_do, resources), console)
     if options.wait:
@@ -119,7 +133,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", default=[1], type=_seeds, help="one run for each, e.g. '1 2 3'")
     parser.add_argument("--jobs", default=0, type=_count, help="processes at a time (default: cores, or GPUs)")
     parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs and tables go")
-    parser.add_argument("--dry-run", default="", help="1: show the plan and the commands, run nothing")
+    parser.add_argument("--dry-run", default=False, type=_yes, help="1: show the plan and the commands, run nothing")
     parser.add_argument("--gpus", default=0, type=_count, help="of each run (on each node); default: the plan's")
     cluster = parser.add_argument_group("on a cluster; --jobs is then the number of runs at a time (default: all)")
     cluster.add_argument("--cluster", default="", choices=("", "slurm"), help="submit the runs instead")
@@ -128,7 +142,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     cluster.add_argument("--hours", default=24.0, type=_hours, help="limit of a job; longer runs go on in the next")
     cluster.add_argument("--partition", default={}, type=_partition, help="of the cluster (default: the cluster's)")
     cluster.add_argument("--sbatch", default={}, type=_sbatch, help="more of sbatch's options: 'account=gan mem=64G'")
-    cluster.add_argument("--wait", default="", help="1: show progress until all runs have ended")
+    cluster.add_argument("--wait", default=False, type=_yes, help="1: show progress until all runs have ended")
     return parser.parse_args(arguments)
 
 
@@ -145,7 +159,14 @@ def _methods(text: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    return [int(word) for word in _words(text)] or [1]
+    words = _words(text)
+    if not all(word.isdecimal() for word in words):
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as '1 2 3', found {text!r}")
+    return [int(word) for word in words] or [1]
+
+
+def _yes(text: str) -> bool:
+    return text not in ("", "0")
 
 
 def _count(text: str) -> int:
@@ -164,11 +185,6 @@ def _sbatch(text: str) -> dict[str, Any]:
     """Options as sbatch names them, without their dashes; those without a value are switches."""
     pairs = [word.lstrip("-").partition("=") for word in text.split()]
     return {name: value if equals else True for name, equals, value in pairs}
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def write_table(runs: list[Run], root: Path, console: Console) -> None:

@@ -4,6 +4,7 @@ import argparse
 import copy
 import pickle
 import pydoc
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, get_args
 import jsonargparse
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
@@ -22,10 +24,10 @@ from srgan.callbacks.record import commit, now, processor, versions
 from srgan.data import ImageData
 from srgan.data.base import Split
 from srgan.files import write_json
-from srgan.metrics.features import FeatureName, feature_network, hash_weights
-from srgan.metrics.intra import chosen_classes
+from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
+from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.scores import Scorer
+from srgan.metrics.scores import Scorer, refuse_few_images
 from srgan.parallel import Ranks
 from srgan.sampling import GeneratorStatistics
 from srgan.training import AdversarialTraining
@@ -88,7 +90,7 @@ def arguments_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Scores; returns the exit status: 0 done, 2 on wrong input."""
+    """Scores; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
     warnings.filterwarnings("ignore", module="lightning_fabric")
     data_settings, others = split_data_settings(arguments)
     options = arguments_parser().parse_args(others)
@@ -101,14 +103,27 @@ def main(arguments: list[str]) -> int:
         protocol = chosen_protocol(stored, options)
         record = evaluate(stored, protocol, options)
     except (ValueError, OSError) as error:
-        print(f"srgan evaluate: {error}", file=sys.stderr)
+        print(f"srgan evaluate: {as_options(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("srgan evaluate: stopped, no scores. What is known of the real images is kept.", file=sys.stderr)
+        return 130
     if record:
         record = {"checkpoint": options.checkpoint, "command": ["srgan", "evaluate", *arguments]} | record
         show(record)
         if options.output:
             write_json(options.output, record)
     return 0
+
+
+def as_options(message: str) -> str:
+    """Fields of a protocol as this command's options are called; dotted settings and paths stay as they are."""
+    names = [*(field.name for field in fields(ScoreProtocol)), "inception_weights"]
+    for name in names:
+        option = "--intra-fid" if name == "intra_fid_classes" else "--" + name.replace("_", "-")
+        if "_" in name:  # the others are words
+            message = re.sub(rf"(?<![\w./'-]){name}(?![\w./'-]*[\w/'-])", option, message)
+    return message
 
 
 def split_data_settings(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -205,10 +220,6 @@ def evaluate(stored: Stored, protocol: ScoreProtocol, options: argparse.Namespac
         ValueError: networks, data and protocol do not fit one another.
         FileNotFoundError: data or the feature network's weights are missing.
     """
-    fabric = Fabric(
-        accelerator=options.accelerator, devices=options.devices, strategy="ddp" if options.devices > 1 else "auto"
-    )
-    fabric.launch()
     module, data, recorder, iteration = stored
     if module.networks.image_size != data.image_size:
         raise ValueError(f"Expected data of {module.networks.image_size} pixels, found {data.image_size}.")
@@ -217,15 +228,15 @@ def evaluate(stored: Stored, protocol: ScoreProtocol, options: argparse.Namespac
             f"Expected data of the generator's {module.generator.num_classes} classes for FID within classes, found "
             f"{data.num_labels} in {data.name}."
         )
-    ranks = Ranks(fabric.global_rank, fabric.world_size)
     name = options.features or recorder.features
     weights = options.inception_weights or recorder.inception_weights
-    try:
-        with fabric.rank_zero_first(local=True):
-            data.prepare_data()
-        features = feature_network(name, weights, data, fabric.device, ranks)
-    except RuntimeError as error:  # a download that failed
-        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
+    # All that can be refused is refused before there are several processes, of which one would wait for another.
+    _fetch(data, name, weights)
+    refuse_few_images(data, protocol)
+    refuse_lacking_classes(data, protocol, module.generator.num_classes)
+    fabric = _devices(options)
+    ranks = Ranks(fabric.global_rank, fabric.world_size)
+    features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
     (scores,) = scorer.of_generator(module.generator.to(fabric.device), protocol)
     if ranks.rank:
@@ -245,6 +256,41 @@ def evaluate(stored: Stored, protocol: ScoreProtocol, options: argparse.Namespac
         "protocol": scorer.describe(protocol),
         "scores": scores,
     }
+
+
+def _devices(options: argparse.Namespace) -> Fabric:
+    """Launched.
+
+    Raises:
+        ValueError: this machine has no such devices.
+    """
+    strategy = "ddp" if options.devices > 1 else "auto"
+    try:
+        fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
+    except (RuntimeError, MisconfigurationException) as error:
+        raise ValueError(
+            f"Expected devices that this machine has, found --accelerator {options.accelerator} --devices "
+            f"{options.devices}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None) -> None:
+    """Data and weights, where they are not there yet.
+
+    Raises:
+        ValueError: data and feature network do not fit one another.
+        FileNotFoundError: something is missing, or cannot be downloaded.
+    """
+    try:
+        data.prepare_data()
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
+    try:
+        refuse_missing_features(features, inception_weights, data)
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from error
 
 
 def show(record: dict[str, Any]) -> None:

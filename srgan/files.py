@@ -2,9 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import FileLock, Timeout
 
 
 def cache_folder() -> Path:
@@ -12,6 +16,27 @@ def cache_folder() -> Path:
     chosen = os.environ.get("SRGAN_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(chosen) if chosen else Path(base) / "srgan"
+
+
+@contextmanager
+def only_process(lock: Path, waiting: str) -> Iterator[None]:
+    """Holds a lock file, which a killed process lets go of; while another process holds it, says so and waits.
+
+    Args:
+        lock: the file, made where it is missing.
+        waiting: what to say.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(waiting, file=sys.stderr, flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -4,17 +4,15 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import yaml
-from filelock import FileLock, Timeout
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from srgan.callbacks import (
     Checkpoints,
@@ -26,6 +24,7 @@ from srgan.callbacks import (
     SpectraRecorder,
 )
 from srgan.data import ImageData
+from srgan.files import only_process
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.runs import RunFolder, flatten_settings
 from srgan.training import AdversarialTraining, optimizer_steps
@@ -80,7 +79,7 @@ def main(arguments: list[str]) -> int:
             run=False,
             args=arguments,
         )
-    except (ValueError, FileNotFoundError) as error:  # of what the settings build: data, nets, callbacks
+    except (ValueError, FileNotFoundError, MisconfigurationException) as error:  # of what the settings build
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2
     if not cli.config["run"]:
@@ -88,24 +87,9 @@ def main(arguments: list[str]) -> int:
         return 2
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return train(cli, arguments)
-    with only_process(RunFolder(cli.config["run"])):
+    folder = RunFolder(cli.config["run"])
+    with only_process(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
         return train(cli, arguments)
-
-
-@contextmanager
-def only_process(folder: RunFolder) -> Iterator[None]:
-    """Waits while another process trains the same run."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{folder.path}: another process trains this run; waiting for it.", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def train(cli: RunCLI, arguments: list[str]) -> int:
@@ -119,6 +103,11 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     if record and record["status"] == "finished":
         print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
         return 0
+    try:
+        provide(cli)
+    except (ValueError, OSError, RuntimeError) as error:  # of reading and downloading: nothing is computed here
+        print(f"srgan fit: {error}", file=sys.stderr)
+        return 2
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
     saver = cli.trainer.checkpoint_callback
     assert isinstance(saver, Checkpoints)
@@ -126,6 +115,23 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         stopped = f"stopped after {cli.model.iteration} iterations; the same command goes on."
         print(f"{folder.path}: " + (stopped if saver.received else f"finished, {cli.model.iterations} iterations."))
     return 128 + saver.received if saver.received else 0
+
+
+def provide(cli: RunCLI) -> None:
+    """Fetches data and weights before the trainer starts; on the first process, for which the others then wait.
+
+    Raises:
+        ValueError: data, nets and score protocols do not fit one another.
+        OSError: data or weights are missing.
+        RuntimeError: they cannot be downloaded.
+    """
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return
+    cli.datamodule.prepare_data()
+    cli.datamodule.setup("fit")
+    for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, ScoreRecorder):
+            callback.refuse_impossible(cli.model.generator, cli.datamodule)
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import preparing
 import pytest
 import torch
 from PIL import Image
@@ -91,6 +92,23 @@ def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k, pixels in enumerate(random_pixels(12, 8, 8, 3)):
         save_image(root / f"class {k % 3}" / f"{k:02d}.png", pixels)
     return root
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ROOT/train/<class>/<image>: 150 PNGs in three classes, for three shards: `random_pixels(150, 8, 8, 3)`."""
+    root = tmp_path_factory.mktemp("photographs")
+    for k, pixels in enumerate(random_pixels(150, 8, 8, 3)):
+        save_image(root / "train" / f"n{k // 50}" / f"{k:03d}.png", pixels)
+    return root
+
+
+@pytest.fixture(scope="session")
+def prepared(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, prepared."""
+    out = tmp_path_factory.mktemp("prepared") / "out"
+    assert preparing.prepare(photographs, out) == 0
+    return out
 
 
 @pytest.fixture(params=["digits", "folder", "cifar10"])

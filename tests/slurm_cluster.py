@@ -121,7 +121,8 @@ class SlurmCluster:
     def close(self) -> None:
         """Ends the jobs, then the daemons, and removes the folder."""
         if self.processes.get("slurmctld") and self._answers("scancel", "--user", getpass.getuser()):
-            self._wait_for("the end of all jobs", lambda: not self.run("squeue", "--noheader"), complain=False)
+            with suppress(subprocess.CalledProcessError):  # it died meanwhile
+                self._wait_for("the end of all jobs", lambda: not self.run("squeue", "--noheader"), complain=False)
         for process in reversed(self.processes.values()):
             process.send_signal(signal.SIGTERM)
             try:

@@ -21,12 +21,12 @@ from reproduce.table2 import main
 from srgan.cli import main as srgan
 from srgan.runs import RunFolder
 
-ITERATIONS = 120
+ITERATIONS = 300  # seconds: a run must still train when its turn to be disturbed comes
 SIZES = {
     "data.init_args.image_size": 8, "data.init_args.batch_size": 4, "model.networks.image_size": 8,
     "model.networks.generator_channels": 4, "model.networks.discriminator_channels": 4, "model.n_dis": 1,
     "model.iterations": ITERATIONS, "losses.every": 1, "samples.every": 0, "checkpoints.every": 25,
-    "scores.every": 60, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50,
+    "scores.every": 150, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50,
 }  # fmt: skip
 TINY = [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
 ROWS = ("B_8-64", "B_16-64")
@@ -109,16 +109,18 @@ def campaign(
         wait_until(lambda: len(resumed_at(folder)) == times)
         behind = (resumed_at(folder) or [0])[-1] + 10
         wait_until(lambda: last_iteration(folder) >= behind)
-        return queue.jobs()[str(folder.path)].id
+        job = queue.jobs().get(str(folder.path))
+        assert job, f"{row} {method} ended before it was disturbed: more ITERATIONS are needed"
+        return job.id
 
     def node_of(job: str) -> str:
         return slurm.run("squeue", "--noheader", "--jobs", job, "--format=%N").strip()
 
     call()
+    slurm.run("sbatch", "--hold", "--job-name=a|job|of ours", "--output=/dev/null", "--wrap=true")
     call()
-    limited, lost = under_way("B_8-64", "sn"), under_way("B_8-64", "sr")
-    slurm.run("scancel", "--signal=USR2", limited)  # as Slurm does before the time limit
-    slurm.lose(node_of(lost))
+    slurm.run("scancel", "--signal=USR2", under_way("B_8-64", "sn"))  # as Slurm does before the time limit
+    slurm.lose(node_of(under_way("B_8-64", "sr")))
     slurm.kill_tasks(under_way("B_16-64", "sn"))
     slurm.run("scancel", under_way("B_16-64", "sr"))
     ended = {str(campaign.run("B_16-64", method).path) for method in METHODS}
@@ -224,7 +226,8 @@ class TwoProcesses(PlannedRun):
 
     @property
     def settings(self) -> list[str]:
-        return ["-c", "configs/mini.yaml", "-c", "configs/sr-s.yaml", *TINY]
+        shorter = ["--model.iterations", "120", "--scores.every", "60"]
+        return ["-c", "configs/mini.yaml", "-c", "configs/sr-s.yaml", *TINY, *shorter]
 
 
 def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm: SlurmCluster, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from srgan.metrics.collapse import (
     CollapseThresholds,
     Verdict,
     collapsed_layers,
+    is_lower_better,
     mode_collapse,
     reported_scores,
     spectral_collapse,
@@ -158,3 +159,8 @@ def test_thresholds_of_spectral_collapse_are_settings() -> None:
 def test_no_spectra_no_collapse() -> None:
     assert spectral_collapse(np.array([]), {}) == Verdict(False, None)
     assert spectral_collapse(np.array([]), {"a": np.zeros((0, 4))}) == Verdict(False, None)
+
+
+def test_distances_and_divergences_improve_downwards() -> None:
+    down = ["FID", "FID_cls", "FID_intra", "KID", "KID_cls", "modes_kl"]
+    assert [name for name in [*down, "IS", "IS_cls", "modes", "precision", "coverage"] if is_lower_better(name)] == down

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reproduce import readme, smoke
-from reproduce.budget import budget
+from reproduce.budget import budget, scored_images
 from reproduce.cost import cost
 from reproduce.plan import plan
 from reproduce.settings import METHODS, SETTINGS
@@ -39,6 +39,14 @@ def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -
         )
         assert widths == (("pyramid", 1000, True) if imagenet else ("constant", 0, False))
         assert chosen["scores.final.num_fake_images"] == 50_000
+
+
+def test_images_within_classes_are_counted() -> None:
+    chosen = {
+        "scores.every": 10, "scores.protocol.num_fake_images": 7, "scores.final.num_fake_images": 50,
+        "scores.final.intra_fid_classes": 3, "scores.final.intra_fid_images": 40,
+    }  # fmt: skip
+    assert scored_images(chosen, 25) == 2 * 7 + 50 + 3 * 40
 
 
 def test_the_cost_page_is_the_generated_one() -> None:

@@ -105,8 +105,16 @@ def test_impossible_final_protocols_are_refused_before_training(
     options = ["--data.init_args.path", str(images), "--run", str(tmp_path / "run")]
     assert main([*TRAIN, *options, "--scores.final.num_fake_images", "100"]) == 2
     assert re.search(r"at least the 200 images.*found 100", capsys.readouterr().err)
-    with pytest.raises(ValueError, match="Expected a generator with classes"):
-        main([*TRAIN, *options, "--model.networks.num_classes", "0"])
+    wrong = {
+        "Expected a generator with classes": ["--model.networks.num_classes", "0"],
+        "at least two real images of every class": ["--scores.protocol.num_real_images", "4"],
+        "Expected Inception weights": ["--scores.features", "inception", "--scores.inception_weights", "gone.pth"],
+    }
+    for message, settings in wrong.items():
+        assert main([*TRAIN, *options, *settings, "--scores.final.prdc", "false"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("srgan fit: ")
+        assert message in said
     assert not RunFolder(tmp_path / "run").scores.exists()
 
 
@@ -188,12 +196,67 @@ def test_settings_of_the_data_are_told_from_other_options() -> None:
     assert vars(arguments_parser().parse_args(others))["checkpoint"] == "a.ckpt"
 
 
+def test_scores_in_training_outlast_a_failure_of_the_final_ones(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("srgan.metrics.formulas.kernel_distance", fail)  # which only the final protocol asks for
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(MemoryError):
+        main([*TRAIN, "--data.init_args.path", str(images), "--run", str(folder.path)])
+    assert [row["iteration"] for row in folder.read_scores()] == [2, 4]
+    assert folder.read_final() is None
+
+
 # What it refuses.
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["evaluate", *arguments, "--accelerator", "cpu"]) == 2
     return capsys.readouterr().err
+
+
+def test_devices_that_are_not_there_are_refused(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert main(["evaluate", str(run.checkpoint), "--accelerator", "cuda"]) == 2
+    assert "found --accelerator cuda --devices 1" in capsys.readouterr().err
+
+
+def test_refusals_name_the_option(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = str(run.checkpoint)
+    assert "Expected --num-fake-images of at least" in refused(capsys, checkpoint, "--num-fake-images", "1")
+    assert "--intra-fid of at least 0, found -1" in refused(capsys, checkpoint, "--intra-fid", "-1")
+
+
+def test_a_stopped_evaluation_says_so(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("srgan.metrics.formulas.frechet_distance", stop)
+    assert main(["evaluate", str(run.checkpoint), "--accelerator", "cpu"]) == 130
+    assert "srgan evaluate: stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("message", "error"), [("out of memory", RuntimeError), ("no link", FileNotFoundError)])
+def test_only_a_failed_download_is_missing_data(
+    message: str, error: type[Exception], run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError(message)
+
+    where = "feature_network" if error is RuntimeError else "refuse_missing_features"
+    monkeypatch.setattr(f"srgan.evaluate.{where}", fail)
+    arguments = [str(run.checkpoint), "--accelerator", "cpu"]
+    if error is RuntimeError:
+        with pytest.raises(RuntimeError, match=message):
+            main(["evaluate", *arguments])
+    else:
+        assert main(["evaluate", *arguments]) == 2
 
 
 def test_foreign_files_are_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

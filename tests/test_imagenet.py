@@ -105,6 +105,15 @@ def test_the_key_names_every_byte(root: Path, prepared: Path, tmp_path: Path) ->
     assert make(prepare(changed, tmp_path / "changed")).key != make(prepared).key
 
 
+def test_the_key_names_the_test_split_too(root: Path, prepared: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(root, tmp_path / "root"))
+    save_image(changed / "test/n0/000.png", np.zeros((8, 8, 3), np.uint8))
+    tests = [prepare(each, tmp_path / each.parent.name, "--split", "test") for each in (root, changed)]
+    found = [ImageNetData(str(prepared), str(test), image_size=8) for test in tests]
+    assert found[0].num_images("test") == found[1].num_images("test")  # or other statistics would have another name
+    assert len({make(prepared).key, *(data.key for data in found)}) == 3
+
+
 def test_folders_that_cannot_be_read_say_what_to_do(root: Path, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"found none\. Run: srgan prepare imagenet ROOT .*nowhere"):
         make(tmp_path / "nowhere")

@@ -1,6 +1,5 @@
 """Scoring images and generators: one pass, cached statistics, exact counts, and what scoring must leave alone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srgan.data import DigitsData, FolderData, ImageData
-from srgan.data.base import LabelledImages
-from srgan.metrics import statistics
+from srgan.data import DigitsData, FolderData
 from srgan.metrics.features import ClassifierFeatures, FeatureNetwork, hash_weights
 from srgan.metrics.formulas import frechet_distance
-from srgan.metrics.intra import chosen_classes
+from srgan.metrics.intra import chosen_classes, intra_class_distances
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
 from srgan.metrics.scores import ImagesOf, Scorer
-from srgan.metrics.statistics import FeatureSums, RealStatistics, share_batches
 from srgan.networks import ResNetGenerator
-from srgan.parallel import ALONE, Ranks
+from srgan.parallel import Ranks
 from srgan.sampling import GeneratorStatistics, generate
 
 DIGITS = DigitsData(8)
@@ -40,12 +36,6 @@ class Projection(FeatureNetwork):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         self.batches.append(len(images))
         return images.flatten(1).float() @ self.weight, images[:, 0, 0].float()
-
-
-@pytest.fixture
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SRGAN_CACHE", str(tmp_path))
-    return tmp_path
 
 
 def protocol(**settings: Any) -> ScoreProtocol:
@@ -118,6 +108,15 @@ def test_only_a_reader_of_digits_counts_modes() -> None:
     assert score(noise_images()).keys() == {"FID", "IS", "IS_std"}
 
 
+def test_few_real_images_found_are_refused_on_every_rank(folder_root: Path) -> None:
+    """A protocol may ask for more than there are; its neighbours need those that there are."""
+    folder = FolderData(str(folder_root), 8)
+    folder.num_real_images = lambda split, count: 5  # type: ignore[method-assign]
+    for rank in range(2):
+        with pytest.raises(ValueError, match=r"at least 6 real images .* for prdc, found 5"):
+            Scorer(Projection(), folder, protocol(prdc=True), Ranks(rank, 2))
+
+
 # Several protocols from one pass.
 
 
@@ -155,7 +154,8 @@ def test_the_final_protocol_is_the_fields_on_the_images_of_training() -> None:
      {"intra_fid_classes": -1}, {"num_fake_images": 5, "prdc": True}],
 )  # fmt: skip
 def test_impossible_protocols_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="Expected"):
+    name = next(iter(wrong))
+    with pytest.raises(ValueError, match=f"^Expected {name} .*found {wrong[name]!r}"):
         protocol(**wrong)
 
 
@@ -167,108 +167,6 @@ def test_the_protocol_names_what_decides_a_score() -> None:
     beside = scorer.describe(protocol(kid=True, prdc=True, intra_fid_classes=3))
     assert (beside["kid_subsets"], beside["prdc_neighbours"], beside["num_real_features"]) == ([100, 300], [3, 5], 400)
     assert beside["intra_fid_labels"] == [0, 333, 666]
-
-
-# Statistics of real images.
-
-
-class Interrupted(DigitsData):
-    """Digits that cannot be read beyond some row."""
-
-    last = 250
-
-    def real_images(self, *arguments: Any) -> Iterator[LabelledImages]:
-        if arguments[1].stop > self.last:
-            raise KeyboardInterrupt
-        return super().real_images(*arguments)
-
-
-def real_statistics(data: ImageData = DIGITS, count: int = 400, batch_size: int = 50) -> RealStatistics:
-    return RealStatistics(Projection(), data, "train", count, batch_size, ALONE)
-
-
-def test_statistics_of_real_images_are_read_again(empty_cache: Path) -> None:
-    first = Scorer(Projection(), DIGITS, protocol(kid=True)).of_images(stream(noise_images()))
-    files = {path: path.stat().st_mtime_ns for path in empty_cache.rglob("*.np*")}
-    assert [path.parent.name for path in sorted(files)] == ["real-features", "real-statistics"]
-    unreadable = Interrupted(8)
-    unreadable.last = 0
-    assert Scorer(Projection(), unreadable, protocol(kid=True)).of_images(stream(noise_images())) == first
-    assert {path: path.stat().st_mtime_ns for path in empty_cache.rglob("*.np*")} == files
-
-
-def test_a_pass_that_was_cut_goes_on_where_it_saved(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "IMAGES_BETWEEN_SAVES", 90)  # every 2 batches of 50
-    with pytest.raises(KeyboardInterrupt):
-        real_statistics(Interrupted(8)).sums()
-    resumed = real_statistics()
-    sums = resumed.sums()
-    features = resumed.features
-    assert isinstance(features, Projection)
-    assert features.batches == [50] * 4  # of 8
-    monkeypatch.setenv("SRGAN_CACHE", str(empty_cache / "other"))
-    straight = real_statistics().sums()
-    assert sums.count == straight.count == 400
-    assert torch.equal(sums.total, straight.total)
-    assert torch.equal(sums.outer, straight.outer)
-    assert sums.covariance.allclose(Projection()(real_images())[0].double().T.cov())
-
-
-def test_statistics_of_other_real_images_or_weights_are_other_files(folder_root: Path, empty_cache: Path) -> None:
-    folder = FolderData(str(folder_root), 8)
-    Scorer(Projection(), DIGITS, protocol())
-    Scorer(Projection(), DIGITS, protocol(num_fake_images=2, seed=5))  # says nothing of real images
-    assert len(list((empty_cache / "real-statistics").iterdir())) == 1
-    Scorer(Projection(), DIGITS, protocol(num_real_images=401))
-    Scorer(Projection(), DIGITS, protocol(split="test"))
-    Scorer(Projection(), DIGITS, protocol(batch_size=50))
-    Scorer(Projection(seed=1), DIGITS, protocol())
-    assert Scorer(Projection(), folder, protocol()).describe()["num_real_images"] == 12  # all there are
-    assert len(list((empty_cache / "real-statistics").iterdir())) == 6
-
-
-def test_the_set_of_features_is_spread_over_the_images(
-    folder_root: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(statistics, "LARGEST_SET", 6)
-    folder = FolderData(str(folder_root), 8)
-    found = real_statistics(folder, 12, batch_size=4).set_of_features()
-    ((images, _),) = folder.real_images("train", range(12))
-    assert torch.equal(found, Projection()(images[::2])[0])
-
-
-@pytest.mark.parametrize("rows", [range(700), range(100, 700), range(30), range(0)])
-@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
-def test_ranks_share_whole_batches_exactly(rows: range, world_size: int) -> None:
-    shares = [share_batches(Ranks(rank, world_size), rows, 100) for rank in range(world_size)]
-    assert [row for share in shares for row in share] == list(rows)
-    assert all((share.start - rows.start) % 100 == 0 or not share for share in shares)
-    batches = [-(-len(share) // 100) for share in shares]
-    assert max(batches) - min(batches) <= 1
-
-
-def test_sums_of_parts_are_the_sums_of_the_whole() -> None:
-    features = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
-    joined = FeatureSums.zero(6)
-    for part in features.split([20, 30]):
-        sums = FeatureSums.zero(6)
-        sums.add(part)
-        joined.join(sums)
-    assert joined.mean.allclose(features.double().mean(dim=0))
-    assert joined.covariance.allclose(features.double().T.cov())
-
-
-def test_long_passes_report_where_they_stand(
-    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real_statistics().sums()
-    assert capsys.readouterr().err == ""  # less than a minute
-    monkeypatch.setattr("srgan.metrics.progress.SECONDS_BETWEEN_LINES", 0.0)
-    real_statistics(count=420).sums()
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 9
-    assert lines[0].startswith("features of real images of stacked-digits: 50 of 420, ")
-    assert lines[-1] == "features of real images of stacked-digits: 420 of 420, 0 minutes to go"
 
 
 # Generators.
@@ -314,3 +212,20 @@ def test_fid_within_classes_needs_classes_with_images(folder_root: Path) -> None
         scorer.of_generator(ResNetGenerator(8, 4))
     with pytest.raises(ValueError, match=r"at least two real images of every class.*classes \[3\]"):
         scorer.of_generator(ResNetGenerator(8, 4, num_classes=4))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_class_without_images_is_refused_by_every_rank(folder_root: Path, rank: int) -> None:
+    """Also by the one whose classes have images, before it would wait for the other."""
+    folder, generator = FolderData(str(folder_root), 8), ResNetGenerator(8, 4, num_classes=4)
+    wanted = protocol(num_real_images=12, intra_fid_classes=4, intra_fid_images=30)
+    with pytest.raises(ValueError, match=r"classes \[3\]"):
+        intra_class_distances(Projection(), folder, generator, wanted, Ranks(rank, 2))
+
+
+@pytest.mark.parametrize("data", ["folder", "digits"])
+def test_labels_of_real_images_are_those_read_with_them(folder_root: Path, data: str) -> None:
+    found = FolderData(str(folder_root), 8) if data == "folder" else DIGITS
+    labels = torch.cat([part.labels for part in found.real_images("train", range(9), 4)])
+    assert len(labels.unique()) > 1
+    assert torch.equal(found.real_labels("train", 9), labels)

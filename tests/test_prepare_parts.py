@@ -1,6 +1,9 @@
 """The parts of preparing: one image file to one square of bytes, one path to its class, sizes of shards."""
 
+import subprocess
+import sys
 from io import BytesIO
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ from conftest import random_pixels
 from PIL import Image, ImageOps
 
 from srgan.prepare.images import FORMATS, UnreadableImage, read_image
-from srgan.prepare.job import images_per_shard
+from srgan.prepare.manifest import images_per_shard
 from srgan.prepare.sources import place_of
 
 # One image.
@@ -99,6 +102,26 @@ def test_no_damage_crashes_the_decoder() -> None:
     assert outcomes == {"image", "refused"}
 
 
+TOO_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from srgan.prepare.images import read_image
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, -1))
+try:
+    read_image(sys.stdin.buffer.read(), "large.png", 8)
+except MemoryError as error:
+    print(f"too little memory for {error}")
+"""
+
+
+def test_too_little_memory_is_no_fault_of_the_file() -> None:
+    large = encode(Image.new("1", (9000, 9000)))
+    found = subprocess.run([sys.executable, "-c", TOO_LITTLE_MEMORY], input=large, stdout=subprocess.PIPE, check=True)
+    assert found.stdout == b"too little memory for large.png\n"
+    assert read_image(large, "large.png", 8)[0].shape == (3, 8, 8)
+
+
 # Classes and shards.
 
 
@@ -125,8 +148,11 @@ def test_paths_outside_of_any_class(path: str) -> None:
     assert place_of(path, "train") is None
 
 
-def test_shards_can_all_be_open_and_fit_into_memory() -> None:
-    assert images_per_shard(1) == images_per_shard(220) == 64
-    imagenet = 1_281_167
-    assert imagenet / images_per_shard(imagenet) < 400
-    assert images_per_shard(imagenet) * 3 * 128**2 < 250e6
+@pytest.mark.parametrize("count", [1, 220, 16_385, 1_281_167, 14_000_000])
+def test_shards_can_all_be_open(count: int) -> None:
+    assert images_per_shard(count) >= 64
+    assert ceil(count / images_per_shard(count)) <= 256
+
+
+def test_a_shard_of_imagenet_fits_into_memory() -> None:
+    assert images_per_shard(1_281_167) * 3 * 128**2 < 250e6

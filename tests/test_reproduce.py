@@ -158,7 +158,8 @@ def finished_run(run: Run, fid: float, collapsed: bool = False, final: dict[str,
         "reported": rows[0],
         "verdicts": verdicts,
     }
-    record["final"] = {"iteration": 600, "protocol": {}, "scores": final} if final else None
+    protocol = {"num_fake_images": 40_000, "inception_splits": 7, "intra_fid_classes": 2, "intra_fid_images": 90}
+    record["final"] = {"iteration": 600, "protocol": protocol, "scores": final} if final else None
     write_json(run.folder.record, record)
     run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
     module = AdversarialTraining(ResNetPair(8, 4, 4), iterations=1)
@@ -215,7 +216,9 @@ def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypat
     rows = collect(runs)
     text = markdown(rows, "paper")
     assert "21.40 [+0.25]" in text
-    assert "| A_64-128 | SN | 600 | 19.50 | 8.50 | 0.0123 |" in described_table(rows, "paper")
+    described = described_table(rows, "paper")
+    assert "| A_64-128 | SN | 600 | 19.50 | 8.50 | 0.0123 |" in described
+    assert "with 40,000 images, 7 splits, FID_intra over 2 classes of 90 images;" in described
     lines = list(csv.DictReader(io.StringIO(csv_text(rows, "paper"))))
     assert [line["final_KID"] for line in lines] == ["0.0123", "", "", ""]
     write_page(rows, "paper", tmp_path / "table2.html")

@@ -214,7 +214,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
-    {"spectral", "randomness", "files", "parallel"},
+    {"spectral", "randomness", "files", "parallel", "progress"},
     {"prepare"},
     {"runs", "data", "constraints", "networks", "losses"},
     {"sampling"},

@@ -5,10 +5,11 @@ import pytorch_lightning as pl
 from srgan.callbacks.clock import RunCallback, log
 from srgan.data.base import ImageData
 from srgan.files import append_json_line, write_json
-from srgan.metrics.features import FeatureName, feature_network
-from srgan.metrics.intra import chosen_classes
+from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
+from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, Scores
+from srgan.metrics.scores import Scorer, Scores, refuse_few_images
+from srgan.networks import ResNetGenerator
 from srgan.training import AdversarialTraining
 
 
@@ -43,6 +44,21 @@ class ScoreRecorder(RunCallback):
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
 
+    def refuse_impossible(self, generator: ResNetGenerator, data: ImageData) -> None:
+        """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
+
+        Raises:
+            ValueError: they do not fit one another, or the classifier that scores has nothing to learn.
+            FileNotFoundError: the feature network's weights are missing.
+            RuntimeError: they cannot be downloaded.
+        """
+        if not self.every:
+            return
+        for protocol in (self.protocol, *([self.final] if self.final else [])):
+            refuse_few_images(data, protocol)
+            refuse_lacking_classes(data, protocol, generator.num_classes)
+        refuse_missing_features(self.features, self.inception_weights, data)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares the scorer before the first iteration, so that what is missing is said at once."""
         assert isinstance(pl_module, AdversarialTraining)
@@ -50,8 +66,6 @@ class ScoreRecorder(RunCallback):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData)
-        for protocol in (self.protocol, *([self.final] if self.final else [])):
-            chosen_classes(protocol, pl_module.generator.num_classes)
         ranks, device = pl_module.ranks, pl_module.device
         features = feature_network(self.features, self.inception_weights, data, device, ranks)
         self.scorer = Scorer(features, data, self.protocol, ranks)
@@ -62,15 +76,17 @@ class ScoreRecorder(RunCallback):
         assert self.scorer is not None
         at_end = module.iteration == module.iterations
         protocols = [self.protocol, *([self.final] if self.final and at_end else [])]
-        results = self.scorer.of_generator(module.generator, *protocols)
-        if not trainer.is_global_zero:
-            return
-        append_json_line(self.folder.scores, {"iteration": module.iteration} | results[0])
-        self._log(trainer, "scores", results[0], module.iteration)
-        if self.final and at_end:
-            final = {"protocol": self.scorer.describe(self.final), "scores": results[1]}
-            write_json(self.folder.final, {"iteration": module.iteration} | final)
-            self._log(trainer, "final", results[1], module.iteration)
+        results = self.scorer.of_generator_in_turn(module.generator, *protocols)
+        # Written before the final protocol is measured, which takes far longer and may fail.
+        scores = next(results)
+        if trainer.is_global_zero:
+            append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
+            self._log(trainer, "scores", scores, module.iteration)
+        for final_scores in results:
+            if trainer.is_global_zero:
+                final = {"protocol": self.scorer.describe(self.final), "scores": final_scores}
+                write_json(self.folder.final, {"iteration": module.iteration} | final)
+                self._log(trainer, "final", final_scores, module.iteration)
 
     @staticmethod
     def _log(trainer: pl.Trainer, group: str, scores: Scores, iteration: int) -> None:

@@ -85,6 +85,10 @@ class ImageData(pl.LightningDataModule):
         data = self.load(split)
         return LabelledImages(data.images[indices], data.labels[indices])
 
+    def labels(self, split: Split) -> Tensor:
+        """Of all images of a split, `[num_images]` int64."""
+        return self.load(split).labels
+
     def num_images(self, split: Split) -> int:
         """Size of a split."""
         return len(self.load(split).images)
@@ -163,6 +167,10 @@ class ImageData(pl.LightningDataModule):
         for start in range(rows.start, rows.stop, batch_size):
             stop = min(start + batch_size, rows.stop)
             yield self.fetch(split, epoch_positions(0, start, stop - start, count))
+
+    def real_labels(self, split: Split, count: int) -> Tensor:
+        """Labels `[count]` int64 of the first `real_images`; reads no image from disk."""
+        return self.labels(split)[epoch_positions(0, 0, count, self.num_images(split))]
 
     def num_real_images(self, split: Split, count: int) -> int:
         """How many of `count` images a split has."""

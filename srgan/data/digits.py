@@ -59,16 +59,22 @@ class DigitsData(ImageData):
 
     def _stack(self, triples: Tensor) -> LabelledImages:
         """Indices of digits `[n, 3]` -> images `[n, 3, H, W]` uint8 and their modes `[n]` in [0, 1000)."""
-        images, labels = self._digits
-        modes = (labels[triples] * torch.tensor([100, 10, 1])).sum(dim=1)
-        return LabelledImages(images[triples].squeeze(2), modes)
+        return LabelledImages(self._digits.images[triples].squeeze(2), self._modes(triples))
+
+    def _modes(self, triples: Tensor) -> Tensor:
+        return (self._digits.labels[triples] * torch.tensor([100, 10, 1])).sum(dim=1)
 
     def real_images(self, split: Split, rows: range, batch_size: int = 500) -> Iterator[LabelledImages]:
         """Stacks that every run shares, whatever its seed."""
-        draw = partial(torch.randint, len(self._digits.images))
         for start in range(rows.start, rows.stop, batch_size):
-            batch = range(start, min(start + batch_size, rows.stop))
-            yield self._stack(counter_rows(draw, batch, (3,), "cpu", 0, "real"))
+            yield self._stack(self._real_triples(range(start, min(start + batch_size, rows.stop))))
+
+    def real_labels(self, split: Split, count: int) -> Tensor:
+        return self._modes(self._real_triples(range(count)))
+
+    def _real_triples(self, rows: range) -> Tensor:
+        draw = partial(torch.randint, len(self._digits.images))
+        return counter_rows(draw, rows, (3,), "cpu", 0, "real")
 
     def num_real_images(self, split: Split, count: int) -> int:
         return count

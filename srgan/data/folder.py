@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.files import cache_folder, write_atomically
+from srgan.prepare.sources import refuse_merged_classes
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 
@@ -34,7 +35,8 @@ class FolderData(ImageData):
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        ValueError: there are no images in it, or one cannot be read (the message names it).
+        ValueError: there are no images in it, one cannot be read (the message names it), or two folders that are not
+            split give one class.
     """
 
     def __init__(self, path: str, image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0) -> None:
@@ -83,9 +85,12 @@ class FolderData(ImageData):
         """All images of a split, sorted by class and name: `[N, 3, H, W]` uint8 and labels `[N]` int64."""
         images: dict[str | None, dict[tuple[str, str], np.ndarray]] = {split: {}, None: {}}
         class_names: dict[bool, set[str]] = {True: set(), False: set()}  # inside and outside of train/ and test/
+        unsplit: set[tuple[str, str]] = set()  # classes outside, and their folders
         for inner, content in self._image_files():
             part, class_name, name = _place(inner)
             class_names[part is not None].add(class_name)
+            if part is None:
+                unsplit.add((class_name, str(inner.parent)))
             if part in images:
                 images[part][class_name, name] = _read_image(content, str(inner), self.image_size)
         is_split = bool(class_names[True])
@@ -95,6 +100,8 @@ class FolderData(ImageData):
                 f"Expected images at {split}/<class>/<image> or <class>/<image> in '{self.path}', found none. "
                 f"Known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}."
             )
+        if not is_split:
+            refuse_merged_classes(self.path, unsplit)
         classes = {name: k for k, name in enumerate(sorted(class_names[is_split]))}  # the same in every split
         ordered = sorted(found)
         labels = np.array([classes[class_name] for class_name, _ in ordered], dtype=np.int64)

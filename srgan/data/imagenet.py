@@ -75,8 +75,8 @@ class ImageNetData(ImageData):
 
     @property
     def key(self) -> str:
-        """Names the exact bytes by their checksum."""
-        return f"{self.name}-{self.prepared['train'].checksum}"
+        """Names the exact bytes of all prepared splits by their checksums."""
+        return "-".join([self.name, *(prepared.checksum for prepared in self.prepared.values())])
 
     def load(self, split: Split) -> LabelledImages:
         """All of a split in memory: 63 GB for ImageNet. Training and measuring use `fetch`."""
@@ -85,7 +85,10 @@ class ImageNetData(ImageData):
     def fetch(self, split: Split, indices: Tensor) -> LabelledImages:
         prepared = self._split(split)
         images = torch.from_numpy(prepared.read(indices.tolist()))
-        return LabelledImages(images, torch.from_numpy(prepared.labels)[indices])
+        return LabelledImages(images, self.labels(split)[indices])
+
+    def labels(self, split: Split) -> Tensor:
+        return torch.from_numpy(self._split(split).labels)
 
     def num_images(self, split: Split) -> int:
         return len(self._split(split))

@@ -7,11 +7,11 @@ from typing import IO
 import numpy as np
 import torch
 from filelock import FileLock
-from rich.progress import track
 from torchvision.datasets import STL10
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.files import cache_folder, write_atomically
+from srgan.progress import Progress
 
 STORED_SIZE, IMAGE_SIZE = 96, 32
 PIECE = 1000
@@ -99,11 +99,12 @@ def shrink_split(root: str, split: Split) -> None:
     def write(target: IO[bytes]) -> None:
         header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, IMAGE_SIZE, IMAGE_SIZE)}
         np.lib.format.write_array_header_1_0(target, header)
-        with source.open("rb") as file:
-            for _ in track(range(0, count, PIECE), f"shrinking {source.name}", transient=True):
-                columns_first = np.frombuffer(file.read(PIECE * image_bytes), np.uint8)
+        with source.open("rb") as file, Progress(f"shrinking {source.name}", count) as progress:
+            while content := file.read(PIECE * image_bytes):
+                columns_first = np.frombuffer(content, np.uint8)
                 images = columns_first.reshape(-1, 3, STORED_SIZE, STORED_SIZE).transpose(0, 1, 3, 2)
                 target.write(shrink(images).tobytes())
+                progress.advance(len(images))
 
     write_atomically(shrunk_path(split), write)
 

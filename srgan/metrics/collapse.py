@@ -37,8 +37,8 @@ class Verdict:
 
 
 def is_lower_better(score: str) -> bool:
-    """Whether a score improves downwards: Fréchet distances and divergences do."""
-    return score.startswith("FID") or score.endswith("_kl")
+    """Whether a score improves downwards: Fréchet and kernel distances and divergences do."""
+    return score.startswith(("FID", "KID")) or score.endswith("_kl")
 
 
 def tail_mean(spectrum: np.ndarray) -> np.ndarray:

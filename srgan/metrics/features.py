@@ -1,6 +1,7 @@
 """Feature networks: images `[B, 3, H, W]` uint8 -> features for FID and logits for IS."""
 
 import hashlib
+import pickle
 from abc import abstractmethod
 from pathlib import Path
 from typing import Literal
@@ -62,6 +63,7 @@ class InceptionFeatures(FeatureNetwork):
 
     Raises:
         FileNotFoundError: no file at `weights_path`.
+        ValueError: another file there.
         RuntimeError: the download failed; says where to put the file.
     """
 
@@ -75,7 +77,7 @@ class InceptionFeatures(FeatureNetwork):
         super().__init__()
         from torchmetrics.image.fid import NoTrainInceptionV3
 
-        path = self._vetted(Path(weights_path) if weights_path else self._download())
+        path = self.weights_file(weights_path)
         self.inception = NoTrainInceptionV3(
             "inception-v3-compat", ["2048", "logits_unbiased"], str(path), antialias=False
         )
@@ -86,12 +88,22 @@ class InceptionFeatures(FeatureNetwork):
         features, logits = self.inception._torch_fidelity_forward(images)
         return features, logits
 
-    @staticmethod
-    def _vetted(path: Path) -> Path:
-        """torch-fidelity unpickles its file without restriction, so it only gets one that loads with restriction."""
-        if not path.exists():
+    @classmethod
+    def weights_file(cls, weights_path: str | None = None) -> Path:
+        """The file, downloaded if no path is given; what is raised is as the class says.
+
+        torch-fidelity unpickles its file without restriction, so it only gets one that loads with restriction.
+        """
+        path = Path(weights_path) if weights_path else cls._download()
+        if not path.is_file():
             raise FileNotFoundError(f"Expected Inception weights at '{path.resolve()}', found nothing.")
-        torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise ValueError(
+                f"Expected Inception weights at '{path.resolve()}', found another file: {reason}"
+            ) from error
         return path
 
     @staticmethod
@@ -155,11 +167,7 @@ class ClassifierFeatures(FeatureNetwork):
 
     def __init__(self, data: ImageData) -> None:
         super().__init__()
-        if data.num_classes < 2:
-            raise ValueError(
-                f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
-                "Score with Inception instead (--scores.features inception)."
-            )
+        self.refuse(data)
         self.counts_modes = data.stacked
         channels = 1 if data.stacked else 3
         with seeded(counter_seed(self.seed, "classifier")):
@@ -173,6 +181,15 @@ class ClassifierFeatures(FeatureNetwork):
         self.num_features = 3 * 64 if data.stacked else 64
         self.num_logits = data.num_labels
         self.eval().requires_grad_(False)
+
+    @staticmethod
+    def refuse(data: ImageData) -> None:
+        """Raises ValueError where there is nothing to learn."""
+        if data.num_classes < 2:
+            raise ValueError(
+                f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
+                "Score with Inception instead (--scores.features inception)."
+            )
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,6 +219,14 @@ class ClassifierFeatures(FeatureNetwork):
 
 
 FeatureName = Literal["inception", "classifier"]
+
+
+def refuse_missing_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
+    """Fetches what a feature network needs, and raises what building it would, for a fraction of the time."""
+    if name == "inception":
+        InceptionFeatures.weights_file(inception_weights)
+    else:
+        ClassifierFeatures.refuse(data)
 
 
 def feature_network(

@@ -8,11 +8,11 @@ from torch import Tensor
 from srgan.data.base import ImageData
 from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.formulas import frechet_distance
-from srgan.metrics.progress import Progress
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import FeatureSums
 from srgan.networks import ResNetGenerator
 from srgan.parallel import Ranks
+from srgan.progress import Progress
 from srgan.sampling import generate
 
 
@@ -24,25 +24,45 @@ def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
     """
     if protocol.intra_fid_classes and not num_classes:
         raise ValueError(
-            "Expected a generator with classes for FID within classes, found an unconditional one. "
-            "Set intra_fid_classes to 0, or --model.networks.num_classes."
+            f"Expected a generator with classes for intra_fid_classes {protocol.intra_fid_classes}, found an "
+            "unconditional one. Set intra_fid_classes to 0."
         )
     count = min(protocol.intra_fid_classes, num_classes)
     return [k * num_classes // count for k in range(count)]
+
+
+def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
+    """Every rank comes to the same answer by itself, so that none waits for one that refused.
+
+    Raises:
+        ValueError: there are no classes, or one of the chosen has fewer than two real images.
+    """
+    classes = chosen_classes(protocol, num_classes)
+    if not classes:
+        return
+    count = data.num_real_images(protocol.split, protocol.num_real_images)
+    found = torch.bincount(data.real_labels(protocol.split, count), minlength=num_classes)
+    lacking = [label for label in classes if found[label] < 2]
+    if lacking:
+        raise ValueError(
+            f"Expected at least two real images of every class among {count} of {data.name} ({protocol.split}), "
+            f"found fewer of the classes {lacking[:10]}. Raise num_real_images, or set intra_fid_classes to 0."
+        )
 
 
 @torch.no_grad()
 def intra_class_distances(
     features: FeatureNetwork, data: ImageData, generator: ResNetGenerator, protocol: ScoreProtocol, ranks: Ranks
 ) -> list[float]:
-    """FID between the generated images of each chosen class and all real ones of that class, on every rank.
+    """FID between generated images of each chosen class and the protocol's real ones of that class, on every rank.
 
-    The classes are shared over the ranks. A rank reads all real images, runs the feature network on those of its
-    classes only, and holds their features in main memory: 8 KB per image of its classes with Inception.
+    The classes are shared over the ranks. A rank reads all the protocol's real images, runs the feature network on
+    those of its classes only, and holds their features in main memory: 8 KB per image with Inception.
 
     Raises:
         ValueError: the generator has no classes, or a class has fewer than two real images.
     """
+    refuse_lacking_classes(data, protocol, generator.num_classes)
     classes = chosen_classes(protocol, generator.num_classes)
     device = next(features.parameters()).device
     share = ranks.share(len(classes))
@@ -68,11 +88,7 @@ def intra_class_distances(
 def _real_features(
     features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, classes: Sequence[int], show: bool
 ) -> dict[int, Tensor]:
-    """Features `[n_c, d]` of the protocol's real images of each class c, in main memory.
-
-    Raises:
-        ValueError: a class has fewer than two.
-    """
+    """Features `[n_c, d]` of the protocol's real images of each class c, in main memory."""
     device = next(features.parameters()).device
     count = data.num_real_images(protocol.split, protocol.num_real_images)
     found: dict[int, list[Tensor]] = {label: [torch.empty(0, features.num_features)] for label in classes}
@@ -85,11 +101,4 @@ def _real_features(
                 for label in labels[chosen].unique().tolist():
                     found[label].append(of_chosen[labels[chosen] == label])
             progress.advance(len(images))
-    joined = {label: torch.cat(parts) for label, parts in found.items()}
-    lacking = [label for label, of_class in joined.items() if len(of_class) < 2]
-    if lacking:
-        raise ValueError(
-            f"Expected at least two real images of every class among {count} of {data.name} ({protocol.split}), "
-            f"found fewer of the classes {lacking[:10]}. Raise num_real_images."
-        )
-    return joined
+    return {label: torch.cat(parts) for label, parts in found.items()}

@@ -43,13 +43,20 @@ class ScoreProtocol:
     intra_fid_images: int = 5_000
 
     def __post_init__(self) -> None:
-        images = min(self.num_fake_images, self.num_real_images, self.intra_fid_images)
-        if images < 2 or min(self.inception_splits, self.batch_size) < 1 or self.intra_fid_classes < 0:
-            raise ValueError(f"Expected at least two images and one split, and no negative number, found {self}.")
+        images = DENSITY_NEIGHBOURS + 1 if self.prdc else 2
+        least = {
+            "num_fake_images": images, "num_real_images": images, "intra_fid_images": 2, "inception_splits": 1,
+            "batch_size": 1, "intra_fid_classes": 0,
+        }  # fmt: skip
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                why = " with prdc" if self.prdc and number == images else ""
+                raise ValueError(f"Expected {name} of at least {number}{why}, found {getattr(self, name)}.")
         if self.inception_splits > self.num_fake_images:
-            raise ValueError(f"Expected no more inception_splits than images, found {self}.")
-        if self.prdc and min(self.num_fake_images, self.num_real_images) <= DENSITY_NEIGHBOURS:
-            raise ValueError(f"Expected more than {DENSITY_NEIGHBOURS} images for prdc, found {self}.")
+            raise ValueError(
+                f"Expected inception_splits of no more than the {self.num_fake_images} generated images, found "
+                f"{self.inception_splits}."
+            )
         if self.generator_statistics not in ("running", "batch"):
             raise ValueError(
                 f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}."

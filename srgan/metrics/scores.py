@@ -1,6 +1,6 @@
 """Scores of generated images under a protocol that is stored with every score; several from one pass."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -10,17 +10,32 @@ from torch import Tensor
 from srgan.data.base import ImageData
 from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
-from srgan.metrics.intra import chosen_classes, intra_class_distances
-from srgan.metrics.progress import Progress
+from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
 from srgan.networks import ResNetGenerator
 from srgan.parallel import ALONE, Ranks
+from srgan.progress import Progress
 from srgan.sampling import generate
 
 Scores = dict[str, Any]
 ImagesOf = Callable[[range], Iterable[Tensor]]
 """Rows of an endless stream of images -> their batches `[B, 3, H, W]` uint8."""
+
+
+def refuse_few_images(data: ImageData, protocol: ScoreProtocol) -> None:
+    """Looks at the images that were found, which may be fewer than the protocol asks for.
+
+    Raises:
+        ValueError: too few.
+    """
+    found = data.num_real_images(protocol.split, protocol.num_real_images)
+    needed = formulas.DENSITY_NEIGHBOURS + 1 if protocol.prdc else 2
+    if found < needed:
+        raise ValueError(
+            f"Expected at least {needed} real images of {data.name} ({protocol.split}){' for prdc' * protocol.prdc}, "
+            f"found {found}."
+        )
 
 
 class Scorer:
@@ -33,6 +48,9 @@ class Scorer:
         data: the real images.
         protocol: how many of what; further protocols may differ in what does not concern the real images.
         ranks: who shares the work.
+
+    Raises:
+        ValueError: the data has too few images for the protocol.
     """
 
     def __init__(
@@ -44,6 +62,7 @@ class Scorer:
         self.ranks = ranks
         self.device = next(features.parameters()).device
         self.num_real_images = data.num_real_images(protocol.split, protocol.num_real_images)
+        refuse_few_images(data, protocol)
         self.real = RealStatistics(features, data, protocol.split, self.num_real_images, protocol.batch_size, ranks)
         self.real_sums = self.real.sums()
 
@@ -69,25 +88,33 @@ class Scorer:
         return described
 
     def of_generator(self, generator: ResNetGenerator, *protocols: ScoreProtocol) -> list[Scores]:
-        """Scores of a generator under each protocol (by default the first), from one pass over its images."""
+        """Scores of a generator under each protocol (by default the first), from one pass over its images.
+
+        Raises:
+            ValueError: as `of_images`, or the generator or the data lack what a protocol needs.
+        """
+        return list(self.of_generator_in_turn(generator, *protocols))
+
+    def of_generator_in_turn(self, generator: ResNetGenerator, *protocols: ScoreProtocol) -> Iterator[Scores]:
+        """As `of_generator`, each protocol's scores as soon as they are known."""
         chosen = protocols or (self.protocol,)
+        for protocol in chosen:
+            refuse_lacking_classes(self.data, protocol, generator.num_classes)
 
         def images_of(rows: range) -> Iterable[Tensor]:
             first = self.protocol
             found = generate(generator, rows, first.seed, "scores", first.batch_size, first.generator_statistics)
             return (images for images, _ in found)
 
-        results = self.of_images(images_of, *chosen)
-        for protocol, scores in zip(chosen, results, strict=True):
+        for protocol, scores in zip(chosen, self._of_images_in_turn(images_of, *chosen), strict=True):
             if protocol.intra_fid_classes:
                 distances = intra_class_distances(self.features, self.data, generator, protocol, self.ranks)
                 if self.ranks.rank == 0:
                     suffix = self.features.suffix
                     scores[f"FID_intra{suffix}"] = sum(distances) / len(distances)
                     scores[f"FID_intra{suffix}_classes"] = distances
-        return results
+            yield scores
 
-    @torch.no_grad()
     def of_images(self, images_of: ImagesOf, *protocols: ScoreProtocol) -> list[Scores]:
         """Scores of a stream of images under each protocol (by default the first), from one pass.
 
@@ -100,18 +127,24 @@ class Scorer:
             on the other ranks.
 
         Raises:
-            ValueError: the protocols differ in the real images or in the stream, or are not of increasing length.
+            ValueError: the protocols differ in the real images or in the stream, or are not of increasing length, or
+                the data has too few images.
         """
+        return list(self._of_images_in_turn(images_of, *protocols))
+
+    @torch.no_grad()
+    def _of_images_in_turn(self, images_of: ImagesOf, *protocols: ScoreProtocol) -> Iterator[Scores]:
         chosen = protocols or (self.protocol,)
         counts = [0, *(protocol.num_fake_images for protocol in chosen)]
         if counts != sorted(counts) or {protocol.stream for protocol in chosen} != {self.protocol.stream}:
             raise ValueError(
                 f"Expected protocols of increasing length that see the images of {self.protocol}, found {chosen}."
             )
+        for protocol in chosen:
+            refuse_few_images(self.data, protocol)
         keeps_features = any(protocol.kid or protocol.prdc for protocol in chosen)
         sums = FeatureSums.zero(self.features.num_features)
         logits, features = torch.empty(0, self.features.num_logits), torch.empty(0, self.features.num_features)
-        results = []
         for start, protocol in zip(counts, chosen, strict=False):
             rows = range(start, protocol.num_fake_images)
             more_sums, more_logits, more_features = self._pass(images_of, rows, keeps_features)
@@ -121,8 +154,7 @@ class Scorer:
                 raise RuntimeError(f"Expected {protocol.num_fake_images} generated images, found {sums.count}.")
             real_features = self.real.set_of_features() if protocol.kid or protocol.prdc else torch.empty(0)
             is_first = self.ranks.rank == 0
-            results.append(self._scores(protocol, sums, logits, features, real_features) if is_first else {})
-        return results
+            yield self._scores(protocol, sums, logits, features, real_features) if is_first else {}
 
     def _pass(self, images_of: ImagesOf, rows: range, keeps_features: bool) -> tuple[FeatureSums, Tensor, Tensor]:
         """Sums, logits `[n, classes]` and features `[n, d]` (if they are kept) of some rows, of all ranks, in order."""

@@ -1,6 +1,6 @@
 """Sums over features: what Fréchet distances need of the images, shared over ranks and cached for real images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -13,8 +13,8 @@ from torch import Tensor
 from srgan.data.base import ImageData, Split
 from srgan.files import cache_folder, write_atomically
 from srgan.metrics.features import FeatureNetwork
-from srgan.metrics.progress import Progress
 from srgan.parallel import Ranks
+from srgan.progress import Progress
 
 IMAGES_BETWEEN_SAVES = 50_000
 LARGEST_SET = 50_000
@@ -89,7 +89,7 @@ class RealStatistics:
         features: the feature network.
         data: the real images.
         split: which of them.
-        count: how many: the split's first.
+        count: how many: the first in the order of `ImageData.real_images`.
         batch_size: of the feature network.
         ranks: who shares the work.
 
@@ -134,11 +134,10 @@ class RealStatistics:
         return sums
 
     def set_of_features(self) -> Tensor:
-        """Features `[n, d]` float32 of up to 50,000 of the images, spread evenly; on rank zero, empty on the others."""
-        size = min(self.count, LARGEST_SET)
+        """Features `[n, d]` float32 of the first 50,000 of the images; on rank zero, empty on the others."""
         path = cache_folder() / "real-features" / f"{self.key}.npy"
         if not self._as_rank_zero(int(path.exists())):
-            found = list(self._features_of([row * self.count // size for row in range(size)]))
+            found = list(self._features_of(range(min(self.count, LARGEST_SET))))
             width = self.features.num_features
             own = torch.cat([torch.empty(0, width, device=self.device), *found])
             gathered = self.ranks.gather(own).cpu().numpy()
@@ -146,22 +145,14 @@ class RealStatistics:
                 write_atomically(path, lambda file: np.save(file, gathered))
         return torch.from_numpy(np.load(path)) if self.ranks.rank == 0 else torch.empty(0)
 
-    def _features_of(self, rows: Sequence[int]) -> Iterator[Tensor]:
+    def _features_of(self, rows: range) -> Iterator[Tensor]:
         """Features of this rank's share of some images, batch by batch."""
-        share = share_batches(self.ranks, range(len(rows)), self.batch_size)
+        share = share_batches(self.ranks, rows, self.batch_size)
         what = f"features of real images of {self.data.name}"
         with Progress(what, len(share), show=self.ranks.rank == 0) as progress:
-            for start in range(share.start, share.stop, self.batch_size):
-                batch = rows[start : min(start + self.batch_size, share.stop)]
-                yield self.features(self._images_of(batch).to(self.device))[0]
-                progress.advance(len(batch))
-
-    def _images_of(self, rows: Sequence[int]) -> Tensor:
-        """`[B, 3, H, W]` uint8, read together where the rows are neighbours."""
-        neighbours = rows[-1] - rows[0] == len(rows) - 1
-        ranges = [range(rows[0], rows[-1] + 1)] if neighbours else [range(row, row + 1) for row in rows]
-        parts = [images for part in ranges for images, _ in self.data.real_images(self.split, part, self.batch_size)]
-        return torch.cat(parts)
+            for images, _ in self.data.real_images(self.split, share, self.batch_size):
+                yield self.features(images.to(self.device))[0]
+                progress.advance(len(images))
 
     def _as_rank_zero(self, number: int) -> int:
         """Rank zero's number, on all ranks."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from filelock import FileLock, Timeout
-
-from srgan.prepare.job import LOCK, Preparation, finished_report, prepare, refuse_places
+from srgan.files import only_process
+from srgan.prepare.job import LOCK, list_root, look_at_finished, prepare, refuse_places
+from srgan.prepare.manifest import Preparation
 from srgan.prepare.progress import Reporter, printable
-from srgan.prepare.shards import REPORT
+from srgan.prepare.shards import MANIFEST, REPORT, left_out
 from srgan.prepare.work import SIGNALS
 
 SHOWN = 20
@@ -25,7 +25,8 @@ ROOT is the folder of the official layout (train/<synset>/*.JPEG), any folder or
 
 Every image is turned upright (EXIF), converted to RGB, cut to the central square of its short side, and resized
 (bilinear, antialiased). What is no readable image is left out and listed in OUT/report.json. A command that was
-stopped, however it was, goes on when typed again, to the same bytes; on a finished OUT it checks the files' sizes.
+stopped, however it was, goes on when typed again, to the same bytes; on a finished OUT it checks that ROOT, where it
+is still there, has the same files, and the sizes of OUT's.
 
 exit status: 0 every file is an image in OUT; 1 finished, but files were left out; 2 not possible, the message says
 why; 130, 143 stopped.
@@ -39,27 +40,40 @@ def main(arguments: Sequence[str]) -> int:
     reporter = Reporter()
     try:
         refuse_places(job)
-        with stoppable(), only_process(job.out, reporter):
-            report = finished_report(job, options.verify, options.workers, reporter)
-            if report is not None:
-                print(f"{job.out}: finished already, {'every byte' if options.verify else 'all sizes'} checked.")
-            else:
-                report = prepare(job, options.workers, reporter)
+        waiting = printable(f"{job.out}: another process prepares this folder; waiting for it.")
+        with stoppable(), only_process(job.out / LOCK, waiting):
+            report = finish(job, options.verify, options.retry, options.workers, reporter)
     except Signalled as error:
         print(f"{job.out}: stopped; the same command goes on.", file=sys.stderr)
         return 128 + error.number
-    except BrokenProcessPool:
-        print(
-            "srgan prepare: a worker process was killed, perhaps for want of memory. The same command goes on; with "
-            "fewer --workers it needs less.",
-            file=sys.stderr,
-        )
+    except (BrokenProcessPool, MemoryError) as error:
+        killed = "a worker process was killed, perhaps for want of memory"
+        what = killed if isinstance(error, BrokenProcessPool) else printable(f"too little memory for {error}")
+        print(f"srgan prepare: {what}. The same command goes on; with fewer --workers it needs less.", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"srgan prepare: {printable(str(error))}", file=sys.stderr)
         return 2
     print_report(job.out, report)
     return 1 if report["unreadable"] else 0
+
+
+def finish(job: Preparation, every_byte: bool, retry: bool, workers: int, reporter: Reporter) -> dict[str, Any]:
+    """The report of the folder: as it is if that is finished and whole, else of the work that was left.
+
+    Raises:
+        ValueError, OSError: what `look_at_finished` and `prepare` refuse.
+    """
+    listing = list_root(job, reporter)
+    anew = left_out(job.out) if retry else set()
+    if (job.out / MANIFEST).exists():
+        report, damaged = look_at_finished(job, listing, every_byte, workers, reporter)
+        anew |= damaged
+        if report is not None and not anew:
+            unseen = " (ROOT not looked at)" if listing is None else ""
+            print(f"{job.out}: finished already{unseen}, {'every byte' if every_byte else 'all sizes'} checked.")
+            return report
+    return prepare(job, listing, anew, workers, reporter)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -80,8 +94,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     imagenet.add_argument(
         "--workers", type=positive, default=cores, metavar="N",
-        help="processes, each needs about 0.3 GB (default: the cores, %(default)s here)",
+        help="processes, each needs about 0.3 GB for ImageNet (default: the cores, %(default)s here)",
     )  # fmt: skip
+    imagenet.add_argument("--retry", action="store_true", help="try again what was left out")
     imagenet.add_argument("--verify", action="store_true", help="check every byte of an OUT that is finished already")
     return parser.parse_args(arguments)
 
@@ -124,22 +139,6 @@ def stoppable() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-@contextmanager
-def only_process(out: Path, reporter: Reporter) -> Iterator[None]:
-    """Waits while another process prepares the same folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        reporter.say(f"{out}: another process prepares this folder; waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def print_report(out: Path, report: dict[str, Any]) -> None:
     """What became of the files."""
     print(f"{out}: {report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files.")
@@ -154,3 +153,5 @@ def print_report(out: Path, report: dict[str, Any]) -> None:
             print("".join(f"  {printable(line)}\n" for line in lines[:SHOWN]), end="")
         if len(lines) > SHOWN:
             print(f"  and {len(lines) - SHOWN:,} more in {out / REPORT}")
+    if report["unreadable"]:
+        print("OUT is complete without them. To have them in it, repair them in place and add --retry.")

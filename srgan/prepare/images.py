@@ -38,6 +38,7 @@ def read_image(content: bytes, name: str, image_size: int) -> tuple[np.ndarray, 
 
     Raises:
         UnreadableImage: not an image of a format in FORMATS, cut short, damaged, or of unknown range.
+        MemoryError: there is too little; names the file.
     """
     if not content:
         raise UnreadableImage("the file is empty")
@@ -48,6 +49,8 @@ def read_image(content: bytes, name: str, image_size: int) -> tuple[np.ndarray, 
                 image.load()
                 conversions = _conversions(image, name, image_size)
                 return np.asarray(square(to_rgb(upright(image)), image_size)).transpose(2, 0, 1), conversions
+    except MemoryError as error:  # says something about this machine, not about the file
+        raise MemoryError(name) from error
     except Exception as error:  # decoders of damaged files raise anything: struct.error, SyntaxError, KeyError ...
         if isinstance(error, UnidentifiedImageError):
             raise UnreadableImage(f"not an image of a known format ({', '.join(FORMATS)})") from error

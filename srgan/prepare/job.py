@@ -1,27 +1,19 @@
 """From a folder of files to a folder of shards: goes on where it was stopped, and checks every byte at the end."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any, TypeVar
-
-import PIL
-from PIL import features
+from typing import Any, NamedTuple, TypeVar
 
 from srgan.files import write_json
-from srgan.prepare.images import PIXELS
+from srgan.prepare.manifest import Preparation, images_per_shard, manifest_of, report_of, settings_of
 from srgan.prepare.progress import Reporter
 from srgan.prepare.shards import (
-    FORMAT,
     JOB,
     MANIFEST,
     REPORT,
     Shard,
-    new_checksum,
     read_json,
     read_shard,
     record_path,
@@ -34,70 +26,87 @@ Result = TypeVar("Result")
 LOCK = ".lock"
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """What to prepare.
+def list_root(job: Preparation, reporter: Reporter) -> Listing | None:
+    """What is in ROOT; None where there is no ROOT.
 
-    Attributes:
-        root: folder or tar file, `<split>/<class>/<image>` or `<class>/<image>`.
-        out: folder of the result.
-        image_size: H = W.
-        split: name of the split's folder.
+    Raises:
+        ValueError, OSError: what `list_sources` refuses.
     """
-
-    root: Path
-    out: Path
-    image_size: int = 128
-    split: str = "train"
-
-
-def images_per_shard(count: int) -> int:
-    """At most 256 shards, so that all can be open, of 64 to 4,096 images: 200 MB of 128 x 128. Depends on N only."""
-    return min(4096, max(64, ceil(count / 256)))
+    if not job.root.exists():
+        return None
+    with reporter.listing(job.root) as found:
+        return list_sources(job.root, job.split, found)
 
 
-def finished_report(job: Preparation, every_byte: bool, workers: int, reporter: Reporter) -> dict[str, Any] | None:
-    """The report of a folder that is finished; None where something is left to do.
+class Finished(NamedTuple):
+    """What there is in a folder that was finished once: its report, None if that is lost, and its damaged shards."""
 
-    Damaged shards, found by their size or, if asked, by every byte, are forgotten, to be made anew.
+    report: dict[str, Any] | None
+    damaged: set[str]
+
+
+def look_at_finished(
+    job: Preparation, listing: Listing | None, every_byte: bool, workers: int, reporter: Reporter
+) -> Finished:
+    """Finds damaged shards, by their size or, if asked, by every byte. Changes nothing.
+
+    Args:
+        job: its folder has a manifest.
+        listing: of ROOT; None where ROOT is gone.
+        every_byte: reads all.
+        workers: processes.
+        reporter: is told what is damaged.
 
     Raises:
         ValueError: the folder holds another preparation.
     """
     manifest = read_json(job.out / MANIFEST)
-    if manifest is None:
-        return None
-    _refuse_others(job, manifest, {"image_size": job.image_size, "split": job.split})
+    wanted: dict[str, Any] = {"image_size": job.image_size, "split": job.split}
+    if listing is not None:
+        wanted |= {"files": len(listing.sources), "listing": listing.digest()}
+    _refuse_others(job, manifest, wanted)
     shards = [read_shard(job.out, number) for number in range(len(manifest["shards"]))]
     whole = [shard for shard in shards if shard is not None and shard.is_whole(job.out, every_byte=False)]
     if every_byte:
         with worker_pool(min(workers, len(shards))) as pool:
             whole = check_shards(job.out, whole, pool, reporter)
-    report: dict[str, Any] | None = read_json(job.out / REPORT)
-    if len(whole) == len(shards) and report is not None:
-        return report
-    forget(job.out, {shard_file(number) for number in range(len(shards))} - {shard.file for shard in whole})
-    reporter.say(f"{job.out}: {len(shards) - len(whole)} of {len(shards)} shards are damaged; making them anew.")
-    return None
+    damaged = {shard_file(number) for number in range(len(shards))} - {shard.file for shard in whole}
+    if damaged:
+        reporter.say(f"{job.out}: {len(damaged)} of {len(shards)} shards are damaged: {', '.join(sorted(damaged))}")
+    return Finished(read_json(job.out / REPORT), damaged)
 
 
-def prepare(job: Preparation, workers: int, reporter: Reporter) -> dict[str, Any]:
+def prepare(
+    job: Preparation, listing: Listing | None, anew: set[str], workers: int, reporter: Reporter
+) -> dict[str, Any]:
     """Makes the shards that are missing, checks all, then writes the report and the manifest.
+
+    Args:
+        job: what to prepare.
+        listing: of ROOT; None where ROOT is gone.
+        anew: shards to be made again. What is there of them is kept until it is sure that they can be.
+        workers: processes.
+        reporter: shows progress.
 
     Returns:
         The report: files, images, unreadable, ignored, conversions, classes.
 
     Raises:
-        FileNotFoundError, ValueError: what `list_sources` refuses; OUT is too full or of another job.
+        FileNotFoundError: ROOT is gone.
+        ValueError: OUT is too full or of another job.
         OSError: the disk.
     """
-    with reporter.listing(job.root) as found:
-        listing = list_sources(job.root, job.split, found)
+    if listing is None:
+        needed = f" It is needed to make anew in '{job.out}': {', '.join(sorted(anew))}." if anew else ""
+        raise FileNotFoundError(
+            f"Expected a folder or tar file of images at '{job.root.resolve()}', found nothing.{needed}"
+        )
     _begin(job, listing)
     rows = images_per_shard(len(listing.sources))
     parts = [listing.sources[start : start + rows] for start in range(0, len(listing.sources), rows)]
-    missing = [number for number in range(len(parts)) if not _is_made(job.out, number)]
+    missing = [n for n in range(len(parts)) if shard_file(n) in anew or not _is_made(job.out, n)]
     _refuse_full_disk(job, sum(len(parts[number]) for number in missing))
+    forget(job.out, anew)
     with worker_pool(min(workers, len(parts))) as pool:
         make_shards(job, parts, missing, pool, reporter)
         shards = [shard for number in range(len(parts)) if (shard := read_shard(job.out, number)) is not None]
@@ -131,7 +140,7 @@ def make_shards(
     total = sum(map(len, parts))
     done = total - sum(len(parts[number]) for number in missing)
     orders = [(ShardOrder(job.root, job.out, number, job.image_size, parts[number]),) for number in missing]
-    with reporter.bar("preparing", total, done, job.out) as advance:
+    with reporter.stage("preparing", total, done, job.out) as advance:
         for future in as_completed(submit_all(pool, make_shard, orders)):
             shard = future.result()
             advance(shard.images + len(shard.unreadable))
@@ -141,7 +150,7 @@ def check_shards(out: Path, shards: Sequence[Shard], pool: ProcessPoolExecutor, 
     """Those whose every byte is on the disk as recorded, read in other processes."""
     futures = submit_all(pool, check_shard, [(out, shard) for shard in shards])
     by_future = dict(zip(futures, shards, strict=True))
-    with reporter.bar("checking", sum(shard.images for shard in shards), 0, out) as advance:
+    with reporter.stage("checking", sum(shard.images for shard in shards), 0, out) as advance:
         for future in as_completed(futures):
             future.result()
             advance(by_future[future].images)
@@ -156,65 +165,10 @@ def submit_all(
         return [pool.submit(function, *each) for each in arguments]
 
 
-def report_of(listing: Listing, shards: Sequence[Shard]) -> dict[str, Any]:
-    """What a person reads at the end. Every file of the listing is an image or among the unreadable."""
-    unreadable = [entry for shard in shards for entry in shard.unreadable]
-    conversions = sum((Counter(shard.conversions) for shard in shards), Counter[str]())
-    images = sum(shard.images for shard in shards)
-    assert images + len(unreadable) == len(listing.sources)
-    return {
-        "files": len(listing.sources),
-        "images": images,
-        "classes": len(classes_of(shards)),
-        "unreadable": unreadable,
-        "ignored": listing.ignored,
-        "conversions": dict(sorted(conversions.items())),
-    }
-
-
-def manifest_of(job: Preparation, listing: Listing, shards: Sequence[Shard]) -> dict[str, Any]:
-    """What a reader needs. A function of ROOT's content and the settings: no time, no machine, no number of workers."""
-    classes = classes_of(shards)
-    digest = new_checksum()
-    for line in [*(shard.checksum for shard in shards), *(f"{name} {count}" for name, count in classes.items())]:
-        digest.update(line.encode(errors="surrogateescape") + b"\n")
-    return {
-        **settings_of(job, listing),
-        "images": sum(shard.images for shard in shards),
-        "checksum": digest.hexdigest(),
-        "classes": classes,
-        "shards": [
-            {"file": shard.file, "images": shard.images, "bytes": shard.bytes, "checksum": shard.checksum}
-            for shard in shards
-        ],
-    }
-
-
-def classes_of(shards: Sequence[Shard]) -> dict[str, int]:
-    """Images of each class, in the order of the labels; a class whose every file is unreadable has none."""
-    classes: Counter[str] = Counter()
-    for shard in shards:
-        for name, count in shard.classes.items():
-            classes[name] += count
-    return dict(classes)
-
-
-def settings_of(job: Preparation, listing: Listing) -> dict[str, Any]:
-    """What decides the bytes."""
-    return {
-        "format": FORMAT,
-        "image_size": job.image_size,
-        "split": job.split,
-        "pixels": PIXELS,
-        "decoder": f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}",
-        "files": len(listing.sources),
-        "listing": listing.digest(),
-    }
-
-
 def forget(out: Path, files: set[str]) -> None:
     """Drops what is recorded about shards, and with it the claim that the folder is finished."""
-    (out / MANIFEST).unlink(missing_ok=True)
+    if files:
+        (out / MANIFEST).unlink(missing_ok=True)
     for file in files:
         record_path(out, file).unlink(missing_ok=True)
 

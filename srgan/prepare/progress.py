@@ -6,18 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from srgan.progress import Progress
 
 Count = Callable[[int], None]
 
 
 class Reporter:
-    """Bars on a terminal; elsewhere a line when a stage begins and when it ends. All on stderr."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
+    """Bars on a terminal; elsewhere a line when a stage begins and ends, and a line a minute. All on stderr."""
 
     def say(self, text: str) -> None:
         """One line; names that are no UTF-8 are shown escaped."""
@@ -25,34 +20,22 @@ class Reporter:
 
     @contextmanager
     def listing(self, root: Path) -> Iterator[Count]:
-        """Counts files while they are listed."""
-        with self.console.status(f"listing {escape(str(root))}") as status:
-            yield lambda count: status.update(f"listing {escape(str(root))}: {count:,} files")
+        """Counts files while they are listed; the function that it yields is told how many are."""
+        with Progress(printable(f"listing the files of {root}"), None) as progress:
+            yield lambda count: progress.advance(count - progress.done)
 
     @contextmanager
-    def bar(self, task: str, total: int, done: int, out: Path) -> Iterator[Count]:
+    def stage(self, task: str, total: int, done: int, out: Path) -> Iterator[Count]:
         """Counts images; the function that it yields is told how many more are done."""
-        terminal = self.console.is_terminal
-        start, made = time.monotonic(), 0
-        if not terminal:
-            self.say(f"{out}: {task} {total:,} images" + (f", {done:,} done before" if done else ""))
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=self.console, disable=not terminal) as progress:
-            bar = progress.add_task(task, total=total, completed=done, rate="")
-
-            def advance(count: int) -> None:
-                nonlocal made
-                made += count
-                progress.update(bar, advance=count, rate=f"{made / (time.monotonic() - start):,.0f} images/s")
-
-            yield advance
+        start = time.monotonic()
+        self.say(f"{out}: {task} {total:,} images" + (f", {done:,} done before" if done else ""))
+        with Progress(task, total, done=done) as progress:
+            yield progress.advance
+        made, seconds = progress.done - done, time.monotonic() - start
         if made:
-            seconds = time.monotonic() - start
             self.say(f"{out}: {task}: {made:,} images in {seconds:,.1f} s, {made / seconds:,.0f} images/s")
 
 
 def printable(text: str) -> str:
+    """Names of files need not be UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -67,6 +67,12 @@ def read_shard(folder: Path, number: int) -> Shard | None:
     return Shard(**record) if record is not None else None
 
 
+def left_out(folder: Path) -> set[str]:
+    """Shards, finished ones, of which some file became no image."""
+    records = [read_json(path) for path in folder.glob("images-*.json")]
+    return {record["file"] for record in records if record["unreadable"]}
+
+
 def new_checksum() -> "hashlib.blake2b":
     return hashlib.blake2b(digest_size=16)
 

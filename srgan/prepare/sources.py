@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
@@ -75,7 +75,7 @@ def list_sources(root: Path, split: str, found: Callable[[int], None] = lambda c
 
     Raises:
         FileNotFoundError: there is nothing at `root`.
-        ValueError: no images, no such split, a class without files, or not a whole tar file.
+        ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
         OSError: a folder that cannot be read.
     """
     refuse_missing(root)
@@ -100,8 +100,30 @@ def list_sources(root: Path, split: str, found: Callable[[int], None] = lambda c
         )
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
+    else:
+        refuse_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
     latest = {(source.class_name, source.path): source for source in sources}  # a tar file may hold newer versions
     return Listing([latest[key] for key in sorted(latest)], sorted(ignored))
+
+
+def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
+    """Without a folder of a split the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
+
+    Args:
+        root: ROOT.
+        class_folders: names of classes, and the folders inside ROOT that gave them.
+
+    Raises:
+        ValueError: two folders give one class.
+    """
+    found: dict[str, PurePosixPath] = {}
+    for class_name, folder in sorted(class_folders):
+        first = found.setdefault(class_name, PurePosixPath(folder))
+        if first != PurePosixPath(folder):
+            raise ValueError(
+                f"Expected one folder for each class in '{root}', found '{first}' and '{folder}'. "
+                "Move the classes below a folder train/, where subfolders of a class are allowed."
+            )
 
 
 class Place(NamedTuple):
@@ -127,6 +149,8 @@ def place_of(path: str, split: str) -> Place | None:
 def _of_folder(root: Path, split: str) -> Iterator[Source]:
     """Every file below ROOT/<split>, or below ROOT where it has no folders of splits.
 
+    Links to folders are followed, save those to a folder that they lie in: it is listed already, and again for ever.
+
     Raises:
         ValueError: ROOT has other splits only, or a class folder is empty.
     """
@@ -138,13 +162,24 @@ def _of_folder(root: Path, split: str) -> Iterator[Source]:
                 f"Expected a folder '{split}' in '{root}', found {', '.join(others)}. Choose with --split."
             )
         base = root
+    around = {base: {_identity(root), _identity(base)}}  # of each folder to come: itself and those it lies in
     for folder, folders, files in os.walk(base, followlinks=True, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if not folders and not files:
             raise ValueError(f"Expected images in every class, found the empty folder '{folder}'. Fill or remove it.")
+        lineage = around.pop(Path(folder))
+        identities = {name: _identity(Path(folder, name)) for name in folders}
+        folders[:] = [name for name in folders if identities[name] not in lineage]
+        around |= {Path(folder, name): lineage | {identities[name]} for name in folders}
         inner = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name in files:
             yield Source("", str(inner / name))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """The same for every path to one folder."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 def _refuse(error: OSError) -> None:
