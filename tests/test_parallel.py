@@ -26,6 +26,7 @@ SETTINGS = [
     "--model.networks.discriminator_channels", "4", "--model.n_dis", str(N_DIS), "--model.micro_batch_size", "2",
     "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--scores.every", "0", "--samples.every", "0",
 ]  # fmt: skip
+EVERY_ITERATION = ["--model.constraint.init_args.schedule.every_iterations", "1"]
 LIGHTNING = [sys.executable, "-m", "srgan"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "srgan"]
 
@@ -62,7 +63,7 @@ def discriminator(run: Path) -> dict[str, torch.Tensor]:
 
 def test_two_processes_x_two_micro_batches_are_one_process_x_four(tmp_path: Path) -> None:
     """Power vectors take a step with each forward pass, of which each rank does half: they are held here."""
-    options = ["-c", "configs/sr-s.yaml"]
+    options = ["-c", "configs/sr-s.yaml", *EVERY_ITERATION]
     reports = train_on_two(LIGHTNING, tmp_path / "two", *options, hold=True)
     assert reports[0]["hashes"] == reports[1]["hashes"]
     assert len(set(reports[0]["hashes"])) == ITERATIONS
@@ -79,8 +80,7 @@ def test_two_processes_x_two_micro_batches_are_one_process_x_four(tmp_path: Path
 
 
 def test_ranks_share_the_decompositions_and_stay_bit_identical(tmp_path: Path) -> None:
-    schedule = ["--model.constraint.init_args.schedule.every_iterations", "1"]
-    reports = train_on_two(TORCHRUN, tmp_path, "-c", "configs/sr-d.yaml", *schedule)
+    reports = train_on_two(TORCHRUN, tmp_path, "-c", "configs/sr-d.yaml", *EVERY_ITERATION)
     assert reports[0]["hashes"] == reports[1]["hashes"]
     assert reports[0]["collectives"]["c10d::allreduce_"] == ITERATIONS * (ONE_PER_STEP + ONE_TO_AGREE_ON_A_STOP)
     assert reports[0]["collectives"]["c10d::broadcast_"] >= 2 * ITERATIONS * N_DIS  # one from each owner
