@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,7 +78,7 @@ class PlannedRun(ABC):
         chosen: dict[str, Any] = {}
         for option, value in zip(words[::2], words[1::2], strict=True):
             if option == "-c":
-                chosen |= flatten_settings(yaml.safe_load((REPOSITORY / value).read_text()))
+                chosen |= configuration(value)
             elif option != "--from-checkpoint":
                 chosen[option.removeprefix("--")] = yaml.safe_load(value)
         return chosen
@@ -169,6 +170,12 @@ class Run(PlannedRun):
             *("--model.networks.discriminator_channels", str(self.discriminator_channels)),
             *("--model.seed", str(self.seed)),
         ]
+
+
+@cache
+def configuration(path: str) -> dict[str, Any]:
+    """A file of `configs/` by dotted names. Read once: a plan asks for its runs' settings again and again."""
+    return flatten_settings(yaml.safe_load((REPOSITORY / path).read_text()))
 
 
 def prepared_imagenet() -> Path:

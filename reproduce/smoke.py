@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if names in ([], ["all"]):
         names = [setting.name for setting in SETTINGS]
     try:
-        return run_all(plan("paper", names, METHODS, [1], Path(tempfile.gettempdir())), console)
+        with tempfile.TemporaryDirectory() as folder:
+            return run_all(plan("paper", names, METHODS, [1], Path(folder)), console)
     except ValueError as error:
         print(f"smoke: {error}", file=sys.stderr)
         return 2
@@ -51,21 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_all(runs: Sequence[Run], console: Console) -> int:
-    """Trains each run in a folder that is gone afterwards; returns the exit status: 0, or 1 if one failed."""
+    """Trains each run and removes its folder; returns the exit status: 0, or 1 if one failed."""
     table = Table("run", "D, G channels", "parameters", "layers of D", "seconds", "outcome")
     failed, started = 0, time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        for run in (replace(run, root=Path(folder)) for run in runs):
-            begun = time.monotonic()
-            problem = smoke(run)
-            failed += problem is not None
-            pair, spectra = networks_of(run.chosen), run.folder.read_spectra()
-            widths = f"{pair.discriminator_channels}, {pair.generator_channels}"
-            layers = str(len(spectra.layers)) if spectra else "-"
-            seconds, outcome = f"{time.monotonic() - begun:.1f}", problem or "passed"
-            table.add_row(run.name, widths, f"{cost(pair).parameters:,}", layers, seconds, outcome)
-            console.print(f"{run.name}: {outcome} in {seconds} s", highlight=False)
-            shutil.rmtree(run.folder.path, ignore_errors=True)
+    for run in runs:
+        begun = time.monotonic()
+        problem = smoke(run)
+        failed += problem is not None
+        pair, spectra = networks_of(run.chosen), run.folder.read_spectra()
+        widths = f"{pair.discriminator_channels}, {pair.generator_channels}"
+        layers = str(len(spectra.layers)) if spectra else "-"
+        seconds, outcome = f"{time.monotonic() - begun:.1f}", problem or "passed"
+        table.add_row(run.name, widths, f"{cost(pair).parameters:,}", layers, seconds, outcome)
+        console.print(f"{run.name}: {outcome} in {seconds} s", highlight=False)
+        shutil.rmtree(run.folder.path, ignore_errors=True)
     console.print(table)
     passed = len(table.rows) - failed
     console.print(f"{passed} of {len(table.rows)} passed in {time.monotonic() - started:.0f} s", highlight=False)

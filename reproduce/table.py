@@ -120,7 +120,7 @@ def markdown(rows: Sequence[Row], scale: Scale) -> str:
         "Setting", "batch, CH", "FID paper SN → SR", f"{fid} ours SN → SR", "IS paper SN → SR",
         f"{inception} ours SN → SR", *coverage, "collapse SN paper / ours", "collapse SR paper / ours",
     ]  # fmt: skip
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for row in rows:
         verdicts = [" / ".join(verdict_words(row, method)) for method in METHODS]
         sn, sr = row.setting.sn, row.setting.sr
@@ -136,7 +136,12 @@ def markdown(rows: Sequence[Row], scale: Scale) -> str:
                 *verdicts,
             ]
         )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown_table(header, lines)
+
+
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Cells as the text of a table."""
+    return "".join("| " + " | ".join(line) + " |\n" for line in [header, ["---"] * len(header), *lines])
 
 
 def _pair(row: Row, score: str) -> str:
@@ -228,8 +233,7 @@ def described_table(rows: Sequence[Row], scale: Scale) -> str:
     text = f"{markdown(rows, scale)}\n{LEGEND[scale]} {LEGEND_OF_ALL} {provenance(rows)}\n"
     header, lines = final_scores(rows)
     if lines:
-        table = "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *lines])
-        text += f"\n{legend_of_final(rows)}\n\n{table}\n"
+        text += f"\n{legend_of_final(rows)}\n\n{markdown_table(header, lines)}"
     return text
 
 

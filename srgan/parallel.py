@@ -1,11 +1,15 @@
 """The processes (ranks) that train one run together, one device each."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+POLITE_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals from people (the first two) and from a cluster (the last three) that wants its machines back."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from srgan.callbacks.clock import RunCallback
+from srgan.parallel import POLITE_STOPS
 from srgan.training import AdversarialTraining
-
-POLITE_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""From people (the first two) and from a cluster (the last three) that wants its machines back."""
 
 
 class Checkpoints(RunCallback, Checkpoint):

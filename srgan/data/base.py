@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.data.images import dequantize
-from srgan.parallel import ALONE, Ranks
+from srgan.parallel import ALONE, POLITE_STOPS, Ranks
 from srgan.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
@@ -179,7 +179,7 @@ class ImageData(pl.LightningDataModule):
 
 def _leave_signals_to_the_parent(worker: int) -> None:
     """A polite stop lets the iteration end, and the iteration needs its images."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+    for number in POLITE_STOPS:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -1,13 +1,12 @@
 """CIFAR-10 through torchvision."""
 
 from functools import cache
-from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torchvision.datasets import CIFAR10
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
+from srgan.data.download import download
 
 
 class CIFAR10Data(ImageData):
@@ -33,15 +32,7 @@ class CIFAR10Data(ImageData):
         Raises:
             RuntimeError: the download failed; says how to go on without a network.
         """
-        try:
-            Path(self.root).mkdir(parents=True, exist_ok=True)
-            with FileLock(Path(self.root) / ".download.lock"):  # torchvision writes straight into the final file
-                CIFAR10(self.root, download=True)
-        except OSError as error:
-            raise RuntimeError(
-                f"CIFAR-10 is not in '{Path(self.root).resolve()}' and cannot be downloaded: {error}. Put "
-                "cifar-10-python.tar.gz there, or train on a folder or tar of its images: -c configs/folder.yaml."
-            ) from error
+        download(CIFAR10, self.root, "CIFAR-10", CIFAR10.filename)
 
     def load(self, split: Split) -> LabelledImages:
         return _load_cifar10(self.root, split)

@@ -6,10 +6,10 @@ from typing import IO
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torchvision.datasets import STL10
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
+from srgan.data.download import download
 from srgan.files import cache_folder, write_atomically
 from srgan.progress import Progress
 
@@ -45,15 +45,7 @@ class STL10Data(ImageData):
         """
         if all(shrunk_path(split).exists() for split in ("train", "test")):
             return
-        try:
-            Path(self.root).mkdir(parents=True, exist_ok=True)
-            with FileLock(Path(self.root) / ".download.lock"):  # torchvision writes straight into the final files
-                STL10(self.root, download=True)
-        except (OSError, RuntimeError) as error:
-            raise RuntimeError(
-                f"STL-10 is not in '{Path(self.root).resolve()}' and cannot be downloaded: {error}. Put "
-                f"{STL10.filename} there, or train on a folder or tar of its images: -c configs/folder.yaml."
-            ) from error
+        download(STL10, self.root, "STL-10", STL10.filename)
         shrink_split(self.root, "train")
         shrink_split(self.root, "test")
 
