@@ -2,6 +2,19 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "fit": "srgan.fit",
+    "evaluate": "srgan.evaluate",
+    "report": "srgan.report.command",
+    "spectra": "srgan.inspection.spectra",
+    "sample": "srgan.inspection.sample",
+    "compare": "srgan.inspection.compare",
+    "dashboard": "srgan.tracking.command",
+    "prepare": "srgan.prepare.command",
+}
+"""Command -> the module whose `main(arguments) -> exit status` runs it."""
 
 HELP = """\
 usage: srgan COMMAND [options]
@@ -9,18 +22,26 @@ usage: srgan COMMAND [options]
 SR-GAN: spectral regularization for combating mode collapse in GANs.
 
 commands:
-  fit       train a generator and a discriminator, or resume a run:
-              srgan fit -c configs/digits.yaml -c configs/sr-s.yaml --run runs/digits-sr-s
-            the same command again resumes a run that was stopped; another constraint goes on from a checkpoint:
-              srgan fit -c configs/digits.yaml -c configs/sr-d.yaml --run runs/digits-sr-d \\
-                  --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
-            all settings: srgan fit --help
-  evaluate  score the generator of a checkpoint again, under any protocol:
-              srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --num-fake-images 50000 --output scores.json
-            all options: srgan evaluate --help
-  prepare   turn a folder or tar file of photographs into arrays that training reads, once:
-              srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
-            all options: srgan prepare imagenet --help
+  fit        train a generator and a discriminator, or resume a run:
+               srgan fit -c configs/digits.yaml -c configs/sr-s.yaml --run runs/digits-sr-s
+             the same command again resumes a run that was stopped; another constraint goes on from a checkpoint:
+               srgan fit -c configs/digits.yaml -c configs/sr-d.yaml --run runs/digits-sr-d \\
+                   --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
+  evaluate   score the generator of a checkpoint again, under any protocol:
+               srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --num-fake-images 50000 --output scores.json
+  report     a run, or a folder of runs, as one page that opens anywhere:
+               srgan report runs/digits-sr-s
+  spectra    singular values of any torch checkpoint, ours or not:
+               srgan spectra resnet18.pth --picture spectra.png
+  sample     images from a checkpoint's generator: grids, classes, truncation, walks:
+               srgan sample runs/digits-sr-s/checkpoints/last.ckpt
+  compare    two checkpoints side by side: weights, spectra, samples:
+               srgan compare runs/digits-sn/checkpoints/last.ckpt runs/digits-sr-s/checkpoints/last.ckpt
+  dashboard  a Weights & Biases workspace and report for a project of such runs:
+               srgan dashboard --entity NAME --project srgan
+  prepare    turn a folder or tar file of photographs into arrays that training reads, once:
+               srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
+  all options of a command: srgan COMMAND --help
 
 options:
   -h, --help     this text
@@ -39,17 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(__version__)
         return 0
-    if command == "fit":
-        from srgan.fit import main as fit
-
-        return fit(options)
-    if command == "evaluate":
-        from srgan.evaluate import main as evaluate
-
-        return evaluate(options)
-    if command == "prepare":
-        from srgan.prepare.command import main as prepare
-
-        return prepare(options)
-    print(f"srgan: expected a command (fit, evaluate, prepare), found {command!r}. See: srgan --help", file=sys.stderr)
-    return 2
+    if command not in COMMANDS:
+        print(
+            f"srgan: expected a command ({', '.join(COMMANDS)}), found {command!r}. See: srgan --help", file=sys.stderr
+        )
+        return 2
+    status: int = import_module(COMMANDS[command]).main(options)
+    return status

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 
@@ -76,6 +77,43 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+class RecordFile:
+    """Fixed-size binary records in a row, and a JSON file beside them that says what they hold.
+
+    Args:
+        path: of the records.
+        dtype_of: content of the JSON file -> numpy dtype of a record, which has a field "iteration".
+    """
+
+    def __init__(self, path: Path, dtype_of: Callable[[dict[str, Any]], np.dtype]) -> None:
+        self.path = path
+        self.layout = path.with_suffix(".json")
+        self.dtype_of = dtype_of
+
+    def read(self) -> tuple[dict[str, Any], np.ndarray] | None:
+        """Layout and records `[T]`; a last one that a kill cut short is left out. None if there are none."""
+        if not self.layout.exists() or not self.path.exists():
+            return None
+        layout = json.loads(self.layout.read_text())
+        dtype, content = self.dtype_of(layout), self.path.read_bytes()
+        return layout, np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
+
+    def append(self, layout: dict[str, Any], record: np.ndarray) -> None:
+        """Appends a record; the first one writes the layout."""
+        if not self.layout.exists():
+            write_json(self.layout, layout)
+        with self.path.open("ab") as file:
+            file.write(record.tobytes())
+
+    def forget_after(self, iteration: int) -> None:
+        """Drops records beyond `iteration`, and a last one that was cut short."""
+        found = self.read()
+        if found is not None:
+            records = found[1]
+            with self.path.open("r+b") as file:
+                file.truncate(int((records["iteration"] <= iteration).sum()) * records.dtype.itemsize)
 
 
 def forget_after(path: Path, iteration: int) -> None:

@@ -16,7 +16,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from srgan.callbacks import (
     Checkpoints,
+    GradientRecorder,
     LossRecorder,
+    OutputRecorder,
     RunCallback,
     RunRecorder,
     SampleGrids,
@@ -31,7 +33,9 @@ from srgan.training import AdversarialTraining, optimizer_steps
 
 MEASURING = {
     "losses": LossRecorder,
+    "gradients": GradientRecorder,
     "spectra": SpectraRecorder,
+    "outputs": OutputRecorder,
     "samples": SampleGrids,
     "scores": ScoreRecorder,
     "checkpoints": Checkpoints,
@@ -147,14 +151,13 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     for key in ("config", "run", "from_checkpoint"):
         config.pop(key, None)
     checkpoint, parent = _source(cli, folder, config)
-    recorder = RunRecorder(
-        config, ["srgan", "fit", *arguments], parent, CollapseThresholds(**vars(cli.config["verdicts"]))
-    )
+    recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent)
+    thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     callbacks.insert(0, recorder)
     for callback in callbacks:
         if isinstance(callback, RunCallback):
-            callback.folder = folder
+            callback.folder, callback.thresholds = folder, thresholds
     return folder, checkpoint
 
 

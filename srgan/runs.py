@@ -5,7 +5,11 @@ run.json              status, command, seed, commit, hardware, protocol, scores 
 protocol.json         how its scores are measured
 scores.jsonl          one line per evaluation
 final.json            scores at the last iteration by the final protocol, and that protocol
-losses.jsonl          one line per recorded iteration
+losses.jsonl          one line per recorded iteration: losses, mean outputs and accuracies of D
+gradients.jsonl       one line per recorded iteration: gradient norms of each layer of both nets
+warnings.jsonl        what went wrong on the way, one line each
+outputs.bin           D's outputs on fixed images, one fixed-size record per recorded iteration
+outputs.json          what outputs.bin holds: which images, how many
 spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
 spectra.json          what spectra.bin holds: layers, shapes
 samples/00001000.png  grids on fixed noise
@@ -21,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.files import forget_after, read_json_lines
+from srgan.files import RecordFile, forget_after, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,19 @@ class SpectraHistory:
         }
 
 
+@dataclass(frozen=True)
+class OutputsHistory:
+    """D's outputs on the same M images of each kind over time (Fig. 11).
+
+    Attributes:
+        iterations: `[T]` int64, increasing.
+        outputs: "train", "test" (where the data set has one) and "generated" -> `[T, M]` float32, unbounded.
+    """
+
+    iterations: np.ndarray
+    outputs: dict[str, np.ndarray]
+
+
 class RunFolder:
     """Paths and histories of one run."""
 
@@ -85,8 +102,10 @@ class RunFolder:
         self.scores = self.path / "scores.jsonl"
         self.final = self.path / "final.json"
         self.losses = self.path / "losses.jsonl"
-        self.spectra = self.path / "spectra.bin"
-        self.spectra_layout = self.path / "spectra.json"
+        self.gradients = self.path / "gradients.jsonl"
+        self.warnings = self.path / "warnings.jsonl"
+        self.outputs = RecordFile(self.path / "outputs.bin", _outputs_dtype)
+        self.spectra = RecordFile(self.path / "spectra.bin", _spectra_dtype)
         self.samples = self.path / "samples"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.protocol = self.path / "protocol.json"
@@ -115,13 +134,29 @@ class RunFolder:
     def read_losses(self) -> list[dict[str, Any]]:
         return read_json_lines(self.losses)
 
+    def read_gradients(self) -> list[dict[str, Any]]:
+        """Rows of "iteration" and, for "generator" and "discriminator", layer -> norm of the last update's gradient."""
+        return read_json_lines(self.gradients)
+
+    def read_warnings(self) -> list[dict[str, Any]]:
+        """Rows of "iteration", "name" and "message"."""
+        return read_json_lines(self.warnings)
+
+    def read_outputs(self) -> OutputsHistory | None:
+        """All recorded outputs of D; None if there are none."""
+        found = self.outputs.read()
+        if found is None:
+            return None
+        layout, records = found
+        outputs = {kind: records["outputs"][:, place] for place, kind in enumerate(layout["kinds"])}
+        return OutputsHistory(records["iteration"], outputs)
+
     def read_spectra(self) -> SpectraHistory | None:
         """All recorded spectra; a last record that a kill cut short is left out. None if there are none."""
-        if not self.spectra_layout.exists() or not self.spectra.exists():
+        found = self.spectra.read()
+        if found is None:
             return None
-        layers = [SpectralLayer(**layer) for layer in json.loads(self.spectra_layout.read_text())["layers"]]
-        dtype = spectra_dtype(layers)
-        records = np.frombuffer(_whole_records(self.spectra.read_bytes(), dtype.itemsize), dtype)
+        layers, records = _layers(found[0]), found[1]
         ends = np.cumsum([layer.rank for layer in layers])
         spectra = np.split(records["spectrum"], ends[:-1], axis=1)
         return SpectraHistory(
@@ -131,22 +166,36 @@ class RunFolder:
             {layer.name: spectrum for layer, spectrum in zip(layers, spectra, strict=True)},
         )
 
+    def append_spectra(self, iteration: int, layers: list[SpectralLayer], sigmas: list[np.ndarray]) -> None:
+        """Records the singular values `[N]` of each layer, from the largest; a zero weight has a spectrum of zeros."""
+        layout = {"layers": [vars(layer) for layer in layers]}
+        record = np.zeros(1, _spectra_dtype(layout))
+        record["iteration"] = iteration
+        record["sigma_1"] = [sigma[0] for sigma in sigmas]
+        record["spectrum"] = np.concatenate([sigma / max(sigma[0], np.finfo(float).tiny) for sigma in sigmas])
+        self.spectra.append(layout, record)
+
+    def append_outputs(self, iteration: int, outputs: dict[str, np.ndarray]) -> None:
+        """Records D's outputs `[M]` on each kind of images."""
+        layout = {"kinds": list(outputs), "images": len(next(iter(outputs.values())))}
+        record = np.zeros(1, _outputs_dtype(layout))
+        record["iteration"] = iteration
+        record["outputs"] = np.stack(list(outputs.values()))
+        self.outputs.append(layout, record)
+
     def read_samples(self) -> dict[int, Path]:
         """iteration -> picture."""
         return {int(path.stem): path for path in sorted(self.samples.glob("*.png"))}
 
     def forget_after(self, iteration: int) -> None:
         """Drops what was recorded beyond `iteration`: a resumed run records it again."""
-        for history in (self.scores, self.losses):
+        for history in (self.scores, self.losses, self.gradients, self.warnings):
             forget_after(history, iteration)
         final = self.read_final()
         if final and final["iteration"] > iteration:
             self.final.unlink()
-        recorded = self.read_spectra()
-        if recorded is not None:
-            kept = int((recorded.iterations <= iteration).sum())
-            with self.spectra.open("r+b") as file:
-                file.truncate(kept * spectra_dtype(recorded.layers).itemsize)
+        for records in (self.spectra, self.outputs):
+            records.forget_after(iteration)
         for sample_iteration, path in self.read_samples().items():
             if sample_iteration > iteration:
                 path.unlink()
@@ -162,16 +211,22 @@ def flatten_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def spectra_dtype(layers: list[SpectralLayer]) -> np.dtype:
+def _layers(layout: dict[str, Any]) -> list[SpectralLayer]:
+    return [SpectralLayer(**layer) for layer in layout["layers"]]
+
+
+def _spectra_dtype(layout: dict[str, Any]) -> np.dtype:
     """One record of spectra.bin: iteration, sigma_1 of each layer, all normalized spectra in a row."""
+    layers = _layers(layout)
     total = sum(layer.rank for layer in layers)
     return np.dtype([("iteration", "<i8"), ("sigma_1", "<f4", (len(layers),)), ("spectrum", "<f4", (total,))])
+
+
+def _outputs_dtype(layout: dict[str, Any]) -> np.dtype:
+    """One record of outputs.bin: iteration, D's outputs on the images of each kind in turn."""
+    return np.dtype([("iteration", "<i8"), ("outputs", "<f4", (len(layout["kinds"]), layout["images"]))])
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     content: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
     return content
-
-
-def _whole_records(content: bytes, size: int) -> bytes:
-    return content[: len(content) // size * size]

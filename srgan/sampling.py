@@ -15,7 +15,7 @@ GeneratorStatistics = Literal["running", "batch"]
 
 
 class Generated(NamedTuple):
-    """Images `[B, 3, H, W]` uint8, as scored (`quantize`), and their labels `[B]` int64 (0 without classes)."""
+    """Images `[B, 3, H, W]` and their labels `[B]` int64 (0 without classes)."""
 
     images: Tensor
     labels: Tensor
@@ -35,8 +35,37 @@ def latents(
     return z, (uniform.double() * generator.num_classes).long()
 
 
-@torch.no_grad()
+def independent_copy(generator: ResNetGenerator, statistics: GeneratorStatistics) -> ResNetGenerator:
+    """A copy to draw images from, in test mode ("running") or in training mode ("batch").
+
+    Raises:
+        ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
+    """
+    copied = copy.deepcopy(generator).train(statistics == "batch")
+    if statistics == "batch" and any(isinstance(module, nn.SyncBatchNorm) for module in copied.modules()):
+        raise ValueError(
+            "Expected generator_statistics 'running' with synchronized batch norm, found 'batch': each device scores "
+            "images of its own. Set generator_statistics to 'running', or switch sync_batchnorm off."
+        )
+    return copied
+
+
 def generate(
+    generator: ResNetGenerator,
+    rows: range,
+    seed: int,
+    purpose: str,
+    batch_size: int = 250,
+    statistics: GeneratorStatistics = "running",
+    label: int | None = None,
+) -> Iterator[Generated]:
+    """As `generate_unquantized`, as uint8 (`quantize`): the images that are scored and looked at."""
+    for images, labels in generate_unquantized(generator, rows, seed, purpose, batch_size, statistics, label):
+        yield Generated(quantize(images), labels)
+
+
+@torch.no_grad()
+def generate_unquantized(
     generator: ResNetGenerator,
     rows: range,
     seed: int,
@@ -60,21 +89,16 @@ def generate(
         label: the class of all images; None draws classes uniformly.
 
     Yields:
-        Up to `batch_size` images at a time.
+        Up to `batch_size` images at a time, float32 in [-1, 1].
 
     Raises:
         ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
     """
-    copied = copy.deepcopy(generator).train(statistics == "batch")
-    if statistics == "batch" and any(isinstance(module, nn.SyncBatchNorm) for module in copied.modules()):
-        raise ValueError(
-            "Expected generator_statistics 'running' with synchronized batch norm, found 'batch': each device scores "
-            "images of its own. Set generator_statistics to 'running', or switch sync_batchnorm off."
-        )
+    copied = independent_copy(generator, statistics)
     device = next(copied.parameters()).device
     for start in range(rows.start, rows.stop, batch_size):
         batch = range(start, min(start + batch_size, rows.stop))
         z, labels = latents(copied, batch, device, seed, purpose)
         if label is not None:
             labels = torch.full_like(labels, label)
-        yield Generated(quantize(copied(z, labels)), labels)
+        yield Generated(copied(z, labels), labels)

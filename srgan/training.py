@@ -178,7 +178,7 @@ class AdversarialTraining(pl.LightningModule):
         """One optimizer step of D on this rank's real images `[B, 3, H, W]` and as many generated ones, real first."""
         _, optimizer = self._both_optimizers()
         z, classes = self._latents(len(real), "discriminator", update)
-        loss_and_scores = torch.zeros(3, device=self.device)
+        measured: list[dict[str, Tensor]] = []  # in each micro-batch
         optimizer.zero_grad()
         for x, y, z_fake, y_fake in self._micro_batches(len(real), real, labels, z, classes):
             score_real = self.discriminator(x, y)
@@ -187,13 +187,13 @@ class AdversarialTraining(pl.LightningModule):
             score_fake = self.discriminator(fake, y_fake)
             loss = self.loss.discriminator(score_real, score_fake)
             penalty = self.constraint.penalty(self.discriminator, x, fake)
-            part = len(x) / len(real)
-            self._backward((loss if penalty is None else loss + penalty) * part)
-            loss_and_scores += part * torch.stack([loss, score_real.mean(), score_fake.mean()]).detach()
-        self._average_over_ranks(self.discriminator, loss_and_scores)
+            self._backward((loss if penalty is None else loss + penalty) * (len(x) / len(real)))
+            measured.append({"loss/discriminator": loss} | self.loss.scores(score_real, score_fake))
+        means = torch.stack([torch.stack(list(part.values())).detach() for part in measured]).mean(dim=0)
+        self._average_over_ranks(self.discriminator, means)
         optimizer.step()
         self.constraint.after_update(self.discriminator, self.iteration, update, self.n_dis, self.ranks)
-        self.losses |= zip(("loss/discriminator", "score/real", "score/fake"), loss_and_scores.unbind(), strict=True)
+        self.losses |= zip(measured[0], means.unbind(), strict=True)
 
     def _update_generator(self, discriminator_batch: int) -> None:
         """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch."""

@@ -160,10 +160,25 @@ def test_larger_digits_are_bilinear(image_size: int) -> None:
     position = ((np.arange(image_size) + 0.5) / factor - 0.5).clip(0, 7)
     weights = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(8)))  # [image_size, 8]
     expected = weights @ (load_digits().images * 255 / 16) @ weights.T
-    found = DigitsData(image_size).load("train")
-    assert found.images.shape == (1797, 1, image_size, image_size)
-    assert np.abs(found.images[:, 0].numpy() - expected).max() <= 0.501  # rounding to bytes
-    assert torch.equal(found.labels, DigitsData(8).load("train").labels)
+    data = DigitsData(image_size)
+    train, test = data.load("train"), data.load("test")
+    assert (len(train.images), len(test.images)) == (1500, 297)
+    found = torch.cat([train.images, test.images])
+    assert found.shape == (1797, 1, image_size, image_size)
+    assert np.abs(found[:, 0].numpy() - expected).max() <= 0.501  # rounding to bytes
+    assert torch.cat([train.labels, test.labels]).tolist() == load_digits().target.tolist()
+
+
+def test_no_test_digit_gets_into_training_or_the_other_way_round() -> None:
+    pixels = {split: DigitsData(8).load(split).images for split in ("train", "test")}
+    only_test = {digit.numpy().tobytes() for digit in pixels["test"]} - {d.numpy().tobytes() for d in pixels["train"]}
+    data = DigitsData(8, batch_size=100, n_dis=5)
+    drawn = data.draw(3, torch.arange(500)).images.flatten(0, 1)
+    assert not only_test & {channel.numpy().tobytes() for channel in drawn}
+    ((stacks, _),) = data.real_images("test", range(100))
+    assert {channel.numpy().tobytes() for channel in stacks.flatten(0, 1)} <= {
+        d.numpy().tobytes() for d in pixels["test"]
+    }
 
 
 @pytest.mark.parametrize("image_size", [0, 4, 12, 28, 256])
@@ -209,6 +224,7 @@ def test_folders_and_tars_hold_the_same_images(folder_root: Path, tmp_path: Path
     path = folder_root if medium == "folder" else pack(folder_root, tmp_path / "images", medium)
     data = FolderData(str(path), 8)
     by_class = [k for label in range(3) for k in range(label, 12, 3)]
+    assert not data.has_test_split
     for split in (data.load("train"), data.load("test")):  # not split: the same for both
         assert np.array_equal(split.images.numpy(), random_pixels(12, 8, 8, 3)[by_class].transpose(0, 3, 1, 2))
         assert split.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4

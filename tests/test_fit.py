@@ -76,7 +76,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert [row["iteration"] for row in record["scores"]] == [10, 20]
     assert {"FID_cls", "IS_cls", "modes", "modes_kl"} <= record["reported"].keys()
     assert record["protocol"]["num_fake_images"] == 300
-    assert record["protocol"]["data"] == "stacked-digits-8"
+    assert record["protocol"]["data"] == "stacked-digits-8-of-1500"
     assert record["verdicts"]["thresholds"]["fid"] == 1.5
     assert record["seed"] == 0
     assert record["hardware"]["device"]
@@ -84,6 +84,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert sum(layer.is_convolution for layer in spectra.layers) == 10
     assert sorted(folder.read_samples()) == [0, 10, 20]
     assert [row["iteration"] for row in folder.read_losses()] == [5, 10, 15, 20]
+    assert record["warnings"] == folder.read_warnings()
     config = yaml.safe_load(folder.config.read_text())
     assert config["model"]["constraint"]["init_args"]["schedule"]["every_iterations"] == 5
     assert config == record["config"]
@@ -147,7 +148,7 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(tmp_path: Path) -> None
     ours, theirs = RunFolder(killed), RunFolder(straight)
     assert ours.read_losses() == theirs.read_losses()
     assert ours.read_scores() == theirs.read_scores()
-    assert ours.spectra.read_bytes() == theirs.spectra.read_bytes()
+    assert ours.spectra.path.read_bytes() == theirs.spectra.path.read_bytes()
     record = ours.read_record()
     assert record is not None
     assert len(record["resumed_at"]) == 5
@@ -278,7 +279,10 @@ def test_help_is_light() -> None:
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
-    assert "expected a command (fit, evaluate, prepare), found 'train'" in capsys.readouterr().err
+    assert (
+        "expected a command (fit, evaluate, report, spectra, sample, compare, dashboard, prepare), found 'train'"
+        in capsys.readouterr().err
+    )
 
 
 def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:
@@ -296,4 +300,4 @@ def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path
     assert record is not None
     assert record["protocol"]["num_real_images"] == 50_000
     assert record["scores"][0].keys() == {"iteration", "FID_cls", "IS_cls", "IS_cls_std"}
-    assert json.loads(RunFolder(sr).spectra_layout.read_text())["layers"][0]["shape"] == [4, 3, 3, 3]
+    assert json.loads(RunFolder(sr).spectra.layout.read_text())["layers"][0]["shape"] == [4, 3, 3, 3]

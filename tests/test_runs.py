@@ -17,9 +17,8 @@ import srgan
 from srgan.callbacks import RunRecorder, SpectraRecorder
 from srgan.data import DigitsData
 from srgan.files import append_json_line, forget_after, read_json_lines, write_atomically, write_json, write_text
-from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
-from srgan.runs import RunFolder, SpectralLayer, spectra_dtype
+from srgan.runs import RunFolder, SpectralLayer
 from srgan.training import AdversarialTraining, optimizer_steps
 
 # Files that are never half-written.
@@ -76,15 +75,13 @@ LAYERS = [SpectralLayer("conv", "Conv2d", [4, 3, 3, 3], 4), SpectralLayer("head"
 def recorded_run(path: Path, iterations: list[int]) -> RunFolder:
     """A run folder with rows, spectra and pictures of these iterations."""
     folder = RunFolder(path)
-    write_json(folder.spectra_layout, {"layers": [vars(layer) for layer in LAYERS]})
     for iteration in iterations:
         append_json_line(folder.scores, {"iteration": iteration, "FID": iteration / 2})
         append_json_line(folder.losses, {"iteration": iteration, "loss/generator": -1.0})
-        record = np.zeros(1, spectra_dtype(LAYERS))
-        record["iteration"], record["sigma_1"] = iteration, [iteration, 2]
-        record["spectrum"] = [1, 0.5, 0.25, 0.125, 1]
-        with folder.spectra.open("ab") as file:
-            file.write(record.tobytes())
+        append_json_line(folder.gradients, {"iteration": iteration, "generator": {}, "discriminator": {"conv": 1.0}})
+        append_json_line(folder.warnings, {"iteration": iteration, "name": "name", "message": "message"})
+        folder.append_spectra(iteration, LAYERS, [max(iteration, 1) * np.array([1, 0.5, 0.25, 0.125]), np.array([2.0])])
+        folder.append_outputs(iteration, {"train": np.arange(3) + iteration, "generated": -np.ones(3)})
         write_text(folder.samples / f"{iteration:08d}.png", "picture")
     return folder
 
@@ -93,24 +90,25 @@ def test_an_empty_run_folder_holds_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert [folder.read_record(), folder.read_protocol(), folder.read_progress(), folder.read_spectra()] == [None] * 4
     assert [folder.read_scores(), folder.read_losses(), folder.read_samples()] == [[], [], {}]
+    assert [folder.read_gradients(), folder.read_warnings(), folder.read_outputs()] == [[], [], None]
     folder.forget_after(0)
     assert not folder.path.exists()
 
 
 def test_spectra_survive_a_last_record_that_was_cut(tmp_path: Path) -> None:
     folder = recorded_run(tmp_path, [0, 20, 40])
-    whole = folder.spectra.read_bytes()
+    whole = folder.spectra.path.read_bytes()
     size = len(whole) // 3
     for cut in (0, 1, size - 1, size, 3 * size - 1, 3 * size):
-        folder.spectra.write_bytes(whole[: len(whole) - cut])
+        folder.spectra.path.write_bytes(whole[: len(whole) - cut])
         history = folder.read_spectra()
         assert history is not None
         assert history.iterations.tolist() == [0, 20, 40][: (3 * size - cut) // size]
-    folder.spectra.write_bytes(whole[:-1])
+    folder.spectra.path.write_bytes(whole[:-1])
     history = folder.read_spectra()
     assert history is not None
     assert history.layers == LAYERS
-    assert history.sigma_1["conv"].tolist() == [0, 20]
+    assert history.sigma_1["conv"].tolist() == [1, 20]
     assert history.spectra["conv"].tolist() == [[1, 0.5, 0.25, 0.125]] * 2
     assert history.spectra["head"].tolist() == [[1]] * 2
 
@@ -122,14 +120,18 @@ def test_everything_beyond_an_iteration_is_forgotten(
 ) -> None:
     folder = recorded_run(tmp_path, [0, 20, 40])
     if cut:  # the beginnings of what was being written when the run was killed
-        for path in (folder.scores, folder.losses, folder.spectra):
+        rows = (folder.scores, folder.losses, folder.gradients, folder.warnings)
+        for path in (*rows, folder.spectra.path, folder.outputs.path):
             path.write_bytes(path.read_bytes() + path.read_bytes()[:7])
     folder.forget_after(iteration)
     expected = recorded_run(tmp_path / "expected", kept)
     assert folder.read_scores() == expected.read_scores()
     assert folder.read_losses() == expected.read_losses()
     assert list(folder.read_samples()) == kept
-    assert folder.spectra.read_bytes() == (expected.spectra.read_bytes() if kept else b"")
+    assert folder.read_gradients() == expected.read_gradients()
+    assert folder.read_warnings() == expected.read_warnings()
+    for records, wanted in ((folder.spectra, expected.spectra), (folder.outputs, expected.outputs)):
+        assert records.path.read_bytes() == (wanted.path.read_bytes() if kept else b"")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def untrained() -> AdversarialTraining:
 def train(folder: RunFolder) -> AdversarialTraining:
     """Three iterations from the start, spectra recorded every second one."""
     module = untrained()
-    callbacks = [RunRecorder({}, ["test"], None, CollapseThresholds()), SpectraRecorder(every=2)]
+    callbacks = [RunRecorder({}, ["test"], None), SpectraRecorder(every=2)]
     for callback in callbacks:
         callback.folder = folder
     trainer = pl.Trainer(
@@ -205,9 +207,9 @@ def test_recorded_spectra_are_those_of_the_discriminator(tmp_path: Path) -> None
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     train(folder)
-    once = folder.spectra.read_bytes()
+    once = folder.spectra.path.read_bytes()
     train(folder)
-    assert folder.spectra.read_bytes() == once
+    assert folder.spectra.path.read_bytes() == once
 
 
 # Imports flow one way.
@@ -215,13 +217,13 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
     {"spectral", "randomness", "files", "parallel", "progress"},
-    {"prepare"},
+    {"prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses"},
     {"sampling"},
     {"training"},
     {"metrics"},
-    {"callbacks"},
-    {"fit", "evaluate"},
+    {"callbacks", "checkpoints"},
+    {"fit", "evaluate", "inspection"},
     {"cli"},
     {"__main__"},
 ]
@@ -254,7 +256,7 @@ def test_imports_flow_one_way(path: Path) -> None:
     assert not upward, f"srgan.{unit} imports {upward}, which is not below it"
 
 
-@pytest.mark.parametrize("name", ["srgan.runs", "srgan.files", "srgan.metrics.collapse", "srgan.cli"])
+@pytest.mark.parametrize("name", ["srgan.runs", "srgan.files", "srgan.metrics.collapse", "srgan.pictures", "srgan.cli"])
 def test_reporting_needs_no_torch(name: str) -> None:
     code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,7 +2,9 @@
 
 from srgan.callbacks.checkpoints import Checkpoints
 from srgan.callbacks.clock import RunCallback
+from srgan.callbacks.gradients import GradientRecorder
 from srgan.callbacks.losses import LossRecorder
+from srgan.callbacks.outputs import OutputRecorder
 from srgan.callbacks.record import RunRecorder
 from srgan.callbacks.samples import SampleGrids
 from srgan.callbacks.scores import ScoreRecorder
@@ -10,7 +12,9 @@ from srgan.callbacks.spectra import SpectraRecorder
 
 __all__ = [
     "Checkpoints",
+    "GradientRecorder",
     "LossRecorder",
+    "OutputRecorder",
     "RunCallback",
     "RunRecorder",
     "SampleGrids",

@@ -1,10 +1,13 @@
 """The base of all callbacks: a run folder and the iteration as the only clock."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 
+from srgan.files import append_json_line
+from srgan.metrics.collapse import CollapseThresholds
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
 
@@ -19,12 +22,14 @@ class RunCallback(pl.Callback):
 
     Attributes:
         folder: where to write; set before training starts.
+        thresholds: of the verdicts, for warnings; set before training starts.
     """
 
     at_start = False
     on_all_ranks = False
     """Whether every process acts, to share the work; writing files stays with the first."""
     folder: RunFolder
+    thresholds = CollapseThresholds()
 
     def __init__(self, every: int) -> None:
         if every < 0:
@@ -33,6 +38,11 @@ class RunCallback(pl.Callback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         """Looks at the module after `module.iteration` iterations and writes down what it sees."""
+
+    def warn(self, module: AdversarialTraining, name: str, message: str) -> None:
+        """Says what goes wrong, its likely cause and what to do: on the terminal and in `warnings.jsonl`."""
+        append_json_line(self.folder.warnings, {"iteration": module.iteration, "name": name, "message": message})
+        print(f"{self.folder.path}: {name} at iteration {module.iteration}: {message}", file=sys.stderr, flush=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)

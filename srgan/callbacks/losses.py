@@ -1,16 +1,23 @@
-"""Records losses and discriminator outputs."""
+"""Records losses, discriminator outputs and accuracies, and warns of a discriminator that has nothing left to learn."""
 
 import math
 
 import pytorch_lightning as pl
+import torch
 
 from srgan.callbacks.clock import RunCallback, log
 from srgan.files import append_json_line
+from srgan.losses import Loss
 from srgan.training import AdversarialTraining
+
+NEAR_ZERO = 0.01
+"""Of the loss of a discriminator that cannot tell the images apart."""
+RECORDS_NEAR_ZERO = 3
+DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
 
 
 class LossRecorder(RunCallback):
-    """Appends the losses of both players and D's mean outputs to `losses.jsonl`.
+    """Appends the losses of both players, D's mean outputs and accuracies to `losses.jsonl`.
 
     Args:
         every: iterations between two records.
@@ -31,3 +38,27 @@ class LossRecorder(RunCallback):
             )
         append_json_line(self.folder.losses, {"iteration": module.iteration} | values)
         log(trainer, values, module.iteration)
+        self._warn_near_zero(module)
+
+    def _warn_near_zero(self, module: AdversarialTraining) -> None:
+        """Warns at the first of the records at which D's loss has stayed near zero for so many of them."""
+        if module.loss.boundary is None:  # without a boundary the loss has no zero to be near to
+            return
+        limit = NEAR_ZERO * undecided_loss(module.loss)
+        recent = [row["loss/discriminator"] < limit for row in self.folder.read_losses()[-RECORDS_NEAR_ZERO - 1 :]]
+        if all(recent[-RECORDS_NEAR_ZERO:]) and recent.count(True) == RECORDS_NEAR_ZERO:
+            self.warn(
+                module,
+                DISCRIMINATOR_NEAR_ZERO,
+                f"below {limit:.3g} in {RECORDS_NEAR_ZERO} records on end. It tells every real image from every "
+                "generated one and learns no more. Likely causes: images of another range or pixel grid than the "
+                "generator's [-1, 1], a discriminator that has learned its few training images by heart, a generator "
+                "that has collapsed or learns too slowly. Look at the samples; lower n_dis or the discriminator's "
+                "learning rate, or take more data.",
+            )
+
+
+def undecided_loss(loss: Loss) -> float:
+    """D's loss where it calls nothing real or generated: 2 for the hinge."""
+    undecided = torch.full((1,), loss.boundary or 0.0)
+    return float(loss.discriminator(undecided, undecided))

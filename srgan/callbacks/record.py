@@ -33,7 +33,6 @@ class RunRecorder(RunCallback):
         config: every setting of the run, resolved.
         command: what was typed.
         parent: the checkpoint of another run from which this one goes on; None for a fresh start.
-        thresholds: of the verdicts.
     """
 
     seconds_between_reports = 1.0
@@ -43,7 +42,6 @@ class RunRecorder(RunCallback):
         config: dict[str, Any],
         command: list[str],
         parent: dict[str, Any] | None,
-        thresholds: CollapseThresholds,
     ) -> None:
         super().__init__(every=1)
         self.record: dict[str, Any] = {
@@ -54,7 +52,6 @@ class RunRecorder(RunCallback):
             "commit": commit(),
             "versions": versions(),
         }
-        self.thresholds = thresholds
         self.started = self.reported = 0.0
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -131,6 +128,7 @@ def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]
         "protocol": None,
         "reported": None,
         "final": folder.read_final(),
+        "warnings": folder.read_warnings(),
         "verdicts": {"mode_collapse": asdict(modes) if scores else None, "thresholds": asdict(thresholds)},
     }
     if scores:

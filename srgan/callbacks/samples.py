@@ -3,6 +3,7 @@
 import pytorch_lightning as pl
 import torch
 from PIL import Image
+from torch import Tensor
 from torchvision.utils import make_grid
 
 from srgan.callbacks.clock import RunCallback
@@ -11,6 +12,8 @@ from srgan.sampling import GeneratorStatistics, generate
 from srgan.training import AdversarialTraining
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
+PADDING = 2  # pixels around each
+GRID_SEED, GRID_PURPOSE = 0, "grid"  # of the latents, for every run
 
 
 class SampleGrids(RunCallback):
@@ -32,12 +35,16 @@ class SampleGrids(RunCallback):
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        count = self.rows**2
-        statistics = self.generator_statistics
-        ((images, _),) = generate(module.generator, range(count), 0, "grid", count, statistics)
-        factor = max(1, SMALLEST_TILE // images.shape[-1])
-        enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
-        grid = make_grid(enlarged.float(), nrow=self.rows, padding=2, pad_value=255).to(torch.uint8)
-        picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
+        rows = range(self.rows**2)
+        ((images, _),) = generate(module.generator, rows, GRID_SEED, GRID_PURPOSE, len(rows), self.generator_statistics)
+        picture = grid_picture(images, self.rows)
         path = self.folder.samples / f"{module.iteration:08d}.png"
         write_atomically(path, lambda file: picture.save(file, "PNG"))
+
+
+def grid_picture(images: Tensor, columns: int) -> Image.Image:
+    """Images `[B, 3, H, W]` uint8 as one picture, rows filled one after the other, small ones enlarged."""
+    factor = max(1, SMALLEST_TILE // images.shape[-1])
+    enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
+    grid = make_grid(enlarged.float(), nrow=columns, padding=PADDING, pad_value=255).to(torch.uint8)
+    return Image.fromarray(grid.permute(1, 2, 0).numpy())

@@ -1,14 +1,14 @@
-"""Records the spectrum of every discriminator layer over training."""
+"""Records the spectrum of every discriminator layer over training, and warns when the spectra collapse."""
 
-import numpy as np
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback, log
-from srgan.constraints import raw_weight, spectra, spectral_layers
-from srgan.files import write_json
-from srgan.metrics.collapse import tail_mean
-from srgan.runs import SpectralLayer, spectra_dtype
+from srgan.constraints import SpectralRegularization, raw_weight, spectra, spectral_layers
+from srgan.metrics.collapse import collapsed_layers, spectral_collapse, tail_mean
+from srgan.runs import SpectraHistory, SpectralLayer
 from srgan.training import AdversarialTraining
+
+SPECTRAL_COLLAPSE = "spectral collapse"
 
 
 class SpectraRecorder(RunCallback):
@@ -36,15 +36,24 @@ class SpectraRecorder(RunCallback):
             )
             for name, layer in spectral_layers(module.discriminator)
         ]
-        normalized = {name: sigma / max(sigma[0], np.finfo(float).tiny) for name, sigma in values.items()}
-        record = np.zeros(1, spectra_dtype(layers))
-        record["iteration"] = module.iteration
-        record["sigma_1"] = [sigma[0] for sigma in values.values()]
-        record["spectrum"] = np.concatenate(list(normalized.values()))
-        if not self.folder.spectra_layout.exists():
-            write_json(self.folder.spectra_layout, {"layers": [vars(layer) for layer in layers]})
-        with self.folder.spectra.open("ab") as file:
-            file.write(record.tobytes())
-        scalars = {f"spectra/{name}/tail_mean": float(tail_mean(values)) for name, values in normalized.items()}
+        self.folder.append_spectra(module.iteration, layers, list(values.values()))
+        history = self.folder.read_spectra()
+        assert history is not None
+        scalars = {f"spectra/{name}/tail_mean": float(tail_mean(rows[-1])) for name, rows in history.spectra.items()}
         scalars |= {f"spectra/{name}/sigma_1": float(sigma[0]) for name, sigma in values.items()}
         log(trainer, scalars, module.iteration)
+        self._warn_of_collapse(module, history)
+
+    def _warn_of_collapse(self, module: AdversarialTraining, history: SpectraHistory) -> None:
+        """At the record that brings the verdict; SR holds what it is meant to hold, whatever the tail does."""
+        if isinstance(module.constraint, SpectralRegularization):
+            return
+        if spectral_collapse(history.iterations, history.judged(), self.thresholds).iteration == module.iteration:
+            fallen = [name for name, rows in collapsed_layers(history.judged(), self.thresholds).items() if rows[-1]]
+            self.warn(
+                module,
+                SPECTRAL_COLLAPSE,
+                f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
+                "largest so far: mode collapse goes along with it. Go on from a checkpoint before it with SR: "
+                "srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
+            )

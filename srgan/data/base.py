@@ -94,6 +94,11 @@ class ImageData(pl.LightningDataModule):
         return len(self.load(split).images)
 
     @property
+    def has_test_split(self) -> bool:
+        """Whether there are images that training never sees."""
+        return True
+
+    @property
     @abstractmethod
     def num_classes(self) -> int:
         """Classes of an image, or of a single channel where `stacked`."""

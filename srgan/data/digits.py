@@ -11,12 +11,15 @@ from torch.nn.functional import interpolate
 from srgan.data.base import ImageData, LabelledImages, Split
 from srgan.randomness import counter_generator, counter_rows
 
+NUM_TRAINING_DIGITS = 1_500
+
 
 class DigitsData(ImageData):
     """scikit-learn's 1,797 handwritten digits, three drawn at random as the R, G, B channels of one image.
 
     1,000 modes, one per three-digit number, nearly uniform. The digits are 8 x 8 with 17 grey levels
-    (UCI optical recognition of handwritten digits); larger images are bilinear.
+    (UCI optical recognition of handwritten digits); larger images are bilinear. Training draws from the first
+    1,500 digits; test stacks are made of the others, which come from other writers for the most part.
 
     Args:
         image_size: 8, 16, 32, 64 or 128.
@@ -46,34 +49,40 @@ class DigitsData(ImageData):
         return LabelledImages(images.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(digits.target))
 
     def load(self, split: Split) -> LabelledImages:
-        """The single digits `[1797, 1, H, W]`; there is one split, every stack is drawn from it."""
-        return self._digits
+        """The single digits of a split, `[1500, 1, H, W]` or `[297, 1, H, W]`, of which its stacks are drawn."""
+        part = slice(NUM_TRAINING_DIGITS) if split == "train" else slice(NUM_TRAINING_DIGITS, None)
+        return LabelledImages(self._digits.images[part], self._digits.labels[part])
+
+    @property
+    def key(self) -> str:
+        return f"{super().key}-of-{NUM_TRAINING_DIGITS}"
 
     def draw(self, iteration: int, rows: Tensor) -> LabelledImages:
         drawn = torch.randint(
-            len(self._digits.images),
+            self.num_images("train"),
             (self.n_dis * self.batch_size, 3),
             generator=counter_generator("cpu", self.seed, "stacks", iteration),
         )
-        return self._stack(drawn[rows])
+        return self._stack("train", drawn[rows])
 
-    def _stack(self, triples: Tensor) -> LabelledImages:
+    def _stack(self, split: Split, triples: Tensor) -> LabelledImages:
         """Indices of digits `[n, 3]` -> images `[n, 3, H, W]` uint8 and their modes `[n]` in [0, 1000)."""
-        return LabelledImages(self._digits.images[triples].squeeze(2), self._modes(triples))
+        return LabelledImages(self.load(split).images[triples].squeeze(2), self._modes(split, triples))
 
-    def _modes(self, triples: Tensor) -> Tensor:
-        return (self._digits.labels[triples] * torch.tensor([100, 10, 1])).sum(dim=1)
+    def _modes(self, split: Split, triples: Tensor) -> Tensor:
+        return (self.labels(split)[triples] * torch.tensor([100, 10, 1])).sum(dim=1)
 
     def real_images(self, split: Split, rows: range, batch_size: int = 500) -> Iterator[LabelledImages]:
         """Stacks that every run shares, whatever its seed."""
         for start in range(rows.start, rows.stop, batch_size):
-            yield self._stack(self._real_triples(range(start, min(start + batch_size, rows.stop))))
+            triples = self._real_triples(split, range(start, min(start + batch_size, rows.stop)))
+            yield self._stack(split, triples)
 
     def real_labels(self, split: Split, count: int) -> Tensor:
-        return self._modes(self._real_triples(range(count)))
+        return self._modes(split, self._real_triples(split, range(count)))
 
-    def _real_triples(self, rows: range) -> Tensor:
-        draw = partial(torch.randint, len(self._digits.images))
+    def _real_triples(self, split: Split, rows: range) -> Tensor:
+        draw = partial(torch.randint, self.num_images(split))
         return counter_rows(draw, rows, (3,), "cpu", 0, "real")
 
     def num_real_images(self, split: Split, count: int) -> int:

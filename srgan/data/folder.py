@@ -66,30 +66,44 @@ class FolderData(ImageData):
         stats = [(str(p.relative_to(self.path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
         return hashlib.blake2b(repr(stats).encode(), digest_size=6).hexdigest()
 
+    @property
+    def has_test_split(self) -> bool:
+        self.load("train")
+        return "test" in self._parts
+
+    @cached_property
+    def _parts(self) -> set[str]:
+        """The splits that images lie in, as `load` finds them."""
+        return set()
+
     @cached_property
     def _loaded(self) -> dict[Split, LabelledImages]:
         return {}
 
     def load(self, split: Split) -> LabelledImages:
         if split not in self._loaded:
-            cache = cache_folder() / "images" / f"{self.key}-{split}.npz"
+            cache = cache_folder() / "images" / f"{split}-of-{self.key}.npz"
             if not cache.exists():
-                images, labels = self._decode(split)
-                write_atomically(cache, lambda file: np.savez(file, images=images, labels=labels))
+                images, labels, parts = self._decode(split)
+                write_atomically(cache, lambda file: np.savez(file, images=images, labels=labels, parts=parts))
             with np.load(cache) as stored:
                 data = LabelledImages(torch.from_numpy(stored["images"]), torch.from_numpy(stored["labels"]))
+                self._parts.update(stored["parts"].tolist())
             self._loaded[split] = check_labelled_images(data, self.image_size, f"'{self.path}'")
         return self._loaded[split]
 
-    def _decode(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """All images of a split, sorted by class and name: `[N, 3, H, W]` uint8 and labels `[N]` int64."""
+    def _decode(self, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All images of a split, sorted by class and name: `[N, 3, H, W]` uint8, labels `[N]` int64; and all splits."""
         images: dict[str | None, dict[tuple[str, str], np.ndarray]] = {split: {}, None: {}}
         class_names: dict[bool, set[str]] = {True: set(), False: set()}  # inside and outside of train/ and test/
         unsplit: set[tuple[str, str]] = set()  # classes outside, and their folders
+        parts: set[str] = set()
         for inner, content in self._image_files():
             part, class_name, name = _place(inner)
             class_names[part is not None].add(class_name)
-            if part is None:
+            if part is not None:
+                parts.add(part)
+            else:
                 unsplit.add((class_name, str(inner.parent)))
             if part in images:
                 images[part][class_name, name] = _read_image(content, str(inner), self.image_size)
@@ -105,7 +119,7 @@ class FolderData(ImageData):
         classes = {name: k for k, name in enumerate(sorted(class_names[is_split]))}  # the same in every split
         ordered = sorted(found)
         labels = np.array([classes[class_name] for class_name, _ in ordered], dtype=np.int64)
-        return np.stack([found[key] for key in ordered]), labels
+        return np.stack([found[key] for key in ordered]), labels, np.array(sorted(parts), dtype=np.str_)
 
     def _image_files(self) -> Iterator[tuple[PurePosixPath, bytes]]:
         """(path inside ROOT, its bytes) of every image, in the order of the medium."""

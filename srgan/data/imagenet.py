@@ -70,6 +70,10 @@ class ImageNetData(ImageData):
         return self.prepared[split]
 
     @property
+    def has_test_split(self) -> bool:
+        return "test" in self.prepared
+
+    @property
     def num_classes(self) -> int:
         return len(self.prepared["train"].classes)
 
