@@ -20,9 +20,16 @@ HOURS ?=
 SBATCH ?=
 WAIT ?=
 IMAGES ?=
+FIGURES ?=
+AXES ?=
+FORMATS ?=
+SEED ?=
+ENTITY ?=
+PROJECT ?= srgan
+TABLE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume smoke readme bench
+.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -54,8 +61,20 @@ reproduce-collapse: .venv/installed ## SN collapsing on stacked digits, SR-s hol
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
 	@$(BIN)/python -m reproduce.resume --scale "$(SCALE)" --jobs "$(JOBS)" --gpus "$(GPUS)"
 
+reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N, and SR-d (SCALE, SETTINGS, SEEDS, JOBS, GPUS, DRY_RUN=1; mini: 8 runs)
+	@$(BIN)/python -m reproduce.sweep --scale "$(SCALE)" --settings "$(SETTINGS)" --seeds "$(SEEDS)" --jobs "$(JOBS)" \
+		--gpus "$(GPUS)" --dry-run "$(DRY_RUN)"
+
+reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED)
+	@$(BIN)/python -m reproduce.figures --scale "$(SCALE)" --figures "$(FIGURES)" --axes "$(AXES)" \
+		--formats "$(FORMATS)" --seed "$(SEED)"
+
 smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 15 minutes)
 	@$(BIN)/python -m reproduce.smoke --settings "$(SETTINGS)"
+
+dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PROJECT; TABLE=table2.csv; DRY_RUN=1); without a login: what they would hold
+	@$(BIN)/srgan dashboard --project "$(PROJECT)" $(if $(ENTITY),--entity "$(ENTITY)") \
+		$(if $(TABLE),--table "$(TABLE)") $(if $(DRY_RUN),--dry-run)
 
 readme: .venv/installed ## put the generated mini table into README.md and the estimates into reproduce/COST.md
 	@$(BIN)/python -m reproduce.readme

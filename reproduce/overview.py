@@ -91,7 +91,7 @@ def whole_seconds(runs: Sequence[tuple[float, int]], jobs: int, gpus: int) -> fl
 def paper_plan(runs: list[Run], seconds: dict[Run, float], devices: int | None = None) -> Table:
     """Every run of the paper with its configuration, split, length, cost and data."""
     names = ("run", "configuration", "micro x acc x GPUs", "iterations", "GPU h", "GB", "data", "state")
-    table = Table(*names, *(["timed"] if seconds else []), title=f"{len(runs)} runs of Table II")
+    table = Table(*names, *(["timed"] if seconds else []), title=f"{len(runs)} runs")
     for run in runs:
         cost = budget(run, devices)
         split = f"{cost.micro_batch_size} x {cost.accumulation} x {cost.devices}"

@@ -9,11 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
+from reproduce.figures.run_pictures import scores_picture, spectra_picture
 from reproduce.launch import Stopped, launch
-from reproduce.pictures import scores_picture, spectra_picture
 from reproduce.plan import REPOSITORY, PlannedRun
+from reproduce.table import markdown_table
 from srgan.files import write_json, write_text
 from srgan.metrics.collapse import tail_mean
+from srgan.report.page import write_page
 from srgan.runs import RunFolder
 
 
@@ -95,28 +97,42 @@ def run_stages(
 
 
 def write_report(name: str, title: str, folders: Mapping[str, RunFolder], root: Path) -> str:
-    """Table, pictures and summary of some finished runs; returns the table.
+    """Table, page, pictures and summary of some finished runs; returns the table.
 
     Args:
-        name: of the files, e.g. "collapse" for collapse.md and collapse.json.
-        title: of the picture of the scores.
+        name: of the files, e.g. "collapse" for collapse.md, collapse.json and collapse.html.
+        title: of the page, and of the picture of the scores.
         folders: by what each run is called.
         root: where to write.
     """
     scores_picture(dict(folders), title, root / "scores.png")
+    above = next((folder.parent for folder in root.resolve().parents if folder.name == "runs"), root.resolve().parent)
     summary: dict[str, Any] = {}
-    lines: list[str] = []
+    header = ["run", "iteration", *shown_scores(next(iter(folders.values()))), "mean tail of D's 3x3 spectra"]
+    lines: list[list[str]] = []
     for run, folder in folders.items():
         spectra_picture(folder, f"{run}: spectra of D", folder.path / "spectra.png")
         record = folder.read_record()
         assert record is not None
         kept = ("command", "commit", "seed", "hardware", "protocol", "parent", "seconds", "scores", "verdicts")
-        summary[run] = {key: record[key] for key in kept}
+        summary[run] = {key: _relative(record[key], above) for key in kept}
         lines += _rows(run, folder, record)
-    table = "\n".join([*_header(next(iter(folders.values()))), *lines]) + "\n"
+    table = markdown_table(header, lines)
     write_text(root / f"{name}.md", table)
     write_json(root / f"{name}.json", summary)
+    section = {"title": "Evaluations", "paragraphs": [], "table": {"groups": None, "header": header, "rows": lines}}
+    write_json(root / "front.json", {"title": title, "sections": [section]})
+    write_page(root, root / f"{name}.html")
     return table
+
+
+def _relative(value: Any, base: Path) -> Any:
+    """Paths inside a record as they are below a folder, so that a summary tells nothing of the machine."""
+    if isinstance(value, dict):
+        return {key: _relative(inner, base) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_relative(inner, base) for inner in value]
+    return value.removeprefix(f"{base}/") if isinstance(value, str) else value
 
 
 def shown_scores(folder: RunFolder) -> list[str]:
@@ -125,12 +141,7 @@ def shown_scores(folder: RunFolder) -> list[str]:
     return [name for name in ("FID", "IS", "FID_cls", "IS_cls", "modes") if name in first]
 
 
-def _header(folder: RunFolder) -> list[str]:
-    columns = ["run", "iteration", *shown_scores(folder), "mean tail of D's 3x3 spectra"]
-    return ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-
-
-def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[str]:
+def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[list[str]]:
     """A line for each evaluation, and one for each verdict."""
     history, names = folder.read_spectra(), shown_scores(folder)
     assert history is not None
@@ -140,9 +151,9 @@ def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[str]:
         at = int((history.iterations <= row["iteration"]).sum()) - 1  # the record at or last before the evaluation
         tail = sum(float(values[at]) for values in tails.values()) / len(tails)
         scores = [f"{row[name]:.0f}" if row[name] >= 100 else f"{row[name]:.2f}" for name in names]
-        lines.append("| " + " | ".join([run, f"{row['iteration']:,}", *scores, f"{tail:.2f}"]) + " |")
+        lines.append([run, f"{row['iteration']:,}", *scores, f"{tail:.2f}"])
     for verdict in ("mode_collapse", "spectral_collapse"):
         found = record["verdicts"][verdict]
         words = f"from iteration {found['iteration']:,} on" if found["collapsed"] else "none"
-        lines.append(f"| {run} | {verdict.replace('_', ' ')}: {words} |" + " |" * (len(names) + 1))
+        lines.append([run, f"{verdict.replace('_', ' ')}: {words}", *[""] * (len(names) + 1)])
     return lines

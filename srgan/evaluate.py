@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import pickle
 import pydoc
 import re
 import sys
@@ -21,6 +20,7 @@ from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
 from srgan.callbacks.record import commit, now, processor, versions
+from srgan.checkpoints import read_run_checkpoint, rebuild_training
 from srgan.data import ImageData
 from srgan.data.base import Split
 from srgan.files import write_json
@@ -151,30 +151,14 @@ def read_checkpoint(path: Path, data_settings: dict[str, str]) -> Stored:
         FileNotFoundError: there is no such file, or its data set is not where it was.
         ValueError: it is no checkpoint of srgan's, or of another version, or a setting of the data is wrong.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a checkpoint at '{path.resolve()}', found nothing.")
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        config, weights, iteration = stored["srgan_config"], stored["state_dict"], stored["srgan"]["iteration"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, IndexError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"Expected a checkpoint written by srgan fit, found another file at '{path}': {reason}"
-        ) from None
-    module, data, recorder = _rebuild(config, data_settings)
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"Expected weights of the networks that '{path}' describes, found others: {error}") from error
-    return Stored(module, data, recorder, iteration)
+    checkpoint = read_run_checkpoint(path)
+    data, recorder = _rebuild_measurement(checkpoint.config, data_settings)
+    return Stored(rebuild_training(checkpoint), data, recorder, checkpoint.iteration)
 
 
-def _rebuild(
-    config: dict[str, Any], data_settings: dict[str, str]
-) -> tuple[AdversarialTraining, ImageData, ScoreRecorder]:
-    """What resolved settings describe."""
-    wanted = copy.deepcopy({key: config[key] for key in ("model", "data", "scores")})
-    wanted["model"]["compile"] = False
+def _rebuild_measurement(config: dict[str, Any], data_settings: dict[str, str]) -> tuple[ImageData, ScoreRecorder]:
+    """The data and the scores that resolved settings describe."""
+    wanted = copy.deepcopy({key: config[key] for key in ("data", "scores")})
     for name, value in data_settings.items():
         *groups, last = name.split(".")
         place = wanted["data"]
@@ -182,7 +166,6 @@ def _rebuild(
             place = place.setdefault(group, {})
         place[last] = value
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(AdversarialTraining, "model")
     parser.add_subclass_arguments(ImageData, "data")
     parser.add_class_arguments(ScoreRecorder, "scores")
     try:
@@ -196,8 +179,8 @@ def _rebuild(
         built_data = data_class(**data["init_args"].as_dict())
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
-    built = parser.instantiate_classes(parsed)
-    return built["model"], built_data, built["scores"]
+    recorder: ScoreRecorder = parser.instantiate_classes(parsed)["scores"]
+    return built_data, recorder
 
 
 def chosen_protocol(stored: Stored, options: argparse.Namespace) -> ScoreProtocol:

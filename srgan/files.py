@@ -92,12 +92,15 @@ class RecordFile:
         self.layout = path.with_suffix(".json")
         self.dtype_of = dtype_of
 
-    def read(self) -> tuple[dict[str, Any], np.ndarray] | None:
-        """Layout and records `[T]`; a last one that a kill cut short is left out. None if there are none."""
+    def read(self, first: int = 0) -> tuple[dict[str, Any], np.ndarray] | None:
+        """Layout and records `[T]` from the `first` on, without one that a kill cut short; None if there are none."""
         if not self.layout.exists() or not self.path.exists():
             return None
         layout = json.loads(self.layout.read_text())
-        dtype, content = self.dtype_of(layout), self.path.read_bytes()
+        dtype = self.dtype_of(layout)
+        with self.path.open("rb") as file:
+            file.seek(first * dtype.itemsize)
+            content = file.read()
         return layout, np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
 
     def append(self, layout: dict[str, Any], record: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from srgan.callbacks import (
     GradientRecorder,
     LossRecorder,
     OutputRecorder,
+    Publisher,
     RunCallback,
     RunRecorder,
     SampleGrids,
@@ -29,6 +30,7 @@ from srgan.data import ImageData
 from srgan.files import only_process
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.runs import RunFolder, flatten_settings
+from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
 
 MEASURING = {
@@ -139,10 +141,11 @@ def provide(cli: RunCLI) -> None:
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
-    """Binds the callbacks to the run folder; says which checkpoint to go on from.
+    """Binds callbacks and loggers to the run folder; says which checkpoint to go on from.
 
     Raises:
-        ValueError: nets, data and devices that do not fit one another, or a folder that holds a run of other settings.
+        ValueError: nets, data and devices that do not fit one another, a folder that holds a run of other settings, or
+            a logger that cannot be opened.
         FileNotFoundError: the checkpoint to go on from is missing.
     """
     cli.model.join(cli.trainer, cli.datamodule)
@@ -154,10 +157,13 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
-    callbacks.insert(0, recorder)
+    callbacks[:] = [recorder, *callbacks, Publisher()]
     for callback in callbacks:
         if isinstance(callback, RunCallback):
             callback.folder, callback.thresholds = folder, thresholds
+    for logger in cli.trainer.loggers:
+        if isinstance(logger, RunView):
+            logger.bind(folder, recorder.record)
     return folder, checkpoint
 
 

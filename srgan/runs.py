@@ -142,18 +142,18 @@ class RunFolder:
         """Rows of "iteration", "name" and "message"."""
         return read_json_lines(self.warnings)
 
-    def read_outputs(self) -> OutputsHistory | None:
-        """All recorded outputs of D; None if there are none."""
-        found = self.outputs.read()
+    def read_outputs(self, first: int = 0) -> OutputsHistory | None:
+        """Recorded outputs of D from the `first` record on; None if there are none."""
+        found = self.outputs.read(first)
         if found is None:
             return None
         layout, records = found
         outputs = {kind: records["outputs"][:, place] for place, kind in enumerate(layout["kinds"])}
         return OutputsHistory(records["iteration"], outputs)
 
-    def read_spectra(self) -> SpectraHistory | None:
-        """All recorded spectra; a last record that a kill cut short is left out. None if there are none."""
-        found = self.spectra.read()
+    def read_spectra(self, first: int = 0) -> SpectraHistory | None:
+        """Recorded spectra from the `first` record on, without one that a kill cut short; None if there are none."""
+        found = self.spectra.read(first)
         if found is None:
             return None
         layers, records = _layers(found[0]), found[1]

@@ -12,6 +12,8 @@ from srgan.networks import ResNetGenerator
 from srgan.randomness import counter_rows
 
 GeneratorStatistics = Literal["running", "batch"]
+SCORED = "scores"
+"""The purpose of the latents whose images are scored."""
 
 
 class Generated(NamedTuple):

@@ -1,5 +1,6 @@
 """The verdicts of SPEC.md, section 5, on histories made by hand."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from srgan.metrics.collapse import (
     CollapseThresholds,
     Verdict,
     collapsed_layers,
+    effective_rank,
     is_lower_better,
     mode_collapse,
     reported_scores,
     spectral_collapse,
+    stable_rank,
     tail_mean,
 )
 
@@ -164,3 +167,27 @@ def test_no_spectra_no_collapse() -> None:
 def test_distances_and_divergences_improve_downwards() -> None:
     down = ["FID", "FID_cls", "FID_intra", "KID", "KID_cls", "modes_kl"]
     assert [name for name in [*down, "IS", "IS_cls", "modes", "precision", "coverage"] if is_lower_better(name)] == down
+
+
+# Ranks of a spectrum.
+
+
+@pytest.mark.parametrize("rank", [effective_rank, stable_rank])
+def test_ranks_count_equal_singular_values(rank: Callable[[np.ndarray], np.ndarray]) -> None:
+    N = 6
+    steps = np.tril(np.ones((N, N)))  # row k: k + 1 ones, then zeros
+    assert rank(steps) == pytest.approx(np.arange(1, N + 1))
+    assert rank(7.5 * steps) == pytest.approx(rank(steps))
+    assert rank(steps.reshape(2, 3, N)).shape == (2, 3)
+    assert rank(np.stack([steps[0], np.zeros(N)])) == pytest.approx([1, 0])  # nothing is left of a zero matrix
+    falling = np.exp(-np.outer([0.1, 0.5, 2.0], np.arange(N))).astype(np.float32)
+    ranks = rank(falling)
+    assert (np.diff(ranks) < 0).all()
+    assert ((ranks > 1) & (ranks < N)).all()
+
+
+def test_ranks_as_defined() -> None:
+    """p = (1/2, 1/4, 1/4): entropy 1.5 ln 2. Stable: 1 + 1/4 + 1/4."""
+    spectrum = np.array([1, 0.5, 0.5])
+    assert effective_rank(spectrum) == pytest.approx(2**1.5)
+    assert stable_rank(spectrum) == pytest.approx(1.5)

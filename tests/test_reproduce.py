@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -16,17 +15,14 @@ import pytest
 from rich.console import Console
 
 from reproduce import collapse, resume
+from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
-from reproduce.page import write_page
 from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
 from reproduce.settings import METHODS, SETTINGS
 from reproduce.table import collect, csv_text, described_table, markdown, mean_and_deviation
 from reproduce.table2 import main
-from srgan.callbacks import SpectraRecorder
 from srgan.files import write_json
-from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, flatten_settings
-from srgan.training import AdversarialTraining
 
 QUIET = Console(file=io.StringIO(), width=200)
 
@@ -162,14 +158,6 @@ def finished_run(run: Run, fid: float, collapsed: bool = False, final: dict[str,
     record["final"] = {"iteration": 600, "protocol": protocol, "scores": final} if final else None
     write_json(run.folder.record, record)
     run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
-    module = AdversarialTraining(ResNetPair(8, 4, 4), iterations=1)
-    recorder = SpectraRecorder()
-    recorder.folder = run.folder
-
-    class NoLoggers:
-        loggers: tuple[()] = ()
-
-    recorder.act(NoLoggers(), module)  # type: ignore[arg-type]
 
 
 def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
@@ -191,13 +179,25 @@ def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     assert lines[0]["paper_FID"] == "35.99"
     assert lines[2]["gap"] == "to do"
     assert lines[0]["FID_cls_difference"] == ""
-    write_page(rows, "mini", tmp_path / "table2.html")
-    page = (tmp_path / "table2.html").read_text()
-    links = re.findall(r'href="([^"]+)"', page)
-    assert "B_128-64/sn-seed1/spectra.png" in links
-    assert all((tmp_path / link).exists() for link in links)
-    assert (tmp_path / "B_128-64" / "sn-seed1" / "spectra.png").stat().st_size > 10_000
-    assert "to do" in page
+
+
+def test_the_front_of_the_page_leads_from_every_cell_to_its_runs(tmp_path: Path) -> None:
+    runs = plan("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
+    for run in runs[:3]:  # B_128-64: both seeds of SN and of SR but one
+        finished_run(run, 100.0 * run.seed, collapsed=run.method == "sn")
+    write_front(collect(runs), "mini", tmp_path)
+    front = json.loads((tmp_path / "front.json").read_text())
+    table = front["sections"][0]["table"]
+    assert sum(width for _, width in table["groups"]) == len(table["header"])
+    assert {len(line) for line in table["rows"]} == {len(table["header"])}
+    first, second = table["rows"]
+    linked = [path for cell in first if isinstance(cell, dict) for _, path in cell.get("runs", [])]
+    assert sorted(linked) == sorted(run.folder.path.relative_to(tmp_path).as_posix() for run in runs[:3])
+    assert first[first.index({"text": "MC + SC", "kind": "collapsed"}) + 1]["text"] == "MC 2/2 + SC 2/2"
+    assert any("without seed 2: to do" in cell["note"] for cell in first if isinstance(cell, dict) and "note" in cell)
+    assert {"text": "to do", "kind": "gap"} in second
+    titles = [section["title"] for section in front["sections"]]
+    assert titles == ["Table II", "Paper audit", "Paper and code"]
 
 
 def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
@@ -221,8 +221,11 @@ def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypat
     assert "with 40,000 images, 7 splits, FID_intra over 2 classes of 90 images;" in described
     lines = list(csv.DictReader(io.StringIO(csv_text(rows, "paper"))))
     assert [line["final_KID"] for line in lines] == ["0.0123", "", "", ""]
-    write_page(rows, "paper", tmp_path / "table2.html")
-    assert "<td>0.0123</td>" in (tmp_path / "table2.html").read_text()
+    write_front(rows, "paper", tmp_path)
+    sections = json.loads((tmp_path / "front.json").read_text())["sections"]
+    (final,) = [section for section in sections if section["title"] == "Final scores"]
+    assert "0.0123" in final["table"]["rows"][0]
+    assert any(cell.get("note") == "+0.25 to the paper" for cell in sections[0]["table"]["rows"][0][8:])
     assert "not run: first srgan prepare imagenet" in text
 
 
@@ -254,7 +257,10 @@ def test_the_collapse_experiment_runs_its_stages_and_reports(tmp_path: Path) -> 
     assert [row["iteration"] for row in summary["SR-s"]["scores"]] == [10, 20, 30]
     table = (tmp_path / "collapse" / "collapse.md").read_text()
     assert table.count("mode collapse:") == table.count("spectral collapse:") == 3
-    for picture in ("scores.png", "sn/spectra.png", "sr-s/spectra.png", "sr-d/spectra.png"):
+    assert str(tmp_path) not in (tmp_path / "collapse" / "collapse.json").read_text()  # it is made to be shared
+    front = json.loads((tmp_path / "collapse" / "front.json").read_text())
+    assert len(front["sections"][0]["table"]["rows"]) == len(table.splitlines()) - 2
+    for picture in ("collapse.html", "scores.png", "sn/spectra.png", "sr-s/spectra.png", "sr-d/spectra.png"):
         assert (tmp_path / "collapse" / picture).stat().st_size > 10_000
 
 

@@ -222,6 +222,7 @@ ORDER = [
     {"sampling"},
     {"training"},
     {"metrics"},
+    {"tracking", "report"},
     {"callbacks", "checkpoints"},
     {"fit", "evaluate", "inspection"},
     {"cli"},

@@ -5,6 +5,7 @@ from srgan.callbacks.clock import RunCallback
 from srgan.callbacks.gradients import GradientRecorder
 from srgan.callbacks.losses import LossRecorder
 from srgan.callbacks.outputs import OutputRecorder
+from srgan.callbacks.publisher import Publisher
 from srgan.callbacks.record import RunRecorder
 from srgan.callbacks.samples import SampleGrids
 from srgan.callbacks.scores import ScoreRecorder
@@ -15,6 +16,7 @@ __all__ = [
     "GradientRecorder",
     "LossRecorder",
     "OutputRecorder",
+    "Publisher",
     "RunCallback",
     "RunRecorder",
     "SampleGrids",

@@ -1,7 +1,6 @@
 """The base of all callbacks: a run folder and the iteration as the only clock."""
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -61,10 +60,3 @@ class RunCallback(pl.Callback):
 
     def is_due(self, module: AdversarialTraining) -> bool:
         return module.iteration % self.every == 0 or module.iteration == module.iterations
-
-
-def log(trainer: pl.Trainer, metrics: Mapping[str, Any], iteration: int) -> None:
-    """Hands numbers to the loggers, on the iteration axis. Absent values are left out."""
-    present = {name: value for name, value in metrics.items() if value is not None}
-    for logger in trainer.loggers:
-        logger.log_metrics(present, step=iteration)

@@ -5,7 +5,7 @@ import math
 import pytorch_lightning as pl
 import torch
 
-from srgan.callbacks.clock import RunCallback, log
+from srgan.callbacks.clock import RunCallback
 from srgan.files import append_json_line
 from srgan.losses import Loss
 from srgan.training import AdversarialTraining
@@ -37,7 +37,6 @@ class LossRecorder(RunCallback):
                 "Lower the learning rates or resume an earlier checkpoint."
             )
         append_json_line(self.folder.losses, {"iteration": module.iteration} | values)
-        log(trainer, values, module.iteration)
         self._warn_near_zero(module)
 
     def _warn_near_zero(self, module: AdversarialTraining) -> None:

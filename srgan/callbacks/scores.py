@@ -2,14 +2,14 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.clock import RunCallback, log
+from srgan.callbacks.clock import RunCallback
 from srgan.data.base import ImageData
 from srgan.files import append_json_line, write_json
 from srgan.metrics.collapse import mode_collapse
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, Scores, refuse_few_images
+from srgan.metrics.scores import Scorer, refuse_few_images
 from srgan.networks import ResNetGenerator
 from srgan.training import AdversarialTraining
 
@@ -84,13 +84,11 @@ class ScoreRecorder(RunCallback):
         scores = next(results)
         if trainer.is_global_zero:
             append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
-            self._log(trainer, "scores", scores, module.iteration)
             self._warn_of_collapse(module)
         for final_scores in results:
             if trainer.is_global_zero:
                 final = {"protocol": self.scorer.describe(self.final), "scores": final_scores}
                 write_json(self.folder.final, {"iteration": module.iteration} | final)
-                self._log(trainer, "final", final_scores, module.iteration)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
         """At the evaluation from which on a score is far from its best; it may recover yet."""
@@ -105,8 +103,3 @@ class ScoreRecorder(RunCallback):
                 f"{best['iteration']}. Look at the samples and at the spectra. If it stays, go on from a checkpoint "
                 "of that time with SR: srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
             )
-
-    @staticmethod
-    def _log(trainer: pl.Trainer, group: str, scores: Scores, iteration: int) -> None:
-        numbers = {f"{group}/{name}": value for name, value in scores.items() if not isinstance(value, list)}
-        log(trainer, numbers, iteration)

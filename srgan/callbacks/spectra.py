@@ -2,9 +2,9 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.clock import RunCallback, log
+from srgan.callbacks.clock import RunCallback
 from srgan.constraints import SpectralRegularization, raw_weight, spectra, spectral_layers
-from srgan.metrics.collapse import collapsed_layers, spectral_collapse, tail_mean
+from srgan.metrics.collapse import collapsed_layers, spectral_collapse
 from srgan.runs import SpectraHistory, SpectralLayer
 from srgan.training import AdversarialTraining
 
@@ -13,8 +13,6 @@ SPECTRAL_COLLAPSE = "spectral collapse"
 
 class SpectraRecorder(RunCallback):
     """Appends all normalized spectra of the discriminator to `spectra.bin`, every `every` iterations.
-
-    The local file holds every singular value; the loggers get each layer's sigma_1 and tail mean.
 
     Args:
         every: iterations between two records.
@@ -39,9 +37,6 @@ class SpectraRecorder(RunCallback):
         self.folder.append_spectra(module.iteration, layers, list(values.values()))
         history = self.folder.read_spectra()
         assert history is not None
-        scalars = {f"spectra/{name}/tail_mean": float(tail_mean(rows[-1])) for name, rows in history.spectra.items()}
-        scalars |= {f"spectra/{name}/sigma_1": float(sigma[0]) for name, sigma in values.items()}
-        log(trainer, scalars, module.iteration)
         self._warn_of_collapse(module, history)
 
     def _warn_of_collapse(self, module: AdversarialTraining, history: SpectraHistory) -> None:

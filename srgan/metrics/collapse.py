@@ -47,6 +47,25 @@ def tail_mean(spectrum: np.ndarray) -> np.ndarray:
     return mean
 
 
+def effective_rank(spectrum: np.ndarray) -> np.ndarray:
+    """exp(entropy of sigma / sum sigma) (Roy & Vetterli 2007). `[..., N]` -> `[...]`, 1 to N; 0 where all is 0.
+
+    N equal singular values have N, a single one has 1. Dividing a spectrum by sigma_1 changes nothing.
+    """
+    total = spectrum.sum(axis=-1, keepdims=True, dtype=np.float64)
+    p = np.divide(spectrum, total, where=total > 0, out=np.zeros(spectrum.shape))
+    entropy = -(p * np.log(p, where=p > 0, out=np.zeros(p.shape))).sum(axis=-1)
+    rank: np.ndarray = np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
+    return rank
+
+
+def stable_rank(spectrum: np.ndarray) -> np.ndarray:
+    """sum sigma^2 / sigma_1^2. `[..., N]` from the largest -> `[...]`, 1 to N; 0 where all is 0."""
+    ratios = np.divide(spectrum, spectrum[..., :1], where=spectrum[..., :1] > 0, out=np.zeros(spectrum.shape))
+    rank: np.ndarray = np.square(ratios).sum(axis=-1)
+    return rank
+
+
 def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
     """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
 

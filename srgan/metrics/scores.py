@@ -16,7 +16,7 @@ from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, s
 from srgan.networks import ResNetGenerator
 from srgan.parallel import ALONE, Ranks
 from srgan.progress import Progress
-from srgan.sampling import generate
+from srgan.sampling import SCORED, generate
 
 Scores = dict[str, Any]
 ImagesOf = Callable[[range], Iterable[Tensor]]
@@ -103,7 +103,7 @@ class Scorer:
 
         def images_of(rows: range) -> Iterable[Tensor]:
             first = self.protocol
-            found = generate(generator, rows, first.seed, "scores", first.batch_size, first.generator_statistics)
+            found = generate(generator, rows, first.seed, SCORED, first.batch_size, first.generator_statistics)
             return (images for images, _ in found)
 
         for protocol, scores in zip(chosen, self._of_images_in_turn(images_of, *chosen), strict=True):

@@ -1,0 +1,233 @@
+"""Fig. 5, 6 and 7: training histories, spectra and samples beside one another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from reproduce.figures.model import FinishedRun, Gap, Picture
+from reproduce.figures.run_pictures import present_scores, score_panels, score_title
+from reproduce.figures.sources import SHOWCASE, Sources
+from reproduce.figures.spectra import ONSETS, no_collapse, no_showcase
+from srgan.pictures import (
+    K_LABEL,
+    MARK,
+    PAGE_WIDTH,
+    RATIO_LABEL,
+    AxisScale,
+    evenly_spread,
+    grid_of_panels,
+    iteration_bar,
+    iteration_colours,
+    iteration_norm,
+    ratio_axis,
+    ratio_limits,
+    spectrum_curves,
+)
+
+NOT_IN_TABLE = " This run was made to collapse and is no row of Table I."
+EVALUATIONS = 16  # shown in Fig. 5 at most
+
+
+class Strand(NamedTuple):
+    """One line of a training history.
+
+    Attributes:
+        run: its end.
+        origin: the run whose checkpoint it went on from, or None.
+        since: the first iteration of `origin` that is shown.
+    """
+
+    run: FinishedRun
+    origin: FinishedRun | None = None
+    since: int = 0
+
+    @property
+    def branch(self) -> int | None:
+        """The iteration at which `run` took over; None if it began from nothing."""
+        return branch_of(self.run) if self.origin else None
+
+    @property
+    def scores(self) -> list[dict[str, Any]]:
+        """Evaluations in order."""
+        rows = self.origin.scores if self.origin else []
+        return [row for row in rows if self.since <= row["iteration"] <= branch_of(self.run)] + self.run.scores
+
+    @property
+    def spectra(self) -> tuple[np.ndarray, np.ndarray]:
+        """Iterations `[T]` and spectra `[T, N]` of the last convolution."""
+        own = self.run.spectra.iterations, self.run.last_spectra
+        if self.origin is None:
+            return own
+        before = self.origin.spectra.iterations
+        kept = (before >= self.since) & (before <= branch_of(self.run)) & (before < own[0][0])
+        return np.concatenate([before[kept], own[0]]), np.concatenate([self.origin.last_spectra[kept], own[1]])
+
+
+def branch_of(run: FinishedRun) -> int:
+    """The iteration of the checkpoint that a run went on from."""
+    return int(run.record["parent"]["iteration"])
+
+
+def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """The spectrum beside the scores at the same iterations, of each run that collapsed under SN."""
+    found, missing = sources.table("sn")
+    showcase = sources.showcase("sn")
+    for run in [*found, *([showcase] if showcase else [])]:
+        if run.collapsed and run.scores:
+            caption = (
+                "Spectra of D's last 3 × 3 convolution beside the scores at the same iterations, in the same colours: "
+                f"{run.words}. {ONSETS}{NOT_IN_TABLE if run is showcase else ''}"
+            )
+            yield Picture(run.slug, spectrum_beside_scores(run, axes), caption, [run])
+    yield from no_collapse(sources, found)
+    yield from no_showcase(sources, showcase)
+    yield from sources.table_gap(missing)
+
+
+def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """Section IV-A: SN, and SR-d from one of its checkpoints."""
+    start, sn, sr_d = (sources.resumed(part) for part in ("sn-start", "sn", "sr-d"))
+    if start and sn and sr_d:
+        branch = branch_of(sr_d)
+        strands = {"SN": Strand(sn, start), "SR-d": Strand(sr_d, start, since=branch)}
+        caption = (
+            f"SN, and SR-d from SN's checkpoint at iteration {branch:,} (grey line): scores, spectra of D's last 3 × 3 "
+            f"convolution, samples of the same latents at the end: {sn.words}; {sr_d.words}. {happened(strands)}"
+        )
+        yield Picture("resume", training_history(strands, axes), caption, [start, sn, sr_d])
+    else:
+        yield Gap("The runs of Section IV-A are not there.", f"make reproduce-resume SCALE={sources.scale}")
+    sn, sr_d = sources.showcase("sn"), sources.showcase("sr-d")
+    if sn and sr_d:
+        branch = branch_of(sr_d)
+        strands = {"SN": Strand(sn), "SR-d": Strand(sr_d, sn, since=branch)}
+        caption = (
+            "The same on a run made to collapse, which is no row of Table I; SR-d goes on from SN's best evaluation, "
+            f"at iteration {branch:,}: {sn.words}; {sr_d.words}. {happened(strands)}"
+        )
+        yield Picture("showcase", training_history(strands, axes), caption, [sn, sr_d])
+    elif sources.scale == "mini":
+        yield Gap("The runs made to collapse are not there.", "make reproduce-collapse")
+
+
+def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """Trained from scratch: SN, which collapses, against SR-s."""
+    found, missing = sources.table("sn")
+    regularized = {run.setting: run for run in sources.table("sr")[0] if run.method == "SR-s"}
+    pairs = [(run, regularized[run.setting]) for run in found if run.collapsed and run.setting in regularized]
+    sn, sr_s = sources.showcase("sn"), sources.showcase("sr-s")
+    if sn and sr_s and sn.collapsed:
+        pairs.append((sn, sr_s))
+    for sn, sr_s in pairs:
+        strands = {"SN": Strand(sn), "SR-s": Strand(sr_s)}
+        caption = (
+            "SN against SR-s from scratch: scores, spectra of D's last 3 × 3 convolution, samples of the same latents "
+            f"at the end: {sn.words}; {sr_s.words}. {happened(strands)}{NOT_IN_TABLE if sn.setting == SHOWCASE else ''}"
+        )
+        yield Picture(sn.slug, training_history(strands, axes), caption, [sn, sr_s])
+    yield from no_collapse(sources, found)
+    yield from no_showcase(sources, sources.showcase("sn"))
+    yield from sources.table_gap(missing)
+
+
+def happened(strands: Mapping[str, Strand]) -> str:
+    """Verdicts, for a caption."""
+    return "; ".join(f"{name}: {strand.run.verdict_words}" for name, strand in strands.items()) + "."
+
+
+def spectrum_beside_scores(run: FinishedRun, axes: AxisScale) -> Figure:
+    """Curves of the spectrum and points of FID and IS, one colour for one iteration."""
+    rows = around(run.scores, run.collapse_iteration("mode_collapse"))
+    names = [score for score in present_scores([run.scores]) if score != "modes"]
+    figure, panels = grid_of_panels(
+        ["spectrum of D's last 3 × 3 convolution", *map(score_title, names)], 3, share=False
+    )
+    assert isinstance(figure, Figure)
+    recorded = run.spectra.iterations
+    at = [int((recorded <= row["iteration"]).sum()) - 1 for row in rows]  # the record at or last before
+    shown = np.array([row["iteration"] for row in rows])
+    norm = Normalize(shown[0], max(shown[-1], shown[0] + 1))
+    spectrum_curves(panels[0], run.last_spectra[at], shown, norm, most=len(rows))
+    ratio_axis(panels[0], axes, ratio_limits([run.last_spectra[at]], axes))
+    panels[0].set(xlabel=K_LABEL, ylabel=RATIO_LABEL)
+    for panel, score in zip(panels[1:], names, strict=True):
+        values = [row[score] for row in rows]
+        panel.plot(shown, values, color="#999999", linewidth=0.8, zorder=1)
+        panel.scatter(shown, values, c=iteration_colours()(norm(shown)), s=22, zorder=2)
+        panel.set_xlabel("iteration")
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        panel.locator_params(axis="x", nbins=5)
+        panel.set_ylim(0, 1.12 * max(values))
+        mark_collapse(panel, run)
+    iteration_bar(figure, panels, norm)
+    return figure
+
+
+def around(rows: Sequence[dict[str, Any]], onset: int | None) -> list[dict[str, Any]]:
+    """The evaluations nearest to the collapse, where there are too many to tell apart."""
+    if onset is None:
+        iterations = np.array([row["iteration"] for row in rows])
+        return [rows[k] for k in evenly_spread(iterations, EVALUATIONS)]
+    nearest = sorted(rows, key=lambda row: abs(int(row["iteration"]) - onset))[:EVALUATIONS]
+    return sorted(nearest, key=lambda row: int(row["iteration"]))
+
+
+def mark_collapse(axis: Axes, run: FinishedRun) -> None:
+    """Lines where mode and spectral collapse were found."""
+    kinds = (("MC", "mode_collapse", (0, (4, 2)), -7), ("SC", "spectral_collapse", (0, (1, 1.5)), -15))
+    for short, kind, linestyle, below in kinds:
+        onset = run.collapse_iteration(kind)
+        if onset is not None:
+            axis.axvline(onset, color=MARK, linewidth=0.9, linestyle=linestyle, zorder=0)
+            words = f"{short} {run.method}"
+            place: Any = {"xy": (onset, 1), "xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            axis.annotate(words, xytext=(2, below), color=MARK, fontsize=6.5, **place)
+
+
+def training_history(strands: Mapping[str, Strand], axes: AxisScale) -> Figure:
+    """Scores above, spectra of each run on the same axes below, samples at the end at the bottom."""
+    figure = Figure(figsize=(PAGE_WIDTH, 7.6), layout="constrained")
+    first = next(iter(strands.values())).run
+    figure.suptitle(f"{first.setting}, batch {first.batch_size}, CH {first.channels}: {' against '.join(strands)}")
+    grid = figure.add_gridspec(3, 1, height_ratios=[2, 2.3, 3.3])
+    top, middle, bottom = (figure.add_subfigure(grid[row]) for row in range(3))
+    histories = {name: strand.scores for name, strand in strands.items()}
+    _, panels = grid_of_panels(present_scores(histories.values()), 3, top, share=False)
+    score_panels(panels, histories)
+    for panel in panels:
+        for strand in strands.values():
+            mark_collapse(panel, strand.run)
+            if strand.branch is not None:
+                panel.axvline(strand.branch, color="#999999", linewidth=0.8, zorder=0)
+    curves = {name: strand.spectra for name, strand in strands.items()}
+    norm = iteration_norm(*(iterations for iterations, _ in curves.values()))
+    limits = ratio_limits([spectra for _, spectra in curves.values()], axes)
+    _, panels = grid_of_panels([f"{name}: spectrum" for name in curves], len(curves), middle)
+    for panel, (iterations, spectra) in zip(panels, curves.values(), strict=True):
+        spectrum_curves(panel, spectra, iterations, norm)
+        ratio_axis(panel, axes, limits)
+        panel.set_xlabel(K_LABEL)
+    panels[0].set_ylabel(RATIO_LABEL)
+    iteration_bar(middle, panels, norm)
+    pictures = {name: strand.run.folder.read_samples() for name, strand in strands.items()}
+    _, panels = grid_of_panels(list(pictures), len(pictures), bottom, share=False)
+    for panel, (name, samples) in zip(panels, pictures.items(), strict=True):
+        show_samples(panel, name, samples)
+    return figure
+
+
+def show_samples(axis: Axes, name: str, samples: Mapping[int, Path]) -> None:
+    """The last grid of samples, pixel by pixel."""
+    axis.set_axis_off()
+    if not samples:
+        axis.set_title(f"{name}: no samples were recorded")
+        return
+    last = max(samples)
+    axis.imshow(imread(samples[last]), interpolation="nearest")
+    axis.set_title(f"{name}: samples at iteration {last:,}")

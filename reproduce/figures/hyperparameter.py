@@ -1,0 +1,227 @@
+"""Fig. 8, 11 and 12: SR-s at i = 0.25 N ... N, what D makes of test images, static against dynamic compensation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reproduce.figures.model import FinishedRun, Gap, Picture
+from reproduce.figures.run_pictures import present_scores, score_title
+from reproduce.figures.sources import FinishedSweep, Sources
+from reproduce.figures.spectra import listed, panels_of_runs
+from reproduce.sweep_plan import FRACTIONS, TABLE_FRACTION
+from srgan.pictures import (
+    MARK,
+    PAGE_WIDTH,
+    SERIES,
+    AxisScale,
+    SeriesStyle,
+    grid_of_panels,
+    ordered_styles,
+)
+
+REPORTED = "As in Table II, a run that mode-collapsed (red cross) shows its best evaluation before, others their last."
+POINTS = 256  # of a density curve
+
+
+def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """Scores against i."""
+    sweeps = sources.sweeps()
+    found = [sweep for sweep in sweeps if sweep.static]
+    if found:
+        runs = [run for sweep in found for run in points(sweep).values()]
+        caption = (
+            "Scores against i, the number of compensated singular values, in each group of Table I (each with axes of "
+            f"its own); SN is i = 1. i = floor(share of N), at least 1. {REPORTED} {listed(runs)}."
+        )
+        yield Picture("scores", scores_against_i(found), caption, runs)
+    yield from sources.sweep_gap(sweeps)
+
+
+def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """Distributions of D's outputs and of its objective, for each i."""
+    sweeps = sources.sweeps()
+    for sweep in sweeps:
+        runs = {share: run for share, run in sweep.static.items() if run.outputs is not None}
+        silent = [run for run in sweep.static.values() if run.outputs is None]
+        if silent:
+            folders = ", ".join(f"runs/{run.folder.path.relative_to(sources.runs)}" for run in silent)
+            command = f"make reproduce-sweep SCALE={sources.scale} SETTINGS={sweep.setting.name} SEEDS={sources.seed}"
+            yield Gap(f"These runs recorded no outputs of D; move them away and make them again: {folders}.", command)
+        if runs:
+            first = next(iter(runs.values()))
+            images = len(last_outputs(first)["generated"])
+            tested = "test" in last_outputs(first)
+            caption = (
+                f"D's outputs at the end of training on {images:,} images of each kind, for SR-s at each i: (a) "
+                "generated, (b) training images; (c) the objective of Eq. 6, min(0, D(x) - 1) + min(0, -D(G(z)) - 1), "
+                "of training and generated images pair by pair; "
+                + ("(d) training against test images: where they part, D overfits" if tested else "no test images")
+                + f". Gaussian kernel estimates. {listed(list(runs.values()))}."
+            )
+            yield Picture(sweep.setting.name, distributions(runs), caption, list(runs.values()))
+    yield from sources.sweep_gap(sweeps)
+
+
+def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """Static against dynamic compensation: scores and spectra."""
+    sweeps = sources.sweeps()
+    pairs = {sweep.setting.name: static_and_dynamic(sweep) for sweep in sweeps}
+    complete = {name: pair for name, pair in pairs.items() if len(pair) == 3}
+    if complete:
+        runs = [run for pair in complete.values() for run in pair.values()]
+        caption = f"SN, static (SR-s, i = 0.5 N) and dynamic (SR-d) compensation: {listed(runs)}."
+        yield Picture("scores", scores_of_compensations(complete), f"Scores of {caption} {REPORTED}", runs)
+        figure = panels_of_runs(runs, axes, columns=3, aspect=0.6)
+        yield Picture(
+            "spectra", figure, f"Spectra of D's last 3 × 3 convolution, a curve for each iteration: {caption}", runs
+        )
+    yield from sources.sweep_gap(sweeps)
+
+
+def points(sweep: FinishedSweep) -> dict[float, FinishedRun]:
+    """i / N -> run; SN, which is i = 1, stands at 0."""
+    return ({0.0: sweep.sn} if sweep.sn else {}) | sweep.static
+
+
+def static_and_dynamic(sweep: FinishedSweep) -> dict[str, FinishedRun]:
+    """Those of SN, SR-s at 0.5 N and SR-d that there are."""
+    runs = {"SN": sweep.sn, "SR-s": sweep.static.get(TABLE_FRACTION), "SR-d": sweep.dynamic}
+    return {name: run for name, run in runs.items() if run}
+
+
+def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
+    """A row of panels for each score, a column for each group, a curve for each setting."""
+    groups: dict[str, list[FinishedSweep]] = {}
+    for sweep in sweeps:
+        groups.setdefault(sweep.setting.group, []).append(sweep)
+    names = present_scores([run.scores for sweep in sweeps for run in sweep.static.values()])
+    titles = [
+        f"group {group}" + (f"\n{some[0].setting.name}" if len(some) == 1 else "") for group, some in groups.items()
+    ]
+    titles += [""] * (len(groups) * (len(names) - 1))
+    figure, axes = grid_of_panels(titles, len(groups), share=False, aspect=0.55)
+    assert isinstance(figure, Figure)
+    for place, axis in enumerate(axes):
+        score, members = names[place // len(groups)], list(groups.values())[place % len(groups)]
+        for own, sweep in zip(ordered_styles(len(members)), members, strict=True):
+            curve_against_i(axis, sweep, score, own)
+        axis.set_xticks([0, *FRACTIONS], ["SN", *(f"{share:g}".removeprefix("0") for share in FRACTIONS)])
+        axis.set_xlim(-0.08, 1.08)
+        axis.margins(y=0.12)
+        if place % len(groups) == 0:
+            axis.set_ylabel(score_title(score).replace(" (", "\n("))
+    several = [axis for axis, members in zip(axes, groups.values(), strict=False) if len(members) > 1]
+    handles = [line for axis in several for line in axis.lines if not str(line.get_label()).startswith("_")]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    for axis in axes[-len(groups) :]:
+        axis.set_xlabel(r"$i / N$")
+    return figure
+
+
+def i_words(share: float) -> str:
+    """E.g. "0.25 N" or "N", typeset."""
+    return "$N$" if share == 1 else f"${share:g}\\,N$"
+
+
+def curve_against_i(axis: Axes, sweep: FinishedSweep, score: str, own: SeriesStyle) -> None:
+    """One setting's score; runs that mode-collapsed are crossed."""
+    reported = {share: run.record["reported"] for share, run in points(sweep).items()}
+    values = {share: row[score] for share, row in reported.items() if row and score in row}
+    axis.plot(list(values), list(values.values()), **own._asdict(), label=sweep.setting.name)
+    crosses = {share: values[share] for share, run in points(sweep).items() if mode_collapsed(run) and share in values}
+    axis.plot(list(crosses), list(crosses.values()), "x", color=MARK, markersize=7, label="_collapsed")
+
+
+def mode_collapsed(run: FinishedRun) -> bool:
+    """Whether the reported scores are from before a collapse."""
+    return run.collapse_iteration("mode_collapse") is not None
+
+
+def last_outputs(run: FinishedRun) -> Mapping[str, np.ndarray]:
+    """D's outputs `[M]` at the last record, by kind of images."""
+    assert run.outputs is not None
+    return {kind: outputs[-1] for kind, outputs in run.outputs.outputs.items()}
+
+
+def distributions(runs: Mapping[float, FinishedRun]) -> Figure:
+    """(a) generated, (b) training, (c) objective for each i; (d) training against test, a panel for each i."""
+    outputs = {share: last_outputs(run) for share, run in runs.items()}
+    tested = all("test" in kinds for kinds in outputs.values())
+    figure = Figure(figsize=(PAGE_WIDTH, 4.1 if tested else 2.2), layout="constrained")
+    rows = figure.add_gridspec(2 if tested else 1, 1)
+    top, *below = (figure.add_subfigure(rows[row]) for row in range(rows.nrows))
+    grid = x_grid([values for kinds in outputs.values() for values in kinds.values()])
+    _, (a, b, c) = grid_of_panels(["(a) generated images", "(b) training images", "(c) objective"], 3, top, share=False)
+    for own, (share, kinds) in zip(ordered_styles(len(outputs)), outputs.items(), strict=True):
+        line = {"color": own.color, "linestyle": own.linestyle, "label": f"$i$ = {i_words(share)}"}
+        for axis, kind in ((a, "generated"), (b, "train")):
+            axis.plot(grid, density(kinds[kind], grid), **line)
+    objectives = {share: objective(kinds["train"], kinds["generated"]) for share, kinds in outputs.items()}
+    c_grid = x_grid(list(objectives.values()))
+    for own, values in zip(ordered_styles(len(outputs)), objectives.values(), strict=True):
+        c.plot(c_grid, density(values, c_grid), color=own.color, linestyle=own.linestyle)
+    highest = max(axis.dataLim.ymax for axis in (a, b))
+    for axis in (a, b):
+        axis.set(xlim=(grid[0], grid[-1]), ylim=(0, 1.05 * highest), xlabel=r"$D(x)$")
+    a.set(xlabel=r"$D(G(z))$", ylabel="density")
+    c.set(xlim=(c_grid[0], c_grid[-1]), ylim=(0, None), xlabel=r"$V(D, G)$ of a pair")
+    a.legend()
+    for rest in below:
+        train_against_test(rest, outputs, grid)
+    return figure
+
+
+def train_against_test(figure: Any, outputs: Mapping[float, Mapping[str, np.ndarray]], grid: np.ndarray) -> None:
+    """A panel for each i, all with the same axes."""
+    _, axes = grid_of_panels([f"(d) $i$ = {i_words(share)}" for share in outputs], len(outputs), figure)
+    for axis, kinds in zip(axes, outputs.values(), strict=True):
+        for own, (kind, label) in zip(SERIES, {"train": "training", "test": "test"}.items(), strict=False):
+            axis.plot(grid, density(kinds[kind], grid), color=own.color, linestyle=own.linestyle, label=label)
+        axis.set(xlim=(grid[0], grid[-1]), xlabel=r"$D(x)$")
+    axes[0].set_ylim(0, 1.05 * max(axis.dataLim.ymax for axis in axes))
+    axes[0].set_ylabel("density")
+    axes[0].legend()
+
+
+def objective(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
+    """Eq. 6 of D, which D maximizes, of pairs: min(0, D(x) - 1) + min(0, -D(G(z)) - 1). `[M]`, `[M]` -> `[M]`."""
+    pairs: np.ndarray = np.minimum(0, real - 1) + np.minimum(0, -fake - 1)
+    return pairs
+
+
+def x_grid(samples: Sequence[np.ndarray]) -> np.ndarray:
+    """Where to draw the densities of some samples: all but their outermost thousandths, with a margin. `[POINTS]`."""
+    low, high = np.quantile(np.concatenate(samples), [0.001, 0.999])
+    margin = 0.08 * (high - low) or 1.0
+    return np.linspace(low - margin, high + margin, POINTS)
+
+
+def density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Gaussian kernel estimate on the grid, of Scott's bandwidth (at least the grid's step). `[M]`, `[G]` -> `[G]`."""
+    bandwidth = max(float(values.std()) * len(values) ** -0.2, float(grid[1] - grid[0]))
+    kernels = np.exp(-0.5 * np.square((grid[:, None] - values) / bandwidth))
+    curve: np.ndarray = kernels.mean(axis=1) / (bandwidth * np.sqrt(2 * np.pi))
+    return curve
+
+
+def scores_of_compensations(pairs: Mapping[str, Mapping[str, FinishedRun]]) -> Figure:
+    """A panel for each score; settings along x, a marker for each method."""
+    names = present_scores([run.scores for runs in pairs.values() for run in runs.values()])
+    figure, axes = grid_of_panels([score_title(name) for name in names], 3, share=False)
+    assert isinstance(figure, Figure)
+    for axis, score in zip(axes, names, strict=True):
+        for shift, own, method in zip((-0.18, 0, 0.18), SERIES, ("SN", "SR-s", "SR-d"), strict=False):
+            values = [runs[method].record["reported"][score] for runs in pairs.values()]
+            places = np.arange(len(pairs)) + shift
+            axis.plot(places, values, color=own.color, marker=own.marker, linestyle="", markersize=5.5, label=method)
+            collapsed = [mode_collapsed(runs[method]) for runs in pairs.values()]
+            axis.plot(places[collapsed], np.array(values)[collapsed], "x", color=MARK, markersize=9, label="_collapsed")
+        axis.set_xticks(range(len(pairs)), list(pairs), rotation=30 if len(pairs) > 2 else 0)
+        axis.set_xlim(-0.5, len(pairs) - 0.5)
+        axis.margins(y=0.2)
+    axes[0].legend()
+    return figure

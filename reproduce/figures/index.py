@@ -1,0 +1,130 @@
+"""What is in a folder of figures: index.json (kept over calls), and index.md and index.html made from it."""
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reproduce.figures.catalogue import FIGURES
+from reproduce.figures.model import Gap, PaperFigure
+from reproduce.plan import Scale
+from srgan.files import write_json, write_text
+from srgan.pictures import AxisScale
+
+SCALE_WORDS = {
+    "mini": "Scale mini: stacked digits, small nets; FID_cls and IS_cls by a classifier trained on the digits.",
+    "paper": "Scale paper: the protocol of the paper.",
+}
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; padding: 0 1rem; max-width: 64rem; color: #1b1f24; }
+figure { margin: 1rem 0 2rem; }
+img { max-width: 100%; height: auto; border: 1px solid #e3e6ea; }
+figcaption, .gap { color: #4b535d; font-size: 13px; }
+code { background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }
+.gap { border-left: 3px solid #c9ced5; padding-left: .6rem; }
+"""
+
+
+class Drawn(NamedTuple):
+    """One picture that was written.
+
+    Attributes:
+        files: its names in the folder, one for each format.
+        caption: what it shows.
+        runs: folders of its runs, relative to the repository's `runs`.
+    """
+
+    files: list[str]
+    caption: str
+    runs: list[str]
+
+
+class Index:
+    """The figures of one folder.
+
+    Args:
+        folder: where the pictures are.
+        scale: of the runs.
+        seed: of the runs.
+    """
+
+    def __init__(self, folder: Path, scale: Scale, seed: int) -> None:
+        self.folder, self.scale, self.seed = folder, scale, seed
+        self.path = folder / "index.json"
+        self.entries: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def command(self, figure: PaperFigure, axes: AxisScale) -> str:
+        """What draws a figure again."""
+        log = f" AXES={axes}" if figure.has_spectra and axes != "linear" else ""
+        seed = f" SEED={self.seed}" if self.seed != 1 else ""
+        return f"make reproduce-figures SCALE={self.scale} FIGURES={figure.numbers[0]}{log}{seed}"
+
+    def replace(self, figure: PaperFigure, axes: AxisScale, drawn: Sequence[Drawn], gaps: Sequence[Gap]) -> None:
+        """Takes in what a call has drawn of a figure; pictures of before that it did not draw again are removed."""
+        key = f"{figure.label} log" if figure.has_spectra and axes == "log" else figure.label
+        before = {name for picture in self.entries.get(key, {}).get("pictures", []) for name in picture["files"]}
+        for name in before - {name for picture in drawn for name in picture.files}:
+            (self.folder / name).unlink(missing_ok=True)
+        self.entries[key] = {
+            "title": figure.title,
+            "command": self.command(figure, axes),
+            "pictures": [picture._asdict() for picture in drawn],
+            "gaps": [gap._asdict() for gap in gaps],
+        }
+
+    def write(self) -> None:
+        """Writes the three files."""
+        order = [figure.label for figure in FIGURES]
+        self.entries = dict(sorted(self.entries.items(), key=lambda entry: order.index(entry[0].split()[0])))
+        write_json(self.path, self.entries)
+        write_text(self.folder / "index.md", self.markdown())
+        write_text(self.folder / "index.html", self.html())
+
+    def markdown(self) -> str:
+        """A line for each picture and each gap."""
+        lines = [f"# Figures of scale {self.scale}, seed {self.seed}", "", SCALE_WORDS[self.scale]]
+        for key, entry in self.entries.items():
+            lines += ["", f"## Fig. {key}: {entry['title']}", "", f"`{entry['command']}`", ""]
+            for picture in entry["pictures"]:
+                links = ", ".join(f"[{name}]({name})" for name in picture["files"])
+                lines.append(f"- {links}: {picture['caption']} Runs: {', '.join(picture['runs'])}.")
+            lines += [
+                f"- Not drawn: {gap['reason']}" + (f" `{gap['command']}`" if gap["command"] else "")
+                for gap in entry["gaps"]
+            ]
+        return "\n".join(lines) + "\n"
+
+    def html(self) -> str:
+        """The pictures with their captions."""
+        parts = []
+        for key, entry in self.entries.items():
+            parts.append(
+                f"<h2>Fig. {escape(key)}: {escape(entry['title'])}</h2>\n<p><code>{escape(entry['command'])}</code></p>"
+            )
+            parts += [_html_picture(picture) for picture in entry["pictures"]]
+            for gap in entry["gaps"]:
+                command = f" <code>{escape(gap['command'])}</code>" if gap["command"] else ""
+                parts.append(f'<p class="gap">Not drawn: {escape(gap["reason"])}{command}</p>')
+        title = f"Figures of scale {self.scale}, seed {self.seed}"
+        return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{STYLE}</style></head><body>
+<h1>{title}</h1>
+<p>{escape(SCALE_WORDS[self.scale])} Numbers are those of arXiv:1908.10999; every picture is drawn from run files.</p>
+{chr(10).join(parts)}
+</body></html>
+"""
+
+
+def _html_picture(picture: dict[str, Any]) -> str:
+    shown = next((name for name in picture["files"] if name.endswith(".png")), None)
+    image = (
+        f'<a href="{escape(shown)}"><img src="{escape(shown)}" alt="{escape(picture["caption"])}"></a>' if shown else ""
+    )
+    others = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in picture["files"] if name != shown)
+    runs = escape(", ".join(picture["runs"]))
+    return (
+        f"<figure>{image}<figcaption>{escape(picture['caption'])} Runs: {runs}."
+        f"{' ' + others if others else ''}</figcaption></figure>"
+    )

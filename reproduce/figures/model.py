@@ -1,0 +1,188 @@
+"""What the figures are made of: a finished run, a picture with its caption, a gap with the command that fills it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from reproduce.sweep_plan import TABLE_FRACTION
+from srgan.pictures import AxisScale
+from srgan.runs import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
+
+if TYPE_CHECKING:
+    from reproduce.figures.sources import Sources
+
+METHODS = {"SpectralNormalization": "SN", "StaticRegularization": "SR-s", "DynamicRegularization": "SR-d"}
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A run that has ended, and what figures ask of it.
+
+    Attributes:
+        folder: its files.
+        setting: for people, e.g. "B_128-64" or "collapse showcase".
+        spectra: recorded at one iteration at least.
+    """
+
+    folder: RunFolder
+    setting: str
+    spectra: SpectraHistory
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        return self.folder.read_record() or {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its settings by dotted names."""
+        return flatten_settings(self.record["config"])
+
+    @cached_property
+    def scores(self) -> list[dict[str, Any]]:
+        return self.folder.read_scores()
+
+    @cached_property
+    def outputs(self) -> OutputsHistory | None:
+        return self.folder.read_outputs()
+
+    @property
+    def method(self) -> str:
+        """SN, SR-s or SR-d."""
+        return METHODS[self.config["model.constraint.class_path"].rpartition(".")[2]]
+
+    @property
+    def method_words(self) -> str:
+        """The method, with i where it is not Table II's."""
+        share = self.config.get("model.constraint.init_args.compensated_fraction", TABLE_FRACTION)
+        return self.method + ("" if share == TABLE_FRACTION else f" {share:g}N")
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting} {self.method_words}"
+
+    @property
+    def slug(self) -> str:
+        """For a file's name."""
+        return self.setting.replace(" ", "-")
+
+    @property
+    def title(self) -> str:
+        """For a panel: sizes, and what happened."""
+        sizes = f"batch {self.batch_size}, CH {self.channels}"
+        return f"{self.name}\n{sizes}" + (f"\n{self.verdict_words}" if self.collapsed else "")
+
+    @property
+    def verdict_words(self) -> str:
+        """E.g. "MC 4,000, no SC" (the iterations of mode and spectral collapse) or "no collapse"."""
+        if not self.collapsed:
+            return "no collapse"
+        onsets = {"MC": self.collapse_iteration("mode_collapse"), "SC": self.collapse_iteration("spectral_collapse")}
+        return ", ".join(f"no {short}" if onset is None else f"{short} {onset:,}" for short, onset in onsets.items())
+
+    @property
+    def sizes(self) -> str:
+        """For a caption: how much was trained, for how long."""
+        iterations, seed = self.config["model.iterations"], self.config["model.seed"]
+        return f"batch {self.batch_size}, CH {self.channels}, {int(iterations):,} iterations, seed {seed}"
+
+    @property
+    def words(self) -> str:
+        """For a caption: what was trained."""
+        return f"{self.name} ({self.sizes})"
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.config["data.init_args.batch_size"])
+
+    @property
+    def channels(self) -> int:
+        return int(self.config["model.networks.discriminator_channels"])
+
+    @property
+    def last_convolution(self) -> str:
+        """The last layer that the paper looks at: neither a shortcut nor the linear head."""
+        return list(self.spectra.judged())[-1]
+
+    @property
+    def last_spectra(self) -> np.ndarray:
+        """`[T, N]` of the last convolution."""
+        return self.spectra.spectra[self.last_convolution]
+
+    def collapse_iteration(self, verdict: str) -> int | None:
+        """Of "mode_collapse" or "spectral_collapse"; None if there was none, or no verdict for want of scores."""
+        found = (self.record.get("verdicts") or {}).get(verdict) or {}
+        iteration: int | None = found.get("iteration")
+        return iteration
+
+    @property
+    def collapsed(self) -> bool:
+        """By mode or by spectrum."""
+        return any(self.collapse_iteration(kind) is not None for kind in ("mode_collapse", "spectral_collapse"))
+
+
+class Picture(NamedTuple):
+    """One file of a figure.
+
+    Attributes:
+        name: of the file, without suffix.
+        figure: what is drawn.
+        caption: what it shows, of which runs.
+        runs: that it is made from.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+    runs: list[FinishedRun]
+
+
+class Gap(NamedTuple):
+    """What cannot be drawn, and the command that makes the runs; "" if there is none."""
+
+    reason: str
+    command: str
+
+
+Draw = Callable[["Sources", AxisScale], Iterator[Picture | Gap]]
+
+
+class PaperFigure(NamedTuple):
+    """One entry of the list of figures.
+
+    Attributes:
+        numbers: in the paper, e.g. (15, 16, ..., 22).
+        title: what the paper shows there.
+        runs: which runs it needs, by the commands that make them.
+        draw: makes its pictures.
+        has_spectra: whether the axes of sigma_k / sigma_1 can be linear or log.
+    """
+
+    numbers: tuple[int, ...]
+    title: str
+    runs: tuple[str, ...]
+    draw: Draw
+    has_spectra: bool = True
+
+    @property
+    def label(self) -> str:
+        """E.g. "2" or "15-22"."""
+        first, last = self.numbers[0], self.numbers[-1]
+        return str(first) if first == last else f"{first}-{last}"
+
+    @property
+    def file_label(self) -> str:
+        """How its files begin, e.g. "fig02"."""
+        return "fig" + "-".join(f"{int(number):02d}" for number in self.label.split("-"))
+
+
+def finished_run(folder: RunFolder, setting: str) -> FinishedRun | None:
+    """The run, if it has ended and has recorded spectra."""
+    record = folder.read_record()
+    if record is None or record["status"] != "finished":
+        return None
+    history = folder.read_spectra()
+    return FinishedRun(folder, setting, history) if history is not None and len(history.iterations) else None

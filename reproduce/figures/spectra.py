@@ -1,0 +1,150 @@
+"""Fig. 2, 4 and 15 to 22: spectra of discriminators over training, without and with collapse."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from reproduce.figures.model import FinishedRun, Gap, Picture
+from reproduce.figures.run_pictures import convolutions
+from reproduce.figures.sources import SHOWCASE, Sources
+from srgan.pictures import (
+    K_LABEL,
+    RATIO_LABEL,
+    AxisScale,
+    grid_of_layers,
+    grid_of_panels,
+    iteration_bar,
+    iteration_norm,
+    ordered_styles,
+    ratio_axis,
+    ratio_limits,
+    spectrum_curves,
+)
+
+CURVES = "Spectra of D's last 3 × 3 convolution, a curve for each iteration"
+ONSETS = "MC, SC: first iteration of mode and spectral collapse by our rules."
+FIRST_RECORD: dict[str, Any] = {
+    "color": "#999999",
+    "linewidth": 0.9,
+    "linestyle": (0, (1, 1)),
+    "marker": "",
+    "label": "first record",
+}
+
+
+def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """The last convolution under SN, of settings that did not collapse."""
+    found, missing = sources.table("sn")
+    steady = [run for run in found if not run.collapsed]
+    if steady:
+        caption = f"{CURVES}, of the settings that did not collapse under SN: {listed(steady)}."
+        yield Picture("uncollapsed", panels_of_runs(steady, axes), caption, steady)
+    elif found:
+        yield Gap(f"Every finished SN run of Table II at scale {sources.scale} collapsed.", "")
+    yield from sources.table_gap(missing)
+
+
+def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """The last convolution under SN, of settings that collapsed; and the five groups of Table I at the end."""
+    found, missing = sources.table("sn")
+    collapsed = [run for run in found if run.collapsed]
+    if collapsed:
+        caption = f"{CURVES}, of the settings that collapsed under SN: {listed(collapsed)}. {ONSETS}"
+        yield Picture("collapsed", panels_of_runs(collapsed, axes), caption, collapsed)
+    yield from no_collapse(sources, found)
+    showcase = sources.showcase("sn")
+    if showcase and showcase.collapsed:
+        caption = f"{CURVES}, of a run made to collapse, which is no row of Table I: {showcase.words}. {ONSETS}"
+        yield Picture("showcase", panels_of_runs([showcase], axes), caption, [showcase])
+    yield from no_showcase(sources, showcase)
+    if found:
+        caption = (
+            "Spectra of D's last 3 × 3 convolution under SN at the end of training, a panel for each group of Table I, "
+            f"a curve for each setting (dotted grey: at its first record): {listed(found)}."
+        )
+        yield Picture("groups", panels_of_groups(found, axes), caption, found)
+    yield from sources.table_gap(missing)
+
+
+def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+    """All convolutions under SN, of each setting that collapsed."""
+    found, missing = sources.table("sn")
+    yield from (all_layers(run, axes) for run in found if run.collapsed)
+    yield from no_collapse(sources, found)
+    showcase = sources.showcase("sn")
+    if showcase and showcase.collapsed:
+        yield all_layers(showcase, axes)
+    yield from no_showcase(sources, showcase)
+    yield from sources.table_gap(missing)
+
+
+def no_collapse(sources: Sources, found: Sequence[FinishedRun]) -> Iterator[Gap]:
+    """Says that none of the runs of Table II collapsed, if so."""
+    if found and not any(run.collapsed for run in found):
+        yield Gap(f"None of the {len(found)} finished SN runs of Table II at scale {sources.scale} collapsed.", "")
+
+
+def no_showcase(sources: Sources, showcase: FinishedRun | None) -> Iterator[Gap]:
+    """Says why the run made to collapse cannot stand in; it does so at scale mini alone."""
+    if sources.scale == "mini" and showcase is None:
+        yield Gap("The run made to collapse is not there.", "make reproduce-collapse")
+    elif showcase and not showcase.collapsed:
+        yield Gap("The run made to collapse did not collapse.", "")
+
+
+def all_layers(run: FinishedRun, axes: AxisScale) -> Picture:
+    """One run's convolutions, a panel each."""
+    figure = grid_of_layers(
+        convolutions(run.spectra), run.spectra.iterations, f"{run.words}: {run.verdict_words}", axes
+    )
+    note = ", made to collapse, which is no row of Table I" if run.setting == SHOWCASE else ""
+    caption = f"Spectra of every convolution of D, a curve for each iteration: {run.words}{note}. {ONSETS}"
+    return Picture(run.slug, figure, caption, [run])
+
+
+def panels_of_runs(runs: Sequence[FinishedRun], axes: AxisScale, columns: int = 5, aspect: float = 0.75) -> Figure:
+    """The last convolution of each run over training, all with the same axes and colours."""
+    figure, panels = grid_of_panels([run.title for run in runs], columns, aspect=aspect)
+    assert isinstance(figure, Figure)
+    norm = iteration_norm(*(run.spectra.iterations for run in runs))
+    limits = ratio_limits([run.last_spectra for run in runs], axes)
+    for panel, run in zip(panels, runs, strict=True):
+        spectrum_curves(panel, run.last_spectra, run.spectra.iterations, norm)
+        ratio_axis(panel, axes, limits)
+    figure.supxlabel(K_LABEL)
+    figure.supylabel(RATIO_LABEL)
+    iteration_bar(figure, panels, norm)
+    return figure
+
+
+def panels_of_groups(runs: Sequence[FinishedRun], axes: AxisScale) -> Figure:
+    """The last convolution at the end, settings of a group in one panel."""
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        groups.setdefault(run.setting[0], []).append(run)
+    figure, panels = grid_of_panels([f"group {name}" for name in groups], columns=3)
+    assert isinstance(figure, Figure)
+    limits = ratio_limits([run.last_spectra for run in runs], axes)
+    for panel, members in zip(panels, groups.values(), strict=True):
+        for run in members:
+            spectrum_curves(panel, run.last_spectra[0], **FIRST_RECORD)
+        curves = []
+        for own, run in zip(ordered_styles(len(members)), members, strict=True):
+            label = run.setting + (f" ({run.verdict_words})" if run.collapsed else "")
+            curves += spectrum_curves(panel, run.last_spectra[-1], **own._asdict() | {"marker": ""}, label=label)
+        ratio_axis(panel, axes, limits)
+        panel.legend(handles=curves)
+    figure.legend(handles=[Line2D([], [], **FIRST_RECORD)], loc="lower right")
+    figure.supxlabel(K_LABEL)
+    figure.supylabel(RATIO_LABEL)
+    return figure
+
+
+def listed(runs: Sequence[FinishedRun]) -> str:
+    """For a caption, e.g. "A_64-128 SN, SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        methods.setdefault((run.setting, run.sizes), []).append(run.method_words)
+    return "; ".join(f"{setting} {', '.join(names)} ({sizes})" for (setting, sizes), names in methods.items())

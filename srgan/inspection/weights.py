@@ -1,0 +1,178 @@
+"""Which tensors of anybody's checkpoint are weight matrices, by their names and shapes: there is no module to ask."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module"}  # that torch.compile and FSDP put into names
+BESIDE_WEIGHTS = re.compile(r"(^|[._])(u\d*|v|g|mask|sv\d*|sn_\w+|recorded_ratios|running_mean|running_var)$")
+NETS = {
+    "discriminator": re.compile(r"(?i)^(net_?)?(d|dis|disc|discriminator|critic)([_.].*)?$"),
+    "generator": re.compile(r"(?i)^(net_?)?(g|gen|generator)([_.].*)?$"),
+}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight of a checkpoint.
+
+    Attributes:
+        name: of the layer, without wrappers; of the tensor where it is not called "weight".
+        tensor: `[out, in, ...]`, or `[in, out, ...]` of a transposed convolution, which nothing here can tell.
+        behind: what makes the layer's weight of this one: "spectral norm", "weight norm", ...; "" for nothing.
+    """
+
+    name: str
+    tensor: Tensor
+    behind: str = ""
+
+    def is_of(self, net: str) -> bool:
+        """Whether its name says that it belongs to the "discriminator" or the "generator"."""
+        return bool(NETS[net].match(self.name))
+
+
+def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
+    """All weights of two or more dimensions in a state dict, or in a checkpoint with state dicts somewhere inside.
+
+    Raw weights behind either of PyTorch's spectral norms (and this package's) are taken as they are, weight norm's
+    pairs and pruned weights are multiplied out, `module.` and `_orig_mod.` are left out of names.
+
+    Returns:
+        The weights, and the names of other tensors of two or more dimensions, in the file's order. Where no name says
+        "weight", all such tensors are weights.
+    """
+    found = [(path, tensors) for path, tensors in _state_dicts(content, ()) if any(map(_is_matrix, tensors.values()))]
+    by_name = [(path, _weights_of(tensors)) for path, tensors in found]
+    by_name = [(path, weights) for path, weights in by_name if weights]
+    if not by_name:
+        nameless = [
+            (path, [Weight(name, tensor) for name, tensor in tensors.items() if _is_matrix(tensor)])
+            for path, tensors in found
+            if not any("optim" in part.lower() for part in path)
+        ]
+        return _with_prefixes(nameless), []
+    paths = {path for path, _ in by_name}
+    others = [
+        name
+        for path, tensors in found
+        if path in paths
+        for name, tensor in tensors.items()
+        if _is_matrix(tensor) and not _is_weight_name(name) and not BESIDE_WEIGHTS.search(name)
+    ]
+    return _with_prefixes(by_name), others
+
+
+def _state_dicts(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """(where it lies, clean name -> tensor) of every mapping that holds tensors."""
+    if isinstance(content, Mapping):
+        tensors = {name: value for name, value in content.items() if isinstance(name, str) and _is_tensor(value)}
+        if tensors:
+            yield path, _clean(tensors)
+    items = content.items() if isinstance(content, Mapping) else enumerate(content if _is_list(content) else ())
+    for name, value in items:
+        yield from _state_dicts(value, (*path, str(name)))
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    """Whether it can have a spectrum."""
+    return tensor.ndim >= 2 and tensor.is_floating_point() and tensor.numel() > 0 and tensor.layout == torch.strided
+
+
+def _clean(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without what wrappers put in; as they were, if that would make two of them the same."""
+
+    def clean(name: str) -> str:
+        parts = [part for part in name.split(".") if part not in WRAPPERS]
+        while len(parts) > 1 and parts[0] == "module":
+            parts = parts[1:]
+        return ".".join(parts)
+
+    cleaned = {clean(name): tensor for name, tensor in tensors.items()}
+    return cleaned if len(cleaned) == len(tensors) else tensors
+
+
+def _is_weight_name(name: str) -> bool:
+    return "weight" in name.rpartition(".")[2] or bool(
+        re.search(r"\.parametrizations\.\w*weight\w*\.original\d?$", name)
+    )
+
+
+def _weights_of(tensors: dict[str, Tensor]) -> list[Weight]:
+    """The weights of one state dict."""
+    weights = []
+    for name, tensor in tensors.items():
+        weight = _parametrized(name, tensors) or _plain(name, tensors)
+        if weight and _is_matrix(tensor):
+            weights.append(weight)
+    return weights
+
+
+def _parametrized(name: str, tensors: dict[str, Tensor]) -> Weight | None:
+    """What `torch.nn.utils.parametrize` keeps; of weight norm's pair, the directions stand for both."""
+    match = re.fullmatch(r"(?:(.*)\.)?parametrizations\.(\w*weight\w*)\.original([01]?)", name)
+    if not match:
+        return None
+    layer = _layer_name(match[1] or "", match[2])
+    if match[3]:
+        scale = tensors.get(f"{name[:-1]}0")
+        return _weight_norm(layer, scale, tensors[name]) if match[3] == "1" and scale is not None else None
+    parts = name.removesuffix("original")
+    spectral = any(f"{parts}0.{vector}" in tensors for vector in ("u", "_u"))
+    return Weight(layer, tensors[name], "spectral norm" if spectral else "a parametrization")
+
+
+def _plain(name: str, tensors: dict[str, Tensor]) -> Weight | None:
+    """A weight by its own name, or what PyTorch's older norms and pruning keep of it."""
+    layer, _, last = name.rpartition(".")
+    if "weight" not in last or "parametrizations" in name or f"{name}_orig" in tensors:
+        return None
+    base, _, ending = name.rpartition("_")
+    if ending == "orig":
+        layer_name = _layer_name(layer, last.removesuffix("_orig"))
+        mask = tensors.get(f"{base}_mask")
+        if mask is not None:
+            return Weight(layer_name, tensors[name] * mask, "pruning")
+        return Weight(layer_name, tensors[name], "spectral norm")
+    if ending == "v" and f"{base}_g" in tensors:
+        return _weight_norm(_layer_name(layer, last.removesuffix("_v")), tensors[f"{base}_g"], tensors[name])
+    beside = ending in ("u", "v", "g", "mask") and any(f"{base}_{other}" in tensors for other in ("orig", "v"))
+    return None if beside else Weight(_layer_name(layer, last), tensors[name])
+
+
+def _weight_norm(layer: str, scale: Tensor, directions: Tensor) -> Weight | None:
+    """`W = g v / |v|`, the norm over all dimensions in which g has size 1."""
+    if scale.ndim == 0:
+        return Weight(layer, scale * directions / directions.norm(), "weight norm")
+    if scale.ndim != directions.ndim:
+        return None
+    over = [dim for dim, size in enumerate(scale.shape) if size == 1]
+    norms = torch.linalg.vector_norm(directions, dim=over, keepdim=True) if over else directions.abs()
+    return Weight(layer, directions * (scale / norms), "weight norm")
+
+
+def _layer_name(layer: str, tensor: str) -> str:
+    return (layer or tensor) if tensor == "weight" else f"{layer}.{tensor}".removeprefix(".")
+
+
+def _with_prefixes(groups: list[tuple[tuple[str, ...], list[Weight]]]) -> list[Weight]:
+    """All weights; where several state dicts have some, their names begin with what tells one from the other."""
+    shared = 0
+    while len(groups) > 1 and len({path[: shared + 1] for path, _ in groups}) == 1 and len(groups[0][0]) > shared:
+        shared += 1
+    named: list[Weight] = []
+    for path, weights in groups:
+        own = path[shared:] if len(groups) > 1 else ()
+        named += [Weight(".".join((*own, weight.name)), weight.tensor, weight.behind) for weight in weights]
+    return named

@@ -1,0 +1,115 @@
+"""`srgan dashboard`: a Weights & Biases workspace and report for a project of srgan's runs, and Table II as a table."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from srgan.tracking.lineage import run_name
+
+DESCRIPTION = """\
+Creates a workspace and a report of Weights & Biases for a project of srgan's runs: spectra first. Without a login it
+builds and validates both, and says what they hold. Each call makes new ones and changes none that exist."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns the exit status: 0 done (or shown, without a login), 2 on wrong input."""
+    options = _parser().parse_args(list(arguments))
+    try:
+        from srgan.tracking.mode import logged_in, wandb_mode
+        from srgan.tracking.workspace import described, report, workspace
+    except ModuleNotFoundError as error:
+        if error.name != "wandb_workspaces":
+            raise
+        print(
+            "srgan dashboard: expected the package wandb-workspaces. Run: pip install 'srgan[dashboard]'",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        rows = read_table(Path(options.table)) if options.table else None
+    except (OSError, ValueError) as error:
+        print(f"srgan dashboard: {error}", file=sys.stderr)
+        return 2
+    mode = wandb_mode()
+    connected = not options.dry_run and mode == "online" and logged_in()
+    entity = options.entity or (_own_entity() if connected else "ENTITY")
+    dashboard, pages = workspace(entity, options.project), report(entity, options.project)
+    print(described(dashboard, pages))
+    if rows is not None:
+        print(f"table '{options.table}': {len(rows[1])} rows of {len(rows[0])} columns")
+        if connected or (mode == "offline" and not options.dry_run):
+            print(publish_table(*rows, Path(options.table), options.entity, options.project))
+    if connected:
+        print(f"created: {dashboard.save().url}\ncreated: {pages.save().url}")
+    else:
+        why = "Not logged in (`wandb login`)" if mode == "online" else f"WANDB_MODE is {mode}"
+        why = "Dry run" if options.dry_run else why
+        print(f"{why}: everything is valid, no workspace and no report were created.")
+    return 0
+
+
+def read_table(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of a CSV file: numbers, true and false, None for what is empty, else text.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds no rows, or rows of different lengths.
+    """
+    with path.open(newline="") as file:
+        columns, *rows = list(csv.reader(file)) or [[]]
+    if not rows or any(len(row) != len(columns) for row in rows):
+        raise ValueError(f"Expected a header and rows of its length in '{path}', found others. Give it a table2.csv.")
+    converted = [_column(list(values)) for values in zip(*rows, strict=True)]
+    return columns, [list(row) for row in zip(*converted, strict=True)]
+
+
+def _column(values: list[str]) -> list[Any]:
+    """One type per column, as Weights & Biases wants it."""
+    known = [value for value in values if value]
+    if known and set(known) <= {"True", "False"}:
+        return [value == "True" if value else None for value in values]
+    try:
+        numbers = [float(value) for value in known]
+    except ValueError:
+        return [value or None for value in values]
+    following = iter(numbers)
+    return [next(following) if value else None for value in values]
+
+
+def publish_table(columns: list[str], rows: list[list[Any]], path: Path, entity: str | None, project: str) -> str:
+    """Logs a table in a run of its own, beside the file if offline; returns where it is."""
+    import wandb
+
+    from srgan.tracking.mode import wandb_mode
+
+    run = wandb.init(
+        entity=entity, project=project, job_type="table2", group="table2", name=run_name(path.parent),
+        dir=str(path.parent), config={"table": str(path)}, reinit="create_new",
+        mode=cast(Any, wandb_mode()),
+    )  # fmt: skip
+    run.log({"table2": wandb.Table(columns=[*columns], data=rows)})
+    place = str(Path(run.dir).parent) if run.offline else run.url
+    run.finish()
+    return f"published: {place}"
+
+
+def _own_entity() -> str:
+    import wandb
+
+    return str(wandb.Api().default_entity)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="srgan dashboard", description=DESCRIPTION)
+    parser.add_argument("--entity", help="user or team that owns the project (default: the account's own)")
+    parser.add_argument("--project", default="srgan", help="project of the runs (default: srgan)")
+    parser.add_argument("--table", metavar="CSV", help="a table2.csv, published as a table in a run of its own")
+    parser.add_argument("--dry-run", action="store_true", help="build, validate and show; create nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""The dashboard as code: a workspace and a report of Weights & Biases, built from `srgan.tracking.keys`. No torch.
+
+Needs the package wandb-workspaces. Building and validating works without a login and without a network.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+
+from srgan.tracking.keys import AXIS, COLLAPSE, LAYERS, SCORES, SECTIONS, SPECTRA, Key, Panel, panels
+
+NAME = "Spectra and mode collapse"
+TABLE = "table2"
+TABLE_SECTION = "Table II"
+OPEN = (SPECTRA, COLLAPSE, SCORES, "Samples")
+COLUMNS = (
+    "run:displayName", "config:method.value", "run:group", "summary:status", "summary:mode_collapse",
+    "summary:mode_collapse_iteration", "summary:spectral_collapse", "summary:spectral_collapse_iteration",
+    "summary:reported/FID", "summary:reported/FID_cls",
+)  # fmt: skip
+"""Of the list of runs, left to right."""
+HEAT_MAP_HINT = (
+    "A heat map of each layer's singular values over iterations is on the page of each run, in the section of the "
+    "layer: W&B draws histograms of one run at a time. The pictures here show all layers of each run at once."
+)
+
+
+def workspace(entity: str, project: str) -> ws.Workspace:
+    """The workspace of a project of srgan's runs: spectra first."""
+    sections = [
+        ws.Section(
+            name=name,
+            panels=[_panel(panel, keys) for panel, keys in panels(name).items()],
+            is_open=name in OPEN,
+            pinned=name == SPECTRA,
+            layout_settings=ws.SectionLayoutSettings(columns=2 if name in (SPECTRA, LAYERS) else 3),
+            panel_settings=ws.SectionPanelSettings(x_axis=AXIS),
+        )
+        for name in SECTIONS
+    ]
+    sections[0].panels = [*sections[0].panels, wr.MarkdownPanel(markdown=HEAT_MAP_HINT)]
+    table = ws.Section(name=TABLE_SECTION, panels=[wr.WeavePanelSummaryTable(table_name=TABLE)])
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=NAME,
+        sections=[*sections, table],
+        settings=ws.WorkspaceSettings(x_axis=AXIS, smoothing_type="none", max_runs=20, group_by_prefix="first"),
+        runset_settings=ws.RunsetSettings(pinned_columns=list(COLUMNS), order=[ws.Ordering(ws.Metric("Name"), True)]),
+    )
+
+
+def report(entity: str, project: str) -> wr.Report:
+    """A report of the same panels with a word on each section."""
+    blocks: list[Any] = [
+        wr.P("Singular values of the discriminator, scores and samples of the runs of this project, by srgan."),
+        wr.TableOfContents(),
+    ]
+    for name, meaning in SECTIONS.items():
+        shown = [_panel(panel, keys) for panel, keys in panels(name).items()]
+        runs = wr.Runset(name="Runs")
+        blocks += [wr.H2(name), wr.P(meaning), wr.PanelGrid(runsets=[runs], panels=_arranged(shown))]
+    tables = wr.Runset(name="Tables", filters="JobType = 'table2'")
+    whole = wr.WeavePanelSummaryTable(table_name=TABLE, layout=wr.Layout(x=0, y=0, w=24, h=16))
+    blocks += [
+        wr.H2(TABLE_SECTION),
+        wr.P("SN against SR beside the paper's numbers, as `srgan dashboard --table` published it."),
+        wr.PanelGrid(runsets=[tables], panels=[whole]),
+    ]
+    return wr.Report(
+        entity=entity, project=project, title=NAME, blocks=blocks, width="fluid",
+        description="Spectral regularization against mode collapse.",
+    )  # fmt: skip
+
+
+def described(dashboard: ws.Workspace, pages: wr.Report) -> str:
+    """Builds what would be sent, in whole, so that everything in it is validated; says what it holds.
+
+    Raises:
+        pydantic.ValidationError: something in it is not what Weights & Biases' package expects.
+    """
+    view, text = (
+        model._to_model().spec.model_dump_json(by_alias=True, exclude_none=True) for model in (dashboard, pages)
+    )
+    lines = [f"workspace '{dashboard.name}' of {dashboard.entity}/{dashboard.project} ({len(view):,} bytes):"]
+    for section in json.loads(view)["section"]["panelBankConfig"]["sections"]:
+        lines.append(f"  {section['name']}: {'; '.join(map(_title, section['panels']))}")
+    grids = sum(block.get("type") == "panel-grid" for block in json.loads(text)["blocks"])
+    return "\n".join([*lines, f"report '{pages.title}' ({len(text):,} bytes): {grids} panel grids"])
+
+
+def _panel(panel: Panel, keys: Sequence[Key]) -> Any:
+    """The chart of some keys, which are of one kind."""
+    first = keys[0]
+    if first.kind == "picture":
+        names = [key.pattern for key in keys]
+        return wr.MediaBrowser(title=panel.title, media_keys=names, mode="gallery", gallery_axis="step", num_columns=1)
+    if first.kind == "curves":
+        fields = {"step": "step", "lineKey": "lineKey", "lineVal": "lineVal"}
+        return wr.CustomChart(
+            query={"summaryTable": {"tableKey": f"{first.pattern}_table"}}, chart_name="wandb/lineseries/v0",
+            chart_fields=fields, chart_strings={"title": panel.title, "xname": "k / N"},
+        )  # fmt: skip
+    if panel.bars:
+        return wr.BarPlot(title=panel.title, metrics=[name for key in keys for name in key.names])
+    several = any(key.is_family for key in keys)
+    return wr.LinePlot(
+        title=panel.title,
+        x=AXIS,
+        y=[] if several else [key.pattern for key in keys],
+        metric_regex="|".join(f"^{key.regex}$" for key in keys) if several else None,
+        range_y=panel.range_y,
+        log_y=panel.log_y or None,
+        title_x=AXIS,
+        smoothing_type="none",
+    )
+
+
+def _arranged(shown: list[Any]) -> list[Any]:
+    """Two panels in a row of a report, which is 24 units wide."""
+    for place, panel in enumerate(shown):
+        panel.layout = wr.Layout(x=12 * (place % 2), y=10 * (place // 2), w=12, h=10)
+    return shown
+
+
+def _title(panel: dict[str, Any]) -> str:
+    config = panel["config"]
+    names = {"Weave": f"table {TABLE}", "Markdown Panel": "a note"}
+    title = config.get("chartTitle") or config.get("stringSettings", {}).get("title") or names.get(panel["viewType"])
+    return str(title)

@@ -1,0 +1,132 @@
+"""Run folders for the tests of `srgan report`: trained by the real command, and copies that collapse, run or broke."""
+
+import base64
+import gzip
+import json
+import re
+import shutil
+import struct
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srgan.cli import main
+from srgan.files import append_json_line, write_json
+from srgan.metrics.collapse import CollapseThresholds, mode_collapse, spectral_collapse
+from srgan.runs import RunFolder
+
+TINY = [
+    "fit", "-c", "configs/digits.yaml",
+    "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
+    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
+    "--model.networks.discriminator_channels", "8", "--model.networks.latent_dim", "8", "--model.n_dis", "1",
+    "--scores.every", "10", "--scores.protocol.num_fake_images", "200", "--scores.protocol.num_real_images", "200",
+    "--samples.every", "10", "--spectra.every", "5", "--losses.every", "5", "--checkpoints.every", "10",
+    "--outputs.every", "10", "--outputs.images", "100", "--gradients.every", "5",
+]  # fmt: skip
+ODD_NAME = '<b>x<b>, "y"=1'
+COLLAPSE = 30
+"""The iteration from which the spectra and the scores of the collapsed copy are bad."""
+
+
+@cache
+def run_folders(temporary: Path) -> Path:
+    """`pair/{sn,sr-s,sr-d,collapsed}`, `running`, `bare`, `broken`, `odd/ODD_NAME`, and a front.json."""
+    root = temporary / "report runs"
+    sn, sr_s, sr_d = (root / "pair" / name for name in ("sn", "sr-s", "sr-d"))
+    for path, iterations in ((sn, 20), (sr_s, 20), (sr_d, 20)):
+        config = ["-c", f"configs/{path.name}.yaml", "--model.iterations", str(iterations), "--run", str(path)]
+        if path is sr_d:
+            config += ["--from-checkpoint", str(sn / "checkpoints" / "last.ckpt"), "--model.iterations", "30"]
+        assert main([*TINY, *config]) == 0
+    _collapse(shutil.copytree(sn, root / "pair" / "collapsed"))
+    _unfinish(shutil.copytree(sn, root / "running"))
+    shutil.copytree(sr_s, root / "odd" / ODD_NAME)
+    (root / "bare").mkdir()
+    shutil.copy(sn / "run.json", root / "bare")
+    (root / "broken").mkdir()
+    (root / "broken" / "run.json").write_text('{"status":')
+    write_json(root / "front.json", front())
+    return root
+
+
+def _collapse(path: Path) -> None:
+    """Goes on for 20 more iterations, in which spectra sink and scores get worse."""
+    folder = RunFolder(path)
+    history = folder.read_spectra()
+    assert history is not None
+    row = folder.read_scores()[0]
+    for t in range(25, 41, 5):
+        decay = 12 if t >= COLLAPSE else 0.1
+        sigmas = [2 * np.exp(-decay * np.arange(layer.rank) / layer.rank) for layer in history.layers]
+        folder.append_spectra(t, history.layers, sigmas)
+    folder.scores.unlink()
+    folder.warnings.unlink(missing_ok=True)
+    for t, FID in ((10, 100.0), (20, 90.5), (30, 900.0), (40, 800.0)):
+        append_json_line(folder.scores, row | {"iteration": t, "FID_cls": FID})
+    message = "The tail means of 8 of 8 layers <b>fell</b>."
+    append_json_line(folder.warnings, {"iteration": COLLAPSE, "name": "spectral collapse", "message": message})
+    record, history = folder.read_record(), folder.read_spectra()
+    assert record is not None
+    assert history is not None
+    record["iterations"] = 40
+    record["verdicts"] = {
+        "mode_collapse": vars(mode_collapse(folder.read_scores())),
+        "spectral_collapse": vars(spectral_collapse(history.iterations, history.judged())),
+        "thresholds": vars(CollapseThresholds()),
+    }
+    write_json(folder.record, record)
+
+
+def _unfinish(path: Path) -> None:
+    """A run that is training, as older versions recorded: no verdicts, gradients, outputs; a grid half written."""
+    folder = RunFolder(path)
+    record = folder.read_record()
+    assert record is not None
+    unwritten = ("verdicts", "ended", "scores", "final", "reported")
+    write_json(
+        folder.record, {key: value for key, value in record.items() if key not in unwritten} | {"status": "running"}
+    )
+    for name in ("gradients.jsonl", "outputs.bin", "outputs.json"):
+        (path / name).unlink()
+    picture = folder.read_samples()[20]
+    picture.write_bytes(picture.read_bytes()[:200])
+
+
+def front() -> dict[str, Any]:
+    """A front page in the format that `reproduce` writes, wider than a phone."""
+    cells = [{"text": "12.5", "kind": "ours", "note": "-1.00 to the paper", "runs": [["seed 1", "pair/sn"]]}] * 12
+    row = ["A_64-128", *cells, {"text": "MC + SC", "kind": "collapsed"}, {"text": "to do", "kind": "gap"}]
+    header = ["Setting", *(f"column {k}" for k in range(14))]
+    table = {"groups": [["", 1], ["FID", 14]], "header": header, "rows": [row] * 30}
+    return {
+        "title": "Table <II>",
+        "sections": [{"title": "The table", "paragraphs": ["Scale <mini>."], "table": table}],
+    }
+
+
+def stored_run(page: Path, index: int) -> tuple[dict[str, Any], bytes]:
+    """What a page holds of a run: its record, and its packed spectra."""
+    found = re.search(rf'id="run-{index}">([^<]*)<', page.read_text())
+    assert found
+    content = gzip.decompress(base64.b64decode(found[1]))
+    (length,) = struct.unpack("<I", content[:4])
+    return json.loads(content[4 : 4 + length]), content[4 + length :]
+
+
+def overview_of(page: Path) -> dict[str, Any]:
+    """The overview that a page holds."""
+    found = re.search(r'id="overview">([^<]*)<', page.read_text())
+    assert found
+    overview: dict[str, Any] = json.loads(found[1])
+    return overview
+
+
+def unpacked(packed: bytes, times: int, positions: int) -> np.ndarray:
+    """The reverse of `thinning.pack_spectra`, `[times, positions]`."""
+    bytes_ = np.frombuffer(packed, np.uint8).astype(int).reshape(2, times, positions)
+    zigzag = bytes_[0] + (bytes_[1] << 8)
+    steps = np.cumsum((zigzag >> 1) ^ -(zigzag & 1), axis=0)
+    return np.square(steps / 4095)

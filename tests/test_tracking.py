@@ -1,0 +1,406 @@
+"""What a run says to loggers, read back with their own tools: every key, every count, against the run's own files."""
+
+import csv
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tracked
+
+from srgan.cli import main
+from srgan.metrics.collapse import CollapseThresholds, collapsed_layers, effective_rank, tail_mean
+from srgan.runs import RunFolder
+from srgan.tracking.documentation import documentation
+from srgan.tracking.history import History
+from srgan.tracking.keys import KEYS, SECTIONS, key_of, panels
+from srgan.tracking.lineage import group_of, read_link, run_name
+from srgan.tracking.logger import SpectralLogger
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+WANDB = ["-c", "configs/wandb.yaml"]
+Views = dict[str, list[tracked.OfflineRun]]
+CSV = ["--trainer.logger", "CSVLogger", "--trainer.logger.init_args.save_dir"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        tracked.offline(patch, tmp_path_factory.mktemp("wandb"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real runs: SN of 20 iterations, stopped after 10 and resumed; SR-d from its end; all logged offline."""
+    root = tmp_path_factory.mktemp("tracking") / "runs"
+    sn, child = root / "sn", root / "sr-d"
+    assert main(tracked.command("sn", sn, 20, *tracked.FINAL, *WANDB)) == 0
+    stop_after(sn, 10)
+    assert main(tracked.command("sn", sn, 20, *tracked.FINAL, *WANDB)) == 0
+    source = ["--from-checkpoint", str(RunFolder(sn).checkpoint)]
+    assert main(tracked.command("sr-d", child, 30, *source, *WANDB)) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def views(runs: Path) -> Views:
+    """Name of a run -> its runs of Weights & Biases, read back."""
+    return {name: tracked.offline_runs(runs / name) for name in ("sn", "sr-d")}
+
+
+def stop_after(run: Path, iteration: int) -> None:
+    """As if the run had been stopped behind a checkpoint that it kept."""
+    folder = RunFolder(run)
+    record = folder.read_record()
+    assert record is not None
+    folder.record.write_text(json.dumps(record | {"status": "stopped"}))
+    (folder.checkpoint.parent / f"{iteration:08d}.ckpt").replace(folder.checkpoint)
+
+
+def expected_counts(folder: RunFolder) -> Counter[str]:
+    """Key -> how often the run's files say that it has to occur."""
+    counts: Counter[str] = Counter()
+
+    def count(rows: list[dict[str, Any]], prefix: str = "") -> None:
+        counts.update(f"{prefix}{name}" for row in rows for name, value in row.items() if is_number(value))
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, (int, float))
+
+    count([without_iteration(row) for row in folder.read_losses()])
+    count([without_iteration(row) for row in folder.read_scores()], "scores/")
+    for row in folder.read_gradients():
+        for player in ("generator", "discriminator"):
+            count([row[player]], f"gradient/{player}/")
+    final = folder.read_final()
+    if final:
+        count([final["scores"]], "final/")
+    counts.update(f"warnings/{row['name'].replace(' ', '_')}" for row in folder.read_warnings())
+    counts["samples"] = len(folder.read_samples())
+    spectra, outputs = folder.read_spectra(), folder.read_outputs()
+    assert spectra is not None
+    assert outputs is not None
+    records = len(spectra.iterations)
+    for layer in spectra.layers:
+        names = ["sigma_1"]
+        names += ["tail_mean", "effective_rank", "p10", "p50", "histogram"] if layer.rank > 1 else []
+        names += ["collapsed"] if layer.name in spectra.judged() else []
+        counts.update({f"spectra/{layer.name}/{name}": records for name in names})
+    counts.update(dict.fromkeys(("spectra/tail_mean", "spectra/collapsed_share"), records))
+    evaluations = len(folder.read_scores())
+    counts.update({"spectra/curves": evaluations, "spectra/heat_map": evaluations})
+    for kind in outputs.outputs:
+        counts.update({f"outputs/{kind}/{name}": len(outputs.iterations) for name in ("mean", "histogram")})
+    return counts
+
+
+def without_iteration(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "iteration"}
+
+
+# What is logged offline, read back.
+
+
+def test_every_record_of_the_files_is_logged_and_nothing_else(runs: Path, views: Views) -> None:
+    """The run that was resumed offline holds the whole history."""
+    folder = RunFolder(runs / "sn")
+    before, resumed = views["sn"]
+    assert Counter(tracked.keys_of(before.rows)) == expected_counts(folder)
+    assert Counter(tracked.keys_of(resumed.rows)) == expected_counts(folder)
+    child = RunFolder(runs / "sr-d")
+    (run,) = views["sr-d"]
+    assert Counter(tracked.keys_of(run.rows)) == expected_counts(child)
+
+
+def test_every_logged_key_is_listed_and_every_listed_one_that_applies_is_logged(views: Views) -> None:
+    run = views["sn"][0]
+    recorded = set(tracked.keys_of(run.rows))
+    words = {key.pattern for key in KEYS if key.kind == "summary"} | {key for key in run.summary if "reported/" in key}
+    logged = recorded | (words & run.summary.keys())
+    assert not {name for name in logged if key_of(name) is None}
+    absent = {key.pattern for key in KEYS} - {key.pattern for name in logged if (key := key_of(name))}
+    # Table II is a run of its own; nothing has collapsed; the nets have no classes; the protocol in training asks for
+    # one split, no KID, no PRDC.
+    expected = {"table2", "mode_collapse_iteration"}
+    expected |= {f"{group}/FID_intra{{features}}" for group in ("scores", "final", "reported")}
+    lacking = ("IS{}_std", "KID{}", "KID{}_std", "precision{}", "recall{}", "density{}", "coverage{}")
+    expected |= {f"{group}/{name.format('{features}')}" for group in ("scores", "reported") for name in lacking}
+    assert absent == expected
+
+
+def test_values_are_those_of_the_files(runs: Path, views: Views) -> None:
+    folder = RunFolder(runs / "sn")
+    rows = {row["iteration"]: row for row in views["sn"][-1].rows}
+    for line in folder.read_losses():
+        assert line.items() <= rows[line["iteration"]].items()
+    for line in folder.read_scores():
+        logged = rows[line["iteration"]]
+        assert all(logged[f"scores/{name}"] == line[name] for name in ("FID_cls", "IS_cls", "modes", "modes_kl"))
+    for line in folder.read_gradients():
+        logged = rows[line["iteration"]]
+        assert all(logged[f"gradient/generator/{name}"] == norm for name, norm in line["generator"].items())
+    history = folder.read_spectra()
+    record = folder.read_record()
+    assert history is not None
+    assert record is not None
+    collapsed = collapsed_layers(history.judged(), CollapseThresholds(**record["verdicts"]["thresholds"]))
+    assert any(flags.any() for flags in collapsed.values())
+    for place, iteration in enumerate(history.iterations.tolist()):
+        for name, spectra in history.spectra.items():
+            spectrum, prefix = spectra[place], f"spectra/{name}/"
+            logged = {
+                key.removeprefix(prefix): value for key, value in rows[iteration].items() if key.startswith(prefix)
+            }
+            assert logged["sigma_1"] == pytest.approx(history.sigma_1[name][place])
+            if len(spectrum) > 1:
+                assert logged["tail_mean"] == pytest.approx(tail_mean(spectrum))
+                assert logged["effective_rank"] == pytest.approx(effective_rank(spectrum))
+                assert [logged["p10"], logged["p50"]] == pytest.approx(np.percentile(spectrum, (10, 50)))
+                assert logged["histogram"]["bins"] == pytest.approx(np.linspace(0, 1, 65))
+                assert logged["histogram"]["values"] == np.histogram(spectrum.clip(0, 1), 64, (0, 1))[0].tolist()
+            if name in collapsed:
+                assert logged["collapsed"] == collapsed[name][place]
+        assert rows[iteration]["spectra/collapsed_share"] == pytest.approx(
+            np.mean([flags[place] for flags in collapsed.values()])
+        )
+    outputs = folder.read_outputs()
+    assert outputs is not None
+    for place, iteration in enumerate(outputs.iterations.tolist()):
+        logged = {kind: rows[iteration][f"outputs/{kind}/histogram"] for kind in outputs.outputs}
+        assert set(logged) == {"train", "test", "generated"}
+        assert len({tuple(found["bins"]) for found in logged.values()}) == 1
+        assert all(sum(found["values"]) == 50 for found in logged.values())
+        assert rows[iteration]["outputs/test/mean"] == pytest.approx(outputs.outputs["test"][place].mean())
+
+
+def test_the_axis_of_everything_is_the_iteration(views: Views) -> None:
+    for run in views["sn"]:
+        assert [row["iteration"] for row in run.rows] == [0, 5, 10, 15, 20]  # one row each
+    (child,) = views["sr-d"]
+    assert [row["iteration"] for row in child.rows] == [25, 30]
+
+
+def test_media_are_there(runs: Path, views: Views) -> None:
+    folder = RunFolder(runs / "sn")
+    run = views["sn"][-1]
+    rows = {row["iteration"]: row for row in run.rows}
+    for iteration, picture in folder.read_samples().items():
+        assert run.media_file(rows[iteration]["samples"]).read_bytes() == picture.read_bytes()
+    maps = [row["spectra/heat_map"] for row in run.rows if "spectra/heat_map" in row]
+    assert len(maps) == 2
+    assert all(run.media_file(found).stat().st_size == found["size"] > 5_000 for found in maps)
+    history = folder.read_spectra()
+    assert history is not None
+    table = json.loads(run.media_file(rows[20]["spectra/curves_table"]).read_text())
+    place = history.iterations.tolist().index(20)
+    curves: dict[str, list[float]] = {}
+    for k, layer, value in sorted(table["data"]):
+        assert 0 < k <= 1
+        curves.setdefault(layer, []).append(value)
+    assert curves == {
+        name: pytest.approx(spectra[place].tolist())
+        for name, spectra in history.spectra.items()
+        if spectra.shape[1] > 1
+    }
+
+
+def test_verdicts_warnings_and_reported_scores_are_in_the_run(runs: Path, views: Views) -> None:
+    folder = RunFolder(runs / "sn")
+    record, run = folder.read_record(), views["sn"][-1]
+    assert record is not None
+    verdict = record["verdicts"]["spectral_collapse"]
+    assert verdict["collapsed"]
+    assert run.summary["status"] == "finished"
+    assert run.summary["spectral_collapse"] is True
+    assert run.summary["spectral_collapse_iteration"] == verdict["iteration"]
+    assert run.summary["mode_collapse"] is record["verdicts"]["mode_collapse"]["collapsed"]
+    assert run.summary["reported/FID_cls"] == record["reported"]["FID_cls"]
+    warned = {f"{row['name']} at iteration {row['iteration']}": row["message"] for row in folder.read_warnings()}
+    assert any(title.startswith("spectral collapse") for title in warned)
+    assert run.alerts == warned
+
+
+# Resumed runs, groups, modes.
+
+
+def test_a_run_resumed_offline_is_a_new_one_of_the_same_group_with_the_same_rows(runs: Path, views: Views) -> None:
+    before, resumed = views["sn"]
+    link = read_link(runs / "sn")
+    assert link is not None
+    assert [found["id"] for found in link.runs] == [before.run["run_id"], resumed.run["run_id"]]
+    assert before.run["run_id"] != resumed.run["run_id"]
+    assert before.run["run_group"] == resumed.run["run_group"] == link.group
+    assert link.id_to_resume is None  # nothing can go on with what was written offline
+
+    def numbers(run: tracked.OfflineRun) -> list[dict[str, Any]]:
+        return [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in run.rows]
+
+    assert numbers(before) == numbers(resumed)
+
+
+def test_a_run_that_goes_on_from_another_is_in_its_group(runs: Path, views: Views) -> None:
+    parent = views["sn"][-1]
+    (child,) = views["sr-d"]
+    assert child.run["run_group"] == parent.run["run_group"]
+    assert child.config["parent"] == {
+        "checkpoint": str(RunFolder(runs / "sn").checkpoint), "iteration": 20,
+        "constraint": "SpectralNormalization", "run": parent.run["run_id"],
+    }  # fmt: skip
+    assert (parent.config["parent"], parent.config["method"], child.config["method"]) == (None, "sn", "sr-d")
+    assert child.config["model"]["n_dis"] == 2
+    assert child.run["tags"] == ["sr-d", "DigitsData"]
+    assert (child.run["display_name"], child.run["job_type"], child.run["project"]) == ("sr-d", "train", "srgan")
+
+
+def test_groups_reach_over_runs_that_were_not_logged(tmp_path: Path) -> None:
+    def run(name: str, parent: Path | None) -> tuple[Path, dict[str, Any] | None]:
+        folder = tmp_path / "runs" / name
+        source = {"checkpoint": str(parent / "checkpoints" / "last.ckpt")} if parent else None
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps({"parent": source}))
+        return folder, source
+
+    first, _ = run("a/sn", None)
+    second, _ = run("a/sr-d", first)
+    third, source = run("a/sr-s", second)
+    other, other_source = run("b/sr-d", first)
+    assert group_of(third, source, "own") == group_of(other, other_source, "own")
+    assert group_of(third, source, "own").startswith("a/sn-")
+    assert group_of(first, None, "own") == "a/sn-own"
+    (first / "wandb.json").write_text(json.dumps({"group": "a/sn-1234", "runs": []}))
+    assert group_of(third, source, "own") == group_of(first, None, "own") == "a/sn-1234"
+    moved = {"checkpoint": str(tmp_path / "elsewhere" / "moved.ckpt")}
+    assert group_of(tmp_path / "runs" / "c", moved, "own").startswith("moved-")
+
+
+def test_names_of_runs_are_their_place_below_runs() -> None:
+    assert run_name(Path("/x/runs/table2/mini/A_64-128/sn-seed1")) == "table2/mini/A_64-128/sn-seed1"
+    assert run_name(Path("/x/runs/old/runs/sn")) == "sn"
+    assert run_name(Path("/x/elsewhere/sn")) == "sn"
+    assert run_name(Path("/x/somewhere/runs")) == "runs"
+
+
+class Server(SimpleNamespace):
+    """Stands in for a run that Weights & Biases' server resumed: there is no server here. Keeps what it is told."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__(resumed=True, summary={"iteration": until}, rows=[], alerts=[])
+
+    def log(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+
+    def alert(self, title: str, text: str) -> None:
+        self.alerts.append(title)
+
+
+def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(runs / "sn", tmp_path / "sn")
+    folder = RunFolder(tmp_path / "sn")
+    online = {"id": "abcd1234", "mode": "online"}
+    (folder.path / "wandb.json").write_text(json.dumps({"group": "sn-group", "runs": [online]}))
+    record = folder.read_record()
+    assert record is not None
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))  # somebody who could log in
+    for mode, kept in (("online", True), ("offline", False)):
+        monkeypatch.setenv("WANDB_MODE", mode)
+        logger = SpectralLogger()
+        logger.bind(folder, record)
+        assert (logger.version == "abcd1234") == kept
+        assert logger._wandb_init["group"] == "sn-group"
+        assert logger._wandb_init["resume"] == "allow"
+    server = Server(until=10)
+    logger._experiment = server  # type: ignore[assignment]
+    history = History(folder, CollapseThresholds())
+    logger.log_rows(history.new_rows(), history)
+    assert [row["iteration"] for row in server.rows] == [15, 20]
+    assert all(int(title.rsplit(" ", 1)[1]) > 10 for title in server.alerts)
+
+
+def test_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    run = tmp_path / "run"
+    assert main(tracked.command("sn", run, 10, *WANDB)) == 0
+    assert not (run / "wandb.json").exists()
+    assert not list(run.rglob("*.wandb"))
+
+
+def test_online_without_a_login_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert main(tracked.command("sn", tmp_path / "run", 10, *WANDB)) == 2
+    assert "WANDB_MODE=offline" in capsys.readouterr().err
+    assert not RunFolder(tmp_path / "run").record.exists()
+
+
+# Other loggers, and the reading of growing files.
+
+
+def test_other_loggers_get_every_number_and_alter_nothing(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(tracked.command("sn", run, 20, *tracked.FINAL, *CSV, str(tmp_path / "csv"))) == 0
+    with next((tmp_path / "csv").rglob("metrics.csv")).open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+    assert [int(row["step"]) for row in rows] == [0, 5, 10, 15, 20]
+    found = Counter(key for row in rows for key in row if key != "step")
+    media = {name for name in expected_counts(RunFolder(run)) if (key := key_of(name)) and key.kind != "number"}
+    assert media
+    assert found == {name: n for name, n in expected_counts(RunFolder(run)).items() if name not in media}
+    last = RunFolder(run).read_losses()[-1]
+    assert float(rows[-1]["loss/generator"]) == last["loss/generator"]
+    assert RunFolder(run).read_losses() == RunFolder(runs / "sn").read_losses()
+    assert RunFolder(run).spectra.path.read_bytes() == RunFolder(runs / "sn").spectra.path.read_bytes()
+    assert "constraint" in next((tmp_path / "csv").rglob("hparams.yaml")).read_text()
+
+
+def test_only_new_rows_are_read_and_lines_that_are_being_written_wait(runs: Path, tmp_path: Path) -> None:
+    source, folder = RunFolder(runs / "sn"), RunFolder(tmp_path)
+    history = History(folder, CollapseThresholds())
+    assert history.new_rows() == []
+    whole = source.losses.read_bytes()
+    first, second, _ = whole.split(b"\n", 2)
+    folder.losses.write_bytes(first + b"\n" + second[:7])
+    assert [row.iteration for row in history.new_rows()] == [5]
+    assert history.new_rows() == []
+    folder.losses.write_bytes(whole)
+    assert [row.iteration for row in history.new_rows()] == [10, 15, 20]
+    layout, records = source.spectra.path.read_bytes(), 5
+    folder.spectra.layout.write_bytes(source.spectra.layout.read_bytes())
+    size = len(layout) // records
+    folder.spectra.path.write_bytes(layout[: 2 * size + 3])
+    assert [row.iteration for row in history.new_rows()] == [0, 5]
+    folder.spectra.path.write_bytes(layout)
+    rows = history.new_rows()
+    assert [row.iteration for row in rows] == [10, 15, 20]
+    assert all(len(spectra) == records for spectra in history.spectra.values())
+
+
+# The list of keys.
+
+
+def test_no_key_is_listed_twice_and_every_panel_has_a_section() -> None:
+    assert len({key.pattern for key in KEYS}) == len(KEYS)
+    examples = {"layer": "blocks.0.conv1", "kind": "test", "features": "_cls", "warning": "mode_collapse"}
+    for key in KEYS:
+        name = re.sub(r"\{(\w+)\}", lambda found: examples[found[1]], key.pattern)
+        assert [other.pattern for other in KEYS if other.matches(name)] == [key.pattern]
+        assert key.panel is None or key.panel.section in SECTIONS
+    shown = [panel for section in SECTIONS for panel in panels(section)]
+    assert all(panels(section) for section in SECTIONS)
+    assert len({panel.title for panel in shown}) == len(shown)
+
+
+def test_the_documentation_is_that_of_the_keys() -> None:
+    hint = "run: python -m srgan.tracking.documentation > docs/wandb.md"
+    assert (REPOSITORY / "docs" / "wandb.md").read_text() == documentation(), hint

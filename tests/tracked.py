@@ -1,0 +1,104 @@
+"""What tests of logging share: a tiny run's command, and offline runs read back with W&B's own `wandb leet inspect`."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = [
+    "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
+    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
+    "--model.networks.discriminator_channels", "4", "--model.networks.latent_dim", "8", "--model.n_dis", "2",
+    "--scores.protocol.num_fake_images", "300", "--scores.protocol.num_real_images", "300",
+    "--scores.protocol.batch_size", "100", "--scores.every", "10", "--samples.every", "10",
+    "--spectra.every", "5", "--losses.every", "5",
+    "--gradients.every", "10", "--outputs.every", "10", "--outputs.images", "50",
+    "--checkpoints.every", "5", "--checkpoints.keep_every", "10",
+    "--verdicts.tail_mean", "0.9999",  # nearly every layer collapses, so that there is a warning and a verdict
+]  # fmt: skip
+FINAL = [
+    "--scores.final.num_fake_images", "400", "--scores.final.kid", "true", "--scores.final.prdc", "true",
+    "--scores.final.inception_splits", "2",
+]  # fmt: skip
+
+
+def command(method: str, run: Path, iterations: int, *options: str) -> list[str]:
+    """`srgan fit` of a tiny run."""
+    configs = ["-c", f"configs/{method}.yaml"]
+    return ["fit", *TINY, *configs, "--model.iterations", str(iterations), "--run", str(run), *options]
+
+
+def offline(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Keeps Weights & Biases off the network and out of the user's home."""
+    patch.setenv("WANDB_MODE", "offline")
+    patch.setenv("WANDB_SILENT", "true")
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        patch.setenv(name, str(folder / name))
+
+
+class OfflineRun:
+    """One run of Weights & Biases, as its own tool reads it.
+
+    Attributes:
+        path: its folder, `offline-run-<time>-<id>`.
+        rows: of the history: key -> number, or the fields of a histogram, picture or table.
+        alerts: title -> text.
+        run: id, group, tags, job type.
+        summary: its values at the end.
+        config: its settings.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        records = [json.loads(line) for line in _inspect(path, "--json").splitlines()]
+        self.rows = [_with_media(record["history"]["item"]) for record in records if record["type"] == "history"]
+        self.alerts = {
+            record["alert"]["title"]: record["alert"]["text"] for record in records if record["type"] == "alert"
+        }
+        self.run = next(record["run"] for record in records if record["type"] == "run")
+        final = json.loads(_inspect(path, "--summary", "--json"))
+        self.summary: dict[str, Any] = final["summary"]
+        self.config: dict[str, Any] = final["config"]
+
+    def media_file(self, media: dict[str, Any]) -> Path:
+        """Where the file of a picture or table lies."""
+        return self.path / "files" / str(media["path"])
+
+
+def offline_runs(folder: Path) -> list[OfflineRun]:
+    """All runs of Weights & Biases in a run folder, oldest first."""
+    return [OfflineRun(path) for path in sorted((folder / "wandb").glob("offline-run-*"), key=_made)]
+
+
+def _made(path: Path) -> int:
+    return next(path.glob("run-*.wandb")).stat().st_mtime_ns
+
+
+def _inspect(path: Path, *options: str) -> str:
+    words = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", *options, str(path)]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def _with_media(item: dict[str, Any]) -> dict[str, Any]:
+    """W&B's tool flattens media with dots, which layer names hold too; its own fields begin with an underscore."""
+    media = [key.removesuffix("._type") for key in item if key.endswith("._type")]
+    row: dict[str, Any] = {key: {} for key in media}
+    for key, value in item.items():
+        owner = next((name for name in media if key.startswith(f"{name}.")), None)
+        if owner is not None:
+            row[owner][key.removeprefix(f"{owner}.")] = value
+        elif not key.startswith("_"):
+            row[key] = value
+    return row
+
+
+def keys_of(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Every key of every row, but for the axis; a chart's table counts as the chart."""
+    for row in rows:
+        for key in row:
+            if key != "iteration":
+                yield key.removesuffix("_table")
