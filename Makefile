@@ -55,7 +55,7 @@ reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTING
 		--partition "$(PARTITION)" --nodes "$(NODES)" --cpus "$(CPUS)" --hours "$(HOURS)" --sbatch="$(SBATCH)" \
 		--wait "$(WAIT)"
 
-reproduce-collapse: .venv/installed ## SN collapsing on stacked digits, SR-s holding, SR-d taking over (20 to 30 minutes)
+reproduce-collapse: .venv/installed ## SN, SR-s, and SR-d from SN's best checkpoint on stacked digits, 8,000 iterations (about an hour on two cores)
 	@$(BIN)/python -m reproduce.collapse --jobs "$(JOBS)"
 
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
@@ -76,7 +76,7 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 	@$(BIN)/srgan dashboard --project "$(PROJECT)" $(if $(ENTITY),--entity "$(ENTITY)") \
 		$(if $(TABLE),--table "$(TABLE)") $(if $(DRY_RUN),--dry-run)
 
-readme: .venv/installed ## put the generated mini table into README.md and the estimates into reproduce/COST.md
+readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the showcase into docs/collapse
 	@$(BIN)/python -m reproduce.readme
 
 bench: .venv/installed ## spectral core against numpy's SVD; with IMAGES=photographs.tar also formats for ImageNet-128

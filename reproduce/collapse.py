@@ -1,4 +1,4 @@
-"""`make reproduce-collapse`: SN sinks into collapse, SR-s holds, and SR-d takes over SN's best checkpoint."""
+"""`make reproduce-collapse`: SN, SR-s, and SR-d from SN's best checkpoint, until SN has collapsed."""
 
 import sys
 from collections.abc import Iterator, Sequence
