@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -17,13 +16,11 @@ import tracked
 from srgan.cli import main
 from srgan.metrics.collapse import CollapseThresholds, collapsed_layers, effective_rank, tail_mean
 from srgan.runs import RunFolder
-from srgan.tracking.documentation import documentation
 from srgan.tracking.history import History
-from srgan.tracking.keys import KEYS, SECTIONS, key_of, panels
-from srgan.tracking.lineage import group_of, read_link, run_name
+from srgan.tracking.keys import KEYS, key_of
+from srgan.tracking.lineage import read_link
 from srgan.tracking.logger import SpectralLogger
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 WANDB = ["-c", "configs/wandb.yaml"]
 Views = dict[str, list[tracked.OfflineRun]]
 CSV = ["--trainer.logger", "CSVLogger", "--trainer.logger.init_args.save_dir"]
@@ -64,47 +61,6 @@ def stop_after(run: Path, iteration: int) -> None:
     (folder.checkpoint.parent / f"{iteration:08d}.ckpt").replace(folder.checkpoint)
 
 
-def expected_counts(folder: RunFolder) -> Counter[str]:
-    """Key -> how often the run's files say that it has to occur."""
-    counts: Counter[str] = Counter()
-
-    def count(rows: list[dict[str, Any]], prefix: str = "") -> None:
-        counts.update(f"{prefix}{name}" for row in rows for name, value in row.items() if is_number(value))
-
-    def is_number(value: object) -> bool:
-        return isinstance(value, (int, float))
-
-    count([without_iteration(row) for row in folder.read_losses()])
-    count([without_iteration(row) for row in folder.read_scores()], "scores/")
-    for row in folder.read_gradients():
-        for player in ("generator", "discriminator"):
-            count([row[player]], f"gradient/{player}/")
-    final = folder.read_final()
-    if final:
-        count([final["scores"]], "final/")
-    counts.update(f"warnings/{row['name'].replace(' ', '_')}" for row in folder.read_warnings())
-    counts["samples"] = len(folder.read_samples())
-    spectra, outputs = folder.read_spectra(), folder.read_outputs()
-    assert spectra is not None
-    assert outputs is not None
-    records = len(spectra.iterations)
-    for layer in spectra.layers:
-        names = ["sigma_1"]
-        names += ["tail_mean", "effective_rank", "p10", "p50", "histogram"] if layer.rank > 1 else []
-        names += ["collapsed"] if layer.name in spectra.judged() else []
-        counts.update({f"spectra/{layer.name}/{name}": records for name in names})
-    counts.update(dict.fromkeys(("spectra/tail_mean", "spectra/collapsed_share"), records))
-    evaluations = len(folder.read_scores())
-    counts.update({"spectra/curves": evaluations, "spectra/heat_map": evaluations})
-    for kind in outputs.outputs:
-        counts.update({f"outputs/{kind}/{name}": len(outputs.iterations) for name in ("mean", "histogram")})
-    return counts
-
-
-def without_iteration(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "iteration"}
-
-
 # What is logged offline, read back.
 
 
@@ -112,11 +68,11 @@ def test_every_record_of_the_files_is_logged_and_nothing_else(runs: Path, views:
     """The run that was resumed offline holds the whole history."""
     folder = RunFolder(runs / "sn")
     before, resumed = views["sn"]
-    assert Counter(tracked.keys_of(before.rows)) == expected_counts(folder)
-    assert Counter(tracked.keys_of(resumed.rows)) == expected_counts(folder)
+    assert Counter(tracked.keys_of(before.rows)) == tracked.expected_counts(folder)
+    assert Counter(tracked.keys_of(resumed.rows)) == tracked.expected_counts(folder)
     child = RunFolder(runs / "sr-d")
     (run,) = views["sr-d"]
-    assert Counter(tracked.keys_of(run.rows)) == expected_counts(child)
+    assert Counter(tracked.keys_of(run.rows)) == tracked.expected_counts(child)
 
 
 def test_every_logged_key_is_listed_and_every_listed_one_that_applies_is_logged(views: Views) -> None:
@@ -259,34 +215,6 @@ def test_a_run_that_goes_on_from_another_is_in_its_group(runs: Path, views: View
     assert (child.run["display_name"], child.run["job_type"], child.run["project"]) == ("sr-d", "train", "srgan")
 
 
-def test_groups_reach_over_runs_that_were_not_logged(tmp_path: Path) -> None:
-    def run(name: str, parent: Path | None) -> tuple[Path, dict[str, Any] | None]:
-        folder = tmp_path / "runs" / name
-        source = {"checkpoint": str(parent / "checkpoints" / "last.ckpt")} if parent else None
-        folder.mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps({"parent": source}))
-        return folder, source
-
-    first, _ = run("a/sn", None)
-    second, _ = run("a/sr-d", first)
-    third, source = run("a/sr-s", second)
-    other, other_source = run("b/sr-d", first)
-    assert group_of(third, source, "own") == group_of(other, other_source, "own")
-    assert group_of(third, source, "own").startswith("a/sn-")
-    assert group_of(first, None, "own") == "a/sn-own"
-    (first / "wandb.json").write_text(json.dumps({"group": "a/sn-1234", "runs": []}))
-    assert group_of(third, source, "own") == group_of(first, None, "own") == "a/sn-1234"
-    moved = {"checkpoint": str(tmp_path / "elsewhere" / "moved.ckpt")}
-    assert group_of(tmp_path / "runs" / "c", moved, "own").startswith("moved-")
-
-
-def test_names_of_runs_are_their_place_below_runs() -> None:
-    assert run_name(Path("/x/runs/table2/mini/A_64-128/sn-seed1")) == "table2/mini/A_64-128/sn-seed1"
-    assert run_name(Path("/x/runs/old/runs/sn")) == "sn"
-    assert run_name(Path("/x/elsewhere/sn")) == "sn"
-    assert run_name(Path("/x/somewhere/runs")) == "runs"
-
-
 class Server(SimpleNamespace):
     """Stands in for a run that Weights & Biases' server resumed: there is no server here. Keeps what it is told."""
 
@@ -354,9 +282,9 @@ def test_other_loggers_get_every_number_and_alter_nothing(runs: Path, tmp_path: 
         rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
     assert [int(row["step"]) for row in rows] == [0, 5, 10, 15, 20]
     found = Counter(key for row in rows for key in row if key != "step")
-    media = {name for name in expected_counts(RunFolder(run)) if (key := key_of(name)) and key.kind != "number"}
+    media = {name for name in tracked.expected_counts(RunFolder(run)) if (key := key_of(name)) and key.kind != "number"}
     assert media
-    assert found == {name: n for name, n in expected_counts(RunFolder(run)).items() if name not in media}
+    assert found == {name: n for name, n in tracked.expected_counts(RunFolder(run)).items() if name not in media}
     last = RunFolder(run).read_losses()[-1]
     assert float(rows[-1]["loss/generator"]) == last["loss/generator"]
     assert RunFolder(run).read_losses() == RunFolder(runs / "sn").read_losses()
@@ -384,23 +312,3 @@ def test_only_new_rows_are_read_and_lines_that_are_being_written_wait(runs: Path
     rows = history.new_rows()
     assert [row.iteration for row in rows] == [10, 15, 20]
     assert all(len(spectra) == records for spectra in history.spectra.values())
-
-
-# The list of keys.
-
-
-def test_no_key_is_listed_twice_and_every_panel_has_a_section() -> None:
-    assert len({key.pattern for key in KEYS}) == len(KEYS)
-    examples = {"layer": "blocks.0.conv1", "kind": "test", "features": "_cls", "warning": "mode_collapse"}
-    for key in KEYS:
-        name = re.sub(r"\{(\w+)\}", lambda found: examples[found[1]], key.pattern)
-        assert [other.pattern for other in KEYS if other.matches(name)] == [key.pattern]
-        assert key.panel is None or key.panel.section in SECTIONS
-    shown = [panel for section in SECTIONS for panel in panels(section)]
-    assert all(panels(section) for section in SECTIONS)
-    assert len({panel.title for panel in shown}) == len(shown)
-
-
-def test_the_documentation_is_that_of_the_keys() -> None:
-    hint = "run: python -m srgan.tracking.documentation > docs/wandb.md"
-    assert (REPOSITORY / "docs" / "wandb.md").read_text() == documentation(), hint

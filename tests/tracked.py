@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from srgan.runs import RunFolder
 
 TINY = [
     "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
@@ -102,3 +105,44 @@ def keys_of(rows: list[dict[str, Any]]) -> Iterator[str]:
         for key in row:
             if key != "iteration":
                 yield key.removesuffix("_table")
+
+
+def expected_counts(folder: RunFolder) -> Counter[str]:
+    """Key -> how often the run's files say that it has to occur."""
+    counts: Counter[str] = Counter()
+
+    def count(rows: list[dict[str, Any]], prefix: str = "") -> None:
+        counts.update(f"{prefix}{name}" for row in rows for name, value in row.items() if is_number(value))
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, (int, float))
+
+    count([_without_iteration(row) for row in folder.read_losses()])
+    count([_without_iteration(row) for row in folder.read_scores()], "scores/")
+    for row in folder.read_gradients():
+        for player in ("generator", "discriminator"):
+            count([row[player]], f"gradient/{player}/")
+    final = folder.read_final()
+    if final:
+        count([final["scores"]], "final/")
+    counts.update(f"warnings/{row['name'].replace(' ', '_')}" for row in folder.read_warnings())
+    counts["samples"] = len(folder.read_samples())
+    spectra, outputs = folder.read_spectra(), folder.read_outputs()
+    assert spectra is not None
+    assert outputs is not None
+    records = len(spectra.iterations)
+    for layer in spectra.layers:
+        names = ["sigma_1"]
+        names += ["tail_mean", "effective_rank", "p10", "p50", "histogram"] if layer.rank > 1 else []
+        names += ["collapsed"] if layer.name in spectra.judged() else []
+        counts.update({f"spectra/{layer.name}/{name}": records for name in names})
+    counts.update(dict.fromkeys(("spectra/tail_mean", "spectra/collapsed_share"), records))
+    evaluations = len(folder.read_scores())
+    counts.update({"spectra/curves": evaluations, "spectra/heat_map": evaluations})
+    for kind in outputs.outputs:
+        counts.update({f"outputs/{kind}/{name}": len(outputs.iterations) for name in ("mean", "histogram")})
+    return counts
+
+
+def _without_iteration(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "iteration"}
