@@ -46,8 +46,8 @@ lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint ## lint, types and tests
-	$(BIN)/pytest
+test: lint ## lint, types and tests, as many files at a time as there are cores
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
 	@$(BIN)/python -m reproduce.table2 --scale "$(SCALE)" --settings "$(SETTINGS)" --methods "$(METHODS)" \

@@ -194,10 +194,12 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
 def test_a_mode_collapse_is_warned_of_at_its_onset(tmp_path: Path) -> None:
     recorder, module = ScoreRecorder(), module_of()
     recorder.folder = folder = RunFolder(tmp_path / "run")
-    for t, fid in enumerate((50.0, 40.0, 70.0, 80.0, 41.0, 61.0), start=1):
+    for t, fid in enumerate((50.0, 40.0, 70.0, 80.0, 41.0, 42.0, 41.0), start=1):
         module.iteration = t
-        append_json_line(folder.scores, {"iteration": t, "FID": fid})
+        modes = 700 if t == 7 else 1000
+        append_json_line(folder.scores, {"iteration": t, "FID": fid, "modes": modes})
         recorder._warn_of_collapse(module)
     found = folder.read_warnings()
-    assert [(row["iteration"], row["name"]) for row in found] == [(3, "mode collapse"), (6, "mode collapse")]
+    assert [(row["iteration"], row["name"]) for row in found] == [(3, "mode collapse"), (7, "mode collapse")]
+    assert "modes is 700, its best was 1000 at iteration 1" in found[1]["message"]
     assert "FID is 70, its best was 40 at iteration 2" in found[0]["message"]

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from srgan.callbacks.clock import RunCallback
 from srgan.data.base import ImageData
 from srgan.files import append_json_line, write_json
-from srgan.metrics.collapse import mode_collapse
+from srgan.metrics.collapse import collapsed_scores, is_lower_better
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
@@ -93,13 +93,14 @@ class ScoreRecorder(RunCallback):
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
         """At the evaluation from which on a score is far from its best; it may recover yet."""
         rows = self.folder.read_scores()
-        if mode_collapse(rows, self.thresholds).iteration == module.iteration:
-            ranking = next(name for name in rows[0] if name.startswith("FID"))
-            best = min(rows, key=lambda row: float(row[ranking]))
+        onsets = collapsed_scores(rows, self.thresholds)
+        if min(onsets.values(), default=None) == module.iteration:
+            score = next(iter(onsets))
+            best = (min if is_lower_better(score) else max)(rows, key=lambda row: float(row[score]))
             self.warn(
                 module,
                 MODE_COLLAPSE,
-                f"{ranking} is {rows[-1][ranking]:.4g}, its best was {best[ranking]:.4g} at iteration "
-                f"{best['iteration']}. Look at the samples and at the spectra. If it stays, go on from a checkpoint "
-                "of that time with SR: srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
+                f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
+                "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with SR: "
+                "srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
             )

@@ -77,6 +77,12 @@ def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = Collapse
         The first iteration from which FID stays above, or IS below, or the number of modes below its
         threshold, whichever comes first.
     """
+    found = collapsed_scores(rows, thresholds)
+    return Verdict(bool(found), min(found.values(), default=None))
+
+
+def collapsed_scores(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> dict[str, int]:
+    """The scores of `mode_collapse` that stay far from their best, and from which iteration on."""
     factors = {
         "FID": thresholds.fid,
         "FID_cls": thresholds.fid,
@@ -84,9 +90,8 @@ def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = Collapse
         "IS_cls": thresholds.inception_score,
         "modes": thresholds.modes,
     }
-    onsets = [_onset(rows, score, factor) for score, factor in factors.items() if rows and score in rows[0]]
-    found = [onset for onset in onsets if onset is not None]
-    return Verdict(bool(found), min(found, default=None))
+    onsets = {score: _onset(rows, score, factor) for score, factor in factors.items() if rows and score in rows[0]}
+    return {score: onset for score, onset in onsets.items() if onset is not None}
 
 
 def _onset(rows: Sequence[Row], score: str, factor: float) -> int | None:
