@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from reproduce import options
 from reproduce.calibrate import count_gpus
 from reproduce.launch import usable_cores
 from reproduce.plan import Run, Scale
@@ -32,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 (a run failed), 2 (not possible here), 130 (stopped; the same command goes on)."""
     parser = stages_parser("reproduce.resume", __doc__)
     parser.add_argument("--scale", default="auto", choices=("auto", "mini", "paper"))
-    parser.add_argument("--gpus", default=0, type=lambda text: int(text or 0), help="of each run; default: the plan's")
-    options, extra = parser.parse_known_args(arguments)
+    parser.add_argument("--gpus", default=0, type=options.count, help="of each run; default: the plan's")
+    chosen, extra = parser.parse_known_args(arguments)
     console, gpus = Console(), count_gpus()
-    scale: Scale = options.scale if options.scale != "auto" else ("paper" if gpus else "mini")
-    root = options.runs / "resume" / scale
+    scale: Scale = chosen.scale if chosen.scale != "auto" else ("paper" if gpus else "mini")
+    root = chosen.runs / "resume" / scale
     row = next(setting for setting in SETTINGS if setting.name == "E_2048-64")
     planned = Run(row, "sn", 1, scale, root)
     obstacle = planned.missing or (
@@ -46,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reproduce: {obstacle}", file=sys.stderr)
         return 2
     start, sn, sr_d = stages(planned, LENGTHS[scale], extra)
-    jobs, shared = options.jobs or gpus or usable_cores(), gpus if scale == "paper" else 0
-    if status := run_stages([[start], [sn, sr_d]], jobs, shared, console, options.gpus or None):
+    jobs, shared = chosen.jobs or gpus or usable_cores(), gpus if scale == "paper" else 0
+    if status := run_stages([[start], [sn, sr_d]], jobs, shared, console, chosen.gpus or None):
         return status
     folders = {"SN": start.folder, "SN goes on": sn.folder, "SR-d takes over": sr_d.folder}
     title = f"{row.name} ({scale}): SN, and SR-d from iteration {LENGTHS[scale].branch:,}"

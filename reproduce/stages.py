@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from reproduce import options
 from reproduce.figures.run_pictures import scores_picture, spectra_picture
 from reproduce.launch import Stopped, launch
 from reproduce.plan import REPOSITORY, PlannedRun
@@ -60,7 +61,7 @@ def stages_parser(module: str, description: str | None) -> argparse.ArgumentPars
     """Options that every experiment has; empty values mean the default."""
     further = "Further options go to srgan fit, for each of the runs."
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description, epilog=further)
-    parser.add_argument("--jobs", default=0, type=lambda text: int(text or 0), help="runs at a time (default: cores)")
+    parser.add_argument("--jobs", default=0, type=options.count, help="runs at a time (default: cores)")
     parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs and pictures go")
     return parser
 
@@ -148,7 +149,9 @@ def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[list[str]
     tails = {layer: tail_mean(spectra) for layer, spectra in history.judged().items()}
     lines = []
     for row in folder.read_scores():
-        at = int((history.iterations <= row["iteration"]).sum()) - 1  # the record at or last before the evaluation
+        at = max(
+            0, int((history.iterations <= row["iteration"]).sum()) - 1
+        )  # the record at or last before the evaluation
         tail = sum(float(values[at]) for values in tails.values()) / len(tails)
         scores = [f"{row[name]:.0f}" if row[name] >= 100 else f"{row[name]:.2f}" for name in names]
         lines.append([run, f"{row['iteration']:,}", *scores, f"{tail:.2f}"])

@@ -104,19 +104,31 @@ class RecordFile:
         return layout, np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
 
     def append(self, layout: dict[str, Any], record: np.ndarray) -> None:
-        """Appends a record; the first one writes the layout."""
+        """Appends a record; the first one writes the layout.
+
+        Raises:
+            ValueError: the records so far have another layout.
+        """
         if not self.layout.exists():
             write_json(self.layout, layout)
+        elif (stored := json.loads(self.layout.read_text())) != layout:
+            raise ValueError(
+                f"Expected records of one layout in '{self.path}', found {stored} there and {layout} now. Go on with "
+                "the settings and data that the run began with, or choose another --run folder."
+            )
         with self.path.open("ab") as file:
             file.write(record.tobytes())
 
     def forget_after(self, iteration: int) -> None:
-        """Drops records beyond `iteration`, and a last one that was cut short."""
+        """Drops records beyond `iteration`, and a last one that was cut short; the layout too if none is left."""
         found = self.read()
-        if found is not None:
-            records = found[1]
-            with self.path.open("r+b") as file:
-                file.truncate(int((records["iteration"] <= iteration).sum()) * records.dtype.itemsize)
+        kept = int((found[1]["iteration"] <= iteration).sum()) if found else 0
+        if found is None or not kept:
+            self.path.unlink(missing_ok=True)
+            self.layout.unlink(missing_ok=True)
+            return
+        with self.path.open("r+b") as file:
+            file.truncate(kept * found[1].dtype.itemsize)
 
 
 def forget_after(path: Path, iteration: int) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 import yaml
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
@@ -26,6 +25,7 @@ from srgan.callbacks import (
     ScoreRecorder,
     SpectraRecorder,
 )
+from srgan.checkpoints import read_file
 from srgan.data import ImageData
 from srgan.files import only_process
 from srgan.metrics.collapse import CollapseThresholds
@@ -136,7 +136,7 @@ def provide(cli: RunCLI) -> None:
     cli.datamodule.prepare_data()
     cli.datamodule.setup("fit")
     for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, ScoreRecorder):
+        if isinstance(callback, ScoreRecorder | OutputRecorder):
             callback.refuse_impossible(cli.model.generator, cli.datamodule)
 
 
@@ -187,9 +187,7 @@ def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str
         return str(folder.checkpoint), parent
     if not source:
         return None, None
-    if not Path(source).exists():
-        raise FileNotFoundError(f"Expected a checkpoint at '{Path(source).resolve()}', found nothing.")
-    stored = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+    stored = read_file(Path(source))
     cli.model.refuse_other_draws(stored, cli.datamodule)
     iteration = stored["srgan"]["iteration"]
     if iteration >= cli.model.iterations:
@@ -203,11 +201,12 @@ def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str
 def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:
     """Compares what decides a result; loggers, devices, workers and the cadence of looking may change."""
     stored, wanted = flatten_settings(recorded), flatten_settings(config)
-    deciding = ("model.", "data.", "scores.", "verdicts.", "trainer.precision", "trainer.sync_batchnorm")
+    deciding = ("model.", "data.", "scores.", "verdicts.", "outputs.", "trainer.precision", "trainer.sync_batchnorm")
+    may_change = (".num_workers", "outputs.every")
     differing = sorted(
         key
         for key in stored | wanted
-        if key.startswith(deciding) and not key.endswith(".num_workers") and stored.get(key) != wanted.get(key)
+        if key.startswith(deciding) and not key.endswith(may_change) and stored.get(key) != wanted.get(key)
     )
     if differing:
         lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)

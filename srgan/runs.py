@@ -50,6 +50,11 @@ class SpectralLayer:
         return self.is_convolution and prod(self.shape[2:]) == 1
 
     @property
+    def is_judged(self) -> bool:
+        """Whether its spectrum decides on a spectral collapse: the non-shortcut convolutions."""
+        return self.is_convolution and not self.is_shortcut
+
+    @property
     def is_convolution(self) -> bool:
         return self.kind.startswith("Conv")
 
@@ -71,12 +76,8 @@ class SpectraHistory:
     spectra: dict[str, np.ndarray]
 
     def judged(self) -> dict[str, np.ndarray]:
-        """The spectra that decide on a spectral collapse: those of the non-shortcut convolutions."""
-        return {
-            layer.name: self.spectra[layer.name]
-            for layer in self.layers
-            if layer.is_convolution and not layer.is_shortcut
-        }
+        """The spectra that decide on a spectral collapse."""
+        return {layer.name: self.spectra[layer.name] for layer in self.layers if layer.is_judged}
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class RunFolder:
         record = np.zeros(1, _spectra_dtype(layout))
         record["iteration"] = iteration
         record["sigma_1"] = [sigma[0] for sigma in sigmas]
-        record["spectrum"] = np.concatenate([sigma / max(sigma[0], np.finfo(float).tiny) for sigma in sigmas])
+        record["spectrum"] = np.concatenate([normalized(sigma) for sigma in sigmas])
         self.spectra.append(layout, record)
 
     def append_outputs(self, iteration: int, outputs: dict[str, np.ndarray]) -> None:
@@ -209,6 +210,12 @@ def flatten_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         flat |= flatten_settings(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
+
+
+def normalized(sigma: np.ndarray) -> np.ndarray:
+    """sigma_k / sigma_1 of singular values `[N]` from the largest; zeros for zeros."""
+    ratios: np.ndarray = sigma / max(sigma[0], np.finfo(float).tiny)
+    return ratios
 
 
 def _layers(layout: dict[str, Any]) -> list[SpectralLayer]:

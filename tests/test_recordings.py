@@ -17,7 +17,7 @@ from srgan.constraints import METHODS, Constraint, raw_weight, spectra, spectral
 from srgan.data import DigitsData
 from srgan.data.images import dequantize
 from srgan.files import append_json_line
-from srgan.losses import LOSSES, LossName
+from srgan.losses import LOSSES, Loss, LossName
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer
@@ -137,14 +137,42 @@ def test_a_critic_without_a_zero_has_no_accuracy(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_accuracies_of_micro_batches_are_those_of_the_batch(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    train(folder, [LossRecorder(every=1)], module_of(micro_batch_size=2))
-    for row in folder.read_losses():
-        for kind in ("real", "fake"):
-            assert (row[f"accuracy/{kind}"] * 6) % 1 == pytest.approx(0, abs=1e-5) or (
-                row[f"accuracy/{kind}"] * 6
-            ) % 1 == pytest.approx(1, abs=1e-5)
+def test_what_is_measured_is_the_mean_over_all_micro_batches(tmp_path: Path) -> None:
+    class Counting(Loss):
+        calls = 0
+
+        def scores(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
+            Counting.calls += 1
+            return {"accuracy/real": torch.tensor(float(Counting.calls))}
+
+    folder, module = RunFolder(tmp_path / "run"), module_of(micro_batch_size=2)
+    module.loss = Counting(*LOSSES["hinge"])
+    train(folder, [LossRecorder(every=1)], module)
+    # Two updates of three micro-batches each; the last update's are the calls 4, 5, 6 of the first iteration.
+    assert [row["accuracy/real"] for row in folder.read_losses()] == [5.0, 11.0, 17.0, 23.0]
+
+
+def test_gradients_that_are_not_finite_are_null(tmp_path: Path) -> None:
+    recorder, module = GradientRecorder(every=1), module_of()
+    recorder.folder = folder = RunFolder(tmp_path / "run")
+    for parameter in module.parameters():
+        parameter.grad = torch.full_like(parameter, torch.inf)
+    recorder.act(pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), module)
+    (row,) = folder.read_gradients()
+    assert set(row["discriminator"].values()) == {None}
+
+
+def test_a_test_split_of_unknown_classes_is_refused_before_training() -> None:
+    class Odd(DigitsData):
+        stacked = False
+
+        def labels(self, split: str) -> torch.Tensor:
+            return torch.tensor([0, 1, 2 if split == "test" else 1])
+
+    generator, _ = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, num_classes=2).build()
+    with pytest.raises(ValueError, match="the 2 training classes, found class 2"):
+        OutputRecorder().refuse_impossible(generator, Odd(8))
+    OutputRecorder(every=0).refuse_impossible(generator, Odd(8))
 
 
 # Warnings.
@@ -184,8 +212,11 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
         )
     ]
     folder.append_spectra(0, layers, [np.ones(layer.rank) for layer in layers])
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    module.iteration = 1
+    recorder.on_train_start(trainer, module)  # as a resumed run, which reads what was recorded
     for module.iteration in (1, 2):
-        recorder.act(pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), module)
+        recorder.act(trainer, module)
     found = folder.read_warnings()
     assert [(row["iteration"], row["name"]) for row in found] == [(1, "spectral collapse")] * warned
     assert all("--from-checkpoint" in row["message"] for row in found)

@@ -131,7 +131,21 @@ def test_everything_beyond_an_iteration_is_forgotten(
     assert folder.read_gradients() == expected.read_gradients()
     assert folder.read_warnings() == expected.read_warnings()
     for records, wanted in ((folder.spectra, expected.spectra), (folder.outputs, expected.outputs)):
-        assert records.path.read_bytes() == (wanted.path.read_bytes() if kept else b"")
+        assert records.layout.exists() == records.path.exists() == bool(kept)
+        assert not kept or records.path.read_bytes() == wanted.path.read_bytes()
+
+
+def test_records_of_another_layout_are_refused_and_lose_nothing(tmp_path: Path) -> None:
+    folder = recorded_run(tmp_path, [0, 20])
+    before = folder.outputs.path.read_bytes()
+    with pytest.raises(ValueError, match=r"'images': 3\} there and .*'images': 4\} now"):
+        folder.append_outputs(40, {"train": np.arange(4), "generated": np.arange(4)})
+    assert folder.outputs.path.read_bytes() == before
+    folder.forget_after(-1)  # the run starts anew: nothing binds it
+    folder.append_outputs(0, {"train": np.arange(4), "test": np.arange(4), "generated": np.arange(4)})
+    history = folder.read_outputs()
+    assert history is not None
+    assert list(history.outputs) == ["train", "test", "generated"]
 
 
 @pytest.mark.parametrize(

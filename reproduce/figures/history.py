@@ -119,7 +119,10 @@ def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
 def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
     """Trained from scratch: SN, which collapses, against SR-s."""
     found, missing = sources.table("sn")
-    regularized = {run.setting: run for run in sources.table("sr")[0] if run.method == "SR-s"}
+    finished, unfinished = sources.table("sr")
+    regularized = {run.setting: run for run in finished if run.method == "SR-s"}
+    collapsed = {run.setting for run in found if run.collapsed}
+    missing += [run for run in unfinished if run.setting.name in collapsed]
     pairs = [(run, regularized[run.setting]) for run in found if run.collapsed and run.setting in regularized]
     sn, sr_s = sources.showcase("sn"), sources.showcase("sr-s")
     if sn and sr_s and sn.collapsed:
@@ -137,8 +140,12 @@ def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
 
 
 def happened(strands: Mapping[str, Strand]) -> str:
-    """Verdicts, for a caption."""
-    return "; ".join(f"{name}: {strand.run.verdict_words}" for name, strand in strands.items()) + "."
+    """Verdicts, for a caption: of each run, and of what it went on from where that is shown and collapsed."""
+    words = []
+    for name, strand in strands.items():
+        origin = strand.origin if strand.origin and strand.origin.collapsed and not strand.since else None
+        words.append(f"{name}: {strand.run.verdict_words}" + (f", before: {origin.verdict_words}" if origin else ""))
+    return "; ".join(words) + "."
 
 
 def spectrum_beside_scores(run: FinishedRun, axes: AxisScale) -> Figure:
@@ -150,7 +157,7 @@ def spectrum_beside_scores(run: FinishedRun, axes: AxisScale) -> Figure:
     )
     assert isinstance(figure, Figure)
     recorded = run.spectra.iterations
-    at = [int((recorded <= row["iteration"]).sum()) - 1 for row in rows]  # the record at or last before
+    at = [max(0, int((recorded <= row["iteration"]).sum()) - 1) for row in rows]  # the record at or last before
     shown = np.array([row["iteration"] for row in rows])
     norm = Normalize(shown[0], max(shown[-1], shown[0] + 1))
     spectrum_curves(panels[0], run.last_spectra[at], shown, norm, most=len(rows))
@@ -203,6 +210,8 @@ def training_history(strands: Mapping[str, Strand], axes: AxisScale) -> Figure:
     for panel in panels:
         for strand in strands.values():
             mark_collapse(panel, strand.run)
+            if strand.origin and not strand.since:
+                mark_collapse(panel, strand.origin)
             if strand.branch is not None:
                 panel.axvline(strand.branch, color="#999999", linewidth=0.8, zorder=0)
     curves = {name: strand.spectra for name, strand in strands.items()}

@@ -1,5 +1,7 @@
 """Records gradient norms of every layer of both nets."""
 
+from math import isfinite
+
 import pytorch_lightning as pl
 import torch
 from torch import nn
@@ -12,7 +14,8 @@ from srgan.training import AdversarialTraining
 class GradientRecorder(RunCallback):
     """Appends to `gradients.jsonl` the L2 norm of each layer's gradient, of the iteration's last update of its net.
 
-    The gradients are the averaged ones that the optimizers stepped along; nothing is computed for them anew.
+    The gradients are the averaged ones that the optimizers stepped along; nothing is computed for them anew. Norms
+    that are not finite (float16's loss scaling skips such updates) are null.
 
     Args:
         every: iterations between two records.
@@ -23,7 +26,10 @@ class GradientRecorder(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         players = {"generator": module.generator, "discriminator": module.discriminator}
-        norms = {player: gradient_norms(net) for player, net in players.items()}
+        norms = {
+            player: {layer: norm if isfinite(norm) else None for layer, norm in gradient_norms(net).items()}
+            for player, net in players.items()
+        }
         append_json_line(self.folder.gradients, {"iteration": module.iteration} | norms)
 
 

@@ -1,6 +1,7 @@
 """Records losses, discriminator outputs and accuracies, and warns of a discriminator that has nothing left to learn."""
 
 import math
+from collections import deque
 
 import pytorch_lightning as pl
 import torch
@@ -28,6 +29,12 @@ class LossRecorder(RunCallback):
 
     def __init__(self, every: int = 50) -> None:
         super().__init__(every)
+        self.recent: deque[float] = deque(maxlen=RECORDS_NEAR_ZERO + 1)  # losses of D
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run goes on from its records."""
+        if trainer.is_global_zero:
+            self.recent.extend(row["loss/discriminator"] for row in self.folder.read_losses()[-RECORDS_NEAR_ZERO - 1 :])
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         values = {name: float(value) for name, value in module.losses.items()}
@@ -37,6 +44,7 @@ class LossRecorder(RunCallback):
                 "Lower the learning rates or resume an earlier checkpoint."
             )
         append_json_line(self.folder.losses, {"iteration": module.iteration} | values)
+        self.recent.append(values["loss/discriminator"])
         self._warn_near_zero(module)
 
     def _warn_near_zero(self, module: AdversarialTraining) -> None:
@@ -44,8 +52,8 @@ class LossRecorder(RunCallback):
         if module.loss.boundary is None:  # without a boundary the loss has no zero to be near to
             return
         limit = NEAR_ZERO * undecided_loss(module.loss)
-        recent = [row["loss/discriminator"] < limit for row in self.folder.read_losses()[-RECORDS_NEAR_ZERO - 1 :]]
-        if all(recent[-RECORDS_NEAR_ZERO:]) and recent.count(True) == RECORDS_NEAR_ZERO:
+        near = [loss < limit for loss in self.recent]
+        if all(near[-RECORDS_NEAR_ZERO:]) and near.count(True) == RECORDS_NEAR_ZERO:
             self.warn(
                 module,
                 DISCRIMINATOR_NEAR_ZERO,

@@ -11,6 +11,7 @@ from torch import Tensor
 from srgan.callbacks.clock import RunCallback
 from srgan.data.base import ImageData, Split
 from srgan.data.images import dequantize
+from srgan.networks import ResNetGenerator
 from srgan.randomness import counter_rows
 from srgan.sampling import GeneratorStatistics, generate_unquantized
 from srgan.training import AdversarialTraining
@@ -38,6 +39,21 @@ class OutputRecorder(RunCallback):
             raise ValueError(f"Expected images of at least 1, found {images}.")
         self.images = images
         self.generator_statistics: GeneratorStatistics = generator_statistics
+
+    def refuse_impossible(self, generator: ResNetGenerator, data: ImageData) -> None:
+        """Reads the test split, if there is one, before training starts.
+
+        Raises:
+            ValueError: it cannot be read, or has classes that a conditional pair was not made for.
+        """
+        if not self.every or not data.has_test_split:
+            return
+        largest = int(data.labels("test").max())
+        if generator.num_classes and not data.stacked and largest >= generator.num_classes:
+            raise ValueError(
+                f"Expected test images of the {generator.num_classes} training classes, found class {largest}. Remove "
+                "what training never sees from the test split, or set --outputs.every 0."
+            )
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]

@@ -1,11 +1,12 @@
 """Records the spectrum of every discriminator layer over training, and warns when the spectra collapse."""
 
+import numpy as np
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback
 from srgan.constraints import SpectralRegularization, raw_weight, spectra, spectral_layers
-from srgan.metrics.collapse import collapsed_layers, spectral_collapse
-from srgan.runs import SpectraHistory, SpectralLayer
+from srgan.metrics.collapse import fallen_tails, tail_mean
+from srgan.runs import SpectralLayer, normalized
 from srgan.training import AdversarialTraining
 
 SPECTRAL_COLLAPSE = "spectral collapse"
@@ -22,6 +23,14 @@ class SpectraRecorder(RunCallback):
 
     def __init__(self, every: int = 100) -> None:
         super().__init__(every)
+        self.tails: dict[str, list[float]] = {}  # tail means of the judged layers so far
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run goes on from its records."""
+        history = self.folder.read_spectra() if trainer.is_global_zero else None
+        if history is not None:
+            self.tails = {name: tail_mean(spectra).tolist() for name, spectra in history.judged().items()}
+        super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         values = {name: sigma.numpy() for name, sigma in spectra(module.discriminator, normalized=False).items()}
@@ -35,16 +44,19 @@ class SpectraRecorder(RunCallback):
             for name, layer in spectral_layers(module.discriminator)
         ]
         self.folder.append_spectra(module.iteration, layers, list(values.values()))
-        history = self.folder.read_spectra()
-        assert history is not None
-        self._warn_of_collapse(module, history)
+        for layer in layers:
+            if layer.is_judged:
+                self.tails.setdefault(layer.name, []).append(float(tail_mean(normalized(values[layer.name]))))
+        self._warn_of_collapse(module)
 
-    def _warn_of_collapse(self, module: AdversarialTraining, history: SpectraHistory) -> None:
+    def _warn_of_collapse(self, module: AdversarialTraining) -> None:
         """At the record that brings the verdict; SR holds what it is meant to hold, whatever the tail does."""
-        if isinstance(module.constraint, SpectralRegularization):
+        if isinstance(module.constraint, SpectralRegularization) or not self.tails:
             return
-        if spectral_collapse(history.iterations, history.judged(), self.thresholds).iteration == module.iteration:
-            fallen = [name for name, rows in collapsed_layers(history.judged(), self.thresholds).items() if rows[-1]]
+        fallen_at = fallen_tails({name: np.array(tail) for name, tail in self.tails.items()}, self.thresholds)
+        collapsed = np.mean(list(fallen_at.values()), axis=0) >= self.thresholds.layers
+        if collapsed[-1] and not collapsed[:-1].any():
+            fallen = [name for name, at in fallen_at.items() if at[-1]]
             self.warn(
                 module,
                 SPECTRAL_COLLAPSE,

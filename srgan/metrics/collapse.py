@@ -119,7 +119,13 @@ def collapsed_layers(
     Returns:
         layer name -> `[T]` bool.
     """
-    tails = {name: tail_mean(spectrum) for name, spectrum in spectra.items()}
+    return fallen_tails({name: tail_mean(spectrum) for name, spectrum in spectra.items()}, thresholds)
+
+
+def fallen_tails(
+    tails: Mapping[str, np.ndarray], thresholds: CollapseThresholds = CollapseThresholds()
+) -> dict[str, np.ndarray]:
+    """`collapsed_layers` from tail means over time, layer name -> `[T]`."""
     return {name: tail < thresholds.tail_mean * np.maximum.accumulate(tail) for name, tail in tails.items()}
 
 

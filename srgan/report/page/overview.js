@@ -45,6 +45,10 @@ function frontSection({ title, paragraphs = [], table }) {
 }
 
 function frontTable({ groups, header, rows }) {
+  // Columns of words are set flush left, numbers flush right; a gap's reason does not make words of a column.
+  const words = header.map((_, k) =>
+    rows.some((row) => row[k]?.kind !== "gap" && String(row[k]?.text ?? row[k] ?? "").length > 24),
+  );
   const head = [
     groups &&
       element(
@@ -55,14 +59,14 @@ function frontTable({ groups, header, rows }) {
     element(
       "tr",
       {},
-      header.map((text) => element("th", { scope: "col" }, text)),
+      header.map((text, k) => element("th", { scope: "col", class: words[k] ? "words" : null }, text)),
     ),
   ];
   const body = rows.map((row) =>
     element(
       "tr",
       {},
-      row.map((cell, k) => frontCell(cell, k === 0)),
+      row.map((cell, k) => frontCell(cell, k === 0, words[k])),
     ),
   );
   const collapsed = rows.some((row) => row.some((cell) => cell.kind === "collapsed"));
@@ -84,7 +88,7 @@ function frontTable({ groups, header, rows }) {
   );
 }
 
-function frontCell(cell, first) {
+function frontCell(cell, first, words) {
   const { text, kind = "", note, runs = [] } = typeof cell === "object" ? cell : { text: cell };
   const lines = String(text)
     .split("\n")
@@ -98,7 +102,10 @@ function frontCell(cell, first) {
   });
   return element(
     first ? "th" : "td",
-    { class: `${kind} ${String(text).length > 45 ? "long" : ""}`.trim() || null, scope: first ? "row" : null },
+    {
+      class: [kind, words && "words", String(text).length > 45 && "long"].filter(Boolean).join(" ") || null,
+      scope: first ? "row" : null,
+    },
     lines,
     note && element("small", {}, note),
     links.length ? element("small", {}, links) : null,

@@ -67,7 +67,7 @@ function playersSection({ run, marks, last }) {
     chart(
       "Mean D output",
       [column("score/real", "real images", 0), column("score/fake", "generated images", 1)],
-      "D’s output on a training batch; above zero it says “real”.",
+      "D’s mean output on a training batch: the higher, the more real.",
     ),
     chart(
       "D accuracy",
