@@ -16,11 +16,13 @@ SHOWCASE = {
     "collapse.md": "collapse/collapse.md",
     "collapse.json": "collapse/collapse.json",
     "scores.png": "collapse/scores.png",
+    "fig05.png": "figures/mini/fig05-collapse-showcase.png",
+    "fig07.png": "figures/mini/fig07-collapse-showcase.png",
     "sn-spectra.png": "collapse/sn/spectra.png",
     "sr-s-spectra.png": "collapse/sr-s/spectra.png",
     "sr-d-spectra.png": "collapse/sr-d/spectra.png",
 }
-"""File of docs/collapse -> where `make reproduce-collapse` leaves it in runs/."""
+"""File of docs/collapse -> where `make reproduce-collapse` and `make reproduce-figures` leave it in runs/."""
 
 
 def main() -> int:
@@ -33,7 +35,10 @@ def copy_showcase() -> int:
     """The summary and the pictures of the collapse experiment; returns 0, or 1 if it has not been run to its end."""
     missing = [found for found in SHOWCASE.values() if not (RUNS / found).exists()]
     if missing:
-        print(f"readme: missing {', '.join(missing)}. First: make reproduce-collapse", file=sys.stderr)
+        print(
+            f"readme: missing {', '.join(missing)}. First: make reproduce-collapse reproduce-figures SCALE=mini",
+            file=sys.stderr,
+        )
         return 1
     for name, found in SHOWCASE.items():
         _copy(RUNS / found, REPOSITORY / "docs" / "collapse" / name)

@@ -185,9 +185,10 @@ def around(rows: Sequence[dict[str, Any]], onset: int | None) -> list[dict[str, 
     return sorted(nearest, key=lambda row: int(row["iteration"]))
 
 
-def mark_collapse(axis: Axes, run: FinishedRun) -> None:
-    """Lines where mode and spectral collapse were found."""
-    kinds = (("MC", "mode_collapse", (0, (4, 2)), -7), ("SC", "spectral_collapse", (0, (1, 1.5)), -15))
+def mark_collapse(axis: Axes, run: FinishedRun, place_of_words: int = 0) -> None:
+    """Lines where mode and spectral collapse were found; the words of several runs stand below one another."""
+    top = -7 - 16 * place_of_words
+    kinds = (("MC", "mode_collapse", (0, (4, 2)), top), ("SC", "spectral_collapse", (0, (1, 1.5)), top - 8))
     for short, kind, linestyle, below in kinds:
         onset = run.collapse_iteration(kind)
         if onset is not None:
@@ -208,10 +209,10 @@ def training_history(strands: Mapping[str, Strand], axes: AxisScale) -> Figure:
     _, panels = grid_of_panels(present_scores(histories.values()), 3, top, share=False)
     score_panels(panels, histories)
     for panel in panels:
-        for strand in strands.values():
-            mark_collapse(panel, strand.run)
+        for row, strand in enumerate(strands.values()):
+            mark_collapse(panel, strand.run, row)
             if strand.origin and not strand.since:
-                mark_collapse(panel, strand.origin)
+                mark_collapse(panel, strand.origin, row)
             if strand.branch is not None:
                 panel.axvline(strand.branch, color="#999999", linewidth=0.8, zorder=0)
     curves = {name: strand.spectra for name, strand in strands.items()}
