@@ -161,7 +161,7 @@ def test_impossible_protocols_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_the_protocol_names_what_decides_a_score() -> None:
     features, settings = Projection(), protocol(generator_statistics="batch", seed=3)
-    measured = {"data": "stacked-digits-8", "features": "projection", "resize": "none"}
+    measured = {"data": "stacked-digits-8-of-1500", "features": "projection", "resize": "none"}
     scorer = Scorer(features, DIGITS, settings)
     assert scorer.describe() == vars(settings) | measured | {"weights_hash": features.weights_hash}
     beside = scorer.describe(protocol(kid=True, prdc=True, intra_fid_classes=3))
