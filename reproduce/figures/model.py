@@ -10,12 +10,10 @@ from matplotlib.figure import Figure
 
 from reproduce.sweep_plan import TABLE_FRACTION
 from srgan.pictures import AxisScale
-from srgan.runs import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
+from srgan.runs import METHOD_NAMES, OutputsHistory, RunFolder, SpectraHistory, flatten_settings
 
 if TYPE_CHECKING:
     from reproduce.figures.sources import Sources
-
-METHODS = {"SpectralNormalization": "SN", "StaticRegularization": "SR-s", "DynamicRegularization": "SR-d"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ class FinishedRun:
     @property
     def method(self) -> str:
         """SN, SR-s or SR-d."""
-        return METHODS[self.config["model.constraint.class_path"].rpartition(".")[2]]
+        return METHOD_NAMES[self.config["model.constraint.class_path"].rpartition(".")[2]]
 
     @property
     def method_words(self) -> str:

@@ -9,13 +9,12 @@ import numpy as np
 
 from srgan.report.finding import FoundRun
 from srgan.report.thinning import kept_times, rounded
-from srgan.runs import flatten_settings
+from srgan.runs import METHOD_NAMES, flatten_settings
 
 FRONT = "front.json"
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")
 """Settings in which runs side by side may differ: the method, and how long or where they went on."""
 
-METHODS = ("no constraint", "SN", "SR-s", "SR-d")  # from left to right
 MOST_POINTS = 60  # of a sparkline
 
 
@@ -52,9 +51,11 @@ def side_by_side(runs: Sequence[FoundRun], contents: Sequence[Mapping[str, Any]]
         }
         rows.setdefault((parent, json.dumps(settings, sort_keys=True, default=str)), []).append(index)
 
+    methods = list(METHOD_NAMES.values())  # from left to right
+
     def order(index: int) -> tuple[int, str]:
         name = contents[index]["method"]["short"].partition(",")[0]
-        return METHODS.index(name) if name in METHODS else len(METHODS), runs[index].key
+        return methods.index(name) if name in methods else len(methods), runs[index].key
 
     return [
         {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from srgan.runs import METHOD_NAMES
+
 SUMMARY = {
     "data.class_path": "data",
     "data.init_args.batch_size": "batch",
@@ -21,12 +23,15 @@ def method_words(config: Mapping[str, Any]) -> dict[str, str]:
     name = str(constraint.get("class_path", "")).rpartition(".")[2]
     settings = constraint.get("init_args") or {}
     if name == "Unconstrained":
-        return {"short": "no constraint", "long": "no constraint on the discriminator; its spectra are only watched"}
+        return {"short": METHOD_NAMES[name], "long": "no constraint on the discriminator; its spectra are only watched"}
     if name == "SpectralNormalization":
-        return {"short": "SN", "long": "spectral normalization: each discriminator weight divided by its σ₁"}
+        return {
+            "short": METHOD_NAMES[name],
+            "long": "spectral normalization: each discriminator weight divided by its σ₁",
+        }
     if name == "StaticRegularization":
         fraction = settings.get("compensated_fraction", 0.5)
-        short = "SR-s" if fraction == 0.5 else f"SR-s, i = {fraction:g} N"
+        short = METHOD_NAMES[name] + ("" if fraction == 0.5 else f", i = {fraction:g} N")
         return {
             "short": short,
             "long": "static spectral regularization: the first "
@@ -34,7 +39,7 @@ def method_words(config: Mapping[str, Any]) -> dict[str, str]:
         }
     if name == "DynamicRegularization":
         return {
-            "short": "SR-d",
+            "short": METHOD_NAMES[name],
             "long": f"dynamic spectral regularization: no σₖ/σ₁ falls below its largest so far{_when(settings)}",
         }
     return {"short": name or "unknown", "long": f"constraint {name}" if name else "its constraint is not recorded"}

@@ -11,20 +11,13 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.runs import RunFolder
+from srgan.runs import METHOD_NAMES, RunFolder
 from srgan.tracking.heatmap import heat_map
 from srgan.tracking.history import History, Row
 from srgan.tracking.keys import AXIS
 from srgan.tracking.lineage import group_of, read_link, remember, run_name, run_of_checkpoint
 from srgan.tracking.mode import logged_in, wandb_mode
 from srgan.tracking.view import RunView
-
-METHODS = {
-    "Unconstrained": "none",
-    "SpectralNormalization": "sn",
-    "StaticRegularization": "sr-s",
-    "DynamicRegularization": "sr-d",
-}
 
 
 class SpectralLogger(RunView, WandbLogger):
@@ -75,7 +68,7 @@ class SpectralLogger(RunView, WandbLogger):
         init["name"] = init["name"] or run_name(folder.path)
         init["group"] = init["group"] or group_of(folder.path, parent, init["id"])
         method = _class_name(record["config"]["model"]["constraint"])
-        method = METHODS.get(method, method)
+        method = METHOD_NAMES.get(method, method).lower()
         init["tags"] = list(dict.fromkeys([*init["tags"], method, _class_name(record["config"]["data"])]))
         init["dir"] = str(folder.path)
         init["config"] = {
