@@ -49,5 +49,14 @@ def test_the_public_names_are_there() -> None:
 
 def test_the_repository_speaks_of_itself_alone() -> None:
     """No paths of somebody's machine."""
-    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("srgan/**/*.py"), *REPOSITORY.glob("configs/*.yaml")]:
+    texts = (
+        "*.md",
+        "docs/**/*.md",
+        "docs/**/*.json",
+        "srgan/**/*.py",
+        "reproduce/**/*.py",
+        "configs/*.yaml",
+        "bench/**/*.json",
+    )
+    for path in [path for pattern in texts for path in REPOSITORY.glob(pattern)]:
         assert not re.search(r"/(?:home|root|work|Users)/", path.read_text()), path
