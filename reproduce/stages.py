@@ -17,7 +17,7 @@ from reproduce.table import markdown_table
 from srgan.files import write_json, write_text
 from srgan.metrics.collapse import tail_mean
 from srgan.report.page import write_page
-from srgan.runs import RunFolder
+from srgan.runs import SHOWN_SCORES, RunFolder
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _relative(value: Any, base: Path) -> Any:
 def shown_scores(folder: RunFolder) -> list[str]:
     """FID, IS and the number of modes, by the names that they have in this run."""
     first = folder.read_scores()[0]
-    return [name for name in ("FID", "IS", "FID_cls", "IS_cls", "modes") if name in first]
+    return [name for name in SHOWN_SCORES if name in first]
 
 
 def _rows(run: str, folder: RunFolder, record: dict[str, Any]) -> list[list[str]]:

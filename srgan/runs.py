@@ -36,6 +36,10 @@ METHOD_NAMES = {
 """Class of a constraint, as settings name it -> what people call it; in the order in which they are compared."""
 
 
+SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
+"""What tables and pictures show of an evaluation, where a run has it."""
+
+
 @dataclass(frozen=True)
 class SpectralLayer:
     """One layer in a spectra file.

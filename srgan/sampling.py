@@ -52,6 +52,7 @@ def independent_copy(generator: ResNetGenerator, statistics: GeneratorStatistics
     return copied
 
 
+@torch.no_grad()
 def generate(
     generator: ResNetGenerator,
     rows: range,
@@ -60,21 +61,7 @@ def generate(
     batch_size: int = 250,
     statistics: GeneratorStatistics = "running",
     label: int | None = None,
-) -> Iterator[Generated]:
-    """As `generate_unquantized`, as uint8 (`quantize`): the images that are scored and looked at."""
-    for images, labels in generate_unquantized(generator, rows, seed, purpose, batch_size, statistics, label):
-        yield Generated(quantize(images), labels)
-
-
-@torch.no_grad()
-def generate_unquantized(
-    generator: ResNetGenerator,
-    rows: range,
-    seed: int,
-    purpose: str,
-    batch_size: int = 250,
-    statistics: GeneratorStatistics = "running",
-    label: int | None = None,
+    quantized: bool = True,
 ) -> Iterator[Generated]:
     """Some images of an endless stream: image j depends on the weights, (seed, purpose, j) and on nothing else.
 
@@ -89,9 +76,10 @@ def generate_unquantized(
         batch_size: images per forward pass.
         statistics: batch norm by "running" averages (test mode, the authors) or by each "batch".
         label: the class of all images; None draws classes uniformly.
+        quantized: as uint8 (`quantize`), as they are scored and looked at; else float32 in [-1, 1], as D sees them.
 
     Yields:
-        Up to `batch_size` images at a time, float32 in [-1, 1].
+        Up to `batch_size` images at a time.
 
     Raises:
         ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
@@ -103,4 +91,5 @@ def generate_unquantized(
         z, labels = latents(copied, batch, device, seed, purpose)
         if label is not None:
             labels = torch.full_like(labels, label)
-        yield Generated(copied(z, labels), labels)
+        images = copied(z, labels)
+        yield Generated(quantize(images) if quantized else images, labels)

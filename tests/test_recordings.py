@@ -21,7 +21,7 @@ from srgan.losses import LOSSES, Loss, LossName
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer
-from srgan.sampling import generate_unquantized
+from srgan.sampling import generate
 from srgan.training import AdversarialTraining, optimizer_steps
 
 NETWORKS = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8)
@@ -83,7 +83,7 @@ def test_outputs_are_those_of_the_discriminator_as_it_is(tmp_path: Path) -> None
         ("train", "test", "generated"), (2, 20)
     )
     discriminator = copy.deepcopy(module.discriminator).eval()
-    ((images, labels),) = generate_unquantized(module.generator, range(20), 0, "outputs")
+    ((images, labels),) = generate(module.generator, range(20), 0, "outputs", quantized=False)
     with torch.no_grad():
         assert history.outputs["generated"][-1] == pytest.approx(discriminator(images, labels).numpy(), rel=1e-5)
         for split in ("train", "test"):

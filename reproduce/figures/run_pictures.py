@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 
 from srgan.metrics.collapse import is_lower_better
 from srgan.pictures import SERIES, grid_of_layers, grid_of_panels, save, style
-from srgan.runs import RunFolder, SpectraHistory
-
-SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
+from srgan.runs import SHOWN_SCORES, RunFolder, SpectraHistory
 
 
 def spectra_picture(folder: RunFolder, title: str, path: Path) -> None:
@@ -53,7 +51,7 @@ def scores_picture(folders: Mapping[str, RunFolder], title: str, path: Path) -> 
 def present_scores(histories: Any) -> list[str]:
     """FID, IS and the number of modes, by the names that they have in these rows."""
     present = {name for rows in histories for row in rows for name in row}
-    return [score for score in SCORES if score in present]
+    return [score for score in SHOWN_SCORES if score in present]
 
 
 def score_panels(axes: Sequence[Axes], histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

@@ -13,7 +13,7 @@ from srgan.data.base import ImageData, Split
 from srgan.data.images import dequantize
 from srgan.networks import ResNetGenerator
 from srgan.randomness import counter_rows
-from srgan.sampling import GeneratorStatistics, generate_unquantized
+from srgan.sampling import GeneratorStatistics, generate
 from srgan.training import AdversarialTraining
 
 BATCH_SIZE = 250
@@ -67,8 +67,8 @@ class OutputRecorder(RunCallback):
             scores = [discriminator(x.to(module.device), labels.to(module.device)) for x, labels in batches]
             return torch.cat(scores).float().cpu().numpy()
 
-        generated = generate_unquantized(
-            module.generator, rows, 0, "outputs", BATCH_SIZE, statistics=self.generator_statistics
+        generated = generate(
+            module.generator, rows, 0, "outputs", BATCH_SIZE, self.generator_statistics, quantized=False
         )
         kinds = {split: outputs(_as_in_training(data, split, rows)) for split in splits}
         self.folder.append_outputs(module.iteration, kinds | {"generated": outputs(generated)})

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.collapse import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
-from srgan.runs import RunFolder
+from srgan.runs import SHOWN_SCORES, RunFolder
 from srgan.training import AdversarialTraining
 
 
@@ -144,8 +144,7 @@ def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]
 def latest_news(folder: RunFolder) -> str:
     """The newest scores, short."""
     scores = folder.read_scores()
-    shown = ("FID", "IS", "FID_cls", "IS_cls", "modes")
-    return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in shown if name in scores[-1]) if scores else ""
+    return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""
 
 
 def now() -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.checkpoints import RunCheckpoint
+from srgan.runs import SHOWN_SCORES
 
 NARROWEST_NAME = 16  # columns
 UNLIMITED = 10_000  # columns: a table that goes into a file or a pipe is never folded
@@ -51,8 +52,7 @@ def complain(command: str, error: Exception) -> int:
 
 def scores_of(row: Mapping[str, float | None]) -> str:
     """The main scores of an evaluation, short."""
-    names = ("FID", "FID_cls", "IS", "IS_cls", "modes")
-    return ", ".join(f"{name} {value:.4g}" for name in names if (value := row.get(name)) is not None)
+    return ", ".join(f"{name} {value:.4g}" for name in SHOWN_SCORES if (value := row.get(name)) is not None)
 
 
 def scores_at(checkpoint: RunCheckpoint) -> dict[str, float | None]:

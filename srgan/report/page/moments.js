@@ -198,16 +198,7 @@ function outputsAt(run) {
   const titled = (t) => `D outputs at iteration ${whole(iterations[atOrBefore(iterations, t)])}`;
   const rows = (t) => kinds.map((kind) => counts[kind][atOrBefore(iterations, t)].map((count) => count / images));
   const series = kinds.map((name, k) => ({ name, ...SERIES[k] }));
-  const title = (t) => ({
-    text: titled(t),
-    x: 0,
-    xref: "container",
-    xanchor: "left",
-    y: 1,
-    yanchor: "top",
-    pad: { t: 2, l: 2 },
-    font: { ...FONT, size: 13 },
-  });
+  const title = (t) => plotTitle(titled(t));
   lazily(node, async () => {
     const traces = rows(moment).map((y, k) => ({
       visible: !node.hidden_lines?.has(k),

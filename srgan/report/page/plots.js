@@ -87,6 +87,20 @@ function verdictMarks(verdicts, { x = "x", y = "y", named = true } = {}) {
 }
 
 const drawn = new Set(); // what stands on the page now: {node, redraw, at(t)}
+/** Flush left above a plot. */
+function plotTitle(text) {
+  return {
+    text,
+    x: 0,
+    xref: "container",
+    xanchor: "left",
+    y: 1,
+    yanchor: "top",
+    pad: { t: 2, l: 2 },
+    font: { ...FONT, size: 13 },
+  };
+}
+
 let moment = 0; // the iteration that the markers show
 let chooseMoment = () => {}; // of the time bar on the page
 
@@ -190,16 +204,7 @@ function timePlot(
       hovertemplate: `${safe(line.name)}<br>iteration %{x:,}<br>%{y:.4~g}${safe(unit)}<extra></extra>`,
     }));
     const layout = layoutOf(node, {
-      title: {
-        text: safe(title),
-        x: 0,
-        xref: "container",
-        xanchor: "left",
-        y: 1,
-        yanchor: "top",
-        pad: { t: 2, l: 2 },
-        font: { ...FONT, size: 13 },
-      },
+      title: plotTitle(safe(title)),
       margin: { l: 50, r: 14, t: 24 + 12 * Math.max(verdicts.length, 1), b: 38 },
       xaxis: { ...AXIS, title: { text: "iteration", standoff: 4, font: { size: 11 } }, range: [0, last * 1.02] },
       yaxis: {
