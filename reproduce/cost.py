@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,13 +52,18 @@ class Cost:
 
 @cache
 def cost(networks: ResNetPair) -> Cost:
-    """Counts the nets of a pair."""
+    """Counts the nets of a pair: what four more images cost, so that what a batch of any size needs is left out."""
     with FakeTensorMode():
-        return _cost(networks, batch=4)
+        generator, discriminator = networks.build()
+        small, large = (_counts(networks, generator, discriminator, batch) for batch in (4, 8))
+    of_an_image = {name: (large[name] - small[name]) / 4 for name in small}
+    players = (generator, discriminator)
+    parameters = sum(parameter.numel() for player in players for parameter in player.parameters())
+    return Cost(**of_an_image, parameters=parameters)
 
 
-def _cost(networks: ResNetPair, batch: int) -> Cost:
-    generator, discriminator = networks.build()
+def _counts(networks: ResNetPair, generator: nn.Module, discriminator: nn.Module, batch: int) -> dict[str, float]:
+    """FLOPs and bytes of a `Cost`, for a whole batch."""
     z = torch.empty(batch, networks.latent_dim)
     labels = torch.zeros(batch, dtype=torch.int64)
     images = torch.empty(batch, 3, networks.image_size, networks.image_size)
@@ -80,15 +85,14 @@ def _cost(networks: ResNetPair, batch: int) -> Cost:
     discriminator_flops, discriminator_bytes = _count(discriminate)
     discriminator.requires_grad_(False)
     generator_flops, generator_bytes = _count(generate)
-    players = (generator, discriminator)
-    return Cost(
-        discriminator_flops / batch,
-        generator_flops / batch,
-        sample_flops / batch,
-        discriminator_bytes / batch,
-        generator_bytes / batch,
-        sum(parameter.numel() for player in players for parameter in player.parameters()),
-    )
+    discriminator.requires_grad_(True)
+    return {
+        "discriminator_flops": discriminator_flops,
+        "generator_flops": generator_flops,
+        "sample_flops": sample_flops,
+        "discriminator_bytes": discriminator_bytes,
+        "generator_bytes": generator_bytes,
+    }
 
 
 def _count(forward: Callable[[], Tensor], backward: bool = True) -> tuple[float, float]:

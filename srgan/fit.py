@@ -28,6 +28,7 @@ from srgan.callbacks import (
 from srgan.checkpoints import read_file
 from srgan.data import ImageData
 from srgan.files import only_process
+from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.runs import RunFolder, flatten_settings
 from srgan.tracking.view import RunView
@@ -114,6 +115,8 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     except (ValueError, OSError, RuntimeError) as error:  # of reading and downloading: nothing is computed here
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2
+    if cli.trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
     saver = cli.trainer.checkpoint_callback
     assert isinstance(saver, Checkpoints)

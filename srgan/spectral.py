@@ -6,20 +6,32 @@ Equation numbers follow arXiv:1908.10999.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-SpectralMap = Callable[[Tensor], Tensor]
-"""A map of singular values to singular values, `[N] -> [N]`, both float64 and sorted from the largest."""
+from srgan.decomposition import (
+    RESOLVED_RATIO,
+    as_wide,
+    gram_pairs,
+    left_singular_pairs,
+    refuse_nonfinite,
+    refuse_undirected,
+    resolve_tail,
+    singular_values,
+)
+from srgan.rounding import (
+    FLOAT32_AMPLIFICATION,
+    float32_error,
+    multiplies_in_float32,
+)
 
-# Squaring a matrix in float64 resolves sigma/sigma_1 to a relative 1e-16 / ratio^2. Below this ratio the
-# tail is decomposed again by itself, so every singular value keeps a relative error near 1e-10.
-RESOLVED_RATIO = 1e-3
+SpectralMap = Callable[[Tensor], Tensor]
+"""A map of singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
+
 # Below this ratio rounding spoils u_k^T W, so a lifted v_k must come from a full decomposition.
 NULL_RATIO = 1e-8
-# Up to this amplification of rounding errors a float32 product keeps a relative error below 1e-5.
-FLOAT32_AMPLIFICATION = 32.0
 
 
 def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
@@ -40,42 +52,6 @@ def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
     return weight.transpose(0, output_dim).flatten(1)
 
 
-def gram_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
-    """Singular values and left singular vectors of a wide matrix, from its Gram matrix `A A^T`.
-
-    Exact in float64 down to `RESOLVED_RATIO`; below it the squaring has lost them, up to all of them.
-
-    Args:
-        A: `[m, n]` float64, m <= n.
-
-    Returns:
-        `sigma [m]`, sorted from the largest, and `U [m, m]`, float64.
-    """
-    eigenvalues, U = torch.linalg.eigh(A @ A.T)
-    return eigenvalues.flip(0).clamp_min(0).sqrt(), U.flip(1)
-
-
-def resolve_tail(A: Tensor, sigma: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
-    """Makes `gram_pairs(A)` exact to a relative 1e-7 down to `NULL_RATIO`.
-
-    What the squaring could not resolve is projected out and decomposed again, by itself.
-    """
-    tail = int((sigma >= RESOLVED_RATIO * sigma[0]).sum())
-    if not 0 < tail < len(sigma):
-        return sigma, U
-    B = U[:, tail:].T @ A
-    sigma_tail, U_tail = resolve_tail(B, *gram_pairs(B))
-    # Sorted anew: near-equal values on both sides of the split may swap by a rounding error.
-    sigma, order = torch.cat([sigma[:tail], sigma_tail]).sort(descending=True)
-    U = torch.cat([U[:, :tail], U[:, tail:] @ U_tail], dim=1)[:, order]
-    return sigma, U
-
-
-def left_singular_pairs(A: Tensor) -> tuple[Tensor, Tensor]:
-    """`gram_pairs` with its tail resolved: `sigma [m]` and `U [m, m]` of `A [m, n]` float64, m <= n."""
-    return resolve_tail(A, *gram_pairs(A))
-
-
 def spectrum(W: Tensor) -> Tensor:
     """Singular values of W (Eq. 5), from the largest.
 
@@ -88,8 +64,8 @@ def spectrum(W: Tensor) -> Tensor:
     Raises:
         ValueError: W holds NaN or infinity.
     """
-    A = _as_wide_float64(W)
-    return left_singular_pairs(A)[0]
+    refuse_nonfinite(W)
+    return singular_values(as_wide(W.detach()).double())
 
 
 def normalized_spectrum(W: Tensor) -> Tensor:
@@ -128,8 +104,28 @@ def spectral_normalize(W: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
     An all-zero W stays all-zero.
     """
-    sigma_1 = torch.dot(u, W @ v)
-    return W / sigma_1.clamp_min(torch.finfo(W.dtype).tiny)
+    W_SN: Tensor = _SpectralNormalization.apply(W, u, v)[0]
+    return W_SN
+
+
+class _SpectralNormalization(torch.autograd.Function):
+    """Eq. 4 with its gradient, the first line of Eq. 11, written out: half the operations that autograd would derive.
+
+    sigma_1 is an output only so that the gradient can be differentiated in turn.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, W: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        sigma_1 = torch.dot(u, torch.mv(W, v)).clamp_min(torch.finfo(W.dtype).tiny)
+        W_SN = W / sigma_1
+        ctx.save_for_backward(u, v, W_SN, sigma_1)
+        return W_SN, sigma_1
+
+    @staticmethod
+    def backward(ctx: Any, dW_SN: Tensor, dsigma_1: Tensor) -> tuple[Tensor, None, None]:
+        u, v, W_SN, sigma_1 = ctx.saved_tensors
+        along_uv = dsigma_1 - torch.dot(dW_SN.reshape(-1), W_SN.reshape(-1)) / sigma_1
+        return torch.addr(dW_SN / sigma_1, along_uv * u, v), None, None
 
 
 def compensated_rank(N: int, fraction: float) -> int:
@@ -139,18 +135,18 @@ def compensated_rank(N: int, fraction: float) -> int:
 
 def static_map(sigma: Tensor, i: int) -> Tensor:
     """Eq. 9, static compensation: `sigma_k + (sigma_1 - sigma_k)` for k <= i, sigma_k beyond."""
-    k = torch.arange(1, len(sigma) + 1, device=sigma.device)
-    return torch.where(k <= i, sigma[0], sigma)
+    k = torch.arange(1, sigma.shape[-1] + 1, device=sigma.device)
+    return torch.where(k <= i, sigma[..., :1], sigma)
 
 
 def dynamic_map(sigma: Tensor, r: Tensor) -> Tensor:
     """Eq. 9, dynamic compensation: `sigma_k + max(0, r_k sigma_1 - sigma_k)`.
 
     Args:
-        sigma: `[N]`.
-        r: `[N]` in [0, 1], the largest sigma_k / sigma_1 recorded so far; 0 where nothing was recorded.
+        sigma: `[..., N]`.
+        r: `[..., N]` in [0, 1], the largest sigma_k / sigma_1 recorded so far; 0 where nothing was recorded.
     """
-    return torch.maximum(r.to(sigma) * sigma[0], sigma)
+    return torch.maximum(r.to(sigma) * sigma[..., :1], sigma)
 
 
 def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
@@ -172,38 +168,92 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
     Raises:
         ValueError: W holds NaN or infinity, or is all zero and so has no directions to keep.
     """
-    A = _as_wide_float64(W)
+    refuse_undirected(W)
+    return remap(W, spectral_map)[0]
+
+
+def remap(W: Tensor, spectral_map: SpectralMap, whole_spectrum: bool = False) -> tuple[Tensor, Tensor]:
+    """`apply_spectral_map` on a weight known to be finite and not all zero.
+
+    Args:
+        W: `[m, n]`.
+        spectral_map: f.
+        whole_spectrum: whether sigma has to be exact where f does not move it, too.
+
+    Returns:
+        `[m, n]` in W's dtype, and sigma `[N]` float64.
+    """
+    wide = as_wide(W.detach())
+    A = wide.double()
     sigma, U = gram_pairs(A)
-    if sigma[0] == 0:
-        raise ValueError(
-            f"Expected a matrix with a positive largest singular value, found an all-zero {list(W.shape)} matrix. "
-            "It has no singular directions to compensate: initialize the layer or leave it out."
-        )
-    mapped, moved = _moved(sigma, spectral_map)
-    if (moved & (sigma < RESOLVED_RATIO * sigma[0])).any():
+    if whole_spectrum:
         sigma, U = resolve_tail(A, sigma, U)
-        mapped, moved = _moved(sigma, spectral_map)
-        if (moved & (sigma < NULL_RATIO * sigma[0])).any():
+    gain, lifts = _gain_and_lifts(sigma, spectral_map(sigma))
+    if (lifts.bool() & (sigma < RESOLVED_RATIO * sigma[0])).any():
+        if not whole_spectrum:
+            sigma, U = resolve_tail(A, sigma, U)
+            gain, lifts = _gain_and_lifts(sigma, spectral_map(sigma))
+        if (lifts.bool() & (sigma < NULL_RATIO * sigma[0])).any():
             U, sigma, Vh = torch.linalg.svd(A, full_matrices=False)
-            result: Tensor = (U * spectral_map(sigma)) @ Vh
-            return (result if W.shape[0] <= W.shape[1] else result.T).to(W.dtype)
-    gain = mapped[0] / sigma[0]
-    lifts = mapped[moved] / sigma[moved] - gain
-    P = (U[:, moved] * lifts) @ U[:, moved].T
-    amplification = (1 + lifts.abs() / gain).amax() if moved.any() else gain.new_ones(())
-    exact_in_float32 = amplification <= FLOAT32_AMPLIFICATION and torch.get_float32_matmul_precision() == "highest"
-    if W.dtype == torch.float32 and W.device.type == "cpu" and exact_in_float32:
-        A, P = (W if W.shape[0] <= W.shape[1] else W.T), P.float()
-    with torch.autocast(W.device.type, enabled=False):  # a training step may run under bf16 autocast
-        result = torch.addmm(A, P, A, beta=float(gain))
-    return (result if W.shape[0] <= W.shape[1] else result.T).to(W.dtype)
+            return _as_given((U * spectral_map(sigma)) @ Vh, W), sigma
+    if multiplies_in_float32(W) and bool(_amplification(gain, lifts) <= FLOAT32_AMPLIFICATION):
+        A = wide
+    return _as_given(_multiplied(A, U, gain, lifts), W), sigma
 
 
-def _moved(sigma: Tensor, spectral_map: SpectralMap) -> tuple[Tensor, Tensor]:
-    """f(sigma), and which of it f moves relative to the first: not `f(sigma_k) = f(sigma_1) sigma_k / sigma_1`."""
+def remap_stack(W: Tensor, spectral_map: SpectralMap, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """`remap` on matrices of one shape together, without its care for the hard cases: it says which those are.
+
+    Each result has the same bits whatever else is in the stack.
+
+    Args:
+        W: `[b, m, n]`, every matrix finite and not all zero.
+        spectral_map: f, `[b, N] -> [b, N]`.
+        dtype: torch.float64, or torch.float32 where `multiplies_in_float32(W)`.
+
+    Returns:
+        `[b, m, n]` in W's dtype, sigma `[b, N]` float64, and `[b]`: a bound on the relative error (Frobenius) of
+        each, infinite where some singular value is too small for its Gram matrix, or a lift for a float32 product.
+    """
+    wide = as_wide(W.detach())
+    sigma, U = gram_pairs(wide.to(dtype))
     mapped = spectral_map(sigma)
-    unmoved = mapped[0] / sigma[0] * sigma
-    return mapped, (mapped - unmoved).abs() > 1e-9 * mapped
+    gain, lifts = _gain_and_lifts(sigma, mapped)
+    if dtype == torch.float32:
+        error = float32_error(sigma, mapped, lifts)
+    else:
+        amplification = _amplification(gain, lifts)
+        fine = (sigma[:, -1] >= RESOLVED_RATIO * sigma[:, 0]) & (amplification <= FLOAT32_AMPLIFICATION)
+        error = torch.where(fine, 1e-7 * amplification, torch.inf)
+    factor = wide if multiplies_in_float32(W) else wide.double()
+    return _as_given(_multiplied(factor, U, gain, lifts), W), sigma, error
+
+
+def _as_given(result: Tensor, W: Tensor) -> Tensor:
+    """A wide matrix or stack in the orientation and dtype of W."""
+    return (result if result.shape == W.shape else result.mT).to(W.dtype)
+
+
+def _gain_and_lifts(sigma: Tensor, mapped: Tensor) -> tuple[Tensor, Tensor]:
+    """gain `[...]` and lifts `[..., N]` of `f(sigma_k) = (gain + lift_k) sigma_k`; 0 for what moves with the first."""
+    gain = mapped[..., :1] / sigma[..., :1]
+    moved = (mapped - gain * sigma).abs() > 1e-9 * mapped
+    return gain, torch.where(moved, mapped / sigma - gain, 0)
+
+
+def _amplification(gain: Tensor, lifts: Tensor) -> Tensor:
+    """How much `gain W + P W` may enlarge the rounding errors of a product, `[...]`, at least 1."""
+    return 1 + (lifts.abs() / gain).amax(-1)
+
+
+def _multiplied(A: Tensor, U: Tensor, gain: Tensor, lifts: Tensor) -> Tensor:
+    """`gain A + U diag(lifts) U^T A`, in A's dtype."""
+    if not lifts.any():
+        return A * gain.unsqueeze(-1).to(A.dtype)
+    with torch.autocast(A.device.type, enabled=False):  # a training step may run under bf16 autocast
+        P = (U * lifts.unsqueeze(-2).to(U.dtype)) @ U.mT
+        P.diagonal(dim1=-2, dim2=-1).add_(gain.to(P.dtype))
+        return P.to(A.dtype) @ A
 
 
 def spectrally_regularize(W: Tensor, compensation: SpectralMap) -> Tensor:
@@ -236,7 +286,8 @@ def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: W holds NaN or infinity, or is all zero.
     """
-    A = _as_wide_float64(W)
+    refuse_nonfinite(W)
+    A = as_wide(W.detach()).double()
     sigma, U = left_singular_pairs(A)
     if sigma[0] == 0:
         raise ValueError(f"Expected a matrix with singular directions, found an all-zero {list(W.shape)} matrix.")
@@ -246,23 +297,3 @@ def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
         U, _, Vh = torch.linalg.svd(A, full_matrices=False)
         V = Vh.T
     return (U, V) if W.shape[0] <= W.shape[1] else (V, U)
-
-
-def _as_wide_float64(W: Tensor) -> Tensor:
-    """W, transposed if tall, in float64; refuses NaN and infinity before a decomposition hangs on them."""
-    refuse_nonfinite(W)
-    A = W.detach().double()
-    return A if A.shape[0] <= A.shape[1] else A.T
-
-
-def refuse_nonfinite(W: Tensor) -> None:
-    """Stops a run that has diverged.
-
-    Raises:
-        ValueError: W holds NaN or infinity.
-    """
-    if not torch.isfinite(W).all():
-        raise ValueError(
-            f"Expected a finite {list(W.shape)} weight matrix, found NaN or infinity: training has diverged. "
-            "Resume from an earlier checkpoint with a lower learning rate."
-        )

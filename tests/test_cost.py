@@ -59,11 +59,13 @@ def test_counted_flops_are_those_of_a_hand_count(tmp_path: Path) -> None:
     pair = ResNetPair(8, 3, 5, latent_dim=7)
     ch, width = 5, 3
     conv = 2 * 9
-    forward = 64 * (conv * 3 * ch + conv * ch * ch) + 16 * 2 * 3 * ch  # the first block
-    forward += 16 * 2 * conv * ch * ch + 4 * 2 * ch * ch  # the second, its shortcut behind the pooling
+    both = 2 * 16  # a convolution and its change of resolution, for each pixel of the smaller image
+    forward = 64 * conv * 3 * ch + 16 * both * ch * ch + 16 * 2 * 3 * ch  # the first block
+    forward += 16 * conv * ch * ch + 4 * both * ch * ch + 4 * 2 * ch * ch  # the second
     forward += 4 * (4 * conv * ch * ch) + 2 * ch  # the last two, the linear layer
     first = 64 * conv * 3 * ch + 16 * 2 * 3 * ch  # no gradient goes back to real images
-    generator = 2 * 7 * 16 * width + 64 * (2 * conv * width**2 + conv * width * 3) + 16 * 2 * width**2
+    generator = 2 * 7 * 16 * width + 16 * both * width**2 + 64 * (conv * width**2 + conv * width * 3)
+    generator += 16 * 2 * width**2
     found = cost(pair)
     assert found.sample_flops == generator
     assert found.discriminator_flops == 2 * (3 * forward - first) + generator

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, relu
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
 from srgan.networks import ResNetDiscriminator, ResNetGenerator, ResNetPair
+from srgan.networks.blocks import ConvolutionAndPooling, EnlargementAndConvolution
 
 SIZES = [8, 16, 32, 64]
 
@@ -95,6 +96,26 @@ def test_initialization_is_glorot_uniform_with_the_gains_of_the_authors(make: Ca
                 assert layer.weight.abs().max() > 0.98 * bound
                 assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
             assert layer.bias is None or not layer.bias.any()
+
+
+@pytest.mark.parametrize("make", [ConvolutionAndPooling, EnlargementAndConvolution])
+def test_a_convolution_with_a_change_of_resolution_is_one_convolution(make: type[nn.Conv2d]) -> None:
+    """Value and gradients of the input, the 3x3 weight and the bias, at the images' borders too."""
+    torch.manual_seed(0)
+    layer = make(5, 7).double()  # type: ignore[call-arg]
+    assert layer.weight.shape == (7, 5, 3, 3)
+    assert layer.state_dict().keys() == {"weight", "bias"}
+    x = torch.randn(2, 5, 8, 6, dtype=torch.float64, requires_grad=True)
+    if make is ConvolutionAndPooling:
+        expected = avg_pool2d(conv2d(x, layer.weight, layer.bias, padding=1), 2)
+    else:
+        expected = conv2d(interpolate(x, scale_factor=2), layer.weight, layer.bias, padding=1)
+    found = layer(x)
+    torch.testing.assert_close(found, expected)
+    assert layer.bias is not None
+    direction, inputs = torch.randn_like(expected), (x, layer.weight, layer.bias)
+    gradients = [torch.autograd.grad(value, inputs, direction) for value in (found, expected)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_the_discriminator_computes_what_figure_13_draws() -> None:

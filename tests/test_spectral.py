@@ -227,6 +227,14 @@ def test_gradient_is_equation_11(shape: tuple[int, int], i: int) -> None:
     np.testing.assert_allclose(found, eq_11(W.numpy(), i), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (1, 5)])
+def test_spectral_normalization_has_first_and_second_derivatives(shape: tuple[int, int]) -> None:
+    W, u = gaussian(*shape).requires_grad_(), gaussian(shape[0], seed=1)
+    normalize = partial(spectral_normalize, u=u, v=W.detach().T @ u)  # so sigma_1 = |W^T u|^2 is positive
+    assert torch.autograd.gradcheck(normalize, (W,))
+    assert torch.autograd.gradgradcheck(normalize, (W,))
+
+
 def test_gradient_without_compensation_is_the_one_of_spectral_normalization() -> None:
     W = gaussian(5, 8)
     U, _, Vh = torch.linalg.svd(W, full_matrices=False)

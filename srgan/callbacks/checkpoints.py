@@ -5,10 +5,11 @@ import shutil
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
 from srgan.callbacks.clock import RunCallback
@@ -35,12 +36,15 @@ class Checkpoints(RunCallback, Checkpoint):
         self.keep_every = keep_every
         self.received: signal.Signals | None = None
         self.previous_handlers: dict[signal.Signals, Any] = {}
+        self.hosts: dist.ProcessGroup | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Keeps Lightning from handling signals: it would end a run unsaved, or requeue it by a file of its own."""
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.world_size > 1:
+            self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
         for number in POLITE_STOPS:
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
 
@@ -52,19 +56,22 @@ class Checkpoints(RunCallback, Checkpoint):
         self.received = signal.Signals(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
 
-    def _agreed_signal(self, trainer: pl.Trainer, device: torch.device) -> signal.Signals | None:
-        """One for all processes of the run: a signal reaches them at different moments, or one of them only."""
-        number = int(self.received or 0)
-        if trainer.world_size > 1:
-            number = int(trainer.strategy.reduce(torch.tensor(number, device=device), reduce_op="max"))
-        return signal.Signals(number) if number else None
+    def _agreed_signal(self, world_size: int) -> signal.Signals | None:
+        """One for all processes of the run: a signal reaches them at different moments, or one of them only.
+
+        The hosts agree among themselves: an answer from a GPU would come only after all that it still has to do.
+        """
+        number = torch.tensor(int(self.received or 0))
+        if world_size > 1:
+            dist.all_reduce(number, dist.ReduceOp.MAX, self.hosts)
+        return signal.Signals(int(number)) if number else None
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves on every process, since a strategy may need them all."""
         assert isinstance(pl_module, AdversarialTraining)
-        stop = self._agreed_signal(trainer, pl_module.device)
+        stop = self._agreed_signal(trainer.world_size)
         keep = bool(self.keep_every) and pl_module.iteration % self.keep_every == 0
         if keep or stop or (self.every and self.is_due(pl_module)):
             self._save(trainer, self.folder.checkpoint)

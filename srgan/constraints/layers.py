@@ -35,8 +35,7 @@ def raw_weight(layer: nn.Module) -> nn.Parameter:
         ValueError: there is none: the layer is lazy and has seen no input, or it is under a weight norm.
     """
     if parametrize.is_parametrized(layer, "weight"):
-        originals = dict(layer.get_submodule("parametrizations.weight").named_parameters(recurse=False))
-        weight = originals.get("original")
+        weight = layer.get_submodule("parametrizations.weight")._parameters.get("original")
     else:
         weight = layer._parameters.get("weight_orig" if hasattr(layer, "weight_orig") else "weight")
     if weight is None or isinstance(weight, UninitializedParameter):

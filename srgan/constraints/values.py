@@ -5,7 +5,7 @@ after each discriminator update. It never asks which constraint it holds.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -26,17 +26,11 @@ from srgan.constraints.parametrizations import (
     SpectralNorm,
     StaticSpectralRegularization,
 )
+from srgan.constraints.projecting import project_weights
 from srgan.constraints.schedule import Schedule
+from srgan.decomposition import refuse_undirected
 from srgan.parallel import ALONE, Ranks
-from srgan.spectral import (
-    SpectralMap,
-    apply_spectral_map,
-    compensated_rank,
-    dynamic_map,
-    normalized_spectrum,
-    refuse_nonfinite,
-    static_map,
-)
+from srgan.spectral import SpectralMap, compensated_rank, dynamic_map, normalized_spectrum, static_map
 
 Form = Literal["project", "reparametrize"]
 
@@ -167,8 +161,8 @@ class SpectralRegularization(SpectralNormalization, ABC):
         """The paper's form for one convolution."""
 
     @abstractmethod
-    def projection(self, layer: nn.Module) -> SpectralMap | None:
-        """The map of one convolution's raw singular values to their new ones; None leaves them."""
+    def projection(self, layers: Sequence[nn.Module]) -> SpectralMap:
+        """The map of raw singular values to their new ones, `[..., N]`, of convolutions of one shape."""
 
     @torch.no_grad()
     def after_update(
@@ -191,38 +185,35 @@ class SpectralRegularization(SpectralNormalization, ABC):
         discriminator: nn.Module,
         iteration: int,
         ranks: Ranks,
-        act: Callable[[nn.Module], object],
+        act: Callable[[Sequence[nn.Module]], object],
         chosen: Callable[[nn.Module], bool] = lambda layer: True,
     ) -> None:
-        """Acts on every chosen convolution, each on the one rank that owns it, and spreads weight and record."""
+        """Acts on the chosen convolutions, each on the one rank that owns it, and spreads weights and records."""
         layers = [
             (name, layer)
             for name, layer in spectral_layers(discriminator)
             if isinstance(layer, CONVOLUTIONS) and chosen(layer)
         ]
-        costs = [min(shape) ** 2 * max(shape) for shape in (raw_matrix(layer).shape for _, layer in layers)]
-        owners = ranks.owners(costs)
-        for (name, layer), owner in zip(layers, owners, strict=True):
+        for name, layer in layers:  # on every rank, or the others would wait for the one that fails
             try:
-                if owner == ranks.rank:
-                    act(layer)
-                else:  # all ranks stop at the same layer, or the others would wait for the one that fails
-                    refuse_nonfinite(raw_matrix(layer))
+                refuse_undirected(raw_matrix(layer))
             except ValueError as error:
                 raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
-        for rank in set(owners):
-            owned = [layer for (_, layer), owner in zip(layers, owners, strict=True) if owner == rank]
+        costs = [min(shape) ** 2 * max(shape) for shape in (raw_matrix(layer).shape for _, layer in layers)]
+        owners = ranks.owners(costs)
+        owned = {
+            rank: [layer for (_, layer), owner in zip(layers, owners, strict=True) if owner == rank] for rank in owners
+        }
+        act(owned.get(ranks.rank, []))
+        for rank, theirs in owned.items():
             ranks.broadcast_(
-                [tensor for layer in owned for tensor in (raw_weight(layer), _recorded_ratios(layer))], rank
+                [tensor for layer in theirs for tensor in (raw_weight(layer), _recorded_ratios(layer))], rank
             )
 
-    def project(self, layer: nn.Module) -> None:
-        """Overwrites one raw weight by U diag(f(sigma)) V^T. Adam's moments are not touched."""
-        spectral_map = self.projection(layer)
-        if spectral_map is not None:
-            W, dim = raw_weight(layer), output_dim(layer)
-            shape = W.transpose(0, dim).shape
-            W.copy_(apply_spectral_map(raw_matrix(layer), spectral_map).view(shape).transpose(0, dim))
+    def project(self, layers: Sequence[nn.Module]) -> None:
+        """Overwrites raw weights by U diag(f(sigma)) V^T. Adam's moments are not touched."""
+        for _ in project_weights(layers, self.projection, whole_spectrum=False):
+            pass
 
 
 class StaticRegularization(SpectralRegularization):
@@ -256,9 +247,9 @@ class StaticRegularization(SpectralRegularization):
     def reparametrization(self, layer: nn.Module) -> RawWeight:
         return StaticSpectralRegularization(raw_weight(layer), output_dim(layer), self.compensated_fraction)
 
-    def projection(self, layer: nn.Module) -> SpectralMap:
-        i = compensated_rank(min(raw_matrix(layer).shape), self.compensated_fraction)
-        return lambda sigma: static_map(sigma, i) / sigma[0]
+    def projection(self, layers: Sequence[nn.Module]) -> SpectralMap:
+        i = compensated_rank(min(raw_matrix(layers[0]).shape), self.compensated_fraction)
+        return lambda sigma: static_map(sigma, i) / sigma[..., :1]
 
 
 class DynamicRegularization(SpectralRegularization):
@@ -283,14 +274,18 @@ class DynamicRegularization(SpectralRegularization):
             self._on_owners(discriminator, iteration, ranks, self._record)
         super().after_update(discriminator, iteration, update, n_dis, ranks)
 
-    def projection(self, layer: nn.Module) -> SpectralMap | None:
-        is_first = not _recorded_ratios(layer).any()
-        r = self._record(layer)
-        return None if is_first else partial(dynamic_map, r=r)
+    def projection(self, layers: Sequence[nn.Module]) -> SpectralMap:
+        # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
+        r = torch.stack([_recorded_ratios(layer) for layer in layers])
+        return partial(dynamic_map, r=r if len(layers) > 1 else r[0])
 
-    def _record(self, layer: nn.Module) -> Tensor:
-        r = _recorded_ratios(layer)
-        return torch.maximum(r, normalized_spectrum(raw_matrix(layer)).to(r), out=r)
+    def project(self, layers: Sequence[nn.Module]) -> None:
+        for layer, sigma in project_weights(layers, self.projection, whole_spectrum=True):
+            _record(layer, sigma / sigma[0])
+
+    def _record(self, layers: Sequence[nn.Module]) -> None:
+        for layer in layers:
+            _record(layer, normalized_spectrum(raw_matrix(layer)))
 
 
 METHODS: dict[str, Callable[..., Constraint]] = {
@@ -304,3 +299,8 @@ METHODS: dict[str, Callable[..., Constraint]] = {
 
 def _recorded_ratios(layer: nn.Module) -> Tensor:
     return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
+
+
+def _record(layer: nn.Module, ratios: Tensor) -> None:
+    r = _recorded_ratios(layer)
+    torch.maximum(r, ratios.to(r), out=r)

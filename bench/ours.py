@@ -1,0 +1,83 @@
+"""The contender "srgan": `pl.Trainer.fit` on stacked digits in memory, an iteration at each turn."""
+
+import logging
+from typing import Any
+
+import pytorch_lightning as pl
+
+from bench.worker import TakesTurns
+from srgan.data import DigitsData
+from srgan.memory import keep_freed_memory
+from srgan.networks import ResNetPair
+from srgan.training import AdversarialTraining, optimizer_steps
+
+ITERATIONS = 50_000
+
+
+class TakingTurns(pl.Callback):
+    """Holds training up between two iterations until it is its turn; ends it when there are no more.
+
+    A turn is everything from one iteration's end to the next one's: fetching the batch and Lightning's loop count.
+    With several processes the first one talks to the parent, and all begin and end a turn together.
+    """
+
+    def __init__(self, turns: TakesTurns) -> None:
+        self.turns = turns
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._wait(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._wait(trainer)
+
+    def _wait(self, trainer: pl.Trainer) -> None:
+        trainer.strategy.barrier()
+        more = self.turns.take() if trainer.is_global_zero else False
+        trainer.should_stop = not trainer.strategy.broadcast(more)
+
+
+def trainer_of(
+    callbacks: list[pl.Callback], n_dis: int, iterations: int, precision: Any = "32-true", devices: int = 1
+) -> pl.Trainer:
+    """A trainer on the CPU that does nothing but train."""
+    for noise in ("pytorch_lightning", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(noise).setLevel(logging.ERROR)
+    return pl.Trainer(
+        accelerator="cpu", devices=devices, strategy="auto" if devices == 1 else "ddp", precision=precision,
+        max_steps=optimizer_steps(iterations, n_dis), max_epochs=-1, callbacks=callbacks, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False,
+    )  # fmt: skip
+
+
+def train(
+    turns: TakesTurns,
+    batch_size: int,
+    discriminator_channels: int,
+    generator_channels: int,
+    image_size: int = 32,
+    n_dis: int = 5,
+    precision: str = "32-true",
+    devices: int = 1,
+    **options: Any,
+) -> None:
+    """An SN-GAN under hinge loss.
+
+    Args:
+        turns: the parent's word.
+        batch_size: the discriminator's global batch; the generator's is as large, as the peers have it.
+        discriminator_channels: of D.
+        generator_channels: of G.
+        image_size: H = W.
+        n_dis: discriminator updates per iteration.
+        precision: Lightning's name of it.
+        devices: processes.
+        **options: of `AdversarialTraining`.
+    """
+    keep_freed_memory()  # as `srgan fit` does
+    networks = ResNetPair(image_size, generator_channels, discriminator_channels)
+    module = AdversarialTraining(
+        networks, iterations=ITERATIONS, n_dis=n_dis, **({"generator_batch_ratio": 1} | options)
+    )
+    trainer = trainer_of([TakingTurns(turns)], n_dis, ITERATIONS, precision, devices)
+    trainer.fit(module, datamodule=DigitsData(image_size, batch_size, n_dis))
