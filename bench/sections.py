@@ -82,7 +82,9 @@ def step(result: Result) -> list[str]:
         f"Whole iterations of {result['image_size']} x {result['image_size']} nets: {result['n_dis']} updates of D and "
         "one of G at the same batch, images in memory. *srgan* is `pl.Trainer.fit`; *plain* is "
         "[bench/plain.py](../bench/plain.py), an SN-GAN as scripts write it; *mimicry* is torch-mimicry through its "
-        "own training steps. Every contender is a process of its own; they take turns, one iteration each. Ratios are "
+        "own training steps. Every contender is a process of its own; they take turns, one iteration each. srgan "
+        "keeps freed memory, as "
+        "`srgan fit` does; *joint* is `joint_forward`, *compiled* `compile`. Ratios are "
         "of iterations per second: above 1 is faster than that peer. Memory is the peak of the process; start-up lasts "
         "until its first iteration is done, imports included (mimicry's without the libraries that an iteration does "
         "not need).",

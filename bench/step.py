@@ -6,9 +6,10 @@ any time, and noise hits all alike. They train the same nets (32 x 32, hinge los
 """
 
 import argparse
+import json
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import mimicry
-from bench.measure import all_cores, computes_bf16, environment, in_turns, write_result
+from bench.measure import RESULTS, all_cores, computes_bf16, environment, in_turns, write_result
 from bench.worker import Worker
+from srgan.callbacks.record import commit
 
 N_DIS, IMAGE_SIZE = 5, 32
 NARROW = 64  # channels of G up to which an iteration is overhead as much as arithmetic
@@ -94,6 +96,9 @@ CONTENDERS = {
     "srgan joint": Contender("bench.ours", {"joint_forward": True}, wide=False),
     "srgan joint, compiled": Contender("bench.ours", {"joint_forward": True, "compile": True}, wide=False),
     "srgan bf16": Contender("bench.ours", {"precision": "bf16-mixed"}, absent=_no_bf16),
+    "srgan bf16, joint, compiled": Contender(
+        "bench.ours", {"precision": "bf16-mixed", "joint_forward": True, "compile": True}, wide=False, absent=_no_bf16
+    ),
     "plain": Contender("bench.plain"),
     "mimicry": Contender("bench.mimicry", absent=mimicry.absent),
 }
@@ -116,6 +121,7 @@ def measure(size: Size, contenders: Mapping[str, Contender], threads: int) -> li
         size.nets
         | {
             "contender": name,
+            "commit": commit(),
             "iterations_per_second": 1 / seconds[name],
             "seconds": found[name],
             "times_faster_than": {peer: seconds[peer] / seconds[name] for peer in PEERS if peer in seconds},
@@ -124,6 +130,19 @@ def measure(size: Size, contenders: Mapping[str, Contender], threads: int) -> li
         }
         for name in contenders
     ]
+
+
+def other_rows(measured_here: Mapping[str, Any], sizes: Collection[str]) -> list[dict[str, Any]]:
+    """Rows of the last result whose sizes are not measured now, if they are of the same machine and versions."""
+    path = RESULTS / "step.json"
+    if not path.exists():
+        return []
+    before = json.loads(path.read_text())
+    hardware = [{**result["hardware"], "load average before": None} for result in (before, measured_here)]
+    if hardware[0] != hardware[1] or before["versions"] != measured_here["versions"]:
+        return []
+    nets = [SIZES[name].nets for name in sizes]
+    return [row for row in before["rows"] if not any(row.items() >= net.items() for net in nets)]
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -143,7 +162,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measures all sizes, writing after each."""
+    """Measures all sizes, writing after each. What the last result holds of other sizes stays."""
     parser = argparse.ArgumentParser(prog="python -m bench.step", description="Training iterations, side by side.")
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES), help="batch-D-G")
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
@@ -160,6 +179,7 @@ def main() -> None:
             taking_part[name] = CONTENDERS[name]
     with suppress(PackageNotFoundError):
         result["versions"]["torch-mimicry"] = version("torch-mimicry")
+    result["rows"] = other_rows(result, options.sizes)
     for name in options.sizes:
         size = SIZES[name]
         print(f"{name}:", flush=True)

@@ -25,6 +25,7 @@ from srgan.callbacks import GradientRecorder, LossRecorder, SpectraRecorder
 from srgan.callbacks.record import processor, versions
 from srgan.data import DigitsData
 from srgan.files import append_json_line, write_json
+from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder
@@ -34,7 +35,7 @@ from srgan.training import AdversarialTraining, optimizer_steps
 
 RESULTS = Path(__file__).parent / "results" / "tracking.json"
 NETWORKS = ResNetPair(image_size=32, generator_channels=256, discriminator_channels=128)
-BATCH_SIZE, N_DIS, ITERATIONS = 64, 5, 2  # of which the first warms up
+BATCH_SIZE, N_DIS, ITERATIONS = 64, 5, 4  # of which the first warms up
 LOGGED_EVERY, EVALUATED_EVERY = 100, 1_000
 RECORDED_BEFORE = 500
 """Records that are there already: those of a run of 50,000 iterations at its end, when the histories are longest."""
@@ -108,6 +109,7 @@ def iteration_seconds() -> float:
         def on_train_batch_end(self, *_: Any) -> None:
             self.ends.append(time.process_time())
 
+    keep_freed_memory()  # as `srgan fit` does
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, max_steps=optimizer_steps(ITERATIONS, N_DIS), max_epochs=-1, logger=False,
         callbacks=[Stopwatch()], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

@@ -9,7 +9,7 @@ def keep_freed_memory() -> bool:
     """Lets this process reuse what tensors free, instead of returning it and fetching it anew.
 
     By default glibc gives every block above 32 MB back to the system at once, and each new one comes as zeroed pages,
-    one fault for 4 KB: the activations of a wide net pay for that in every operation. With this the process keeps the
+    a fault for each: the activations of a wide net pay for that in every operation. With this the process keeps the
     most that it ever held, and some blocks more.
 
     Returns:

@@ -43,7 +43,7 @@ def float32_error(sigma: Tensor, mapped: Tensor, lifts: Tensor) -> Tensor:
         lifts: f(sigma) / sigma - gain, 0 where f does not move sigma relative to the first.
 
     Returns:
-        the bounds `[b]`, at least 1e-7; infinite where squares may have left float32's range.
+        the bounds `[b]`, at least 4e-7; infinite where squares may have left float32's range.
     """
     N, eps = sigma.shape[-1], 2.0**-24
     e = 16 / math.sqrt(N) * eps
@@ -53,6 +53,8 @@ def float32_error(sigma: Tensor, mapped: Tensor, lifts: Tensor) -> Tensor:
     gap = (lambda_[:, :, None] - lambda_[:, None]).square_().clamp_min_(e * e)
     mixing = (h[:, :, None] - h[:, None]).square_().div_(gap).mul_(lambda_[:, None]).flatten(1)
     own = torch.where(lifts != 0, 6 * eps * f / eigenvalue, 0).norm(dim=-1)
-    error = (e * (mixing.sum(1).sqrt() + 3 * mixing.max(1).values.sqrt()) + own) / f.norm(dim=-1) + 1e-7
+    error = (
+        (e * (mixing.sum(1).sqrt() + 3 * mixing.max(1).values.sqrt()) + own) / f.norm(dim=-1) + 6 * eps + 1e-7
+    )  # the gain's, the product's
     in_range = (sigma[:, 0] > 1e-12) & (sigma[:, 0] < 1e12)
     return torch.where(in_range & ~error.isnan(), error, torch.inf)

@@ -201,19 +201,23 @@ def remap(W: Tensor, spectral_map: SpectralMap, whole_spectrum: bool = False) ->
     return _as_given(_multiplied(A, U, gain, lifts), W), sigma
 
 
-def remap_stack(W: Tensor, spectral_map: SpectralMap, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def remap_stack(
+    W: Tensor, spectral_map: SpectralMap, dtype: torch.dtype, whole_spectrum: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """`remap` on matrices of one shape together, without its care for the hard cases: it says which those are.
 
-    Each result has the same bits whatever else is in the stack.
+    On a CPU each result has the same bits whatever else is in the stack.
 
     Args:
         W: `[b, m, n]`, every matrix finite and not all zero.
         spectral_map: f, `[b, N] -> [b, N]`.
         dtype: torch.float64, or torch.float32 where `multiplies_in_float32(W)`.
+        whole_spectrum: whether sigma has to be exact where f does not move it, too; of float64 only.
 
     Returns:
         `[b, m, n]` in W's dtype, sigma `[b, N]` float64, and `[b]`: a bound on the relative error (Frobenius) of
-        each, infinite where some singular value is too small for its Gram matrix, or a lift for a float32 product.
+        each, infinite where a singular value that matters is too small for its Gram matrix, or a lift too large for a
+        float32 product.
     """
     wide = as_wide(W.detach())
     sigma, U = gram_pairs(wide.to(dtype))
@@ -223,8 +227,9 @@ def remap_stack(W: Tensor, spectral_map: SpectralMap, dtype: torch.dtype) -> tup
         error = float32_error(sigma, mapped, lifts)
     else:
         amplification = _amplification(gain, lifts)
-        fine = (sigma[:, -1] >= RESOLVED_RATIO * sigma[:, 0]) & (amplification <= FLOAT32_AMPLIFICATION)
-        error = torch.where(fine, 1e-7 * amplification, torch.inf)
+        matters = torch.ones_like(lifts, dtype=torch.bool) if whole_spectrum else lifts.bool()
+        lost = (matters & (sigma < RESOLVED_RATIO * sigma[:, :1])).any(dim=1)
+        error = torch.where(lost | (amplification > FLOAT32_AMPLIFICATION), torch.inf, 1e-7 * amplification)
     factor = wide if multiplies_in_float32(W) else wide.double()
     return _as_given(_multiplied(factor, U, gain, lifts), W), sigma, error
 

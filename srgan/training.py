@@ -238,10 +238,12 @@ class AdversarialTraining(pl.LightningModule):
     def _backward(self, loss: Tensor) -> None:
         """Adds gradients on this rank alone; `_average_over_ranks` is the only place where ranks exchange them.
 
-        DDP's own reduction would exchange both nets' gradients at each player's update.
+        DDP's own reduction would exchange both nets' gradients at each player's update. Lightning's autocast would
+        round again what the forward pass took care to keep in float32: gradients have the dtypes of what they are of.
         """
         model = self.trainer.model
-        with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
+        local = model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+        with local, torch.autocast(self.device.type, enabled=False):
             self.manual_backward(loss)
 
     def _average_over_ranks(self, player: nn.Module, losses: Tensor) -> None:

@@ -241,6 +241,17 @@ def test_other_micro_batches_are_refused_on_resume(before: int | None, after: in
     fit(build(micro_batch_size=before or 6), 2, checkpoint=tmp_path / "one.ckpt")
 
 
+def test_bf16_mixed_keeps_what_is_float32_in_the_backward_pass_too() -> None:
+    """Gradients of 3x3 weights behind their 4x4 kernels and SN, and of D's head, are not rounded to bf16."""
+    module = build()
+    fit(module, 1, precision="bf16-mixed")
+    for name in ("blocks.0.conv2.parametrizations.weight.original", "linear.parametrizations.weight.original"):
+        gradient = module.discriminator.get_parameter(name).grad
+        assert gradient is not None
+        assert gradient.dtype == torch.float32
+        assert (gradient != gradient.bfloat16()).float().mean() > 0.5, name
+
+
 def test_bf16_mixed_trains_with_float32_weights_and_spectra() -> None:
     module = build(StaticRegularization(schedule=Schedule(every_iterations=1)))
     fit(module, 2, precision="bf16-mixed")

@@ -212,8 +212,7 @@ class SpectralRegularization(SpectralNormalization, ABC):
 
     def project(self, layers: Sequence[nn.Module]) -> None:
         """Overwrites raw weights by U diag(f(sigma)) V^T. Adam's moments are not touched."""
-        for _ in project_weights(layers, self.projection, whole_spectrum=False):
-            pass
+        project_weights(layers, self.projection, whole_spectrum=False)
 
 
 class StaticRegularization(SpectralRegularization):

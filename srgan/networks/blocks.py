@@ -1,7 +1,8 @@
 """The parts of the residual nets of Fig. 13, as the authors initialize them.
 
 Glorot uniform with gain sqrt(2) for the residual 3x3 convolutions, 1 for shortcuts, linear layers and the
-output convolution, zero biases. Spectral normalization is not here: a constraint attaches it.
+output convolution, zero biases. Spectral normalization is not here: a constraint attaches it. ReLUs overwrite
+what nothing else needs: a hook on such a layer's output sees it rectified.
 """
 
 import math
@@ -68,6 +69,11 @@ def initialized(layer: Convolution, gain: float) -> Convolution:
     return layer
 
 
+def convolution(inputs: int, outputs: int, kernel_size: int, gain: float) -> nn.Conv2d:
+    """A size-keeping convolution with Glorot-uniform weights and zero bias."""
+    return initialized(nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2), gain)
+
+
 def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
     """A linear layer with Glorot-uniform weights and zero bias."""
     layer = nn.Linear(inputs, outputs, bias)
@@ -104,11 +110,6 @@ class ConditionalBatchNorm(nn.Module):
         if not self.num_classes:
             return normalized
         return torch.addcmul(self.beta[labels][:, :, None, None], self.gamma[labels][:, :, None, None], normalized)
-
-
-def convolution(inputs: int, outputs: int, kernel_size: int, gain: float) -> nn.Conv2d:
-    """A size-keeping convolution with Glorot-uniform weights and zero bias."""
-    return initialized(nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2), gain)
 
 
 class UpBlock(nn.Module):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu_
+from torch.nn.functional import relu, relu_
 
 from srgan.networks.blocks import DownBlock, FirstDownBlock, UpBlock, batch_norm, convolution, linear
 
@@ -143,7 +143,7 @@ class ResNetDiscriminator(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images `[B, 3, H, W]` in [-1, 1], labels `[B]` if conditional -> scores `[B]`, higher for "real"."""
         labels = check_labels(labels, self.num_classes, x)
-        h = relu_(self.blocks(x.contiguous(memory_format=self.memory_format)))
+        h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
         with torch.autocast(x.device.type, enabled=False):  # sums over many pixels: float32 at least
             h = h.to(torch.promote_types(h.dtype, torch.float32)).sum(dim=(2, 3))
             score: Tensor = self.linear(h).squeeze(1)
