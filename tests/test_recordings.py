@@ -14,6 +14,7 @@ from srgan.callbacks import GradientRecorder, LossRecorder, OutputRecorder, RunC
 from srgan.callbacks.gradients import gradient_norms
 from srgan.callbacks.losses import undecided_loss
 from srgan.constraints import METHODS, Constraint, raw_weight, spectra, spectral_layers
+from srgan.constraints.layers import layer_kind
 from srgan.data import DigitsData
 from srgan.data.images import dequantize
 from srgan.files import append_json_line
@@ -206,7 +207,7 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
     recorder.folder, recorder.thresholds = folder, CollapseThresholds(tail_mean=0.9)
     # A start with flatter spectra than this net's; the recorder then records the net itself.
     layers = [
-        SpectralLayer(name, type(layer).__name__.removeprefix("Parametrized"), list(raw_weight(layer).shape), rank)
+        SpectralLayer(name, layer_kind(layer), list(raw_weight(layer).shape), rank)
         for (name, layer), rank in zip(
             spectral_layers(module.discriminator), map(len, spectra(module.discriminator).values()), strict=True
         )

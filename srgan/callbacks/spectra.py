@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback
 from srgan.constraints import SpectralRegularization, raw_weight, spectra, spectral_layers
-from srgan.constraints.layers import LAYERS_WITH_SPECTRUM
+from srgan.constraints.layers import layer_kind
 from srgan.metrics.collapse import fallen_tails, tail_mean
 from srgan.runs import SpectralLayer, normalized
 from srgan.training import AdversarialTraining
@@ -38,7 +38,7 @@ class SpectraRecorder(RunCallback):
         layers = [
             SpectralLayer(
                 name,
-                next(kind.__name__ for kind in LAYERS_WITH_SPECTRUM if isinstance(layer, kind)),
+                layer_kind(layer),
                 list(raw_weight(layer).shape),
                 len(values[name]),
             )

@@ -21,6 +21,11 @@ def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, layer
 
 
+def layer_kind(layer: nn.Module) -> str:
+    """The class of torch.nn that a layer is of, whatever is derived from it or parametrizes it: "Conv2d"."""
+    return next(kind.__name__ for kind in LAYERS_WITH_SPECTRUM if isinstance(layer, kind))
+
+
 def output_dim(layer: nn.Module) -> int:
     """The dimension of the layer's weight that counts output channels."""
     return 1 if isinstance(layer, _TRANSPOSED) else 0
