@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -23,11 +22,11 @@ from reproduce.budget import networks_of
 from reproduce.cost import cost
 from reproduce.plan import Run, plan
 from reproduce.settings import METHODS, SETTINGS
+from srgan.checkpoints import read_run_checkpoint, rebuild_training
 from srgan.cli import main as srgan
 
 ITERATIONS, MICRO_BATCH = 2, 2
 TOLERANCE = 1e-4  # of sigma_k / sigma_1
-SMALLEST = 1e-3  # that SR-d can have recorded of these random weights; 0 would mean that it has not
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +78,7 @@ def smoke(run: Run) -> str | None:
     """
     pair = networks_of(run.chosen)
     # SR-d's first application only records: with n_dis 1, only the second iteration projects.
-    every = ["--model.constraint.init_args.schedule.every_iterations", "1"] if run.method == "sr" else []
+    every = ["--model.constraint.init_args.form.init_args.schedule.every_iterations", "1"] if run.method == "sr" else []
     status = srgan(
         [
             "fit", *run.command,
@@ -103,11 +102,12 @@ def wrong_spectra(run: Run) -> str | None:
     """Which spectrum of D is below what the run's SR should have held it at; None if all are right."""
     history = run.folder.read_spectra()
     assert history is not None
-    state = torch.load(run.folder.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    training = rebuild_training(read_run_checkpoint(run.folder.checkpoint))
     for layer, spectra in history.judged().items():
-        recorded = state[f"discriminator.{layer}.parametrizations.weight.0.recorded_ratios"].numpy()
-        held = {"sn": [], "sr-s": np.ones(len(recorded) // 2), "sr-d": np.maximum(recorded, SMALLEST)}[run.constraint]
-        short = float(np.max(held - spectra[-1][: len(held)], initial=0))
+        held = training.constraint.held_ratios(training.discriminator.get_submodule(layer)).numpy()
+        if run.method == "sr" and not held.any():
+            return f"expected {run.constraint} to hold the spectrum of {layer}, found that it holds nothing"
+        short = float(np.max(held - spectra[-1]))
         if short > TOLERANCE:
             return f"expected {run.constraint} to hold the spectrum of {layer}, found it {short:.1e} below"
     return None

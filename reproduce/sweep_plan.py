@@ -43,7 +43,7 @@ class SweepRun(Run):
 
     @property
     def settings(self) -> list[str]:
-        fraction = ("--model.constraint.init_args.compensated_fraction", str(self.fraction))
+        fraction = ("--model.constraint.init_args.compensation.init_args.compensated_fraction", str(self.fraction))
         return [*super().settings, *(() if self.fraction is None else fraction)]
 
 

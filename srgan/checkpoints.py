@@ -29,7 +29,7 @@ class RunCheckpoint:
         config: every setting of the run, resolved.
         weights: state dict of the training: "generator...." and "discriminator....".
         iteration: when it was saved.
-        constraint: class name of the run's constraint.
+        constraint: label of the run's constraint.
     """
 
     path: Path

@@ -227,7 +227,7 @@ def evaluate(stored: Stored, protocol: ScoreProtocol, options: argparse.Namespac
     cuda = fabric.device.type == "cuda"
     return {
         "iteration": iteration,
-        "constraint": type(module.constraint).__name__,
+        "constraint": module.constraint.label,
         "generator_hash": hash_weights(module.generator),
         "commit": commit(),
         "versions": versions(),

@@ -157,7 +157,7 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     for key in ("config", "run", "from_checkpoint"):
         config.pop(key, None)
     checkpoint, parent = _source(cli, folder, config)
-    recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent)
+    recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent, cli.model.constraint.words)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     callbacks[:] = [recorder, *callbacks, Publisher()]

@@ -27,15 +27,6 @@ import numpy as np
 
 from srgan.files import RecordFile, forget_after, read_json_lines
 
-METHOD_NAMES = {
-    "Unconstrained": "no constraint",
-    "SpectralNormalization": "SN",
-    "StaticRegularization": "SR-s",
-    "DynamicRegularization": "SR-d",
-}
-"""Class of a constraint, as settings name it -> what people call it; in the order in which they are compared."""
-
-
 SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
 """What tables and pictures show of an evaluation, where a run has it."""
 

@@ -4,10 +4,11 @@ The iteration (one generator update) is the only clock. Everything random in ite
 (seed, t), so a run that is stopped and resumed, evaluated or logged, is the same run.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -16,9 +17,10 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from srgan.constraints import Constraint, SpectralNormalization
+from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.data.base import Batch, ImageData
-from srgan.losses import LOSSES, LossName
+from srgan.feature_matching import FeatureMatching
+from srgan.losses import Hinge, Loss
 from srgan.networks import ResNetPair
 from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
@@ -26,16 +28,32 @@ from srgan.sampling import latents
 
 
 @dataclass(frozen=True)
-class AdamSettings:
-    """Adam as the paper sets it (Appendix B).
+class OptimizerSettings:
+    """An optimizer; by default Adam as the paper sets it (Appendix B).
+
+    Departs from the authors' Chainer: its Adam adds eps before the bias correction of the second moment, PyTorch's
+    after it; visible in the first step only.
 
     Attributes:
         learning_rate: at iteration 0.
-        betas: decay of the first and second moment; (0, 0.9) in the paper.
+        betas: decay of the first and second moment; (0, 0.9) in the paper. RMSprop takes the second one alone.
+        algorithm: "adam", or "rmsprop" (WGAN: Arjovsky et al. 2017, Algorithm 1).
     """
 
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.0, 0.9)
+    algorithm: Literal["adam", "rmsprop"] = "adam"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the optimizer's class, but for the learning rate."""
+        return {"betas": self.betas} if self.algorithm == "adam" else {"alpha": self.betas[1]}
+
+    def build(self, player: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer of all parameters of one player."""
+        if self.algorithm == "adam":
+            return torch.optim.Adam(player.parameters(), self.learning_rate, fused=True, **self.options)
+        return torch.optim.RMSprop(player.parameters(), self.learning_rate, **self.options)
 
 
 class AdversarialTraining(pl.LightningModule):
@@ -43,10 +61,11 @@ class AdversarialTraining(pl.LightningModule):
 
     Args:
         networks: sizes of both nets.
-        constraint: what keeps the discriminator Lipschitz: SN, SR-s, SR-d, none.
-        loss: of both players; the paper's is "hinge" (Eq. 6).
-        generator_optimizer: Adam of the generator.
-        discriminator_optimizer: Adam of the discriminator.
+        constraint: what keeps the discriminator Lipschitz.
+        loss: of both players; the paper's is `Hinge` (Eq. 6).
+        feature_matching: an additional term of the generator's loss; None for none, as in the paper.
+        generator_optimizer: of the generator.
+        discriminator_optimizer: of the discriminator.
         iterations: length of the run in generator updates.
         linear_decay: learning rates fall linearly to 0 from iteration 0 (the authors), else stay constant.
         n_dis: discriminator updates per iteration.
@@ -67,16 +86,18 @@ class AdversarialTraining(pl.LightningModule):
         seed: of the initial weights, of the noise z, and (linked) of the data order.
 
     Raises:
-        ValueError: a count is below 1, or `generator_turn` is not in 0 ... n_dis.
+        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, or nets are to be compiled whose
+            constraint or loss does not go with that.
     """
 
     def __init__(
         self,
         networks: ResNetPair = ResNetPair(),  # noqa: B008 (a frozen value)
         constraint: Constraint = SpectralNormalization(),  # noqa: B008 (a value without state)
-        loss: LossName = "hinge",
-        generator_optimizer: AdamSettings = AdamSettings(),
-        discriminator_optimizer: AdamSettings = AdamSettings(),
+        loss: Loss = Hinge(),  # noqa: B008 (copied)
+        feature_matching: FeatureMatching | None = None,
+        generator_optimizer: OptimizerSettings = OptimizerSettings(),
+        discriminator_optimizer: OptimizerSettings = OptimizerSettings(),
         iterations: int = 50_000,
         linear_decay: bool = True,
         n_dis: int = 5,
@@ -97,9 +118,15 @@ class AdversarialTraining(pl.LightningModule):
                 f"generator_turn in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_ratio}, "
                 f"{micro_batch_size} and {generator_turn}."
             )
+        if compile and (constraint.differentiates_twice or feature_matching):
+            raise ValueError(
+                f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
+                "feature matching, found compile true. Set --model.compile false."
+            )
         self.automatic_optimization = False
         self.constraint = constraint
-        self.loss = LOSSES[loss]
+        self.loss = copy.deepcopy(loss)
+        self.feature_matching = feature_matching
         self.optimizer_settings = (generator_optimizer, discriminator_optimizer)
         self.iterations = iterations
         self.linear_decay = linear_decay
@@ -174,10 +201,10 @@ class AdversarialTraining(pl.LightningModule):
         self._decay_learning_rates()
         for update, (real, labels) in enumerate(zip(batch.images, batch.labels, strict=True)):
             if update == self.generator_turn:
-                self._update_generator(len(real))
+                self._update_generator(real, labels)
             self._update_discriminator(real, labels, update)
         if self.generator_turn == self.n_dis:
-            self._update_generator(len(real))
+            self._update_generator(real, labels)
         self.iteration += 1
 
     def _update_discriminator(self, real: Tensor, labels: Tensor, update: int) -> None:
@@ -185,20 +212,29 @@ class AdversarialTraining(pl.LightningModule):
         _, optimizer = self._both_optimizers()
         z, classes = self._latents(len(real), "discriminator", update)
         measured: list[dict[str, Tensor]] = []  # in each micro-batch
+        first = self.ranks.rank * len(real)  # row of the global batch
         optimizer.zero_grad()
         for x, y, z_fake, y_fake in self._micro_batches(len(real), real, labels, z, classes):
             with torch.no_grad():
                 fake = self.generator(z_fake, y_fake)  # in training mode: moves the batch-norm averages, as theirs
             score_real, score_fake = self._scores(x, y, fake, y_fake)
             loss = self.loss.discriminator(score_real, score_fake)
-            penalty = self.constraint.penalty(self.discriminator, x, fake)
-            self._backward((loss if penalty is None else loss + penalty) * (len(x) / len(real)))
             measured.append({"loss/discriminator": loss} | self.loss.scores(score_real, score_fake))
+            rows = range(first, first := first + len(x))
+            step = DiscriminatorStep(
+                self.discriminator, x, y, fake, y_fake, self.seed, self.iteration, update, rows, real, self.ranks
+            )
+            penalty = self.constraint.penalty(step)
+            if penalty is not None:
+                measured[-1]["loss/penalty"] = penalty
+                loss = loss + penalty
+            self._backward(loss * (len(x) / len(real)))
         means = torch.stack([torch.stack(list(part.values())).detach() for part in measured]).mean(dim=0)
         self._average_over_ranks(self.discriminator, means)
         optimizer.step()
         self.constraint.after_update(self.discriminator, self.iteration, update, self.n_dis, self.ranks)
         self.losses |= zip(measured[0], means.unbind(), strict=True)
+        self.loss.after_update(self.losses)
 
     def _scores(self, real: Tensor, labels: Tensor, fake: Tensor, fake_labels: Tensor) -> tuple[Tensor, Tensor]:
         """D's outputs `[B]` on real and on generated images `[B, 3, H, W]`, each with its labels."""
@@ -207,22 +243,29 @@ class AdversarialTraining(pl.LightningModule):
             return scores[: len(real)], scores[len(real) :]
         return self.discriminator(real, labels), self.discriminator(fake, fake_labels)
 
-    def _update_generator(self, discriminator_batch: int) -> None:
-        """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch."""
+    def _update_generator(self, real: Tensor, labels: Tensor) -> None:
+        """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch; real images may help."""
         optimizer, _ = self._both_optimizers()
-        z, classes = self._latents(self.generator_batch_ratio * discriminator_batch, "generator")
+        z, classes = self._latents(self.generator_batch_ratio * len(real), "generator")
         mean_loss = torch.zeros(1, device=self.device)
         self.discriminator.requires_grad_(False)
         optimizer.zero_grad()
-        for z_fake, y_fake in self._micro_batches(discriminator_batch, z, classes):
+        for z_fake, y_fake, x, y in self._micro_batches(len(real), z, classes, real, labels):
             part = len(z_fake) / len(z)
-            loss = self.loss.generator(self.discriminator(self.generator(z_fake, y_fake), y_fake))
+            loss = self._generator_loss((self.generator(z_fake, y_fake), y_fake), (x, y))
             self._backward(loss * part)
             mean_loss += part * loss.detach()
         self._average_over_ranks(self.generator, mean_loss)
         optimizer.step()
         self.discriminator.requires_grad_(True)
         self.losses["loss/generator"] = mean_loss[0]
+
+    def _generator_loss(self, fake: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor]) -> Tensor:
+        """Of one micro-batch of generated images and labels, beside real ones."""
+        if self.feature_matching is None:
+            return self.loss.generator(self.discriminator(*fake))
+        scores, term = self.feature_matching.scores_and_term(self.discriminator, real, fake, self.iteration)
+        return self.loss.generator(scores) + term
 
     def _latents(self, count: int, player: str, *update: int) -> tuple[Tensor, Tensor]:
         """z and classes of this rank's `count` rows of one player's update in this iteration."""
@@ -250,22 +293,15 @@ class AdversarialTraining(pl.LightningModule):
         """Gradients and losses of the global batch, and batch-norm averages over all of it, in one all-reduce."""
         if self.ranks.world_size > 1:
             gradients = [parameter.grad for parameter in player.parameters() if parameter.grad is not None]
-            averages = [buffer for name, buffer in self.generator.named_buffers() if ".running_" in f".{name}"]
+            averages = [buffer for name, buffer in self.named_buffers() if ".running_" in name]
             self.ranks.average_([*gradients, *averages, losses])
 
     # Optimizers.
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam for G, Adam for D.
-
-        Departs from the authors' Chainer: its Adam adds eps before the bias correction of the second
-        moment, PyTorch's after it; visible in the first step only.
-        """
+        """G's and D's."""
         players = (self.generator, self.discriminator)
-        return [
-            torch.optim.Adam(player.parameters(), settings.learning_rate, settings.betas, fused=True)
-            for player, settings in zip(players, self.optimizer_settings, strict=True)
-        ]
+        return [settings.build(player) for player, settings in zip(players, self.optimizer_settings, strict=True)]
 
     def _both_optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
         generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
@@ -277,14 +313,14 @@ class AdversarialTraining(pl.LightningModule):
         for optimizer, settings in zip(self._both_optimizers(), self.optimizer_settings, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * remaining
-                group["betas"] = settings.betas  # those of the run, not those that a checkpoint brings along
+                group |= settings.options  # those of the run, not those that a checkpoint brings along
 
     # Checkpoints: tensors and plain types only, so that they load with weights_only=True.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["srgan"] = {
             "iteration": self.iteration,
-            "constraint": type(self.constraint).__name__,
+            "constraint": self.constraint.label,
             "carried": self.carried(getattr(self.trainer, "datamodule", None)),
         }
 
@@ -301,12 +337,20 @@ class AdversarialTraining(pl.LightningModule):
         """Checks that data, noise and order would carry on from a checkpoint.
 
         Raises:
-            ValueError: the checkpoint was not written by this training, or its draws would differ from ours.
+            ValueError: the checkpoint was not written by this training, holds other tensors, or its draws would differ
+                from ours.
         """
         stored = checkpoint.get("srgan")
         if stored is None:
             raise ValueError("Expected a checkpoint of srgan's training, found one without its iteration.")
         ours, theirs = self.carried(data), stored["carried"]
+        other = sorted(self.state_dict().keys() ^ checkpoint["state_dict"].keys())
+        if other:
+            raise ValueError(
+                f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, found "
+                f"one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take its "
+                "networks and loss, and a constraint without parameters of its own."
+            )
         differing = [
             f"{name} was {theirs.get(name)} and is {ours[name]}" for name in ours if theirs.get(name) != ours[name]
         ]

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from reproduce.figures.model import Gap, Picture
-from reproduce.plan import MINI_DEFAULT, Run, plan
+from reproduce.plan import MINI_DEFAULT, Run, configuration, plan
 from reproduce.sweep_plan import SWEEP_DEFAULT, SweepRun, sweep_plan
+from srgan.constraints import Dynamic, SpectralNormalization, Static
 from srgan.files import append_json_line, write_json
 from srgan.metrics.collapse import mode_collapse, spectral_collapse
 from srgan.runs import RunFolder, SpectralLayer
@@ -61,8 +62,25 @@ def write_run(
         "mode_collapse": mode_collapse(rows),
         "spectral_collapse": spectral_collapse(history.iterations, history.judged()),
     }
-    record = {"status": "finished", "config": config, "scores": rows, "reported": rows[-1], "parent": parent}
+    words = {"label": label(config), "sentence": "as configured", "note": None}
+    record = {
+        "status": "finished",
+        "constraint": words,
+        "config": config,
+        "scores": rows,
+        "reported": rows[-1],
+        "parent": parent,
+    }
     write_json(folder.record, record | {"verdicts": {name: vars(verdict) for name, verdict in verdicts.items()}})
+
+
+def label(config: dict[str, Any]) -> str:
+    """Of the constraint that some settings by dotted names describe."""
+    compensation = "model.constraint.init_args.compensation"
+    if (path := config.get(f"{compensation}.class_path")) is None:
+        return SpectralNormalization.label
+    fraction = float(config.get(f"{compensation}.init_args.compensated_fraction", 0.5))
+    return Static(fraction).label if path.endswith("Static") else Dynamic.label
 
 
 def write_planned(run: Run, collapses: bool = False) -> None:
@@ -78,7 +96,7 @@ def write_mini_runs(root: Path) -> None:
             if isinstance(run, SweepRun):
                 write_planned(run)
     config = plan("mini", ["C_32-32"], ["sn"], [1], root)[0].chosen
-    dynamic = config | {"model.constraint.class_path": "srgan.constraints.DynamicRegularization"}
+    dynamic = config | configuration("configs/sr-d.yaml")
     static = plan("mini", ["C_32-32"], ["sr"], [1], root)[0].chosen
     for base, sn, branch in ((root / "collapse", "sn", 150), (root / "resume" / "mini", "sn-start", 300)):
         parent = {"iteration": branch, "checkpoint": str(base / sn / "checkpoints" / "last.ckpt")}

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from srgan.constraints.parametrizations import RawWeight
+from srgan.constraints.parametrization import RawWeight
 
 
 class RankProbe(pl.Callback):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from srgan.constraints import StaticRegularization, spectral_layers
+from srgan.constraints import SpectralRegularization, spectral_layers
 from srgan.data import DigitsData
 from srgan.networks import ResNetDiscriminator, ResNetGenerator, ResNetPair
 from srgan.networks.blocks import ConditionalBatchNorm
@@ -138,11 +138,11 @@ def test_classes_decide_what_is_generated_and_labels_are_uniform() -> None:
 
 def test_spectral_normalization_takes_head_and_embedding_and_sr_only_the_convolutions() -> None:
     discriminator = ResNetDiscriminator(16, 2, CLASSES, "pyramid")
-    StaticRegularization().attach(discriminator)
+    SpectralRegularization().attach(discriminator)
     layers = dict(spectral_layers(discriminator))
     assert {"linear", "embedding"} < layers.keys()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
-    StaticRegularization().after_update(discriminator, 0, 0, 1)
+    SpectralRegularization().after_update(discriminator, 0, 0, 1)
     changed = {n for n, value in discriminator.state_dict().items() if not torch.equal(value, before[n])}
     assert any(name.startswith("blocks") for name in changed)
     assert not any(name.startswith(("linear", "embedding")) for name in changed)
@@ -150,7 +150,7 @@ def test_spectral_normalization_takes_head_and_embedding_and_sr_only_the_convolu
 
 def conditional(**settings: Any) -> AdversarialTraining:
     pair = ResNetPair(8, 2, 2, 4, 1000, "pyramid")
-    return AdversarialTraining(pair, StaticRegularization(), iterations=2, n_dis=1, seed=3, **settings)
+    return AdversarialTraining(pair, SpectralRegularization(), iterations=2, n_dis=1, seed=3, **settings)
 
 
 def fit(module: AdversarialTraining, **data: Any) -> None:

@@ -16,7 +16,7 @@ from reproduce.figures.sources import Sources
 from reproduce.figures.spectra import figure_2, figure_4, figures_15_to_22
 from reproduce.plan import plan
 from reproduce.sweep_plan import FRACTIONS, sweep_plan
-from srgan.losses import LOSSES
+from srgan.losses import Hinge
 from srgan.pictures import AxisScale, evenly_spread, style
 
 
@@ -179,7 +179,7 @@ def test_runs_without_recorded_outputs_are_named(tmp_path: Path) -> None:
 
 def test_the_objective_is_the_hinge_loss_with_the_other_sign() -> None:
     real, fake = np.random.default_rng(0).normal(0, 2, (2, 500))
-    loss = LOSSES["hinge"].discriminator(torch.from_numpy(real), torch.from_numpy(fake))
+    loss = Hinge().discriminator(torch.from_numpy(real), torch.from_numpy(fake))
     assert objective(real, fake).mean() == pytest.approx(-float(loss))
 
 

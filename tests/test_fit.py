@@ -86,7 +86,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert [row["iteration"] for row in folder.read_losses()] == [5, 10, 15, 20]
     assert record["warnings"] == folder.read_warnings()
     config = yaml.safe_load(folder.config.read_text())
-    assert config["model"]["constraint"]["init_args"]["schedule"]["every_iterations"] == 5
+    assert config["model"]["constraint"]["init_args"]["form"]["init_args"]["schedule"]["every_iterations"] == 5
     assert config == record["config"]
 
 
@@ -185,7 +185,7 @@ def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: 
     every_iteration = ["--losses.every", "1"]
     assert main(command("sn", parent, iterations=10)) == 0
     source = ["--from-checkpoint", str(RunFolder(parent).checkpoint)]
-    later = ["--model.constraint.init_args.schedule.start_iteration", "15"]
+    later = ["--model.constraint.init_args.form.init_args.schedule.start_iteration", "15"]
     assert main(command("sr-d", child, *source, *later, *every_iteration)) == 0
     assert main(command("sn", straight, *every_iteration)) == 0
     record = RunFolder(child).read_record()
@@ -193,7 +193,7 @@ def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: 
     assert record["parent"] == {
         "checkpoint": str(RunFolder(parent).checkpoint),
         "iteration": 10,
-        "constraint": "SpectralNormalization",
+        "constraint": "SN",
     }
     ours, theirs = RunFolder(child).read_losses(), RunFolder(straight).read_losses()
     assert [row["iteration"] for row in ours] == list(range(11, 21))
@@ -225,7 +225,7 @@ def test_where_a_run_branched_off_is_decided_when_it_starts(
         resumed = RunFolder(run).read_record()
         assert resumed is not None
         assert resumed["parent"] == record["parent"] == {
-            "checkpoint": str(parent), "iteration": 20, "constraint": "StaticRegularization",
+            "checkpoint": str(parent), "iteration": 20, "constraint": "SR-s",
         }  # fmt: skip
     other = str(RunFolder(finished).checkpoint)
     assert main(command("sr-d", run, "--from-checkpoint", other, iterations=30)) == 2

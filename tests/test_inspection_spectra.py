@@ -40,7 +40,7 @@ def test_our_checkpoint_has_the_spectra_that_its_run_recorded(run: RunFolder, tm
     """The discriminator alone by default, and numpy's singular values of the raw weights."""
     assert spectra(run.checkpoint, "--json", tmp_path / "s.json") == 0
     record = json.loads((tmp_path / "s.json").read_text())
-    assert (record["iteration"], record["constraint"]) == (4, "SpectralNormalization")
+    assert (record["iteration"], record["constraint"]) == (4, "SN")
     history = run.read_spectra()
     assert history is not None
     assert [layer["name"] for layer in record["layers"]] == [f"discriminator.{layer.name}" for layer in history.layers]

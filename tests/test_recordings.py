@@ -18,7 +18,7 @@ from srgan.constraints.layers import layer_kind
 from srgan.data import DigitsData
 from srgan.data.images import dequantize
 from srgan.files import append_json_line
-from srgan.losses import LOSSES, Loss, LossName
+from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer
@@ -28,8 +28,10 @@ from srgan.training import AdversarialTraining, optimizer_steps
 NETWORKS = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8)
 
 
-def module_of(constraint: Constraint | None = None, loss: LossName = "hinge", **settings: Any) -> AdversarialTraining:
-    return AdversarialTraining(NETWORKS, constraint or METHODS["sn"](), loss, iterations=4, n_dis=2, **settings)
+def module_of(constraint: Constraint | None = None, loss: Loss | None = None, **settings: Any) -> AdversarialTraining:
+    return AdversarialTraining(
+        NETWORKS, constraint or METHODS["sn"](), loss or Hinge(), iterations=4, n_dis=2, **settings
+    )
 
 
 def train(
@@ -121,10 +123,10 @@ def test_no_images_are_refused() -> None:
 # Accuracies.
 
 
-@pytest.mark.parametrize(("loss", "boundary"), [("hinge", 0.0), ("non-saturating", 0.0), ("least-squares", 0.5)])
-def test_accuracy_counts_outputs_on_the_right_side(loss: LossName, boundary: float) -> None:
+@pytest.mark.parametrize(("loss", "boundary"), [(Hinge(), 0.0), (NonSaturating(), 0.0), (LeastSquares(), 0.5)])
+def test_accuracy_counts_outputs_on_the_right_side(loss: Loss, boundary: float) -> None:
     real, fake = boundary + torch.tensor([1.0, 0.1, -0.1, 2.0]), boundary + torch.tensor([-1.0, 0.1])
-    found = {name: float(value) for name, value in LOSSES[loss].scores(real, fake).items()}
+    found = {name: float(value) for name, value in loss.scores(real, fake).items()}
     assert found["accuracy/real"] == 0.75
     assert found["accuracy/fake"] == 0.5
     assert found["score/real"] == pytest.approx(boundary + 0.75)
@@ -132,14 +134,14 @@ def test_accuracy_counts_outputs_on_the_right_side(loss: LossName, boundary: flo
 
 def test_a_critic_without_a_zero_has_no_accuracy(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(folder, [LossRecorder(every=1)], module_of(loss="wasserstein"))
+    train(folder, [LossRecorder(every=1)], module_of(loss=Wasserstein()))
     assert folder.read_losses()[-1].keys() == {
         "iteration", "loss/discriminator", "loss/generator", "score/real", "score/fake"
     }  # fmt: skip
 
 
 def test_what_is_measured_is_the_mean_over_all_micro_batches(tmp_path: Path) -> None:
-    class Counting(Loss):
+    class Counting(Hinge):
         calls = 0
 
         def scores(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -147,7 +149,7 @@ def test_what_is_measured_is_the_mean_over_all_micro_batches(tmp_path: Path) -> 
             return {"accuracy/real": torch.tensor(float(Counting.calls))}
 
     folder, module = RunFolder(tmp_path / "run"), module_of(micro_batch_size=2)
-    module.loss = Counting(*LOSSES["hinge"])
+    module.loss = Counting()
     train(folder, [LossRecorder(every=1)], module)
     # Two updates of three micro-batches each; the last update's are the calls 4, 5, 6 of the first iteration.
     assert [row["accuracy/real"] for row in folder.read_losses()] == [5.0, 11.0, 17.0, 23.0]
@@ -180,10 +182,10 @@ def test_a_test_split_of_unknown_classes_is_refused_before_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "undecided"), [("hinge", 2.0), ("non-saturating", 2 * np.log(2)), ("least-squares", 0.25)]
+    ("loss", "undecided"), [(Hinge(), 2.0), (NonSaturating(), 2 * np.log(2)), (LeastSquares(), 0.25)]
 )
-def test_an_undecided_discriminator_has_this_loss(loss: LossName, undecided: float) -> None:
-    assert undecided_loss(LOSSES[loss]) == pytest.approx(undecided)
+def test_an_undecided_discriminator_has_this_loss(loss: Loss, undecided: float) -> None:
+    assert undecided_loss(loss) == pytest.approx(undecided)
 
 
 def test_a_discriminator_that_wins_is_warned_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

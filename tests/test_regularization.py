@@ -13,10 +13,12 @@ from torch import Tensor, nn
 import srgan
 from srgan.constraints import (
     METHODS,
-    DynamicRegularization,
+    Project,
+    Reparametrize,
     Schedule,
     SpectralNormalization,
-    StaticRegularization,
+    SpectralRegularization,
+    Static,
     raw_matrix,
     raw_weight,
     spectra,
@@ -85,7 +87,7 @@ def authors_projection(W: np.ndarray, method: str, r: np.ndarray | None) -> tupl
 def test_projected_training_is_the_authors(method: str) -> None:
     ours, theirs = small_discriminator(), small_discriminator()
     optimizer = torch.optim.Adam(ours.parameters(), 1e-2, betas=(0.0, 0.9))
-    srgan.regularize(ours, method, optimizer=optimizer, schedule=Schedule(1))
+    srgan.regularize(ours, method, optimizer=optimizer, form=Project(Schedule(1)))
     their_optimizer = torch.optim.Adam(theirs.parameters(), 1e-2, betas=(0.0, 0.9))
     srgan.regularize(theirs, "sn").load_state_dict(ours.state_dict())
     recorded: dict[int, np.ndarray] = {}
@@ -124,7 +126,7 @@ def test_a_projection_acts_on_convolutions_only_and_leaves_the_moments_of_adam(m
 
 
 def test_linear_and_embedding_layers_are_left_to_spectral_norm() -> None:
-    for constraint in (StaticRegularization(), StaticRegularization(form="reparametrize")):
+    for constraint in (SpectralRegularization(), SpectralRegularization(form=Reparametrize())):
         torch.manual_seed(0)
         layers = nn.ModuleList([nn.Conv2d(3, 6, 3), nn.Linear(9, 6), nn.Embedding(7, 6)])
         normalized = copy.deepcopy(layers)
@@ -155,7 +157,7 @@ CONVOLUTIONS_OF_ALL_KINDS: dict[str, Callable[[], nn.Module]] = {
 def test_projections_write_the_promised_spectrum_and_keep_the_singular_vectors(kind: str) -> None:
     torch.manual_seed(0)
     layer = CONVOLUTIONS_OF_ALL_KINDS[kind]()
-    constraint = StaticRegularization()
+    constraint = SpectralRegularization()
     constraint.attach(layer)
     U, sigma, Vh = torch.linalg.svd(raw_matrix(layer).double(), full_matrices=False)
     constraint.after_update(layer, 0, 0, 1)
@@ -165,7 +167,7 @@ def test_projections_write_the_promised_spectrum_and_keep_the_singular_vectors(k
 
 
 def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> None:
-    constraint = DynamicRegularization(schedule=Schedule(1, start_iteration=2))
+    constraint = METHODS["sr-d"](form=Project(Schedule(1, start_iteration=2)))
     discriminator = small_discriminator(constraint)
     raw = {name: raw_weight(layer).clone() for name, layer in spectral_layers(discriminator)}
     constraint.after_update(discriminator, 1, 0, 1)
@@ -186,7 +188,7 @@ def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> No
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 1.0])
 def test_static_reparametrized_spectrum_is_equation_10_also_after_three_steps(fraction: float) -> None:
-    discriminator = small_discriminator(StaticRegularization(fraction, form="reparametrize"))
+    discriminator = small_discriminator(SpectralRegularization(Static(fraction), Reparametrize()))
 
     def check(step: int = 0) -> None:
         for layer in convolutions(discriminator):
@@ -200,7 +202,7 @@ def test_static_reparametrized_spectrum_is_equation_10_also_after_three_steps(fr
 
 def test_dynamic_reparametrized_spectrum_never_falls_below_the_recorded_one() -> None:
     discriminator = small_discriminator()
-    constraint = DynamicRegularization(form="reparametrize")
+    constraint = METHODS["sr-d"](form=Reparametrize())
     optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
     srgan.regularize(discriminator, constraint, optimizer=optimizer)
     largest = [torch.zeros(1) for _ in convolutions(discriminator)]
@@ -292,7 +294,7 @@ def test_a_projection_has_the_same_bits_however_many_ranks_share_it(
 def test_a_weight_without_directions_stops_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ranks, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
     for rank in range(3):
-        constraint, layers = StaticRegularization(), nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(3)))
+        constraint, layers = SpectralRegularization(), nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(3)))
         constraint.attach(layers)
         raw_weight(layers[1]).data.zero_()
         with pytest.raises(ValueError, match=r"Layer '1' in iteration 5: .*all-zero"):
@@ -315,7 +317,7 @@ def test_a_projection_is_the_same_under_autocast() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), 0.0])
 def test_errors_name_the_layer_and_the_iteration(bad: float) -> None:
-    constraint = StaticRegularization()
+    constraint = SpectralRegularization()
     discriminator = small_discriminator(constraint)
     raw_weight(discriminator.get_submodule("blocks.2.conv1")).data.fill_(bad)
     with pytest.raises(ValueError, match=r"Layer 'blocks\.2\.conv1' in iteration 5: "):

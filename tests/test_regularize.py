@@ -11,10 +11,12 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import srgan
 from srgan.constraints import (
-    DynamicRegularization,
+    Project,
+    Reparametrize,
     Schedule,
     SpectralNormalization,
-    StaticRegularization,
+    SpectralRegularization,
+    Static,
     raw_weight,
     spectra,
 )
@@ -69,7 +71,7 @@ def test_first_iteration_keeps_the_phase_of_the_schedule() -> None:
     discriminator = small_discriminator()
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     schedule = Schedule(every_iterations=5, start_iteration=10)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, first_iteration=9, schedule=schedule)
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, first_iteration=9, form=Project(schedule))
     written = []
     for _ in range(4):  # iteration 9 twice, iteration 10 twice
         before = [parameter.clone() for parameter in discriminator.parameters()]
@@ -107,18 +109,18 @@ def zeroed_convolution() -> nn.Module:
 
 
 REFUSALS: dict[str, Callable[[], object]] = {
-    "with convolutions, found none in Linear": lambda: srgan.regularize(nn.Linear(3, 3), "sn"),
+    "found none in ReLU": lambda: srgan.regularize(nn.ReLU(), "sn"),
     "holds none of its weights": somebody_elses_optimizer,
     "Layer '1': expected a raw weight, found one under another hook": lambda: srgan.regularize(
         pruned_convolution(), "sn"
     ),
     "found 4 groups": lambda: srgan.regularize(
-        nn.Conv2d(8, 8, 3, groups=4), StaticRegularization(form="reparametrize")
+        nn.Conv2d(8, 8, 3, groups=4), SpectralRegularization(form=Reparametrize())
     ),
     "Expected the discriminator's optimizer": lambda: srgan.regularize(
-        small_discriminator(), "sr-d", form="reparametrize"
+        small_discriminator(), "sr-d", form=Reparametrize()
     ),
-    "among none, sn, sr-s, sr-d, found 'sr'": lambda: srgan.regularize(small_discriminator(), "sr"),
+    "among none, sn, sr-s, sr-d, clip, weight-norm": lambda: srgan.regularize(small_discriminator(), "sr"),
     "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
     "no options": lambda: srgan.regularize(small_discriminator(), SpectralNormalization(), power_iterations=3),
     "all-zero": lambda: srgan.regularize(zeroed_convolution(), "sn"),
@@ -126,11 +128,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "run a lazy layer once": lambda: srgan.regularize(nn.Sequential(nn.LazyConv2d(4, 3)), "sn"),
     "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
     "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
-    "(0, 1], found 0": lambda: StaticRegularization(compensated_fraction=0),
-    "(0, 1], found 1.5": lambda: StaticRegularization(compensated_fraction=1.5),
-    "(0, 1], found nan": lambda: StaticRegularization(compensated_fraction=float("nan")),
-    "found 'exact'": lambda: DynamicRegularization(form="exact"),  # type: ignore[arg-type]
-    "no schedule with form 'reparametrize'": lambda: DynamicRegularization("reparametrize", Schedule()),
+    "(0, 1], found 0": lambda: Static(compensated_fraction=0),
+    "(0, 1], found 1.5": lambda: Static(compensated_fraction=1.5),
+    "(0, 1], found nan": lambda: Static(compensated_fraction=float("nan")),
     "every_iterations >= 1": lambda: Schedule(every_iterations=0),
     "found 5 and -1": lambda: Schedule(start_iteration=-1),
     "'all' or 'last', found 'first'": lambda: Schedule(updates="first"),  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_an_option_that_the_method_does_not_have_is_refused() -> None:
 def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
     discriminator = small_discriminator()
     optimizer = torch.optim.SGD(discriminator.parameters(), 0.01)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, schedule=Schedule(2, "last"))
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, form=Project(Schedule(2, "last")))
     acted = []
     for _ in range(8):
         optimizer.zero_grad()

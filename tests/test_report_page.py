@@ -268,7 +268,7 @@ def test_the_command_is_there_and_can_be_copied(page: Any, address: str, runs: P
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     page.get_by_text(re.compile("All .* settings")).click()
-    expect(page.locator(".pairs", has_text="model.constraint.class_path")).to_contain_text("StaticRegularization")
+    expect(page.locator(".pairs", has_text="model.constraint.class_path")).to_contain_text("SpectralRegularization")
 
 
 # Several runs.

@@ -280,7 +280,7 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
     assert summary["SN"]["parent"] is None
     for run in ("SN goes on", "SR-d takes over"):
         assert summary[run]["parent"]["iteration"] == 10
-        assert summary[run]["parent"]["constraint"] == "SpectralNormalization"
+        assert summary[run]["parent"]["constraint"] == "SN"
         assert [row["iteration"] for row in summary[run]["scores"]] == [20]
     losses = [RunFolder(root / part).read_losses() for part in ("sn", "sr-d")]
     assert losses[0][0]["iteration"] == losses[1][0]["iteration"] == 20
@@ -294,7 +294,7 @@ def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_
     assert [run.chosen["model.iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
     assert {run.devices for run in (start, sn, sr_d)} == {4}
     assert sn.source == sr_d.source == start.folder.checkpoint
-    assert sr_d.chosen["model.constraint.class_path"] == "srgan.constraints.DynamicRegularization"
+    assert sr_d.chosen["model.constraint.init_args.compensation.class_path"] == "srgan.constraints.Dynamic"
     assert sn.chosen["model.constraint.class_path"] == "srgan.constraints.SpectralNormalization"
     assert sr_d.chosen["model.micro_batch_size"] == 32
 

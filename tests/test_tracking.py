@@ -207,7 +207,7 @@ def test_a_run_that_goes_on_from_another_is_in_its_group(runs: Path, views: View
     assert child.run["run_group"] == parent.run["run_group"]
     assert child.config["parent"] == {
         "checkpoint": str(RunFolder(runs / "sn").checkpoint), "iteration": 20,
-        "constraint": "SpectralNormalization", "run": parent.run["run_id"],
+        "constraint": "SN", "run": parent.run["run_id"],
     }  # fmt: skip
     assert (parent.config["parent"], parent.config["method"], child.config["method"]) == (None, "sn", "sr-d")
     assert child.config["model"]["n_dis"] == 2

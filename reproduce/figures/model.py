@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from reproduce.sweep_plan import TABLE_FRACTION
 from srgan.pictures import AxisScale
-from srgan.runs import METHOD_NAMES, OutputsHistory, RunFolder, SpectraHistory, flatten_settings
+from srgan.runs import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
 
 if TYPE_CHECKING:
     from reproduce.figures.sources import Sources
@@ -49,18 +48,13 @@ class FinishedRun:
 
     @property
     def method(self) -> str:
-        """SN, SR-s or SR-d."""
-        return METHOD_NAMES[self.config["model.constraint.class_path"].rpartition(".")[2]]
-
-    @property
-    def method_words(self) -> str:
-        """The method, with i where it is not Table II's."""
-        share = self.config.get("model.constraint.init_args.compensated_fraction", TABLE_FRACTION)
-        return self.method + ("" if share == TABLE_FRACTION else f" {share:g}N")
+        """The constraint's label: SN, SR-s (with i where it is not 0.5 N), SR-d."""
+        label: str = self.record["constraint"]["label"]
+        return label
 
     @property
     def name(self) -> str:
-        return f"{self.setting} {self.method_words}"
+        return f"{self.setting} {self.method}"
 
     @property
     def slug(self) -> str:

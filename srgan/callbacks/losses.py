@@ -18,7 +18,7 @@ DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
 
 
 class LossRecorder(RunCallback):
-    """Appends the losses of both players, D's mean outputs and accuracies to `losses.jsonl`.
+    """Appends losses, D's mean outputs and accuracies, and what loss and constraint report, to `losses.jsonl`.
 
     Args:
         every: iterations between two records.
@@ -38,6 +38,7 @@ class LossRecorder(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         values = {name: float(value) for name, value in module.losses.items()}
+        values |= {**module.loss.report(), **module.constraint.report(module.discriminator)}
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(
                 f"Expected finite losses, found {values} in iteration {module.iteration}: training has diverged. "

@@ -33,6 +33,7 @@ class RunRecorder(RunCallback):
         config: every setting of the run, resolved.
         command: what was typed.
         parent: the checkpoint of another run from which this one goes on; None for a fresh start.
+        constraint: label, sentence and note of the run's constraint.
     """
 
     seconds_between_reports = 1.0
@@ -42,6 +43,7 @@ class RunRecorder(RunCallback):
         config: dict[str, Any],
         command: list[str],
         parent: dict[str, Any] | None,
+        constraint: dict[str, str | None],
     ) -> None:
         super().__init__(every=1)
         self.record: dict[str, Any] = {
@@ -49,6 +51,7 @@ class RunRecorder(RunCallback):
             "command": command,
             "config": config,
             "parent": parent,
+            "constraint": constraint,
             "commit": commit(),
             "versions": versions(),
         }

@@ -4,7 +4,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback
-from srgan.constraints import SpectralRegularization, raw_weight, spectra, spectral_layers
+from srgan.constraints import raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import layer_kind
 from srgan.metrics.collapse import fallen_tails, tail_mean
 from srgan.runs import SpectralLayer, normalized
@@ -52,7 +52,7 @@ class SpectraRecorder(RunCallback):
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
         """At the record that brings the verdict; SR holds what it is meant to hold, whatever the tail does."""
-        if isinstance(module.constraint, SpectralRegularization) or not self.tails:
+        if module.constraint.holds_spectra or not self.tails:
             return
         fallen_at = fallen_tails({name: np.array(tail) for name, tail in self.tails.items()}, self.thresholds)
         collapsed = np.mean(list(fallen_at.values()), axis=0) >= self.thresholds.layers

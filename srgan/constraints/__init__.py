@@ -1,27 +1,53 @@
-"""What keeps a discriminator Lipschitz: values with up to three moments, and the one-liner on top."""
+"""What keeps a discriminator Lipschitz: values with up to four moments, and the one-liner on top."""
 
+from srgan.constraints.base import Combination, Constraint, Unconstrained
+from srgan.constraints.batch_normalization import BatchNormalization
+from srgan.constraints.dragan import DRAGAN
+from srgan.constraints.gradient_penalty import GradientPenalty
 from srgan.constraints.layers import raw_matrix, raw_weight, spectra, spectral_layers
+from srgan.constraints.methods import METHODS
+from srgan.constraints.orthonormal import OrthonormalRegularization
 from srgan.constraints.regularize import regularize
+from srgan.constraints.row_sum import RowSumNormalization
 from srgan.constraints.schedule import Schedule
-from srgan.constraints.values import (
-    METHODS,
-    Constraint,
-    DynamicRegularization,
-    SpectralNormalization,
+from srgan.constraints.slogan import SLOGAN
+from srgan.constraints.spectral_normalization import SpectralNormalization
+from srgan.constraints.spectral_regularization import (
+    Compensation,
+    Dynamic,
+    Form,
+    Project,
+    Reparametrize,
     SpectralRegularization,
-    StaticRegularization,
-    Unconstrained,
+    Static,
 )
+from srgan.constraints.step import DiscriminatorStep
+from srgan.constraints.weight_clipping import WeightClipping
+from srgan.constraints.weight_normalization import WeightNormalization
 
 __all__ = [
+    "DRAGAN",
     "METHODS",
+    "SLOGAN",
+    "BatchNormalization",
+    "Combination",
+    "Compensation",
     "Constraint",
-    "DynamicRegularization",
+    "DiscriminatorStep",
+    "Dynamic",
+    "Form",
+    "GradientPenalty",
+    "OrthonormalRegularization",
+    "Project",
+    "Reparametrize",
+    "RowSumNormalization",
     "Schedule",
     "SpectralNormalization",
     "SpectralRegularization",
-    "StaticRegularization",
+    "Static",
     "Unconstrained",
+    "WeightClipping",
+    "WeightNormalization",
     "raw_matrix",
     "raw_weight",
     "regularize",

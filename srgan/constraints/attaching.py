@@ -7,7 +7,7 @@ from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 
 from srgan.constraints.layers import raw_weight
-from srgan.constraints.parametrizations import RawWeight
+from srgan.constraints.parametrization import RawWeight
 
 
 def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:

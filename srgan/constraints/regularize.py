@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from srgan.constraints.base import Constraint
 from srgan.constraints.layers import raw_weight, spectral_layers
-from srgan.constraints.values import METHODS, Constraint
+from srgan.constraints.methods import METHODS
 
 _hooks: WeakKeyDictionary[nn.Module, RemovableHandle] = WeakKeyDictionary()
 
@@ -33,7 +34,7 @@ def regularize(
         discriminator: any module with `torch.nn` convolutions. Layers under PyTorch's `spectral_norm` are
             taken over.
         method: "sn", "sr-s" (static), "sr-d" (dynamic), "none", or a constraint value.
-        optimizer: the discriminator's. Needed by SR, unless by SR-s with `form="reparametrize"`.
+        optimizer: the discriminator's. Needed by SR, unless by SR-s with `form=Reparametrize()`.
         n_dis: discriminator steps per generator step, the unit in which a `Schedule` counts.
         first_iteration: generator steps before the next one, where training is resumed.
         options: of the method, e.g. `compensated_fraction=0.25`, `schedule=Schedule(1, "last")`.

@@ -9,7 +9,7 @@ import numpy as np
 
 from srgan.report.finding import FoundRun
 from srgan.report.thinning import kept_times, rounded
-from srgan.runs import METHOD_NAMES, flatten_settings
+from srgan.runs import flatten_settings
 
 FRONT = "front.json"
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")
@@ -51,11 +51,10 @@ def side_by_side(runs: Sequence[FoundRun], contents: Sequence[Mapping[str, Any]]
         }
         rows.setdefault((parent, json.dumps(settings, sort_keys=True, default=str)), []).append(index)
 
-    methods = list(METHOD_NAMES.values())  # from left to right
-
-    def order(index: int) -> tuple[int, str]:
-        name = contents[index]["method"]["short"].partition(",")[0]
-        return methods.index(name) if name in methods else len(methods), runs[index].key
+    def order(index: int) -> tuple[int, str, str]:
+        """From left to right: the shorter name first, so that what a method adds to comes before it."""
+        label = contents[index]["constraint"]["label"]
+        return len(label), label, runs[index].key
 
     return [
         {

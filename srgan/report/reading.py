@@ -18,7 +18,7 @@ from srgan.metrics.collapse import (
 )
 from srgan.report.finding import FoundRun
 from srgan.report.thinning import histograms, kept_positions, kept_times, pack_spectra, rounded
-from srgan.report.words import method_words, summary
+from srgan.report.words import summary
 from srgan.runs import RunFolder, SpectraHistory, flatten_settings
 
 Columns = dict[str, list[float | None]]
@@ -53,7 +53,7 @@ def read_run(run: FoundRun, most_values: int) -> tuple[dict[str, Any], bytes]:
     content = {
         "key": run.key,
         "path": str(folder.path),
-        "method": method_words(record["config"]),
+        "constraint": record["constraint"],
         "summary": summary(flat),
         "status": record["status"],
         "error": record.get("error"),

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.runs import METHOD_NAMES, RunFolder
+from srgan.runs import RunFolder
 from srgan.tracking.heatmap import heat_map
 from srgan.tracking.history import History, Row
 from srgan.tracking.keys import AXIS
@@ -67,8 +67,7 @@ class SpectralLogger(RunView, WandbLogger):
         self._id = init["id"]
         init["name"] = init["name"] or run_name(folder.path)
         init["group"] = init["group"] or group_of(folder.path, parent, init["id"])
-        method = _class_name(record["config"]["model"]["constraint"])
-        method = METHOD_NAMES.get(method, method).lower()
+        method = record["constraint"]["label"].lower()
         init["tags"] = list(dict.fromkeys([*init["tags"], method, _class_name(record["config"]["data"])]))
         init["dir"] = str(folder.path)
         init["config"] = {

@@ -58,7 +58,7 @@ function compareHeader({ runs, looks, names }) {
           "li",
           {},
           keyOf([{ name: names[k], ...looks[k] }]),
-          element("span", { class: "method" }, run.method.short),
+          element("span", { class: "method" }, run.constraint.label),
           element("span", { class: "badges" }, statusBadge(run), verdictBadges(run)),
           element("a", { href: linkToRun(run.key) }, "open this run"),
         ),

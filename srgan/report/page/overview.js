@@ -170,7 +170,7 @@ function card(run, index, limits) {
         {},
         element("a", { href: linkToRun(run.key) }, name),
         " ",
-        element("span", { class: "method" }, run.method.short),
+        element("span", { class: "method" }, run.constraint.label),
       ),
       element(
         "p",

@@ -51,16 +51,12 @@ function runHeader(run) {
   return element(
     "header",
     { class: "view" },
-    element("h1", {}, run.key, " ", element("span", { class: "method" }, run.method.short)),
-    element("p", { class: "lead" }, `${run.method.long}.`),
+    element("h1", {}, run.key, " ", element("span", { class: "method" }, run.constraint.label)),
+    element("p", { class: "lead" }, `${run.constraint.sentence}.`),
     element("p", { class: "badges" }, statusBadge(run), verdictBadges(run)),
-    run.method.short.startsWith("SR-s") &&
+    run.constraint.note &&
       run.verdicts.spectral_collapse?.collapsed &&
-      element(
-        "p",
-        { class: "prose" },
-        "SR-s holds the first i singular values and lets the others fall (Fig. 7c of the paper); the rule for a spectral collapse counts that as one.",
-      ),
+      element("p", { class: "prose" }, run.constraint.note),
     run.error && element("p", { class: "error" }, run.error),
     parent,
     final && element("p", {}, final),

@@ -1,0 +1,190 @@
+"""What keeps a discriminator Lipschitz: a value with up to four moments.
+
+A training step calls `attach` once, adds `penalty` to the discriminator's loss, and calls `after_update`
+after each discriminator update; loggers ask for its `report`. Nobody asks which constraint it is.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
+from srgan.constraints.layers import output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.step import DiscriminatorStep
+from srgan.parallel import ALONE, Ranks
+
+
+class Constraint:
+    """No constraint on the discriminator, and the base of those that constrain it."""
+
+    label: str = "none"
+    """Short name, for tables and plots."""
+    sentence: str = "no constraint on the discriminator; its spectra are only watched"
+    """What it does, for people."""
+    note: str | None = None
+    """What to know when reading its verdicts."""
+    holds_spectra: bool = False
+    """Whether it keeps spectra from falling, so that a fallen tail is no warning."""
+    acts_after_updates: bool = False
+    """Whether `after_update` does anything, so that somebody has to call it."""
+    penalizes: bool = False
+    """Whether `penalty` gives anything, so that somebody has to add it to the loss."""
+    differentiates_twice: bool = False
+    """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
+
+    @property
+    def words(self) -> dict[str, str | None]:
+        """Label, sentence and note, as run files keep them."""
+        return {"label": self.label, "sentence": self.sentence, "note": self.note}
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        """What the forward pass of one layer makes of its raw weight.
+
+        Raises:
+            ValueError: the layer is of a kind that the constraint cannot take.
+        """
+        return RawWeight(raw_weight(layer), output_dim(layer))
+
+    def attach(self, discriminator: nn.Module) -> None:
+        """Parametrizes every convolution, linear and embedding layer, in place, and adds what else it needs.
+
+        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another
+        constraint of this package with their buffers too. The Parameter objects stay the same, so an optimizer
+        that already holds them stays valid.
+
+        Raises:
+            ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
+            parametrized by something else. Nothing has changed then.
+        """
+        layers = list(spectral_layers(discriminator))
+        if not layers:
+            raise ValueError(
+                "Expected a discriminator with convolution, linear or embedding layers of torch.nn, found none in "
+                f"{type(discriminator).__name__}. Build it of those."
+            )
+        self.refuse(discriminator)
+        attached = []
+        for name, layer in layers:
+            try:
+                refuse_foreign_weight(layer)
+                attached.append((layer, self.parametrization(layer)))
+            except ValueError as error:
+                raise ValueError(f"Layer '{name}': {error}") from error
+        for layer, parametrization in attached:
+            replace_parametrization(layer, parametrization)
+        self.add_layers(discriminator)
+
+    def refuse(self, discriminator: nn.Module) -> None:
+        """Looks for what this constraint cannot go with, before anything changes.
+
+        Raises:
+            ValueError: it is there.
+        """
+
+    def add_layers(self, discriminator: nn.Module) -> None:
+        """Adds layers of the constraint's own, behind the parametrizations."""
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor | None:
+        """What is added to the discriminator's loss in one micro-batch, a scalar; None for nothing."""
+        return None
+
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
+
+        Every rank calls this on the same discriminator; `ranks` share the work.
+        """
+
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        """Numbers for the loggers, by names like "constraint/...", of a discriminator that it is attached to."""
+        return {}
+
+    def held_ratios(self, layer: nn.Module) -> Tensor:
+        """Lower bounds `[N]` float64 of sigma_k / sigma_1 that the constraint holds on a layer; 0 where it holds none.
+
+        Up to rounding, and for a projection right after it has acted.
+        """
+        return torch.zeros(min(raw_matrix(layer).shape), dtype=torch.float64)
+
+
+class Unconstrained(Constraint):
+    """The discriminator as it is; its raw spectra are still watched."""
+
+
+class Combination(Constraint):
+    """Several constraints together, e.g. SN with a gradient penalty.
+
+    Args:
+        constraints: at least two, of which one at most parametrizes weights. They act in this order.
+
+    Raises:
+        ValueError: there are fewer than two, or two parametrize the same weights.
+    """
+
+    def __init__(self, constraints: Sequence[Constraint]) -> None:
+        own = [part for part in constraints if type(part).parametrization is not Constraint.parametrization]
+        if len(constraints) < 2 or len(own) > 1:
+            raise ValueError(
+                "Expected at least two constraints of which one at most parametrizes the weights, found "
+                f"{', '.join(part.label for part in constraints) or 'none'}. Leave all but one of those out."
+            )
+        self.constraints = list(constraints)
+        self._parametrizing = own[0] if own else Constraint()
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        return " + ".join(part.label for part in self.constraints)
+
+    @property
+    def sentence(self) -> str:  # type: ignore[override]
+        return "; ".join(part.sentence for part in self.constraints)
+
+    @property
+    def note(self) -> str | None:  # type: ignore[override]
+        return " ".join(part.note for part in self.constraints if part.note) or None
+
+    @property
+    def holds_spectra(self) -> bool:  # type: ignore[override]
+        return any(part.holds_spectra for part in self.constraints)
+
+    @property
+    def acts_after_updates(self) -> bool:  # type: ignore[override]
+        return any(part.acts_after_updates for part in self.constraints)
+
+    @property
+    def penalizes(self) -> bool:  # type: ignore[override]
+        return any(part.penalizes for part in self.constraints)
+
+    @property
+    def differentiates_twice(self) -> bool:  # type: ignore[override]
+        return any(part.differentiates_twice for part in self.constraints)
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        return self._parametrizing.parametrization(layer)
+
+    def refuse(self, discriminator: nn.Module) -> None:
+        for part in self.constraints:
+            part.refuse(discriminator)
+
+    def add_layers(self, discriminator: nn.Module) -> None:
+        for part in self.constraints:
+            part.add_layers(discriminator)
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor | None:
+        penalties = [penalty for part in self.constraints if (penalty := part.penalty(step)) is not None]
+        return torch.stack(penalties).sum() if penalties else None
+
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        for part in self.constraints:
+            part.after_update(discriminator, iteration, update, n_dis, ranks)
+
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        return {name: value for part in self.constraints for name, value in part.report(discriminator).items()}
+
+    def held_ratios(self, layer: nn.Module) -> Tensor:
+        return torch.stack([part.held_ratios(layer) for part in self.constraints]).amax(dim=0)

@@ -1,0 +1,33 @@
+"""DRAGAN."""
+
+from torch import Tensor
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.gradient_penalty import refuse_negative
+from srgan.constraints.step import DiscriminatorStep
+
+
+class DRAGAN(Constraint):
+    """`lambda E[(||grad D(xhat)||_2 - 1)^2]` near the data (Kodali et al. 2017).
+
+    `xhat = x + 0.5 std(x) U(0, 1)`, with one number for each pixel and the deviation of all pixels of the batch, as in
+    the authors' code; their paper's formula has Gaussian noise and a target that it leaves open.
+
+    Args:
+        weight: lambda; 10 in their code.
+
+    Raises:
+        ValueError: the weight is negative.
+    """
+
+    label = "DRAGAN"
+    penalizes = differentiates_twice = True
+
+    def __init__(self, weight: float = 10.0) -> None:
+        self.weight = refuse_negative(weight)
+        self.sentence = f"gradient penalty near the data (DRAGAN), λ = {weight:g}"
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor:
+        noise = step.uniform("dragan", *step.real.shape[1:])
+        xhat = step.real.float() + 0.5 * step.standard_deviation_of_real() * noise
+        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()

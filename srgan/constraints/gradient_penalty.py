@@ -1,0 +1,53 @@
+"""The gradient penalty of WGAN-GP."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.step import DiscriminatorStep
+
+
+class GradientPenalty(Constraint):
+    """`lambda E[(||grad D(xhat)||_2 - 1)^2]` between the images (Gulrajani et al. 2017, Eq. 3).
+
+    `xhat = e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class.
+
+    Args:
+        weight: lambda; 10 in the paper.
+
+    Raises:
+        ValueError: the weight is negative.
+    """
+
+    label = "GP"
+    penalizes = differentiates_twice = True
+
+    def __init__(self, weight: float = 10.0) -> None:
+        self.weight = refuse_negative(weight)
+        self.sentence = f"gradient penalty (WGAN-GP), λ = {weight:g}: the slope of D between real and generated images"
+
+    def refuse(self, discriminator: nn.Module) -> None:
+        """No batch norm, which makes the gradient of one image one of all images (Section 4 there)."""
+        for name, module in discriminator.named_modules():
+            if isinstance(module, _BatchNorm):
+                raise ValueError(
+                    f"Expected a discriminator without batch norm under a gradient penalty, found '{name}'. Take "
+                    "layer norm, or dragan."
+                )
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor:
+        e = step.uniform("gradient penalty", 1, 1, 1)
+        xhat = torch.lerp(step.fake.float(), step.real.float(), e)
+        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
+
+
+def refuse_negative(weight: float) -> float:
+    """The weight of a penalty, if it is one.
+
+    Raises:
+        ValueError: it is negative, infinite or NaN.
+    """
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
+    return weight

@@ -1,0 +1,52 @@
+"""Orthonormal regularization of weights."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.gradient_penalty import refuse_negative
+from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
+from srgan.constraints.step import DiscriminatorStep
+from srgan.decomposition import as_wide
+from srgan.spectral import matricize
+
+
+class OrthonormalRegularization(Constraint):
+    """`beta ||W W^T - I||_F^2` summed over all layers (Brock et al. 2017), on the smaller side of W `[out, in k k]`.
+
+    Args:
+        weight: beta.
+        off_diagonal: `beta ||W W^T * (1 - I)||_F^2` instead: directions orthogonal, lengths free (BigGAN, Eq. 3).
+
+    Raises:
+        ValueError: the weight is negative.
+    """
+
+    label = "orthonormal"
+    penalizes = True
+
+    def __init__(self, weight: float = 1e-4, off_diagonal: bool = False) -> None:
+        self.weight = refuse_negative(weight)
+        self.off_diagonal = off_diagonal
+        formula = "‖WWᵀ ∘ (1 − I)‖²" if off_diagonal else "‖WWᵀ − I‖²"
+        self.sentence = f"orthonormal regularization, {weight:g} {formula} of each layer"
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor:
+        return self.weight * torch.stack([excess.square().sum() for excess in self.excesses(step.discriminator)]).sum()
+
+    def excesses(self, discriminator: nn.Module) -> list[Tensor]:
+        """What each layer's Gram matrix has too much, `[N, N]`, with its graph."""
+        with torch.autocast(next(discriminator.parameters()).device.type, enabled=False):
+            grams = []
+            for _, layer in spectral_layers(discriminator):
+                W = as_wide(matricize(raw_weight(layer), output_dim(layer)))
+                G = W @ W.T
+                grams.append(G - (torch.diag(G.diagonal()) if self.off_diagonal else torch.eye(len(G)).to(G)))
+        return grams
+
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        with torch.no_grad():
+            largest = max(float(excess.abs().amax()) for excess in self.excesses(discriminator))
+        return {"constraint/largest_excess": largest}

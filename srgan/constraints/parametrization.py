@@ -1,0 +1,48 @@
+"""What turns the raw weight W of a layer into the weight of its forward pass.
+
+Every constraint attaches one of these to every layer, with the same buffers under the same names, so that a
+checkpoint written under one constraint loads under any other that adds no parameter of its own:
+
+- `parametrizations.weight.original`: W, raw, in the layer's own shape;
+- `parametrizations.weight.0.u [out]`: the power iteration's left vector;
+- `parametrizations.weight.0.recorded_ratios [N]`: SR-d's r_k, zero where nothing was recorded;
+- `parametrizations.weight.0.updates []`: discriminator updates counted by `srgan.regularize`.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from srgan.spectral import matricize
+
+
+class RawWeight(nn.Module):
+    """No constraint: the forward pass uses W itself.
+
+    Args:
+        weight: the layer's weight, for shapes, device and dtype.
+        output_dim: the dimension that counts output channels.
+    """
+
+    u: Tensor
+    recorded_ratios: Tensor
+    updates: Tensor
+
+    def __init__(self, weight: Tensor, output_dim: int) -> None:
+        super().__init__()
+        self.output_dim = output_dim
+        m, n = matricize(weight, output_dim).shape
+        # The authors' u starts as N(0, 1), not normalized and not warmed up.
+        self.register_buffer("u", torch.randn(m).to(weight))
+        self.register_buffer("recorded_ratios", torch.zeros(min(m, n)).to(weight))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=weight.device))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """`[out, in, ...]` raw -> `[out, in, ...]` as the layer uses it."""
+        with torch.autocast(weight.device.type, enabled=False):
+            W = matricize(weight, self.output_dim)
+            shape = weight.transpose(0, self.output_dim).shape
+            return self.constrain(W).view(shape).transpose(0, self.output_dim)
+
+    def constrain(self, W: Tensor) -> Tensor:
+        """`W [out, in * k * k]` -> the constrained matrix of the same shape."""
+        return W

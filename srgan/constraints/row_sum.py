@@ -1,0 +1,36 @@
+"""Row-sum normalization."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.layers import output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.spectral_normalization import refuse_undivided
+
+
+class RowSumNormalization(Constraint):
+    """`W / max_a sum_b |W_ab|`: every layer has operator norm 1 from l-infinity to l-infinity.
+
+    The rows of the matrix are outputs, so the largest row sum is that norm: each layer maps inputs that differ by at
+    most d in every pixel to outputs that differ by at most d. For a convolution it is so whatever the padding.
+    """
+
+    label = "row sum"
+    sentence = "row-sum normalization: each discriminator weight divided by its largest row sum of |W| (l∞ norm)"
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        refuse_undivided(layer)
+        return RowSumNorm(raw_weight(layer), output_dim(layer))
+
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        sums = [float(raw_matrix(layer).abs().sum(dim=1).amax()) for _, layer in spectral_layers(discriminator)]
+        return {"constraint/largest_raw_row_sum": max(sums)}
+
+
+class RowSumNorm(RawWeight):
+    """`W [m, n] / max_a sum_b |W_ab|`, the gradient through the maximum included."""
+
+    def constrain(self, W: Tensor) -> Tensor:
+        return W / W.abs().sum(dim=1).amax()

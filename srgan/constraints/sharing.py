@@ -1,0 +1,39 @@
+"""Work on layers shared out over the ranks of a run."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import nn
+
+from srgan.constraints.layers import raw_matrix, raw_weight
+from srgan.decomposition import refuse_undirected
+from srgan.parallel import Ranks
+
+
+def on_owners(
+    layers: Mapping[str, nn.Module], iteration: int, ranks: Ranks, act: Callable[[Sequence[nn.Module]], object]
+) -> None:
+    """Acts on each layer on the one rank that owns it, and spreads its raw weight and its buffers.
+
+    Args:
+        layers: by name.
+        iteration: for messages.
+        ranks: of the run.
+        act: called once on every rank, with the layers that it owns.
+
+    Raises:
+        ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
+    """
+    for name, layer in layers.items():  # on every rank, or the others would wait for the one that fails
+        try:
+            refuse_undirected(raw_matrix(layer))
+        except ValueError as error:
+            raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
+    shapes = [raw_matrix(layer).shape for layer in layers.values()]
+    owners = ranks.owners([min(shape) ** 2 * max(shape) for shape in shapes])
+    owned = {
+        rank: [layer for layer, owner in zip(layers.values(), owners, strict=True) if owner == rank] for rank in owners
+    }
+    act(owned.get(ranks.rank, []))
+    for rank, theirs in owned.items():
+        recorded = [layer.get_buffer("parametrizations.weight.0.recorded_ratios") for layer in theirs]
+        ranks.broadcast_([*(raw_weight(layer) for layer in theirs), *recorded], rank)

@@ -1,0 +1,64 @@
+"""SN (Eq. 4)."""
+
+import torch
+from torch import Tensor, nn
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.layers import output_dim, raw_weight
+from srgan.constraints.parametrization import RawWeight
+from srgan.spectral import power_iteration, spectral_normalize
+
+
+class SpectralNormalization(Constraint):
+    """SN: `W_SN = W / sigma_1` (Eq. 4) on every convolution, linear and embedding layer.
+
+    Args:
+        power_iterations: steps per use of a weight in training; the authors take 1.
+
+    Raises:
+        ValueError: there is not even one step.
+    """
+
+    label = "SN"
+    sentence = "spectral normalization: each discriminator weight divided by its σ₁"
+
+    def __init__(self, power_iterations: int = 1) -> None:
+        if power_iterations < 1:
+            raise ValueError(f"Expected power_iterations >= 1, found {power_iterations}.")
+        self.power_iterations = power_iterations
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        refuse_undivided(layer)
+        return SpectralNorm(raw_weight(layer), output_dim(layer), self.power_iterations)
+
+
+class SpectralNorm(RawWeight):
+    """Eq. 4 with `power_iterations` steps at each use.
+
+    In training mode each use of the weight stores the new u, as the authors' code does on each forward
+    pass. In evaluation mode the steps are taken and forgotten, so that looking never changes training.
+    Departs from the authors' code: theirs stores u for linear and embedding layers in evaluation too.
+    """
+
+    def __init__(self, weight: Tensor, output_dim: int, power_iterations: int) -> None:
+        super().__init__(weight, output_dim)
+        self.power_iterations = power_iterations
+
+    def constrain(self, W: Tensor) -> Tensor:
+        with torch.no_grad():
+            u, v = power_iteration(W, self.u, self.power_iterations)
+            if self.training:
+                self.u = u  # a new tensor: the backward pass still needs the values of this forward pass
+        return spectral_normalize(W, u, v)
+
+
+def refuse_undivided(layer: nn.Module) -> None:
+    """Refuses a layer whose weight cannot be divided by a norm of it.
+
+    Raises:
+        ValueError: the weight is all zero, or an embedding's gradients are sparse.
+    """
+    if not raw_weight(layer).any():
+        raise ValueError("expected a weight with a largest singular value, found an all-zero one. Initialize it.")
+    if getattr(layer, "sparse", False):
+        raise ValueError("expected dense gradients, found an embedding with sparse=True.")

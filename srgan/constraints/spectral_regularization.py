@@ -1,0 +1,291 @@
+"""SR (Eq. 9 to 11): what is compensated, static or dynamic, and the two forms in which it acts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from srgan.constraints.layers import CONVOLUTIONS, output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.projecting import project_weights
+from srgan.constraints.schedule import Schedule
+from srgan.constraints.sharing import on_owners
+from srgan.constraints.spectral_normalization import SpectralNorm, SpectralNormalization, refuse_undivided
+from srgan.parallel import ALONE, Ranks
+from srgan.spectral import (
+    SpectralMap,
+    compensated_rank,
+    dynamic_map,
+    normalized_spectrum,
+    spectrally_regularize,
+    static_map,
+)
+
+
+class Compensation(ABC):
+    """How SR compensates a spectrum: a map of singular values, what it remembers, and its words."""
+
+    remembers: bool = False
+    """Whether the map depends on the spectra so far."""
+    label: str
+    sentence: str
+    note: str | None = None
+
+    @abstractmethod
+    def compensate(self, sigma: Tensor, r: Tensor) -> Tensor:
+        """Eq. 9: the singular values of D(W).
+
+        Args:
+            sigma: `[..., N]` of W, from the largest.
+            r: `[..., N]` in [0, 1], the largest sigma_k / sigma_1 recorded so far; 0 where nothing was.
+        """
+
+    def project(self, sigma: Tensor, r: Tensor) -> Tensor:
+        """What the authors' code writes back as the raw weight's singular values, `[..., N]`."""
+        return self.compensate(sigma, r)
+
+    @abstractmethod
+    def held(self, r: Tensor) -> Tensor:
+        """Lower bounds `[N]` of sigma_k / sigma_1 right after a compensation."""
+
+
+class Static(Compensation):
+    """SR-s: the first i singular values become sigma_1.
+
+    The projection writes `U diag(s) V^T` with s = sigma / sigma_1 and s_k = 1 for k <= i, so the raw
+    sigma_1 becomes 1, as in the authors' code.
+
+    Args:
+        compensated_fraction: i / N in (0, 1]; i = floor(fraction N), at least 1. THE hyperparameter (Fig. 8).
+
+    Raises:
+        ValueError: the fraction is outside (0, 1].
+    """
+
+    note = (
+        "SR-s holds the first i singular values and lets the others fall (Fig. 7c of the paper); the rule for a "
+        "spectral collapse may count that as one."
+    )
+
+    def __init__(self, compensated_fraction: float = 0.5) -> None:
+        if not 0 < compensated_fraction <= 1:
+            raise ValueError(f"Expected compensated_fraction (i / N) in (0, 1], found {compensated_fraction}.")
+        self.compensated_fraction = compensated_fraction
+        self.label = "SR-s" + ("" if compensated_fraction == 0.5 else f", i = {compensated_fraction:g} N")
+        self.sentence = (
+            f"static spectral regularization: the first i = {compensated_fraction:g} N singular values raised to σ₁"
+        )
+
+    def compensate(self, sigma: Tensor, r: Tensor) -> Tensor:
+        return static_map(sigma, compensated_rank(sigma.shape[-1], self.compensated_fraction))
+
+    def project(self, sigma: Tensor, r: Tensor) -> Tensor:
+        return self.compensate(sigma, r) / sigma[..., :1]
+
+    def held(self, r: Tensor) -> Tensor:
+        return self.compensate(torch.zeros_like(r).index_fill(0, r.new_zeros(1, dtype=torch.int64), 1), r)
+
+
+class Dynamic(Compensation):
+    """SR-d: no sigma_k / sigma_1 falls below the largest value recorded for it, r_k.
+
+    The projection writes `U diag(sigma_1 r) V^T`: the scale is kept. The first application only records.
+    r is a buffer of every layer, saved with the weights. (The authors' snapshots lose it.)
+    """
+
+    remembers = True
+    label = "SR-d"
+    sentence = "dynamic spectral regularization: no σₖ/σ₁ falls below its largest so far"
+
+    def compensate(self, sigma: Tensor, r: Tensor) -> Tensor:
+        return dynamic_map(sigma, r)
+
+    def held(self, r: Tensor) -> Tensor:
+        return r
+
+
+class Form(ABC):
+    """Where SR acts: on the raw weights, or in the forward pass."""
+
+    @abstractmethod
+    def acts_after_updates(self, compensation: Compensation) -> bool:
+        """Whether `after_update` does anything."""
+
+    @abstractmethod
+    def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
+        """Of one convolution."""
+
+    @abstractmethod
+    def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
+        """Whether `act` is called after D update `update` (0 ... n_dis - 1) of `iteration` (from 0)."""
+
+    @abstractmethod
+    def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
+        """Acts on the raw weights and records of some convolutions after a discriminator update."""
+
+    @property
+    @abstractmethod
+    def sentence(self) -> str:
+        """When it acts."""
+
+
+class Project(Form):
+    """The authors' code, the default: raw weights are overwritten after D updates; the forward pass is SN's.
+
+    Adam's moments are not touched; frozen weights stay as they are.
+
+    Args:
+        schedule: when; the authors' `Schedule()` if None.
+    """
+
+    def __init__(self, schedule: Schedule | None = None) -> None:
+        self.schedule = schedule or Schedule()
+
+    def acts_after_updates(self, compensation: Compensation) -> bool:
+        return True
+
+    def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
+        return SpectralNorm(raw_weight(layer), output_dim(layer), power_iterations)
+
+    def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
+        return self.schedule.is_due(iteration, update, n_dis)
+
+    def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
+        """Overwrites raw weights by `U diag(f(sigma)) V^T`, and records the spectra that it found."""
+
+        def projection(group: Sequence[nn.Module]) -> SpectralMap:
+            # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
+            r = torch.stack([recorded_ratios(layer) for layer in group])
+            return partial(compensation.project, r=r if len(group) > 1 else r[0])
+
+        trained = [layer for layer in layers if raw_weight(layer).requires_grad]
+        for layer, sigma in project_weights(trained, projection, whole_spectrum=compensation.remembers):
+            if compensation.remembers:
+                record(layer, sigma / sigma[0])
+
+    @property
+    def sentence(self) -> str:
+        every, start = self.schedule.every_iterations, self.schedule.start_iteration
+        words = f"every {every} iterations" if every != 1 else "every iteration"
+        return words + (f" from {start:,} on" if start else "")
+
+
+class Reparametrize(Form):
+    """The paper's Eq. 10 and 11: W_SR is computed in the forward pass and the gradient flows through it."""
+
+    def acts_after_updates(self, compensation: Compensation) -> bool:
+        return compensation.remembers  # to record
+
+    def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
+        return SpectrallyRegularized(raw_weight(layer), output_dim(layer), compensation)
+
+    def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
+        return True
+
+    def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
+        """Records the raw spectra."""
+        for layer in layers:
+            record(layer, normalized_spectrum(raw_matrix(layer)))
+
+    @property
+    def sentence(self) -> str:
+        return "in every forward pass"
+
+
+class SpectrallyRegularized(RawWeight):
+    """Eq. 10 in the forward pass with the gradient of Eq. 11.
+
+    Reads the recorded ratios and never writes them: recording belongs to the form, after an update.
+    """
+
+    def __init__(self, weight: Tensor, output_dim: int, compensation: Compensation) -> None:
+        super().__init__(weight, output_dim)
+        self.compensation = compensation
+
+    def constrain(self, W: Tensor) -> Tensor:
+        return spectrally_regularize(W, partial(self.compensation.compensate, r=self.recorded_ratios))
+
+
+class SpectralRegularization(SpectralNormalization):
+    """SR: SN on every layer, and compensated spectra on the convolutions (Eq. 9, 10).
+
+    Args:
+        compensation: `Static(fraction)` (SR-s) or `Dynamic()` (SR-d).
+        form: `Project(schedule)` (the authors' code) or `Reparametrize()` (the paper's Eq. 10 and 11).
+        power_iterations: of the SN part.
+    """
+
+    holds_spectra = True
+
+    def __init__(
+        self, compensation: Compensation | None = None, form: Form | None = None, power_iterations: int = 1
+    ) -> None:
+        super().__init__(power_iterations)
+        self.compensation = compensation or Static()
+        self.form = form or Project()
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        return self.compensation.label
+
+    @property
+    def note(self) -> str | None:  # type: ignore[override]
+        return self.compensation.note
+
+    @property
+    def sentence(self) -> str:  # type: ignore[override]
+        return f"{self.compensation.sentence}, {self.form.sentence}"
+
+    @property
+    def acts_after_updates(self) -> bool:  # type: ignore[override]
+        return self.form.acts_after_updates(self.compensation)
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        if not isinstance(layer, CONVOLUTIONS):
+            return super().parametrization(layer)
+        refuse_undivided(layer)
+        if layer.groups > 1:
+            raise ValueError(
+                f"expected an ungrouped convolution, found {layer.groups} groups: the paper's W [out, in * k * k] "
+                "mixes channels that this layer keeps apart. Use 'sn' for such a discriminator."
+            )
+        return self.form.parametrization(layer, self.compensation, self.power_iterations)
+
+    @torch.no_grad()
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        """Acts on every convolution, when the form says so.
+
+        Each layer is decomposed on one rank, which sends the result to the others: ranks stay bit-identical,
+        and the time divides by their number.
+
+        Raises:
+            ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
+        """
+        if self.acts_after_updates and self.form.is_due(iteration, update, n_dis):
+            on_owners(
+                convolutions(discriminator), iteration, ranks, partial(self.form.act, compensation=self.compensation)
+            )
+
+    def held_ratios(self, layer: nn.Module) -> Tensor:
+        r = recorded_ratios(layer).double()
+        return self.compensation.held(r) if isinstance(layer, CONVOLUTIONS) else torch.zeros_like(r)
+
+
+def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:
+    """The layers that SR acts on, by name (Section 2: not the linear head, nor the class embedding)."""
+    return {name: layer for name, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)}
+
+
+def recorded_ratios(layer: nn.Module) -> Tensor:
+    """SR-d's r_k of one layer, `[N]`."""
+    return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
+
+
+def record(layer: nn.Module, ratios: Tensor) -> None:
+    """Takes the elementwise maximum of r and some sigma_k / sigma_1 `[N]` as the new r, in place."""
+    r = recorded_ratios(layer)
+    torch.maximum(r, ratios.to(r), out=r)
