@@ -347,9 +347,9 @@ class AdversarialTraining(pl.LightningModule):
         other = sorted(self.state_dict().keys() ^ checkpoint["state_dict"].keys())
         if other:
             raise ValueError(
-                f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, found "
-                f"one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take its "
-                "networks and loss, and a constraint without parameters of its own."
+                f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, "
+                f"found one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take "
+                "its networks and loss, and a constraint without parameters of its own."
             )
         differing = [
             f"{name} was {theirs.get(name)} and is {ours[name]}" for name in ours if theirs.get(name) != ours[name]
