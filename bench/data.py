@@ -25,12 +25,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from srgan.callbacks.record import processor, versions
 from srgan.files import write_json
 from srgan.prepare.images import read_image
 from srgan.prepare.manifest import images_per_shard
 from srgan.prepare.shards import FORMAT, MANIFEST, PreparedImages, shard_file
 from srgan.prepare.work import write_array
+from srgan.provenance import processor, versions
 
 IMAGE_SIZE, BATCH, COPIES, BATCHES, REPETITIONS = 128, 64, 20, 40, 5
 RESULTS = Path(__file__).parent / "results" / "data.json"

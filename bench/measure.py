@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from srgan.callbacks.record import commit, processor, versions
 from srgan.files import write_json
 from srgan.memory import keep_freed_memory
+from srgan.provenance import commit, processor, versions
 
 RESULTS = Path(__file__).parent / "results"
 

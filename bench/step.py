@@ -22,7 +22,7 @@ from rich.table import Table
 from bench import mimicry
 from bench.measure import RESULTS, all_cores, computes_bf16, environment, in_turns, write_result
 from bench.worker import Worker
-from srgan.callbacks.record import commit
+from srgan.provenance import commit
 
 N_DIS, IMAGE_SIZE = 5, 32
 NARROW = 64  # channels of G up to which an iteration is overhead as much as arithmetic

@@ -22,12 +22,12 @@ import torch
 from PIL import Image
 
 from srgan.callbacks import GradientRecorder, LossRecorder, SpectraRecorder
-from srgan.callbacks.record import processor, versions
 from srgan.data import DigitsData
 from srgan.files import append_json_line, write_json
 from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import ResNetPair
+from srgan.provenance import processor, versions
 from srgan.runs import RunFolder
 from srgan.tracking.history import History
 from srgan.tracking.logger import SpectralLogger

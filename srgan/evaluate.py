@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
-from srgan.callbacks.record import commit, now, processor, versions
 from srgan.checkpoints import read_run_checkpoint, rebuild_training
 from srgan.data import ImageData
 from srgan.data.base import Split
@@ -29,6 +28,7 @@ from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer, refuse_few_images
 from srgan.parallel import Ranks
+from srgan.provenance import commit, now, processor, versions
 from srgan.sampling import GeneratorStatistics
 from srgan.training import AdversarialTraining
 
