@@ -212,7 +212,7 @@ class SpectralRegularization(SpectralNormalization, ABC):
 
     def project(self, layers: Sequence[nn.Module]) -> None:
         """Overwrites raw weights by U diag(f(sigma)) V^T. Adam's moments are not touched."""
-        project_weights(layers, self.projection, whole_spectrum=False)
+        project_weights(layers, self.projection)
 
 
 class StaticRegularization(SpectralRegularization):
@@ -279,7 +279,7 @@ class DynamicRegularization(SpectralRegularization):
         return partial(dynamic_map, r=r if len(layers) > 1 else r[0])
 
     def project(self, layers: Sequence[nn.Module]) -> None:
-        for layer, sigma in project_weights(layers, self.projection, whole_spectrum=True):
+        for layer, sigma in project_weights(layers, self.projection):
             _record(layer, sigma / sigma[0])
 
     def _record(self, layers: Sequence[nn.Module]) -> None:
