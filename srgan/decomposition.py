@@ -40,7 +40,7 @@ def svd(W: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def singular_values(W: Tensor) -> Tensor:
     """sigma `[N]` float64 of one finite matrix `W [m, n]`, from the largest, in half the time of `svd`."""
     A = W.double() if W.shape[0] <= W.shape[1] else W.T.double()
-    sigma = torch.linalg.eigvalsh(A @ A.T).flip(0).clamp_min(0).sqrt()
+    sigma: Tensor = torch.linalg.eigvalsh(A @ A.T).flip(0).clamp_min(0).sqrt()
     return sigma if sigma[-1] > RESOLVED_RATIO * sigma[0] else torch.linalg.svdvals(A.T)
 
 
