@@ -29,7 +29,7 @@ def svd(W: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Of -W W^T, whose eigenvalues rise from the one of sigma_1: U needs no turning round.
     eigenvalues, U = torch.linalg.eigh(-(A @ A.mT))
     sigma = eigenvalues.neg().clamp_min(0).sqrt()
-    Vh = U.mT @ A / sigma.unsqueeze(-1)
+    Vh = (U / sigma.unsqueeze(-2)).mT @ A
     for k in (sigma[:, -1] <= RESOLVED_RATIO * sigma[:, 0]).nonzero().flatten().tolist():
         V, sigma[k], Uh = torch.linalg.svd(A[k].mT, full_matrices=False)  # half the time of the wide one
         U[k], Vh[k] = Uh.mT, V.mT
