@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from srgan.constraints import Constraint, SpectralNormalization
 from srgan.data.base import Batch, ImageData
 from srgan.losses import LOSSES, LossName
-from srgan.networks import ResNetPair
+from srgan.networks import DEFAULT_PAIR, Pair
 from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
 from srgan.sampling import latents
@@ -42,7 +42,7 @@ class AdversarialTraining(pl.LightningModule):
     """A generator against a discriminator under a constraint (Section IV, Appendix B).
 
     Args:
-        networks: sizes of both nets.
+        networks: kind and sizes of both nets.
         constraint: what keeps the discriminator Lipschitz: SN, SR-s, SR-d, none.
         loss: of both players; the paper's is "hinge" (Eq. 6).
         generator_optimizer: Adam of the generator.
@@ -72,7 +72,7 @@ class AdversarialTraining(pl.LightningModule):
 
     def __init__(
         self,
-        networks: ResNetPair = ResNetPair(),  # noqa: B008 (a frozen value)
+        networks: Pair = DEFAULT_PAIR,
         constraint: Constraint = SpectralNormalization(),  # noqa: B008 (a value without state)
         loss: LossName = "hinge",
         generator_optimizer: AdamSettings = AdamSettings(),
@@ -137,7 +137,7 @@ class AdversarialTraining(pl.LightningModule):
         if self.networks.image_size != data.image_size:
             raise ValueError(
                 f"Expected networks of the data's image size {data.image_size}, found {self.networks.image_size}. "
-                f"Set --model.networks.image_size {data.image_size}."
+                "Build them with the data's."
             )
         accumulation(data.batch_size, trainer.world_size, self.micro_batch_size)
         strategy = trainer.strategy
@@ -149,7 +149,7 @@ class AdversarialTraining(pl.LightningModule):
         if self.networks.num_classes and self.networks.num_classes != data.num_labels:
             raise ValueError(
                 f"Expected num_classes 0 (unconditional) or {data.num_labels} for {data.name}, found "
-                f"{self.networks.num_classes}. Set --model.networks.num_classes."
+                f"{self.networks.num_classes}. Set --model.networks.init_args.num_classes."
             )
 
     def on_train_start(self) -> None:
