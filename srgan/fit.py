@@ -1,6 +1,7 @@
 """`srgan fit`: composes a run from configuration files, trains it, or resumes it where it was stopped."""
 
 import logging
+import re
 import shlex
 import sys
 import warnings
@@ -78,6 +79,13 @@ class RunCLI(LightningCLI):
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status: 0 finished, 128 + signal number when stopped, 2 on wrong settings."""
     _quiet_libraries()
+    if any(re.match(r"--model\.networks\.(init_args\.)?image_size\b", argument) for argument in arguments):
+        print(
+            "srgan fit: expected the image size in the data, which the networks follow, found one for the networks. "
+            "Set --data.init_args.image_size.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         cli = RunCLI(
             AdversarialTraining,

@@ -22,7 +22,8 @@ TINY = [
     "-c", "configs/digits.yaml",
     "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
     "--model.networks.init_args.generator_channels", "4",
-    "--model.networks.init_args.discriminator_channels", "4", "--model.networks.init_args.latent_dim", "8", "--model.n_dis", "2",
+    "--model.networks.init_args.discriminator_channels", "4", "--model.networks.init_args.latent_dim", "8",
+    "--model.n_dis", "2",
 ]  # fmt: skip
 MEASURED = [
     "--scores.every", "10", "--scores.protocol.num_fake_images", "300", "--scores.protocol.num_real_images", "300",
@@ -253,7 +254,8 @@ def test_a_checkpoint_that_cannot_carry_on_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model.networks.init_args.image_size", "16"], "Expected networks of the data's image size 8"),
+        (["--model.networks.init_args.image_size", "16"], "Set --data.init_args.image_size"),
+        (["--model.networks", "DCGANPair"], "Expected an image size of 16, 32 or 64 for DCGAN, found 8."),
         (["--from-checkpoint", "absent.ckpt"], "Expected a checkpoint at"),
     ],
 )

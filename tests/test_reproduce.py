@@ -269,7 +269,12 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
 ) -> None:
     """Section IV-A for real at a thirtieth of its mini length, on fewer and smaller images."""
     sizes = {"data.init_args.batch_size": 4, "data.init_args.image_size": 8}
-    sizes |= {"model.networks.init_args.generator_channels": 4, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 5}
+    sizes |= {
+        "model.networks.init_args.generator_channels": 4,
+        "model.n_dis": 1,
+        "samples.every": 0,
+        "checkpoints.every": 5,
+    }
     sizes |= {"scores.every": 10, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
     tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     monkeypatch.setitem(resume.LENGTHS, "mini", resume.Length(10, 20))
