@@ -1,11 +1,12 @@
 """How a run of the plan is split over devices, how long it takes, and what it needs."""
 
+import pydoc
 from typing import Any, NamedTuple
 
 from reproduce.cost import INCEPTION_FLOPS, cost
 from reproduce.plan import Run
 from srgan.metrics.protocol import FinalProtocol
-from srgan.networks import ResNetPair
+from srgan.networks import Pair
 from srgan.parallel import accumulation
 
 GPU_FLOPS = 25e12  # sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
@@ -63,10 +64,14 @@ def budget(run: Run, devices: int | None = None) -> Budget:
     return Budget(micro, parts, devices, iterations, flops / GPU_FLOPS / 3600, gigabytes, unsplit)
 
 
-def networks_of(chosen: dict[str, Any]) -> ResNetPair:
-    """The nets of a run, from its dotted settings."""
-    prefix = "model.networks."
-    return ResNetPair(**{name.removeprefix(prefix): value for name, value in chosen.items() if name.startswith(prefix)})
+def networks_of(chosen: dict[str, Any]) -> Pair:
+    """The nets of a run, from its dotted settings; their image size is the data's."""
+    prefix = "model.networks.init_args."
+    sizes = {name.removeprefix(prefix): value for name, value in chosen.items() if name.startswith(prefix)}
+    make = pydoc.locate(chosen["model.networks.class_path"])
+    assert callable(make)
+    pair: Pair = make(image_size=chosen["data.init_args.image_size"], **sizes)
+    return pair
 
 
 def scored_images(chosen: dict[str, Any], iterations: int) -> int:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from reproduce.budget import networks_of, scored_images
 from reproduce.plan import REPOSITORY, Run
 from srgan.files import write_json
-from srgan.networks.resnet import Widths
 
 START_UP_SECONDS = 15.0  # imports, data, first scores
 SECONDS_PER_KIND = 4.0
@@ -25,11 +24,8 @@ class Kind(NamedTuple):
     """What the time of an iteration depends on."""
 
     device: str
-    image_size: int
-    generator_channels: int
-    discriminator_channels: int
-    num_classes: int
-    widths: Widths
+    networks: str
+    """Their settings by dotted names, as JSON."""
     n_dis: int
     generator_batch_ratio: int
     batch_size: int
@@ -65,13 +61,14 @@ def estimate_seconds(runs: list[Run], root: Path) -> list[float]:
 
 def timed_kind(run: Run, chosen: dict[str, Any]) -> Kind:
     """What to time for a run: large batches in part, since their time is proportional to their size."""
-    networks = networks_of(chosen)
     device = "cuda" if chosen.get("trainer.accelerator") != "cpu" and count_gpus() else "cpu"
-    largest = 256 if device == "cuda" else (4 if networks.generator_channels >= WIDE else 16)
+    largest = 256 if device == "cuda" else (4 if chosen["model.networks.init_args.generator_channels"] >= WIDE else 16)
     batch_size = min(run.batch_size, chosen.get("model.micro_batch_size") or largest)
+    networks = {name: value for name, value in chosen.items() if name.startswith("model.networks.")}
+    networks["data.init_args.image_size"] = chosen["data.init_args.image_size"]
     return Kind(
-        device, networks.image_size, networks.generator_channels, networks.discriminator_channels, networks.num_classes,
-        networks.widths, chosen.get("model.n_dis", 5), chosen.get("model.generator_batch_ratio", 2), batch_size,
+        device, json.dumps(networks, sort_keys=True), chosen.get("model.n_dis", 5),
+        chosen.get("model.generator_batch_ratio", 2), batch_size,
     )  # fmt: skip
 
 
@@ -98,14 +95,13 @@ def measure(kind: Kind) -> dict[str, float]:
     import pytorch_lightning as pl
 
     from srgan.data import DigitsData
-    from srgan.networks import ResNetPair
     from srgan.sampling import generate
     from srgan.training import AdversarialTraining
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its import sets INFO
-    sizes = kind.image_size, kind.generator_channels, kind.discriminator_channels
+    networks = networks_of(json.loads(kind.networks))
     module = AdversarialTraining(
-        ResNetPair(*sizes, num_classes=kind.num_classes, widths=kind.widths),
+        networks,
         iterations=4,
         n_dis=kind.n_dis,
         generator_batch_ratio=kind.generator_batch_ratio,
@@ -126,7 +122,7 @@ def measure(kind: Kind) -> dict[str, float]:
         callbacks=[stopwatch], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False,
     )  # fmt: skip
-    trainer.fit(module, datamodule=DigitsData(kind.image_size, kind.batch_size, kind.n_dis))
+    trainer.fit(module, datamodule=DigitsData(networks.image_size, kind.batch_size, kind.n_dis))
     durations = [b - a for a, b in zip(stopwatch.ends, stopwatch.ends[1:], strict=False)]
     start = time.perf_counter()
     for _ in generate(module.generator, range(50), 0, "calibration", 50):

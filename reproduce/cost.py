@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from srgan.networks import ResNetPair
+from srgan.networks import Pair
 
 BYTES_PER_PARAMETER = 16  # float32 weight, gradient and Adam's two moments
 INCEPTION_FLOPS = 11.4e9  # of one image through the feature network
@@ -51,7 +51,7 @@ class Cost:
 
 
 @cache
-def cost(networks: ResNetPair) -> Cost:
+def cost(networks: Pair) -> Cost:
     """Counts the nets of a pair: what four more images cost, so that what a batch of any size needs is left out."""
     with FakeTensorMode():
         generator, discriminator = networks.build()
@@ -62,7 +62,7 @@ def cost(networks: ResNetPair) -> Cost:
     return Cost(**of_an_image, parameters=parameters)
 
 
-def _counts(networks: ResNetPair, generator: nn.Module, discriminator: nn.Module, batch: int) -> dict[str, float]:
+def _counts(networks: Pair, generator: nn.Module, discriminator: nn.Module, batch: int) -> dict[str, float]:
     """FLOPs and bytes of a `Cost`, for a whole batch."""
     z = torch.empty(batch, networks.latent_dim)
     labels = torch.zeros(batch, dtype=torch.int64)

@@ -167,7 +167,7 @@ class Run(PlannedRun):
         return [
             *("-c", f"configs/{base}.yaml", "-c", f"configs/{self.constraint}.yaml"),
             *("--data.init_args.batch_size", str(self.batch_size)),
-            *("--model.networks.discriminator_channels", str(self.discriminator_channels)),
+            *("--model.networks.init_args.discriminator_channels", str(self.discriminator_channels)),
             *("--model.seed", str(self.seed)),
         ]
 

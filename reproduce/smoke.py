@@ -26,6 +26,7 @@ from srgan.checkpoints import read_run_checkpoint, rebuild_training
 from srgan.cli import main as srgan
 
 ITERATIONS, MICRO_BATCH = 2, 2
+PLAYERS = ("discriminator", "generator")
 TOLERANCE = 1e-4  # of sigma_k / sigma_1
 
 
@@ -58,7 +59,7 @@ def run_all(runs: Sequence[Run], console: Console) -> int:
         problem = smoke(run)
         failed += problem is not None
         pair, spectra = networks_of(run.chosen), run.folder.read_spectra()
-        widths = f"{pair.discriminator_channels}, {pair.generator_channels}"
+        widths = ", ".join(str(run.chosen[f"model.networks.init_args.{player}_channels"]) for player in PLAYERS)
         layers = str(len(spectra.layers)) if spectra else "-"
         seconds, outcome = f"{time.monotonic() - begun:.1f}", problem or "passed"
         table.add_row(run.name, widths, f"{cost(pair).parameters:,}", layers, seconds, outcome)

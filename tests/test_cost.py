@@ -23,7 +23,7 @@ def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -
         assert found.gpu_hours > 0
         assert found.gigabytes < 80
         chosen = run.chosen
-        assert chosen["model.networks.discriminator_channels"] == run.setting.discriminator_channels
+        assert chosen["model.networks.init_args.discriminator_channels"] == run.setting.discriminator_channels
         imagenet = run.setting.dataset == "imagenet128"
         assert (chosen["model.n_dis"], chosen["model.generator_batch_ratio"]) == ((1, 1) if imagenet else (5, 2))
         assert (chosen["model.iterations"], chosen["model.linear_decay"]) == (
@@ -33,8 +33,8 @@ def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -
         assert rates == ((1e-4, 4e-4) if imagenet else (2e-4, 2e-4))
         assert all(chosen[f"model.{player}_optimizer.betas"] == [0.0, 0.9] for player in PLAYERS)
         widths = (
-            chosen["model.networks.widths"],
-            chosen["model.networks.num_classes"],
+            chosen["model.networks.init_args.widths"],
+            chosen["model.networks.init_args.num_classes"],
             chosen["model.normalize_generator"],
         )
         assert widths == (("pyramid", 1000, True) if imagenet else ("constant", 0, False))

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.datasets import CIFAR10
 
-from srgan.data import CIFAR10Data, FolderData
+from srgan.data import CIFAR10Data, FolderData, STL10Data
 from srgan.data.folder import _place
 from srgan.data.images import dequantize, quantize
 from srgan.parallel import Ranks
@@ -149,6 +149,22 @@ def test_cifar10_is_read_as_torchvision_lays_it_out(cifar10_root: Path) -> None:
         assert labels.tolist() == [k % 10 for k in range(count)]
     assert [len(images) for images, _ in data.real_images("test", range(4), batch_size=3)] == [3, 1]
     assert data.num_real_images("test", 50_000) == 4
+
+
+@pytest.mark.parametrize("size", [16, 8])
+def test_smaller_cifar10_images_are_means_rounded_to_the_nearest(cifar10_root: Path, size: int) -> None:
+    factor = 32 // size
+    full, small = CIFAR10Data(str(cifar10_root)).load("train"), CIFAR10Data(str(cifar10_root), size).load("train")
+    means = full.images.double().unflatten(3, (size, factor)).unflatten(2, (size, factor)).mean(dim=(3, 5))
+    assert torch.equal(small.images.double(), (means + 0.5).floor())
+    assert torch.equal(small.labels, full.labels)
+
+
+def test_other_sizes_of_cifar10_and_stl10_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"image size of 32, 16 or 8 for CIFAR-10, found 64\."):
+        CIFAR10Data(image_size=64)
+    with pytest.raises(ValueError, match=r"image size of 32 for STL-10, found 96\."):
+        STL10Data(image_size=96)
 
 
 def test_without_cifar10_and_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,10 @@ from srgan.runs import RunFolder
 ROOT = Path(__file__).parents[1]
 TRAIN = [
     "fit", "-c", "configs/folder.yaml", "-c", "configs/sr-d.yaml", "--data.init_args.image_size", "8",
-    "--data.init_args.batch_size", "4", "--model.networks.image_size", "8", "--model.networks.num_classes", "3",
-    "--model.networks.generator_channels", "4", "--model.networks.discriminator_channels", "4",
-    "--model.networks.latent_dim", "8", "--model.n_dis", "1", "--model.iterations", "4", "--model.compile", "false",
+    "--data.init_args.batch_size", "4", "--model.networks.init_args.num_classes", "3",
+    "--model.networks.init_args.generator_channels", "4", "--model.networks.init_args.discriminator_channels", "4",
+    "--model.networks.init_args.latent_dim", "8", "--model.n_dis", "1", "--model.iterations", "4",
+    "--model.compile", "false",
     "--samples.every", "0", "--losses.every", "0", "--spectra.every", "0",
     "--scores.every", "2", "--scores.protocol.num_fake_images", "200", "--scores.protocol.num_real_images", "70",
     "--scores.protocol.batch_size", "20", "--scores.final.num_fake_images", "330",
@@ -106,7 +107,7 @@ def test_impossible_final_protocols_are_refused_before_training(
     assert main([*TRAIN, *options, "--scores.final.num_fake_images", "100"]) == 2
     assert re.search(r"at least the 200 images.*found 100", capsys.readouterr().err)
     wrong = {
-        "Expected a generator with classes": ["--model.networks.num_classes", "0"],
+        "Expected a generator with classes": ["--model.networks.init_args.num_classes", "0"],
         "at least two real images of every class": ["--scores.protocol.num_real_images", "4"],
         "Expected Inception weights": ["--scores.features", "inception", "--scores.inception_weights", "gone.pth"],
     }
@@ -282,7 +283,7 @@ def test_checkpoints_that_do_not_fit_are_refused(
     run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = torch.load(run.checkpoint, weights_only=True)
-    stored["srgan_config"]["model"]["networks"]["generator_channels"] = 6
+    stored["srgan_config"]["model"]["networks"]["init_args"]["generator_channels"] = 6
     torch.save(stored, tmp_path / "wide.ckpt")
     assert "Expected weights of the networks" in refused(capsys, str(tmp_path / "wide.ckpt"))
     stored["srgan_config"]["model"]["renamed"] = 1

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from srgan.constraints import METHODS
 from srgan.feature_matching import FeatureMatching
-from srgan.losses import BEGAN
-from srgan.networks import ResNetPair
+from srgan.losses import BEGAN, Hinge
+from srgan.networks import AutoencoderPair, ResNetPair
 from srgan.training import AdversarialTraining
 
 LABELS = torch.zeros(6, dtype=torch.int64)
@@ -83,9 +83,13 @@ def test_refusals() -> None:
         AdversarialTraining(ResNetPair(8, 2, 2, 4), compile=True, feature_matching=FeatureMatching())
     with pytest.raises(ValueError, match="compile false"):
         AdversarialTraining(ResNetPair(8, 2, 2, 4), METHODS["gp"](), compile=True)
+    for loss, nets in ((BEGAN(), ResNetPair(8, 2, 2, 4)), (Hinge(), AutoencoderPair())):
+        with pytest.raises(ValueError, match="BEGAN and AutoencoderPair together"):
+            AdversarialTraining(nets, loss=loss)
 
 
 def test_the_balance_of_began_is_in_the_checkpoint_of_a_training() -> None:
-    module = AdversarialTraining(ResNetPair(8, 2, 2, 4), METHODS["none"](), loss=(loss := BEGAN()))
+    nets = AutoencoderPair(image_size=16, generator_channels=2, discriminator_channels=2)
+    module = AdversarialTraining(nets, METHODS["none"](), loss=(loss := BEGAN()))
     assert "loss.k" in module.state_dict()
     assert module.loss is not loss  # two trainings do not share a balance

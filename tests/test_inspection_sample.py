@@ -32,7 +32,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Conditional, drawn in test mode, to be scored on 45 images in batches of 20."""
     return inspecting.train(
-        images, tmp_path_factory.mktemp("runs") / "conditional", "sn", "--model.networks.num_classes", "3",
+        images, tmp_path_factory.mktemp("runs") / "conditional", "sn", "--model.networks.init_args.num_classes", "3",
         "--scores.protocol.num_fake_images", "45", "--scores.protocol.batch_size", "20", "--scores.protocol.seed", "2",
     )  # fmt: skip
 

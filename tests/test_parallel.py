@@ -22,8 +22,9 @@ ITERATIONS, N_DIS = 3, 2
 ONE_PER_STEP, ONE_TO_AGREE_ON_A_STOP = N_DIS + 1, 1  # all-reduces of an iteration
 SETTINGS = [
     "fit", "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "8",
-    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
-    "--model.networks.discriminator_channels", "4", "--model.n_dis", str(N_DIS), "--model.micro_batch_size", "2",
+    "--model.networks.init_args.generator_channels", "4",
+    "--model.networks.init_args.discriminator_channels", "4", "--model.n_dis", str(N_DIS),
+    "--model.micro_batch_size", "2",
     "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--scores.every", "0", "--samples.every", "0",
 ]  # fmt: skip
 EVERY_ITERATION = ["--model.constraint.init_args.form.init_args.schedule.every_iterations", "1"]

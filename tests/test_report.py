@@ -102,7 +102,7 @@ def test_samples_stay_within_their_budget(tmp_path: Path) -> None:
     for t in range(0, 120, 10):
         pictures[t] = tmp_path / f"{t:08d}.png"
         grid_of(random.integers(0, 256, (64, 16, 16, 3), dtype=np.uint8), 4).save(pictures[t])
-    config = {"model": {"networks": {"image_size": 16}}, "samples": {"rows": 8}}
+    config = {"data": {"init_args": {"image_size": 16}}, "samples": {"rows": 8}}
     qualities, counts = [], []
     for budget in (10_000_000, 300_000, 60_000):
         strip = sample_strip(pictures, config, [50], budget)

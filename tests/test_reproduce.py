@@ -86,8 +86,8 @@ class TinyRun(PlannedRun):
     @property
     def settings(self) -> list[str]:
         sizes = {"data.init_args.image_size": 8, "data.init_args.batch_size": 4, "model.iterations": 400}
-        sizes |= {f"model.networks.{name}": 4 for name in ("generator_channels", "discriminator_channels")}
-        sizes |= {"model.networks.image_size": 8, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 25}
+        sizes |= {f"model.networks.init_args.{name}": 4 for name in ("generator_channels", "discriminator_channels")}
+        sizes |= {"model.n_dis": 1, "samples.every": 0, "checkpoints.every": 25}
         sizes |= {"scores.every": 200, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
         words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
         return ["-c", "configs/digits.yaml", "-c", f"configs/{self.method}.yaml", *words]
@@ -139,7 +139,7 @@ def finished_run(run: Run, fid: float, collapsed: bool = False, final: dict[str,
         config |= flatten_settings(yaml.safe_load(Path(path).read_text()))
     config |= {
         "data.init_args.batch_size": run.batch_size,
-        "model.networks.discriminator_channels": run.discriminator_channels,
+        "model.networks.init_args.discriminator_channels": run.discriminator_channels,
         "model.seed": run.seed,
     }
     name = "FID_cls" if run.scale == "mini" else "FID"
@@ -268,8 +268,13 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Section IV-A for real at a thirtieth of its mini length, on fewer and smaller images."""
-    sizes = {"data.init_args.batch_size": 4, "data.init_args.image_size": 8, "model.networks.image_size": 8}
-    sizes |= {"model.networks.generator_channels": 4, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 5}
+    sizes = {"data.init_args.batch_size": 4, "data.init_args.image_size": 8}
+    sizes |= {
+        "model.networks.init_args.generator_channels": 4,
+        "model.n_dis": 1,
+        "samples.every": 0,
+        "checkpoints.every": 5,
+    }
     sizes |= {"scores.every": 10, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
     tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     monkeypatch.setitem(resume.LENGTHS, "mini", resume.Length(10, 20))

@@ -92,7 +92,7 @@ class FinishedRun:
 
     @property
     def channels(self) -> int:
-        return int(self.config["model.networks.discriminator_channels"])
+        return int(self.config["model.networks.init_args.discriminator_channels"])
 
     @property
     def last_convolution(self) -> str:

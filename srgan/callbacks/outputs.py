@@ -11,7 +11,7 @@ from torch import Tensor
 from srgan.callbacks.clock import RunCallback
 from srgan.data.base import ImageData, Split
 from srgan.data.images import dequantize
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.randomness import counter_rows
 from srgan.sampling import GeneratorStatistics, generate
 from srgan.training import AdversarialTraining
@@ -40,7 +40,7 @@ class OutputRecorder(RunCallback):
         self.images = images
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
-    def refuse_impossible(self, generator: ResNetGenerator, data: ImageData) -> None:
+    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
         """Reads the test split, if there is one, before training starts.
 
         Raises:

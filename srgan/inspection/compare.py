@@ -87,8 +87,8 @@ def settings_that_differ(a: dict[str, Any], b: dict[str, Any]) -> dict[str, list
 
 
 def _same_latents(a: RunCheckpoint, b: RunCheckpoint) -> bool:
-    networks = [checkpoint.config["model"]["networks"] for checkpoint in (a, b)]
-    return all(networks[0][name] == networks[1][name] for name in ("latent_dim", "num_classes"))
+    networks = [checkpoint.config["model"]["networks"]["init_args"] for checkpoint in (a, b)]
+    return all(networks[0].get(name) == networks[1].get(name) for name in ("latent_dim", "num_classes"))
 
 
 def _record(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from srgan.callbacks.samples import PADDING, SMALLEST_TILE, grid_picture
 from srgan.data.images import quantize
 from srgan.files import write_atomically
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.progress import Progress
 from srgan.sampling import independent_copy
 
@@ -25,7 +25,7 @@ FONT_SIZE = 13  # pixels
 
 
 @torch.no_grad()
-def render(network: ResNetGenerator, z: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int) -> Tensor:
     """Images `[B, 3, H, W]` uint8 of z `[B, d]` and labels `[B]`, as they are scored."""
     parts = []
     with Progress("images", len(z)) as progress:
@@ -36,7 +36,7 @@ def render(network: ResNetGenerator, z: Tensor, labels: Tensor, batch_size: int)
 
 
 @torch.no_grad()
-def frozen_on(generator: ResNetGenerator, z: Tensor, labels: Tensor) -> ResNetGenerator:
+def frozen_on(generator: Generator, z: Tensor, labels: Tensor) -> Generator:
     """A copy in test mode whose batch norms keep the statistics of one batch.
 
     So images that come in odd company, such as those of a walk, look as they do in that batch.

@@ -11,7 +11,7 @@ from srgan.callbacks.samples import GRID_PURPOSE, GRID_SEED
 from srgan.checkpoints import RunCheckpoint, read_run_checkpoint, rebuild_training
 from srgan.inspection.drawing import frozen_on, render
 from srgan.inspection.latents import drawn_latents
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.sampling import GeneratorStatistics, independent_copy
 
 
@@ -40,7 +40,7 @@ class StoredGenerator:
     """
 
     checkpoint: RunCheckpoint
-    generator: ResNetGenerator
+    generator: Generator
 
     @classmethod
     def read(cls, path: Path, device: torch.device) -> "StoredGenerator":
@@ -60,7 +60,7 @@ class StoredGenerator:
     @property
     def pixels(self) -> int:
         """H = W of its images."""
-        size: int = self.checkpoint.config["model"]["networks"]["image_size"]
+        size: int = self.checkpoint.config["model"]["networks"]["init_args"]["image_size"]
         return size
 
     @property
@@ -69,7 +69,7 @@ class StoredGenerator:
         settings: dict[str, Any] = self.checkpoint.config["samples"]
         return settings
 
-    def network(self, statistics: GeneratorStatistics | None, alone: bool) -> ResNetGenerator:
+    def network(self, statistics: GeneratorStatistics | None, alone: bool) -> Generator:
         """A copy to draw from.
 
         Args:
