@@ -241,8 +241,8 @@ def test_folders_of_shards_that_are_not_whole_are_refused(tmp_path: Path) -> Non
         read_checkpoint(index)
     shard.write_bytes(content)
     (tmp_path / "outside.bin").write_bytes(content)
-    for broken in ({"weight_map": {"a": "../outside.bin"}}, {"metadata": {}}, []):
-        index.write_text(json.dumps(broken))
+    for broken in ('{"weight_map": {"a": "../outside.bin"}}', '{"metadata": {}}', "[]", "{"):
+        index.write_text(broken)
         assert "Expected a weight_map" in refusal(index)
     (index.parent / "other.bin.index.json").write_text("{}")
     assert "Name one" in refusal(index.parent)

@@ -174,7 +174,7 @@ def test_refusals(foreign: Path, run: RunFolder, tmp_path: Path, capsys: pytest.
     assert "FILE.png or FILE.pdf" in refused(foreign, "--picture", tmp_path / "p.jpg")
     said = refused(run.checkpoint, "--layers", "discriminator.blocks.0.konv1")
     assert "Expected --layers 'discriminator.blocks.0.konv1' to match a layer" in said
-    assert "There are: discriminator.blocks.0.conv1," in said
+    assert "among them discriminator.blocks.0.conv1," in said
     assert "Expected --transposed 'up*' to match" in refused(foreign, "--transposed", "up*")
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     assert "Expected weights in" in refused(tmp_path / "empty.pth")

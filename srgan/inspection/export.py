@@ -67,7 +67,7 @@ def export(
 
     labels = inputs(range(count))[1].cpu().numpy() if network.num_classes else None
     if path.suffix.lower() == ".npz":
-        arrays = {"arr_0": np.stack(list(images(0)))} | ({} if labels is None else {"arr_1": labels})
+        arrays: dict[str, Any] = {"arr_0": np.stack(list(images(0)))} | ({} if labels is None else {"arr_1": labels})
         write_atomically(path, lambda file: np.savez(file, **arrays))
         return count
     record = {

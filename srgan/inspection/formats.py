@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> Any:
 
 def _of_folder(folder: Path) -> Path:
     """The one file of a Hugging Face folder that stands for its weights; the folder itself if there is none."""
-    for pattern in (f"*.safetensors{INDEX}", f"*.bin{INDEX}", "*.safetensors", "*.bin"):
+    for pattern in (f"*.safetensors{INDEX}", f"*.bin{INDEX}", "*model.safetensors", "*model.bin"):
         files = sorted(folder.glob(pattern))
         if len(files) > 1:
             raise ValueError(

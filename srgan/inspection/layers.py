@@ -1,5 +1,6 @@
 """The spectra of a whole file, whoever wrote it."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -110,10 +111,10 @@ def matching(weights: Sequence[Weight], globs: Sequence[str], option: str) -> li
     names = [weight.name for weight in weights]
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
-            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            near = difflib.get_close_matches(glob.strip("*"), names, MOST_NAMES, 0.5) or names[:MOST_NAMES]
             raise ValueError(
                 f"Expected {option} '{glob}' to match a layer, found no match. "
-                f"There are: {', '.join(names[:MOST_NAMES])}{more}."
+                f"There are {len(names)}, among them {', '.join(near)}."
             )
     return [weight for weight in weights if any(fnmatchcase(weight.name, glob) for glob in globs)]
 
