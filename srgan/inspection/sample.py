@@ -62,7 +62,7 @@ def _picture(options: argparse.Namespace) -> Path:
     """Where the picture goes.
 
     Raises:
-        ValueError: another suffix, nothing that moves, a folder, or no PyAV.
+        ValueError: another suffix, nothing that moves, or no PyAV.
     """
     kinds = {"walk": options.walk, "dimensions": options.dimension, "classes": options.classes}
     name = next((name for name, chosen in kinds.items() if chosen), "samples")
@@ -70,8 +70,6 @@ def _picture(options: argparse.Namespace) -> Path:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES or (options.gif and suffix != ".gif"):
         raise ValueError(f"Expected a picture named *.png, *.gif or *.mp4 (*.gif with --gif), found '{path}'.")
-    if path.is_dir():
-        raise ValueError(f"Expected a file for --output, found the folder '{path}'.")
     if suffix != ".png" and not (options.walk or options.dimension):
         raise ValueError(f"Expected something that moves for '{path}': add --walk N or --dimension d[,d...].")
     if suffix == ".mp4" and not importlib.util.find_spec("av"):

@@ -25,12 +25,11 @@ FONT_SIZE = 13  # pixels
 
 
 class Sheet(NamedTuple):
-    """R rows of T images: z `[R, T, d]`, labels `[R, T]`, and the names of rows and columns, if they have any."""
+    """R rows of T images: z `[R, T, d]`, labels `[R, T]`, and the names of rows, if they have any."""
 
     z: Tensor
     labels: Tensor
-    rows: list[str]
-    columns: list[str]
+    names: list[str]
 
 
 def make(options: argparse.Namespace, path: Path) -> str:
@@ -58,7 +57,7 @@ def make(options: argparse.Namespace, path: Path) -> str:
         write_animation(images.unflatten(0, (rows, columns)), math.ceil(math.sqrt(rows)), path)
         what = f"{rows} images in {columns} frames"
     else:
-        picture = labelled_grid(images, columns, sheet.rows, sheet.columns)
+        picture = labelled_grid(images, columns, sheet.names)
         write_atomically(path, lambda file: picture.save(file, "PNG"))
         what = f"{rows} x {columns} images"
     return f"{stored.checkpoint.title}: {what} of {stored.pixels} x {stored.pixels} pixels in {path}"
@@ -78,10 +77,10 @@ def chosen_sheet(stored: StoredGenerator, options: argparse.Namespace, classes: 
     if classes:
         z, _ = stored.grid_latents(columns, _seed(options), options.truncation)
         labels = z.new_tensor(classes).long()[:, None].expand(-1, columns)
-        return Sheet(z.expand(len(classes), -1, -1), labels, [f"class {label}" for label in classes], [])
+        return Sheet(z.expand(len(classes), -1, -1), labels, [f"class {label}" for label in classes])
     shape = (options.rows or stored.grid_settings["rows"], columns)
     z, labels = stored.grid_latents(math.prod(shape), _seed(options), options.truncation)
-    return Sheet(z.unflatten(0, shape), labels.unflatten(0, shape), [], [])
+    return Sheet(z.unflatten(0, shape), labels.unflatten(0, shape), [])
 
 
 def _walks(stored: StoredGenerator, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
@@ -94,7 +93,7 @@ def _walks(stored: StoredGenerator, options: argparse.Namespace, classes: list[i
     if classes:
         own = labels.new_tensor([classes[walk % len(classes)] for walk in range(options.walk)])
     names = [f"class {label}" for label in own.tolist()] if stored.generator.num_classes else []
-    return Sheet(path, own[:, None].expand(path.shape[:2]), names, [])
+    return Sheet(path, own[:, None].expand(path.shape[:2]), names)
 
 
 def _dimensions(stored: StoredGenerator, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
@@ -110,8 +109,7 @@ def _dimensions(stored: StoredGenerator, options: argparse.Namespace, classes: l
         values = torch.cat([values, values[1:-1].flip(0)])
     points = along_dimensions(z, dimensions, values)
     labels = torch.full(points.shape[:2], classes[0] if classes else int(label), device=z.device)
-    columns = [f"{value:+.2g}" if value else "0" for value in values.tolist()]
-    return Sheet(points, labels, [f"z{dimension}" for dimension in dimensions], columns)
+    return Sheet(points, labels, [f"z{dimension}" for dimension in dimensions])
 
 
 def _seed(options: argparse.Namespace) -> int:
@@ -140,19 +138,15 @@ def numbers(text: str, count: int, what: str) -> list[int]:
     return found
 
 
-def labelled_grid(images: Tensor, count: int, rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
-    """Images `[R * count, 3, H, W]` as R rows, with a name left of each row and above each column (or with none)."""
-    picture = grid_picture(images, count)
+def labelled_grid(images: Tensor, columns: int, names: Sequence[str]) -> Image.Image:
+    """Images `[R * columns, 3, H, W]` as R rows, with a name left of each (or with none)."""
+    picture = grid_picture(images, columns)
     font = ImageFont.load_default(FONT_SIZE)
-    left = max((int(font.getlength(name)) + 10 for name in rows), default=0)
-    above = FONT_SIZE + 8 if columns else 0
-    canvas = Image.new("RGB", (picture.width + left, picture.height + above), "white")
-    canvas.paste(picture, (left, above))
+    left = max((int(font.getlength(name)) + 10 for name in names), default=0)
+    canvas = Image.new("RGB", (picture.width + left, picture.height), "white")
+    canvas.paste(picture, (left, 0))
     draw = ImageDraw.Draw(canvas)
-    tile_width = (picture.width - PADDING) / count
-    for place, name in enumerate(columns):
-        draw.text((left + PADDING + (place + 0.5) * tile_width, above / 2), name, "black", font, anchor="mm")
-    tile_height = (picture.height - PADDING) / (len(images) // count)
-    for place, name in enumerate(rows):
-        draw.text((left - 5, above + PADDING + (place + 0.5) * tile_height), name, "black", font, anchor="rm")
+    height = (picture.height - PADDING) / (len(images) // columns)
+    for row, name in enumerate(names):
+        draw.text((left - 5, PADDING + (row + 0.5) * height), name, "black", font, anchor="rm")
     return canvas

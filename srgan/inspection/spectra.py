@@ -122,37 +122,22 @@ def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> N
     for place, title in enumerate(["layer", "shape", *titles]):
         table.add_column(title, justify="right" if place > 1 else "left", no_wrap=True)
     for layer in spectra:
-        values = [number(value) for value in layer.numbers.values()]
-        fall = [number(falls[layer.name]) if layer.name in falls else ""] if falls else []
+        values = [f"{value:.4g}" for value in layer.numbers.values()]
+        fall = [f"{falls[layer.name]:.4g}" if layer.name in falls else ""] if falls else []
         shape = "×".join(map(str, layer.shape))
         table.add_row(layer.name, shape, str(len(layer.sigma)), *values, *fall, *[layer.behind] * shows_behind)
     width = Console(width=10_000).measure(table).maximum
     Console(width=width, soft_wrap=True).print(table)
 
 
-def number(value: float) -> str:
-    """Three significant digits."""
-    if not np.isfinite(value):
-        return "NaN" if np.isnan(value) else "∞"
-    if value < 1e3:
-        return f"{value:.3g}"
-    return f"{value:.0f}" if value < 1e5 else f"{value:.0e}"
-
-
 def _open_questions(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
     """What a state dict leaves open."""
     notes = []
-    convolutions = [layer for layer in spectra if len(layer.shape) > 2]
-    if convolutions and not told_transposed:
+    if any(len(layer.shape) > 2 for layer in spectra) and not told_transposed:
         notes.append(
             "Convolutions are read as [out, in, k, k]. Names and shapes do not tell a transposed one, [in, out, k, k]: "
-            "say which they are by --transposed GLOB."
-        )
-    narrow = [layer.name for layer in convolutions if layer.shape[1] == 1 and layer.shape[0] > 1]
-    if convolutions:
-        notes.append(
-            "A grouped convolution is read as one matrix over all its groups, as spectral normalization does"
-            + (f"; probably depthwise: {_names(narrow)}." if narrow else ".")
+            "say which they are by --transposed GLOB. A grouped one is read as one matrix over all its groups, as "
+            "spectral normalization does."
         )
     unknown = [layer.name for layer in spectra if layer.behind == "a parametrization"]
     if unknown:

@@ -88,20 +88,15 @@ def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
 def _state_dicts(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """(where it lies, clean name -> tensor) of every mapping that holds tensors."""
     if isinstance(content, Mapping):
-        tensors = {name: value for name, value in content.items() if isinstance(name, str) and _is_tensor(value)}
+        tensors = {
+            name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
+        }
         if tensors:
             yield path, _clean(tensors)
-    items = content.items() if isinstance(content, Mapping) else enumerate(content if _is_list(content) else ())
-    for name, value in items:
+    if isinstance(content, list | tuple):
+        content = dict(enumerate(content))
+    for name, value in content.items() if isinstance(content, Mapping) else ():
         yield from _state_dicts(value, (*path, str(name)))
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def _is_matrix(tensor: Tensor) -> bool:
