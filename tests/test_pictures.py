@@ -95,7 +95,7 @@ def test_curves_of_one_checkpoint_need_no_iterations() -> None:
 def test_more_layers_than_panels_share_one() -> None:
     spectra = [np.linspace(1, low, 7) for low in np.linspace(0.1, 0.9, 70)]
     (axis,) = layers_in_one_panel(spectra, "title").axes
-    assert [line.get_ydata()[-1] for line in axis.lines] == pytest.approx([layer[-1] for layer in spectra])
+    assert [np.asarray(line.get_ydata())[-1] for line in axis.lines] == pytest.approx([layer[-1] for layer in spectra])
     shades = [lightness(line.get_color()) for line in axis.lines]
     assert (np.diff(shades) < 0).all()
 
@@ -105,7 +105,9 @@ def test_a_heat_map_holds_every_layer_at_every_time() -> None:
     iterations = [0, 100, 400]
     spectra = {"a": [np.array([1.0, a / 10]) for a in (1, 2, 3)], "b": [np.linspace(1, b / 10, 64) for b in (4, 5, 6)]}
     axis = heat_map(spectra, iterations).axes[0]
-    values = np.ma.filled(axis.images[0].get_array(), np.nan)
+    drawn = axis.images[0].get_array()
+    assert drawn is not None
+    values = np.ma.filled(drawn, np.nan)
     first, second = (strip[~np.isnan(strip).any(axis=1)] for strip in np.split(values, 2))
     assert (first[0] == second[0]).all()
     assert (first[0] == 1).all()
