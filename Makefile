@@ -19,7 +19,6 @@ CPUS ?=
 HOURS ?=
 SBATCH ?=
 WAIT ?=
-IMAGES ?=
 ONLY ?=
 FIGURES ?=
 AXES ?=
@@ -80,11 +79,10 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the showcase into docs/collapse
 	@$(BIN)/python -m reproduce.readme
 
-bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit"; IMAGES=photographs.tar: formats for ImageNet-128 too)
-	@$(BIN)/python -m bench --only "$(ONLY)" --images "$(IMAGES)"
+bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit")
+	@$(BIN)/python -W ignore -m bench --only "$(ONLY)"
 
 # The peer asks for TensorFlow, for its scores: a training step has no use for it.
 .venv/bench-installed: .venv/installed
-	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/pip install --quiet --no-deps "torch-mimicry>=0.1.16"
 	@touch $@
