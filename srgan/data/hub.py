@@ -18,6 +18,9 @@ from srgan.prepare.job import FINISHED, JOB, features_of
 if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
 
+FEW = 5_000
+"""Images that one process has decoded before several have started."""
+
 
 class _Rows(NamedTuple):
     """A split with the columns `image`, fixed-size lists of `3 H W` bytes, and `label`, and the name of its content."""
@@ -108,7 +111,10 @@ class HubData(ImageData):
         return LabelledImages(torch.from_numpy(pixels).view(-1, 3, self.image_size, self.image_size), _labels(rows))
 
     def labels(self, split: Split) -> Tensor:
-        return _labels(self._open(split).data.remove_columns("image")[:])
+        data = self._open(split).data
+        if "label" not in data.features:
+            return torch.zeros(len(data), dtype=torch.int64)
+        return _labels(data.select_columns("label")[:])
 
     def num_images(self, split: Split) -> int:
         return len(self._open(split).data)
@@ -153,7 +159,7 @@ class HubData(ImageData):
                 batched=True,
                 batch_size=100,
                 features=features_of(self.image_size, data.features.get("label")),
-                num_proc=self.num_workers if self.num_workers > 1 and len(data) >= 5_000 else None,
+                num_proc=self.num_workers if self.num_workers > 1 and len(data) >= FEW else None,
                 cache_file_name=str(cache),
                 load_from_cache_file=True,
                 new_fingerprint=fingerprint,
@@ -166,7 +172,7 @@ class HubData(ImageData):
         if split == "test" and label != (expected := self._open("train").data.features.get("label")):
             raise ValueError(f"Expected the training split's classes, {expected}, in the test split, found {label}.")
         if label is not None:
-            labels = data.remove_columns("image")[:]["label"]
+            labels = data.select_columns("label")[:]["label"]
             if labels.null_count or labels.to_numpy().min(initial=0) < 0:
                 raise ValueError(
                     f"Expected a label for every image of {self.places[split]}, found images without. Choose another "
@@ -223,23 +229,16 @@ def two_columns(data: "Dataset", image_column: str | None, label_column: str | N
     """
     from datasets import ClassLabel, Image, List
 
-    features = data.features
-    images = [name for name, feature in features.items() if isinstance(feature, Image | List)]
-    labels = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
-    chosen = {"image": _column("image_column", image_column, images, list(features))}
-    chosen["label"] = _column("label_column", label_column, labels, list(features))
-    if chosen["image"] is None:
-        raise ValueError(f"Expected a column of images, found the columns {', '.join(features)}.")
-    columns = {column: name for name, column in chosen.items() if column is not None}
+    columns = {}
+    for name, given, kinds in (("image", image_column, (Image, List)), ("label", label_column, (ClassLabel,))):
+        found = [given] if given else [each for each, feature in data.features.items() if isinstance(feature, kinds)]
+        if len(found) > 1 or (name == "image" and not found) or not {*found} <= {*data.features}:
+            what = f"one column of {name}s" if given is None else f"the {name}_column '{given}'"
+            raise ValueError(
+                f"Expected {what}, found {', '.join(found if len(found) > 1 else data.features)}. Set {name}_column."
+            )
+        columns |= dict.fromkeys(found, name)
     return data.select_columns(list(columns)).rename_columns(columns)
-
-
-def _column(setting: str, given: str | None, candidates: list[str], columns: list[str]) -> str | None:
-    if given is not None and given not in columns:
-        raise ValueError(f"Expected {setting} to be one of {', '.join(columns)}, found '{given}'.")
-    if given is None and len(candidates) > 1:
-        raise ValueError(f"Expected one column, found {', '.join(candidates)}. Set {setting} to one of them.")
-    return given or next(iter(candidates), None)
 
 
 def _decode(batch: dict[str, list[Any]], image_size: int) -> dict[str, np.ndarray]:

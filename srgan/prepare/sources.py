@@ -79,7 +79,7 @@ def list_sources(root: Path, split: str) -> Listing:
     """
     by_layout: dict[bool, list[Source]] = {True: [], False: []}  # below a folder of a split, or not
     ignored: list[str] = []
-    with Progress(f"listing the files of {root}", None) as progress:
+    with Progress(f"listing the files of {str(root)!r}", None) as progress:
         for count, entry in enumerate(_of_folder(root, split) if root.is_dir() else _of_tar(root)):
             if (place := place_of(entry.path, split)) is None:
                 ignored.append(entry.path)
