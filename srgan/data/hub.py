@@ -227,18 +227,34 @@ def two_columns(data: "Dataset", image_column: str | None, label_column: str | N
     Raises:
         ValueError: a column is not there, or is one of several.
     """
-    from datasets import ClassLabel, Image, List
+    from datasets import ClassLabel
 
-    columns = {}
-    for name, given, kinds in (("image", image_column, (Image, List)), ("label", label_column, (ClassLabel,))):
-        found = [given] if given else [each for each, feature in data.features.items() if isinstance(feature, kinds)]
-        if len(found) > 1 or (name == "image" and not found) or not {*found} <= {*data.features}:
-            what = f"one column of {name}s" if given is None else f"the {name}_column '{given}'"
-            raise ValueError(
-                f"Expected {what}, found {', '.join(found if len(found) > 1 else data.features)}. Set {name}_column."
-            )
-        columns |= dict.fromkeys(found, name)
+    features = data.features
+    images = [name for name, feature in features.items() if _is_image(feature)]
+    classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
+    integers = [name for name, feature in features.items() if "int" in getattr(feature, "dtype", "")]
+    image = _column("image_column", image_column, images)
+    if image is None:
+        raise ValueError(f"Expected a column of images, found {', '.join(features)}. Choose another data set.")
+    label = _column("label_column", label_column, integers if label_column else classes)
+    columns = {image: "image"} if label is None else {image: "image", label: "label"}
     return data.select_columns(list(columns)).rename_columns(columns)
+
+
+def _column(setting: str, given: str | None, candidates: list[str]) -> str | None:
+    """The column that a setting names, else the only candidate; None where there is none."""
+    if given is None and len(candidates) < 2:
+        return next(iter(candidates), None)
+    if given not in candidates:
+        raise ValueError(f"Expected {setting} to be one of {', '.join(candidates)}, found {given}.")
+    return given
+
+
+def _is_image(feature: Any) -> bool:
+    """Image files, or the bytes of decoded images."""
+    from datasets import Image, List, Value
+
+    return isinstance(feature, Image) or (isinstance(feature, List) and feature.feature == Value("uint8"))
 
 
 def _decode(batch: dict[str, list[Any]], image_size: int) -> dict[str, np.ndarray]:
