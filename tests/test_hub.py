@@ -42,7 +42,7 @@ def prepared(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(root, tmp_path_factory.mktemp("train") / "out")
 
 
-def make(prepared: Path, **settings: int) -> HubData:
+def make(prepared: Path, **settings: Any) -> HubData:
     return HubData(str(prepared), image_size=8, **settings)
 
 
