@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.harness import Row, Tables, all_cores
+from bench.harness import Row, Tables
 from bench.worker import Worker
+from srgan.provenance import usable_cores
 
 BATCHES, CHANNELS, REPETITIONS = (16, 32, 64, 128, 256, 512, 1024), (32, 64, 128, 256), 5
 LARGE_END = 3  # points
@@ -19,7 +20,7 @@ LARGE_END = 3  # points
 def point(batch: int, d: int, g: int, repetitions: int = REPETITIONS) -> tuple[float, int]:
     """Median seconds of an iteration and peak memory."""
     work = {"batch_size": batch, "discriminator_channels": d, "generator_channels": g}
-    with Worker("bench.ours", work, all_cores()) as worker:
+    with Worker("bench.ours", work, usable_cores()) as worker:
         seconds = statistics.median(worker.turn() for _ in range(repetitions))
         return seconds, worker.peak_bytes
 

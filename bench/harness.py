@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from srgan.provenance import commit, processor, versions
+from srgan.provenance import commit, processor, usable_cores, versions
 
 PAUSE = 0.05  # seconds before each act: idle threads of one process or library spin for a while, and slow down the next
 Row = Mapping[str, Any]
@@ -38,11 +38,6 @@ def seconds_of(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def all_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def computes_bf16() -> bool:
     """Whether the processor multiplies bfloat16 matrices by instructions of its own."""
     flags = Path("/proc/cpuinfo")
@@ -54,7 +49,7 @@ def environment() -> dict[str, Any]:
     return {
         "hardware": {
             "device": processor(),
-            "cores": all_cores(),
+            "cores": usable_cores(),
             "bf16 instructions": computes_bf16(),
             "load average before": round(os.getloadavg()[0], 2),
         },

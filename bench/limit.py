@@ -15,7 +15,8 @@ import torch
 
 from bench import ours, plain
 from bench.convolutions import Counted
-from bench.harness import Row, Tables, all_cores, computes_bf16
+from bench.harness import Row, Tables, computes_bf16
+from srgan.provenance import usable_cores
 
 N_DIS, REPETITIONS = 5, 7
 SIZES = {"A_64-128": (32, 64, 128, 256), "mini": (16, 16, 8, 32)}
@@ -79,5 +80,5 @@ def row(name: str, precision: str, repetitions: int = REPETITIONS) -> Row:
 
 def measure() -> Tables:
     """All sizes and precisions."""
-    torch.set_num_threads(all_cores())  # and memory as kept by `ours.train`
+    torch.set_num_threads(usable_cores())  # and memory as kept by `ours.train`
     return {"": [row(name, p) for name in SIZES for p in PRECISIONS if p != "bf16" or computes_bf16()]}

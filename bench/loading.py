@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.harness import Tables, in_turns, medians, seconds_of
 from srgan.cli import main as srgan
-from srgan.data import DigitsData, FolderData, ImageData, ImageNetData
+from srgan.data import DigitsData, FolderData, HubData, ImageData
 
 JPEGS, BATCH, N_DIS, REPETITIONS = 512, 64, 5, 15
 
@@ -51,7 +51,7 @@ def measure() -> Tables:
         sources = {
             "stacked digits, 32 x 32, memory": DigitsData(32, BATCH, N_DIS),
             "folder, 32 x 32, memory": FolderData(str(root), image_size=32, batch_size=BATCH, n_dis=N_DIS),
-            "prepared, 128 x 128, disk": ImageNetData(str(out), batch_size=BATCH, n_dis=N_DIS),
+            "prepared, 128 x 128, disk": HubData(str(out), image_size=128, batch_size=BATCH, n_dis=N_DIS),
         }
         calls = {name: delivering(data) for name, data in sources.items()}
         acts = {f"{name}: {part}": call for name, parts in calls.items() for part, call in parts.items()}

@@ -7,8 +7,9 @@ Two independent processes share the machine and nothing else. Accumulation at ba
 from contextlib import ExitStack
 from functools import partial
 
-from bench.harness import Tables, all_cores, in_turns, medians
+from bench.harness import Tables, in_turns, medians
 from bench.worker import Worker
+from srgan.provenance import usable_cores
 
 NETS = {"discriminator_channels": 128, "generator_channels": 256}
 BATCH, REPETITIONS = 8, 7
@@ -47,7 +48,7 @@ def measure() -> Tables:
     )
     ideal = (seconds["one process"] * work for work in (1, 1, 0.5, 1))  # of each process
     micro_batches = {"whole": [whole], "four micro-batches": [whole | {"micro_batch_size": BATCH}]}
-    parts, memory = in_groups(micro_batches, all_cores())
+    parts, memory = in_groups(micro_batches, usable_cores())
     return {
         "Processes": [
             {"": name, "s per iteration": value, "efficiency, %": 100 * best / value}

@@ -14,11 +14,12 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from bench.harness import Row, Tables, all_cores, in_turns, medians, seconds_of
+from bench.harness import Row, Tables, in_turns, medians, seconds_of
 from srgan.constraints import METHODS, raw_matrix, spectra, spectral_layers
 from srgan.constraints.layers import CONVOLUTIONS
 from srgan.memory import keep_freed_memory
 from srgan.networks import ResNetDiscriminator
+from srgan.provenance import usable_cores
 from srgan.spectral import apply_spectral_map, compensated_rank
 
 REPETITIONS = 5
@@ -103,4 +104,4 @@ def measure() -> Tables:
     keep_freed_memory()  # as `srgan fit` does
     torch.manual_seed(0)
     one_thread = [row(name, kind) for name in DISCRIMINATORS for kind in SPECTRA if name[0] == "C" or kind == "initial"]
-    return {"": one_thread + [row(name, "initial", all_cores()) for name in ("CIFAR-128", "ImageNet-64")]}
+    return {"": one_thread + [row(name, "initial", usable_cores()) for name in ("CIFAR-128", "ImageNet-64")]}

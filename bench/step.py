@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from bench import mimicry
-from bench.harness import Row, Tables, all_cores, computes_bf16, in_turns
+from bench.harness import Row, Tables, computes_bf16, in_turns
 from bench.worker import Worker
+from srgan.provenance import usable_cores
 
 SIZES = [(64, 128, 256, 5, 0), (64, 32, 256, 5, 0), (16, 8, 32, 15, 2), (16, 16, 64, 15, 2), (16, 32, 64, 15, 2)]
 """Batch, channels of D and of G, iterations that count and those before them. The first is the paper's A_64-128."""
@@ -48,7 +49,7 @@ def rows(batch: int, d: int, g: int, repetitions: int, warm_ups: int) -> list[Ro
         workers = {}
         for name in taking_part(g):
             module, options = CONTENDERS[name]
-            workers[name] = alive.enter_context(Worker(module, nets | options, all_cores()))
+            workers[name] = alive.enter_context(Worker(module, nets | options, usable_cores()))
         found = in_turns({name: worker.turn for name, worker in workers.items()}, repetitions, warm_ups)
     seconds = {name: statistics.median(values) for name, values in found.items()}
     return [

@@ -180,7 +180,7 @@ def configuration(path: str) -> dict[str, Any]:
 
 def prepared_imagenet() -> Path:
     """What a finished `srgan prepare imagenet` leaves where the configuration expects it."""
-    return REPOSITORY / PREPARED_IMAGENET / "manifest.json"
+    return REPOSITORY / PREPARED_IMAGENET / "state.json"
 
 
 def shrunk_stl10() -> Iterator[Path]:

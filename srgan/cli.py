@@ -36,7 +36,7 @@ commands:
                srgan sample runs/digits-sr-s/checkpoints/last.ckpt
   dashboard  a Weights & Biases workspace and report for a project of such runs:
                srgan dashboard --entity NAME --project srgan
-  prepare    turn a folder or tar file of photographs into arrays that training reads, once:
+  prepare    turn a folder or tar file of photographs into Arrow files that training reads, once:
                srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
   all options of a command: srgan COMMAND --help
 

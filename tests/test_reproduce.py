@@ -46,7 +46,7 @@ def test_the_settings_are_the_papers_table(shared_data: Path) -> None:
 
 
 def test_the_plan_follows_table_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "manifest.json")
+    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "state.json")
     runs = plan("paper", ["A_1024-128", "E_2048-64"], METHODS, [1, 2], tmp_path)
     assert [run.name for run in runs][:3] == ["A_1024-128 SN seed 1", "A_1024-128 SR seed 1", "A_1024-128 SN seed 2"]
     assert [run.constraint for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
@@ -210,7 +210,7 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
 
 
 def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "manifest.json")
+    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "state.json")
     runs = plan("paper", ["A_64-128", "E_512-64"], METHODS, [1], tmp_path)
     finished_run(runs[0], 21.40, final={"FID": 19.5, "IS": 8.5, "KID": 0.0123, "FID_intra_classes": [1.0, 2.0]})
     rows = collect(runs)

@@ -49,7 +49,7 @@ class OutputRecorder(RunCallback):
         if not self.every or not data.has_test_split:
             return
         largest = int(data.labels("test").max())
-        if generator.num_classes and not data.stacked and largest >= generator.num_classes:
+        if generator.num_classes and largest >= generator.num_classes:
             raise ValueError(
                 f"Expected test images of the {generator.num_classes} training classes, found class {largest}. Remove "
                 "what training never sees from the test split, or set --outputs.every 0."
