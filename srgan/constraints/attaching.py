@@ -55,6 +55,8 @@ def replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> Non
     if present is not None:
         kept = parametrization.state_dict().keys() & present.state_dict().keys()
         parametrization.load_state_dict({name: present.state_dict()[name] for name in kept}, strict=False)
+        for name in parametrization._parameters.keys() & present._parameters.keys():
+            parametrization._parameters[name] = present._parameters[name]  # an optimizer has it already
         parametrization.train(present.training)
         cast(nn.ModuleList, layer.get_submodule("parametrizations.weight"))[0] = parametrization
         return

@@ -69,7 +69,7 @@ class Constraint:
         if not chosen:
             raise ValueError(
                 "Expected a discriminator with convolution, linear or embedding layers of torch.nn, found none in "
-                f"{type(discriminator).__name__}. Build it of those."
+                f"{type(discriminator).__name__}. Build it of those, or name your own by layers= of srgan.regularize."
             )
         self.refuse(discriminator)
         attached = []

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from srgan.constraints.attaching import forget_load_hooks, restore_weight
-from srgan.constraints.handle import StepWatch, release
+from srgan.constraints.handle import release
 from srgan.constraints.layers import constrained, raw_weight
 from srgan.constraints.loading import rename_foreign
 from srgan.constraints.normalized_output import remove_batch_norm
@@ -79,9 +79,4 @@ def export(discriminator: nn.Module) -> nn.Module:
         >>> torch.allclose(exported(x), D.eval()(x), atol=1e-6), sorted(exported.state_dict())
         (True, ['0.bias', '0.weight'])
     """
-    plain = copy.deepcopy(bare(discriminator))
-    for layer in plain.modules():
-        for key, hook in list(layer._forward_pre_hooks.items()):
-            if isinstance(hook, StepWatch):
-                del layer._forward_pre_hooks[key]
-    return unregularize(plain)
+    return unregularize(copy.deepcopy(bare(discriminator)))

@@ -3,11 +3,13 @@
 import warnings
 import weakref
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import Chosen, constrained, raw_weight, spectral_layers
@@ -92,7 +94,9 @@ class Regularization:
             range(len(real)),
             images[0],
         )
-        penalty = self.constraint.penalty(step)
+        # The fused attention kernels have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH) if self.constraint.differentiates_twice else nullcontext():
+            penalty = self.constraint.penalty(step)
         return real.new_zeros(()) if penalty is None else penalty
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
@@ -146,6 +150,9 @@ def release(layers: Mapping[str, nn.Module]) -> None:
     handles = {_handle_of(layer) for layer in layers.values()}
     for layer in layers.values():
         _acting.pop(layer, None)
+        for key, hook in list(layer._forward_pre_hooks.items()):
+            if isinstance(hook, StepWatch):  # of a deep copy, or of a handle that is gone with its optimizer
+                del layer._forward_pre_hooks[key]
     for handle in handles:
         if handle is not None and not handle.layers:
             handle.stop()

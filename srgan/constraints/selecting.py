@@ -43,7 +43,7 @@ def select_layers(
     chosen = known if layers is None else _matching(candidates, layers, "layers")
     left_out = {} if exclude is None else _matching(candidates, exclude, "exclude")
     kept = {name: layer for name, layer in chosen.items() if name not in left_out}
-    if candidates and not kept:
+    if known and not kept:
         raise ValueError("Expected layers to constrain, found that layers= and exclude= leave none. Widen them.")
     _warn_of_unnamed_weights(discriminator, {*known, *chosen, *left_out})
     return kept
@@ -58,7 +58,7 @@ def _own_layers(discriminator: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             for base in type(module).__mro__[:-1]
             if base is not nn.Module
         )
-        if weight is not None and weight.dim() >= 2 and not known:
+        if not known and weight is not None and weight.dim() >= 2:
             yield name, module
 
 
