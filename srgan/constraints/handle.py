@@ -50,8 +50,10 @@ class Regularization:
     @property
     def updates(self) -> int:
         """Optimizer steps so far, as the layers' buffers have them: a loaded state dict counts on from there."""
-        buffer = self._buffers("updates")[0]
         counted, version, updates = self._counted
+        buffer = next(iter(self._buffers("updates")), counted)
+        if buffer is None:  # a later call took every layer before the first step
+            return updates
         if buffer is not counted or buffer._version != version:  # reading it waits for the device
             updates = int(buffer)
             self._counted = (buffer, buffer._version, updates)
