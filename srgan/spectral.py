@@ -114,16 +114,12 @@ class _SpectralNormalization(torch.autograd.Function):
     sigma_1 is an output only so that the gradient can be differentiated in turn.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(W: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, W: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         sigma_1 = torch.dot(u, torch.mv(W, v)).clamp_min(torch.finfo(W.dtype).tiny)
-        return W / sigma_1, sigma_1
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*inputs[1:], *output)
+        W_SN = W / sigma_1
+        ctx.save_for_backward(u, v, W_SN, sigma_1)
+        return W_SN, sigma_1
 
     @staticmethod
     def backward(ctx: Any, dW_SN: Tensor, dsigma_1: Tensor) -> tuple[Tensor, None, None]:

@@ -90,6 +90,11 @@ def _warn_of_unknown_recomputation() -> None:
         )
 
 
+def is_transformed(W: Tensor) -> bool:
+    """Whether torch.func differentiates or batches W."""
+    return not torch.compiler.is_compiling() and functorch.is_functorch_wrapped_tensor(W)
+
+
 @contextmanager
 def outside_transforms(W: Tensor) -> Iterator[Tensor]:
     """W without the wrappers of torch.func, where u may be written.
@@ -97,7 +102,7 @@ def outside_transforms(W: Tensor) -> Iterator[Tensor]:
     Raises:
         ValueError: torch.func.vmap runs over several weights at once.
     """
-    if torch.compiler.is_compiling() or not functorch.is_functorch_wrapped_tensor(W):
+    if not is_transformed(W):
         yield W
         return
     with temporarily_clear_interpreter_stack():

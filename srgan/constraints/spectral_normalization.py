@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import output_dim, raw_weight
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.recomputing import is_recomputing, once_per_forward, outside_transforms
+from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
 from srgan.spectral import power_iteration, spectral_normalize
 
 
@@ -46,7 +46,10 @@ class SpectralNorm(RawWeight):
         self.power_iterations = power_iterations
 
     def constrain(self, W: Tensor) -> Tensor:
-        return spectral_normalize(W, *once_per_forward(self, lambda: self.singular_vectors(W)))
+        u, v = once_per_forward(self, lambda: self.singular_vectors(W))
+        if is_transformed(W):  # torch.func differentiates no autograd.Function that is as fast as ours
+            return W / torch.dot(u, torch.mv(W, v))
+        return spectral_normalize(W, u, v)
 
     def singular_vectors(self, W: Tensor) -> tuple[Tensor, Tensor]:
         """u `[m]` and v `[n]`, new tensors: the backward pass still needs them when another use has moved u."""
