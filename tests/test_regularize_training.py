@@ -251,14 +251,15 @@ def compile_module(D: nn.Module, backend: str) -> nn.Module:
     return compiled
 
 
-@pytest.mark.parametrize("method", ["sn", "sr-s"])
-def test_compiled_training_is_that_of_the_plain_discriminator(method: str) -> None:
+def test_compiled_training_is_that_of_the_plain_discriminator() -> None:
+    """Two forward passes before a backward pass, compiled for real: other backends keep other tensors."""
     results = []
-    for backend in (None, "aot_eager"):
-        D = small_discriminator()
+    for backend in (None, "inductor"):
+        torch.manual_seed(0)
+        D: nn.Module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.Flatten(), nn.Linear(128, 1))
         optimizer = sgd(D)
         compiled = D if backend is None else compile_module(D, backend)
-        srgan.regularize(compiled, method, optimizer=optimizer)
+        srgan.regularize(compiled, "sr-s", optimizer=optimizer)
         for _ in range(3):
             optimizer.zero_grad()
             (compiled(IMAGES).square().mean() - compiled(-IMAGES).mean()).backward()

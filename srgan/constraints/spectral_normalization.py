@@ -55,7 +55,9 @@ class SpectralNorm(RawWeight):
         """u `[m]` and v `[n]`, new tensors: the backward pass still needs them when another use has moved u."""
         with torch.no_grad(), outside_transforms(W) as plain:
             u, v = power_iteration(plain, self.u, self.power_iterations)
-            if self.training and not is_recomputing():
+            if self.training and torch.compiler.is_compiling():
+                self.u = u  # compiled, the backward pass would read a buffer that the next use overwrites
+            elif self.training and not is_recomputing():
                 self.u.copy_(u)  # in place: a replica of DataParallel has the same storage, and is thrown away
         return u, v
 
