@@ -14,7 +14,7 @@ from rich.table import Table
 
 from reproduce.cluster import Job, Queue, wait
 from reproduce.launch import Check, Stopped, launch
-from reproduce.options import Options, read
+from reproduce.options import CAMPAIGN, Options, read, resources
 from reproduce.resources import Resources, count_gpus, usable_cores
 from reproduce.run import FINISHED, OUTDATED, Run
 
@@ -175,9 +175,9 @@ def perform(
         names: of the options that the experiment takes beside those of every one.
         arguments: None: the process's.
     """
-    options = read(arguments, description, names)
+    options = read(arguments, description, f"{names} {CAMPAIGN}")
     try:
-        return experiment(options).execute(options.resources)
+        return experiment(options).execute(resources(options))
     except (ValueError, RuntimeError) as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2

@@ -35,20 +35,20 @@ class Counts(NamedTuple):
     """Of one image.
 
     Attributes:
+        parameters: of both nets, whatever the batch.
         discriminator_flops: one real and one generated image in D's update.
         generator_flops: one generated image in G's update.
         sample_flops: one image generated for scoring.
         discriminator_bytes: activations kept for that pair of images in D's update.
         generator_bytes: activations kept for that image in G's update.
-        parameters: of both nets, whatever the batch.
     """
 
+    parameters: int
     discriminator_flops: float
     generator_flops: float
     sample_flops: float
     discriminator_bytes: float
     generator_bytes: float
-    parameters: int
 
 
 class Price(NamedTuple):
@@ -159,7 +159,8 @@ def count(networks: ResNetPair) -> Counts:
         small, large = (_counts(networks, batch) for batch in BATCHES)
         parameters = sum(parameter.numel() for net in networks.build() for parameter in net.parameters())
     more = BATCHES[1] - BATCHES[0]
-    return Counts(*((after - before) / more for before, after in zip(small, large, strict=True)), parameters)
+    of_an_image = [(after - before) / more for before, after in zip(small, large, strict=True)]
+    return Counts(parameters, *of_an_image)
 
 
 def _counts(networks: ResNetPair, batch: int) -> list[float]:

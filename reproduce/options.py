@@ -19,7 +19,7 @@ Options = argparse.Namespace
 def read(
     arguments: Sequence[str] | None,
     description: str | None,
-    names: str = "",
+    names: str,
     detect: Callable[[Options], str] | None = None,
 ) -> Options:
     """What was asked for. Empty text means the default.
@@ -28,25 +28,27 @@ def read(
         arguments: words such as "--jobs", "2"; None: the process's. What they leave out comes from the
             environment, into which the Makefile puts its variables: JOBS.
         description: of the command.
-        names: options that this experiment takes beside those of every one.
+        names: options that it takes.
         detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
-
-    Returns:
-        The values by name, and `resources` made of those that say how to carry the experiment out.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    for name in [*names.split(), *OF_EVERY]:
+    parser = argparse.ArgumentParser(description=description)
+    for name in names.split():
         kind, words = OPTIONS[name]
         word = f"--{name.replace('_', '-')}"
         parser.add_argument(word, default=os.environ.get(name.upper(), ""), type=kind, help=words, metavar="...")
     found = parser.parse_args(arguments)
-    found.resources = Resources(
-        found.jobs, found.gpus, found.cluster, found.nodes or 1, found.cpus, found.hours,
-        found.sbatch | ({"partition": found.partition} if found.partition else {}), found.wait, found.dry_run,
-    )  # fmt: skip
     if getattr(found, "scale", None) == "auto":
         found.scale = (detect or _by_devices)(found)
     return found
+
+
+def resources(found: Options) -> Resources:
+    """Those options that say how to carry an experiment out."""
+    sbatch = found.sbatch | ({"partition": found.partition} if found.partition else {})
+    return Resources(
+        found.jobs, found.gpus, found.cluster, found.nodes or 1, found.cpus, found.hours, sbatch, found.wait,
+        found.dry_run,
+    )  # fmt: skip
 
 
 def _by_devices(found: Options) -> str:
@@ -161,4 +163,5 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "wait": (_yes, "1: show progress until all jobs have ended"),
 }
 """Name -> what its text means, and what for."""
-OF_EVERY = list(OPTIONS)[list(OPTIONS).index("runs") :]
+CAMPAIGN = "runs overrides dry_run jobs gpus cluster partition nodes cpus hours sbatch wait"
+"""What every experiment takes."""

@@ -16,7 +16,7 @@ from srgan.pictures import AxisScale, save, style
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 (nothing could be drawn), 2 (wrong usage)."""
-    options = read(arguments, __doc__, "scale figures axes formats seed", begun_scale)
+    options = read(arguments, __doc__, "scale figures axes formats seed runs", begun_scale)
     console = Console()
     sources = Sources(options.runs, options.scale, options.seed)
     part = options.scale if options.seed == 1 else f"{options.scale}-seed{options.seed}"
