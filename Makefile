@@ -7,7 +7,7 @@ BIN := .venv/bin
 # ... on a cluster: CLUSTER=slurm PARTITION=gpu NODES=1 GPUS=8 CPUS=8 HOURS=24 SBATCH="account=gan mem=64G" WAIT=1
 # Variables of this file reach the commands by the environment, not by the shell's command line.
 export SCALE SETTINGS METHODS SEEDS JOBS GPUS DRY_RUN OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH WAIT
-export FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE IMAGES ONLY
+export FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
@@ -55,11 +55,10 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the showcase into docs/collapse
 	@$(BIN)/python -m reproduce.readme
 
-bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit"; IMAGES=photographs.tar: formats for ImageNet-128 too)
-	@$(BIN)/python -m bench --only "$$ONLY" --images "$$IMAGES"
+bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit")
+	@$(BIN)/python -W ignore -m bench --only "$$ONLY"
 
 # The peer asks for TensorFlow, for its scores: a training step has no use for it.
 .venv/bench-installed: .venv/installed
-	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/pip install --quiet --no-deps "torch-mimicry>=0.1.16"
 	@touch $@

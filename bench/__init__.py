@@ -1,1 +1,1 @@
-"""Measured speed, side by side in one process."""
+"""Measured speed: contenders side by side, in turns. `make bench` measures, and writes docs/speed.md."""

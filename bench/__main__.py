@@ -1,57 +1,38 @@
 """`python -m bench` runs the benchmarks one after the other, then writes docs/speed.md: what `make bench` does."""
 
 import argparse
-import os
-import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib import import_module
 
-from bench.benchmarks import BENCHMARKS, Benchmark
-from bench.worker import REPOSITORY
-
-CHROMIUM = "/usr/bin/chromium"
-
-
-def cannot_run(benchmark: Benchmark, images: str) -> str | None:
-    """Why a benchmark is left out; None if it can run."""
-    if benchmark.photographs and not images:
-        return "name an uncompressed tar of photographs: make bench IMAGES=photographs.tar"
-    if benchmark.name == "report" and not (find_spec("playwright") and os.access(CHROMIUM, os.X_OK)):
-        return f"it needs playwright and {CHROMIUM}"
-    return None
-
-
-def run(benchmark: Benchmark, images: str) -> int:
-    """The exit status of its process."""
-    photographs = ["--images", images] if benchmark.photographs else []
-    print(f"\n{benchmark.name}: {benchmark.title}", flush=True)
-    command = [sys.executable, "-W", "ignore", *benchmark.options, *photographs]
-    return subprocess.run(command, cwd=REPOSITORY, env=os.environ | benchmark.environment).returncode
+from bench.harness import environment
+from bench.page import BENCHMARKS, PAGE, RESULTS, page, read_results
+from srgan.files import write_json, write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 if a benchmark failed, 2 for an unknown one."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", default="", help="names of benchmarks (default: all)")
-    parser.add_argument("--images", default="", help="a tar of photographs, for the benchmark 'data'")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write docs/speed.md anew")
     options = parser.parse_args(arguments)
-    names = options.only.split() or [benchmark.name for benchmark in BENCHMARKS]
-    if unknown := set(names) - {benchmark.name for benchmark in BENCHMARKS}:
-        known = ", ".join(benchmark.name for benchmark in BENCHMARKS)
-        print(f"bench: expected names of {known}; found {', '.join(sorted(unknown))}.", file=sys.stderr)
+    names = options.only.split() or BENCHMARKS
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        print(f"bench: expected names of {', '.join(BENCHMARKS)}; found {', '.join(unknown)}.", file=sys.stderr)
         return 2
     failed = []
-    for benchmark in BENCHMARKS:
-        if benchmark.name not in names:
-            continue
-        if reason := cannot_run(benchmark, options.images):
-            print(f"\n{benchmark.name} is left out: {reason}", flush=True)
-        elif run(benchmark, options.images):
-            failed.append(benchmark.name)
-    subprocess.run([sys.executable, "-m", "bench.table"], cwd=REPOSITORY, check=True)
-    if failed:
-        print(f"bench: failed: {', '.join(failed)}.", file=sys.stderr)
+    for name in [] if options.page else names:
+        print(f"{name} ...", flush=True)
+        try:
+            result = environment() | {"tables": import_module(f"bench.{name}").measure()}
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+        else:
+            write_json(RESULTS / f"{name}.json", result)
+    write_text(PAGE, page(read_results(RESULTS)))
+    print(f"{PAGE} is written." + (f" Failed: {', '.join(failed)}." if failed else ""))
     return 1 if failed else 0
 
 

@@ -1,32 +1,28 @@
-"""How time and memory of an iteration grow with the batch and with the channels.
+"""Growth with the batch and with the channels.
 
-`python -m bench.growth` prints tables and writes bench/results/growth.json. Each point is a process of its own, so that
-its peak memory is its own; what a process with the smallest nets holds is in every point. The exponents are slopes of
-straight lines through (log size, log value): 1 is proportional, 2 is quadratic.
+A process each, on all cores. Exponents are slopes in logarithms, 1 is proportional; memory's are of what is above a
+process with nets of a single channel; at the large end, the last three points, arithmetic rules.
 """
 
-import argparse
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from bench.measure import all_cores, environment, write_result
+from bench.harness import Row, Tables
 from bench.worker import Worker
+from srgan.provenance import usable_cores
 
-BATCHES, BATCH_NETS = (16, 32, 64, 128, 256, 512, 1024), {"discriminator_channels": 32, "generator_channels": 64}
-CHANNELS, CHANNELS_BATCH = (32, 64, 128, 256), 16
-SMALLEST = {"batch_size": 1, "discriminator_channels": 1, "generator_channels": 1}
-REPETITIONS = 5
-LARGE = 3  # points at the large end, for the exponent that arithmetic rules
+BATCHES, CHANNELS, REPETITIONS = (16, 32, 64, 128, 256, 512, 1024), (32, 64, 128, 256), 5
+LARGE_END = 3  # points
 
 
-def point(work: dict[str, int], threads: int, repetitions: int) -> dict[str, Any]:
-    """Median seconds and peak memory of an iteration."""
-    with Worker("bench.ours", work, threads) as worker:
-        seconds = statistics.median(worker.turn().seconds for _ in range(repetitions))
-        return {**work, "seconds": seconds, "peak_bytes": worker.turns[-1].peak_bytes}
+def point(batch: int, d: int, g: int, repetitions: int = REPETITIONS) -> tuple[float, int]:
+    """Median seconds of an iteration and peak memory."""
+    work = {"batch_size": batch, "discriminator_channels": d, "generator_channels": g}
+    with Worker("bench.ours", work, usable_cores()) as worker:
+        seconds = statistics.median(worker.turn() for _ in range(repetitions))
+        return seconds, worker.peak_bytes
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
@@ -35,47 +31,26 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     return float(slope)
 
 
-def curve(sizes: Sequence[int], works: Sequence[dict[str, int]], idle: int, options: Any) -> dict[str, Any]:
-    """The points of one curve, and the exponents of time and of memory above that of an idle process."""
-    rows = []
-    for size, work in zip(sizes, works, strict=True):
-        rows.append({"size": size, **point(work, options.threads, options.repetitions)})
-        print(f"{size:>6} {rows[-1]['seconds']:8.3f} s {rows[-1]['peak_bytes'] / 1e9:6.2f} GB", flush=True)
-    seconds = [row["seconds"] for row in rows]
-    memory = [max(row["peak_bytes"] - idle, 1) for row in rows]
-    return {
-        "rows": rows,
-        "time_exponent": exponent(sizes, seconds),
-        "time_exponent_at_the_large_end": exponent(sizes[-LARGE:], seconds[-LARGE:]),
-        "memory_exponent_at_the_large_end": exponent(sizes[-LARGE:], memory[-LARGE:]),
+def curve(name: str, works: Sequence[tuple[int, int, int]], sizes: Sequence[int], idle: int) -> tuple[list[Row], Row]:
+    """The points, and the exponents of time and of memory above that of an idle process."""
+    seconds, memory = zip(*(point(*work) for work in works), strict=True)
+    above = [max(peak - idle, 1) for peak in memory]
+    rows: list[Row] = [
+        {name: size, "s per iteration": time, "memory, GB": peak / 1e9}
+        for size, time, peak in zip(sizes, seconds, memory, strict=True)
+    ]
+    return rows, {
+        "growth with the": name,
+        "time": exponent(sizes, seconds),
+        "time at the large end": exponent(sizes[-LARGE_END:], seconds[-LARGE_END:]),
+        "memory at the large end": exponent(sizes[-LARGE_END:], above[-LARGE_END:]),
     }
 
 
-def main() -> None:
-    """Measures both curves."""
-    parser = argparse.ArgumentParser(prog="python -m bench.growth", description="Growth of time and memory.")
-    parser.add_argument("--threads", type=int, default=all_cores())
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
-    parser.add_argument("--channels", type=int, nargs="+", default=list(CHANNELS), help="of D and of G")
-    options = parser.parse_args()
-    result = environment(options.threads) | {"repetitions": options.repetitions}
-    idle = point(SMALLEST, options.threads, 1)["peak_bytes"]
-    result["idle_bytes"] = idle
-    works = [{"batch_size": batch, **BATCH_NETS} for batch in options.batches]
-    print(f"batch, with {BATCH_NETS}")
-    result["batch"] = {**BATCH_NETS} | curve(options.batches, works, idle, options)
-    works = [
-        {"batch_size": CHANNELS_BATCH, "discriminator_channels": width, "generator_channels": width}
-        for width in options.channels
-    ]
-    print(f"channels of D and of G, at batch {CHANNELS_BATCH}")
-    result["channels"] = {"batch_size": CHANNELS_BATCH} | curve(options.channels, works, idle, options)
-    for name in ("batch", "channels"):
-        found = {key: round(value, 2) for key, value in result[name].items() if key.startswith(("time", "memory"))}
-        print(f"{name}: {found}")
-    write_result("growth", result)
-
-
-if __name__ == "__main__":
-    main()
+def measure() -> Tables:
+    """Both curves."""
+    _, idle = point(1, 1, 1, repetitions=1)
+    batches, of_batch = curve("batch", [(batch, 32, 64) for batch in BATCHES], BATCHES, idle)
+    channels, of_channels = curve("channels", [(16, width, width) for width in CHANNELS], CHANNELS, idle)
+    exponents = [of_batch, of_channels]
+    return {"D 32, G 64": batches, "Batch 16, channels of both nets": channels, "Exponents": exponents}

@@ -1,37 +1,33 @@
-"""Images per second that the data modules deliver, ready for the nets: from memory, and from a prepared folder.
+"""Images from memory and from disk.
 
-`python -m bench.loading` prints and writes bench/results/loading.json. One process, one thread. Random images
-are read as bytes, warm, and made ready: turned into [-1, 1] with noise drawn for every pixel, as in training. The
-prepared folder is made by `srgan prepare imagenet` of synthetic JPEGs.
+One process, one thread, random images, warm. *Made ready* is to [-1, 1] with noise drawn for each pixel, as in
+training. The prepared folder is made by `srgan prepare imagenet` of synthetic JPEGs.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
-from bench.measure import environment, in_turns, medians, timed, use_threads, write_result
+from bench.harness import Tables, in_turns, medians, seconds_of
 from srgan.cli import main as srgan
-from srgan.data import DigitsData, FolderData, ImageData, ImageNetData
+from srgan.data import DigitsData, FolderData, HubData, ImageData
 
-JPEGS, HEIGHT, WIDTH = 512, 375, 500  # about ImageNet's middle size
-BATCH, N_DIS, REPETITIONS = 64, 5, 15
+JPEGS, BATCH, N_DIS, REPETITIONS = 512, 64, 5, 15
 
 
-def write_jpegs(folder: Path, number: int) -> None:
-    """`<folder>/train/<class>/<image>.JPEG`: smooth colours under noise, so that they compress like photographs."""
+def write_jpegs(folder: Path) -> None:
+    """`<folder>/train/<class>/<image>.JPEG`, of noise: it is their pixels, made ready once, that are read."""
     random = np.random.default_rng(0)
-    for k in range(number):
+    for k in range(JPEGS):
         path = folder / "train" / f"n{k % 4:08d}" / f"{k:06d}.JPEG"
         path.parent.mkdir(parents=True, exist_ok=True)
-        colours = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((WIDTH, HEIGHT))
-        noise = random.normal(0, 12, (HEIGHT, WIDTH, 1))
-        Image.fromarray((np.asarray(colours) + noise).clip(0, 255).astype(np.uint8)).save(path, quality=90)
+        Image.fromarray(random.integers(0, 256, (150, 200, 3), dtype=np.uint8)).save(path)
 
 
 def delivering(data: ImageData) -> dict[str, Callable[[], object]]:
@@ -45,37 +41,19 @@ def delivering(data: ImageData) -> dict[str, Callable[[], object]]:
     }
 
 
-def measure(jpegs: int, repetitions: int) -> dict[str, Any]:
+def measure() -> Tables:
     """All sources in turns."""
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         root, out = Path(temporary) / "photographs", Path(temporary) / "prepared"
-        write_jpegs(root, jpegs)
+        write_jpegs(root)
         srgan(["prepare", "imagenet", str(root), str(out), "--workers", "1"])
         sources = {
             "stacked digits, 32 x 32, memory": DigitsData(32, BATCH, N_DIS),
             "folder, 32 x 32, memory": FolderData(str(root), image_size=32, batch_size=BATCH, n_dis=N_DIS),
-            "prepared, 128 x 128, disk": ImageNetData(str(out), batch_size=BATCH, n_dis=N_DIS),
+            "prepared, 128 x 128, disk": HubData(str(out), image_size=128, batch_size=BATCH, n_dis=N_DIS),
         }
-        acts = {
-            f"{name}: {part}": timed(act) for name, data in sources.items() for part, act in delivering(data).items()
-        }
-        seconds = medians(in_turns(acts, repetitions))
-    rates = {name: BATCH * N_DIS / value for name, value in seconds.items()}
-    return {"jpegs": jpegs, "batch_size": BATCH, "n_dis": N_DIS, "images_per_second": rates}
-
-
-def main() -> None:
-    """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(prog="python -m bench.loading", description="Images per second.")
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--jpegs", type=int, default=JPEGS)
-    options = parser.parse_args()
-    use_threads(1)
-    result = environment(1) | {"repetitions": options.repetitions} | measure(options.jpegs, options.repetitions)
-    for name, rate in result["images_per_second"].items():
-        print(f"{name:>44} {rate:10,.0f} images per second")
-    write_result("loading", result)
-
-
-if __name__ == "__main__":
-    main()
+        calls = {name: delivering(data) for name, data in sources.items()}
+        acts = {f"{name}: {part}": call for name, parts in calls.items() for part, call in parts.items()}
+        seconds = medians(in_turns({name: partial(seconds_of, act) for name, act in acts.items()}, REPETITIONS))
+    return {"": [{"source": name, "images per second": BATCH * N_DIS / value} for name, value in seconds.items()]}

@@ -15,11 +15,7 @@ ITERATIONS = 50_000
 
 
 class TakingTurns(pl.Callback):
-    """Holds training up between two iterations until it is its turn; ends it when there are no more.
-
-    A turn is everything from one iteration's end to the next one's: fetching the batch and Lightning's loop count.
-    With several processes the first one talks to the parent, and all begin and end a turn together.
-    """
+    """Holds training up from one iteration's end until the next turn; all processes begin and end a turn together."""
 
     def __init__(self, turns: TakesTurns) -> None:
         self.turns = turns
@@ -36,20 +32,6 @@ class TakingTurns(pl.Callback):
         trainer.should_stop = not trainer.strategy.broadcast(more)
 
 
-def trainer_of(
-    callbacks: list[pl.Callback], n_dis: int, iterations: int, precision: Any = "32-true", devices: int = 1
-) -> pl.Trainer:
-    """A trainer on the CPU that does nothing but train."""
-    for noise in ("pytorch_lightning", "lightning_fabric", "lightning.fabric"):
-        logging.getLogger(noise).setLevel(logging.ERROR)
-    return pl.Trainer(
-        accelerator="cpu", devices=devices, strategy="auto" if devices == 1 else "ddp", precision=precision,
-        max_steps=optimizer_steps(iterations, n_dis), max_epochs=-1, callbacks=callbacks, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False,
-    )  # fmt: skip
-
-
 def train(
     turns: TakesTurns,
     batch_size: int,
@@ -57,27 +39,25 @@ def train(
     generator_channels: int,
     image_size: int = 32,
     n_dis: int = 5,
-    precision: str = "32-true",
+    precision: Any = "32-true",
     devices: int = 1,
     **options: Any,
 ) -> None:
-    """An SN-GAN under hinge loss.
+    """An SN-GAN under hinge loss; both batches are of one size, as the peers have it.
 
-    Args:
-        turns: the parent's word.
-        batch_size: the discriminator's global batch; the generator's is as large, as the peers have it.
-        discriminator_channels: of D.
-        generator_channels: of G.
-        image_size: H = W.
-        n_dis: discriminator updates per iteration.
-        precision: Lightning's name of it.
-        devices: processes.
-        **options: of `AdversarialTraining`.
+    `precision` and `devices` are Lightning's, further options those of `AdversarialTraining`.
     """
     keep_freed_memory()  # as `srgan fit` does
+    for noise in ("pytorch_lightning", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(noise).setLevel(logging.ERROR)
     networks = ResNetPair(image_size, generator_channels, discriminator_channels)
     module = AdversarialTraining(
         networks, iterations=ITERATIONS, n_dis=n_dis, **({"generator_batch_ratio": 1} | options)
     )
-    trainer = trainer_of([TakingTurns(turns)], n_dis, ITERATIONS, precision, devices)
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=devices, strategy="auto" if devices == 1 else "ddp", precision=precision,
+        max_steps=optimizer_steps(ITERATIONS, n_dis), max_epochs=-1, callbacks=[TakingTurns(turns)], logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False,
+    )  # fmt: skip
     trainer.fit(module, datamodule=DigitsData(image_size, batch_size, n_dis))

@@ -2,12 +2,9 @@
 
 Nothing of srgan is in here. Real and generated images go through D one after the other, pooling and enlarging are
 layers of their own, the generator's step computes D's weight gradients and drops them, and spectral norm is PyTorch's.
-`python -m bench.plain` trains it on scikit-learn's digits for a while.
 """
 
-import argparse
 import math
-import time
 from typing import Any
 
 import torch
@@ -21,21 +18,11 @@ from bench.worker import TakesTurns
 LATENT_DIM = 128
 
 
-def init_weights(module: nn.Module, gain: float = 1.0) -> Any:
+def conv(inputs: int, outputs: int, size: int, gain: float = math.sqrt(2)) -> Any:
     """Glorot-uniform weights and zero biases."""
-    nn.init.xavier_uniform_(module.weight, gain)  # type: ignore[arg-type]
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-    return module
-
-
-def conv(inputs: int, outputs: int, size: int, gain: float = math.sqrt(2)) -> nn.Conv2d:
-    layer: nn.Conv2d = init_weights(nn.Conv2d(inputs, outputs, size, padding=size // 2), gain)
-    return layer
-
-
-def sn_conv(inputs: int, outputs: int, size: int, gain: float = math.sqrt(2)) -> nn.Conv2d:
-    layer: nn.Conv2d = spectral_norm(conv(inputs, outputs, size, gain))
+    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2)
+    nn.init.xavier_uniform_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
 
@@ -48,11 +35,10 @@ class GeneratorBlock(nn.Module):
         self.conv1, self.conv2 = conv(channels, channels, 3), conv(channels, channels, 3)
         self.shortcut = conv(channels, channels, 1, 1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         h = self.conv1(F.interpolate(F.relu(self.bn1(x)), scale_factor=2))
         h = self.conv2(F.relu(self.bn2(h)))
-        result: Tensor = h + self.shortcut(F.interpolate(x, scale_factor=2))
-        return result
+        return h + self.shortcut(F.interpolate(x, scale_factor=2))
 
 
 class Generator(nn.Module):
@@ -61,7 +47,8 @@ class Generator(nn.Module):
     def __init__(self, channels: int, image_size: int = 32) -> None:
         super().__init__()
         self.channels = channels
-        self.linear = init_weights(nn.Linear(LATENT_DIM, 4 * 4 * channels))
+        self.linear = nn.Linear(LATENT_DIM, 4 * 4 * channels)
+        nn.init.xavier_uniform_(self.linear.weight)
         self.blocks = nn.Sequential(*(GeneratorBlock(channels) for _ in range(int(math.log2(image_size // 4)))))
         self.bn = nn.BatchNorm2d(channels)
         self.conv = conv(channels, 3, 3, 1.0)
@@ -71,32 +58,20 @@ class Generator(nn.Module):
         return torch.tanh(self.conv(F.relu(self.bn(h))))
 
 
-class FirstBlock(nn.Module):
-    """Conv, ReLU, conv, pool; the shortcut: pool, conv."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = sn_conv(3, channels, 3), sn_conv(channels, channels, 3)
-        self.shortcut = sn_conv(3, channels, 1, 1.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.avg_pool2d(self.conv2(F.relu(self.conv1(x))), 2)
-        result: Tensor = h + self.shortcut(F.avg_pool2d(x, 2))
-        return result
-
-
 class DiscriminatorBlock(nn.Module):
-    """ReLU, conv, ReLU, conv; with `down` pooled, as the shortcut's convolution."""
+    """ReLU, conv, ReLU, conv; with `down` pooled, as the shortcut's convolution. The first block sees images."""
 
-    def __init__(self, channels: int, down: bool) -> None:
+    def __init__(self, inputs: int, channels: int, down: bool, first: bool = False) -> None:
         super().__init__()
-        self.down = down
-        self.conv1, self.conv2 = sn_conv(channels, channels, 3), sn_conv(channels, channels, 3)
+        self.down, self.first = down, first
+        self.conv1, self.conv2 = (spectral_norm(conv(read, channels, 3)) for read in (inputs, channels))
         if down:
-            self.shortcut = sn_conv(channels, channels, 1, 1.0)
+            self.shortcut = spectral_norm(conv(inputs, channels, 1, 1.0))
 
-    def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
+    def forward(self, x: Tensor) -> Any:
+        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
+        if self.first:
+            return F.avg_pool2d(h, 2) + self.shortcut(F.avg_pool2d(x, 2))
         if self.down:
             return F.avg_pool2d(h, 2) + F.avg_pool2d(self.shortcut(x), 2)
         return h + x
@@ -108,16 +83,15 @@ class Discriminator(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
-            FirstBlock(channels),
-            DiscriminatorBlock(channels, down=True),
-            DiscriminatorBlock(channels, down=False),
-            DiscriminatorBlock(channels, down=False),
+            DiscriminatorBlock(3, channels, down=True, first=True),
+            DiscriminatorBlock(channels, channels, down=True),
+            DiscriminatorBlock(channels, channels, down=False),
+            DiscriminatorBlock(channels, channels, down=False),
         )
-        self.linear = spectral_norm(init_weights(nn.Linear(channels, 1, bias=False)))
+        self.linear = spectral_norm(nn.Linear(channels, 1, bias=False))
 
-    def forward(self, x: Tensor) -> Tensor:
-        score: Tensor = self.linear(F.relu(self.blocks(x)).sum(dim=(2, 3)))
-        return score
+    def forward(self, x: Tensor) -> Any:
+        return self.linear(F.relu(self.blocks(x)).sum(dim=(2, 3)))
 
 
 class Training:
@@ -138,16 +112,14 @@ class Training:
         loss = F.relu(1 - self.netD(real)).mean() + F.relu(1 + self.netD(fake)).mean()
         loss.backward()
         self.optD.step()
-        value: float = loss.item()
-        return value
+        return float(loss.item())
 
     def update_generator(self, batch_size: int) -> float:
         self.optG.zero_grad()
         loss = -self.netD(self.netG(torch.randn(batch_size, LATENT_DIM))).mean()
         loss.backward()
         self.optG.step()
-        value: float = loss.item()
-        return value
+        return float(loss.item())
 
     def iterate(self, real: Tensor) -> tuple[float, float]:
         """One iteration on images `[B, 3, H, W]`; both losses."""
@@ -162,25 +134,3 @@ def train(turns: TakesTurns, batch_size: int, image_size: int = 32, **sizes: int
     real = torch.rand(batch_size, 3, image_size, image_size) * 2 - 1
     while turns.take():
         training.iterate(real)
-
-
-def main() -> None:
-    """Trains on stacked digits, and says how fast."""
-    from sklearn.datasets import load_digits
-
-    parser = argparse.ArgumentParser(prog="python -m bench.plain", description="A plain SN-GAN on digits.")
-    for name, default in {"iterations": 100, "batch-size": 16, "D": 16, "G": 64}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
-    digits = torch.from_numpy(load_digits().images).float()[:, None] / 8 - 1
-    digits = F.interpolate(digits, size=32, mode="bilinear")
-    training = Training(options.D, options.G)
-    for iteration in range(options.iterations):
-        started = time.perf_counter()
-        real = digits[torch.randint(len(digits), (options.batch_size, 3))].squeeze(2)
-        loss_d, loss_g = training.iterate(real)
-        print(f"{iteration}: loss of D {loss_d:.3f}, of G {loss_g:.3f}, {time.perf_counter() - started:.3f} s")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,104 +1,61 @@
-"""Several processes against one, and micro-batches against whole batches: what sharing and accumulating cost.
+"""Processes and micro-batches.
 
-`python -m bench.scaling` prints and writes bench/results/scaling.json. The nets are A_64-128's at a smaller batch. One
-process of one thread, two processes of one thread each (Lightning's ddp, gloo) at twice the batch (weak scaling) and at
-the same batch (strong), and two processes that know nothing of each other (what the machine allows) take turns.
+Processes of one thread (Lightning's ddp, gloo) with the nets of A_64-128, batch 8 each; efficiency against one process.
+Two independent processes share the machine and nothing else. Accumulation at batch 32, on all cores.
 """
 
-import argparse
-import statistics
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
-from bench.measure import all_cores, environment, in_turns, medians, write_result
+from bench.harness import Tables, in_turns, medians
 from bench.worker import Worker
+from srgan.provenance import usable_cores
 
 NETS = {"discriminator_channels": 128, "generator_channels": 256}
-REPETITIONS, WARM_UPS = 7, 1
-PROCESSES = 2
+BATCH, REPETITIONS = 8, 7
 
 
 def turns_together(workers: list[Worker]) -> float:
     """Seconds of the slowest of several workers that iterate at the same time."""
     for worker in workers:
         worker.tell()
-    return max(worker.hear().seconds for worker in workers)
+    return max(worker.hear() for worker in workers)
 
 
-def several_processes(batch_size: int, nets: Mapping[str, int], repetitions: int) -> dict[str, Any]:
-    """Weak and strong scaling at a batch of each process."""
-    works: dict[str, dict[str, Any]] = {
-        "one process": {"batch_size": batch_size},
-        "two processes, twice the batch": {"batch_size": PROCESSES * batch_size, "devices": PROCESSES},
-        "two processes, the same batch": {"batch_size": batch_size, "devices": PROCESSES},
-    }
+def in_groups(works: dict[str, list[dict[str, int]]], threads: int) -> tuple[dict[str, float], dict[str, int]]:
+    """Groups of processes that work in turns; median seconds and peak memory of a process of each."""
     with ExitStack() as alive:
-        start = partial(_start, alive, threads=1)
-        workers = {name: [start({**nets, **work})] for name, work in works.items()}
-        workers["two independent processes"] = [*workers["one process"], start({**nets, **works["one process"]})]
-        acts: dict[str, Callable[[], float]] = {name: partial(turns_together, group) for name, group in workers.items()}
-        seconds = medians(in_turns(acts, repetitions, WARM_UPS, pause=0.05))
-    alone, weak, strong, independent = seconds.values()
-    return {
-        **nets, "batch_size_of_a_process": batch_size, "processes": PROCESSES, "threads_of_a_process": 1,
-        "seconds": seconds,
-        "weak_efficiency": alone / weak,
-        "strong_efficiency": alone / (PROCESSES * strong),
-        "independent_efficiency": alone / independent,
-        "efficiency_of_exchange": independent / weak,
-    }  # fmt: skip
-
-
-def accumulation(batch_size: int, nets: Mapping[str, int], repetitions: int, threads: int) -> dict[str, Any]:
-    """A batch in four micro-batches against the batch as a whole."""
-    works: dict[str, dict[str, Any]] = {"whole": {}, "four micro-batches": {"micro_batch_size": batch_size // 4}}
-    with ExitStack() as alive:
-        workers = {
-            name: _start(alive, {**nets, "batch_size": batch_size, **work}, threads) for name, work in works.items()
+        groups = {
+            name: [alive.enter_context(Worker("bench.ours", NETS | work, threads)) for work in group]
+            for name, group in works.items()
         }
-        acts = {name: partial(turns_together, [worker]) for name, worker in workers.items()}
-        found = in_turns(acts, repetitions, WARM_UPS, pause=0.05)
-        peaks = {name: worker.turn().peak_bytes for name, worker in workers.items()}
-    whole, parts = (statistics.median(values) for values in found.values())
+        acts = {name: partial(turns_together, group) for name, group in groups.items()}
+        seconds = medians(in_turns(acts, REPETITIONS))
+        return seconds, {name: group[0].peak_bytes for name, group in groups.items()}
+
+
+def measure() -> Tables:
+    """Both."""
+    one, twice, whole = ({"batch_size": times * BATCH} for times in (1, 2, 4))
+    seconds, _ = in_groups(
+        {
+            "one process": [one],
+            "two processes, twice the batch": [twice | {"devices": 2}],
+            "two processes, the same batch": [one | {"devices": 2}],
+            "two independent processes": [one, one],
+        },
+        threads=1,
+    )
+    ideal = (seconds["one process"] * work for work in (1, 1, 0.5, 1))  # of each process
+    micro_batches = {"whole": [whole], "four micro-batches": [whole | {"micro_batch_size": BATCH}]}
+    parts, memory = in_groups(micro_batches, usable_cores())
     return {
-        **nets,
-        "batch_size": batch_size,
-        "micro_batch_size": batch_size // 4,
-        "seconds": {"whole": whole, "four micro-batches": parts},
-        "overhead": parts / whole - 1,
-        "peak_bytes": peaks,
-    }
-
-
-def _start(alive: ExitStack, work: Mapping[str, Any], threads: int) -> Worker:
-    return alive.enter_context(Worker("bench.ours", work, threads))
-
-
-def main() -> None:
-    """Measures both."""
-    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="Processes and micro-batches.")
-    parser.add_argument("--batch-size", type=int, default=8, help="of a process; accumulation takes four times that")
-    parser.add_argument("--channels", type=int, nargs=2, default=list(NETS.values()), metavar=("D", "G"))
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--threads", type=int, default=all_cores(), help="for accumulation")
-    options = parser.parse_args()
-    nets = dict(zip(NETS, options.channels, strict=True))
-    result = environment(options.threads) | {"repetitions": options.repetitions}
-    result["processes"] = several_processes(options.batch_size, nets, options.repetitions)
-    show(result["processes"])
-    result["accumulation"] = accumulation(4 * options.batch_size, nets, options.repetitions, options.threads)
-    show(result["accumulation"])
-    write_result("scaling", result)
-
-
-def show(found: Mapping[str, Any]) -> None:
-    """Seconds and ratios."""
-    for name, value in [*found["seconds"].items(), *found.items()]:
-        if isinstance(value, float):
-            print(f"{name:>32} {value:8.3f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        "Processes": [
+            {"": name, "s per iteration": value, "efficiency, %": 100 * best / value}
+            for (name, value), best in zip(seconds.items(), ideal, strict=True)
+        ],
+        "Accumulation": [
+            {"": name, "s per iteration": value, "to whole": value / parts["whole"], "memory, GB": memory[name] / 1e9}
+            for name, value in parts.items()
+        ],
+    }  # fmt: skip

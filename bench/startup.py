@@ -1,77 +1,53 @@
-"""How soon the command line answers: `srgan --help`, and a run of scale mini until its first iteration is done.
+"""Start-up.
 
-`python -m bench.startup` prints and writes bench/results/startup.json. Each time a fresh process, in turns; the run is
-told apart by its `progress.json`, which it writes after its first iteration. The first round fills the cache (files of
-Python, the classifier of the scores) and does not count, but is reported.
+From the command, fresh processes of one thread, in turns; medians of five. A run of mini has done its first iteration
+when its `progress.json` is there. The first time of all fills the cache (the classifier of the scores).
 """
 
-import argparse
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.measure import environment, in_turns, write_result
-from bench.worker import REPOSITORY
+from bench.harness import Tables, in_turns, seconds_of
+from bench.worker import start
 
 REPETITIONS = 5
-SECONDS_BETWEEN_LOOKS = 0.005
-SRGAN = [sys.executable, "-m", "srgan"]
-SETTINGS = ["-c", "configs/mini.yaml", "-c", "configs/sn.yaml"]
+FIT = ["srgan", "fit", "-c", "configs/mini.yaml", "-c", "configs/sn.yaml"]
 
 
-def help_seconds() -> float:
-    """Until `srgan --help` has ended."""
-    start = time.perf_counter()
-    subprocess.run([*SRGAN, "--help"], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def ask_for_help() -> None:
+    """`srgan --help`, until it has ended."""
+    assert start(["srgan", "--help"], 1, stdout=subprocess.DEVNULL).wait() == 0
 
 
-def first_iteration_seconds(folder: Path, threads: int) -> float:
-    """From the command until `srgan fit` has done an iteration of mini; then the run is ended.
-
-    Raises:
-        RuntimeError: the run ended before.
-    """
+def first_iteration_seconds(folder: Path) -> float:
+    """From the command until `srgan fit` has done an iteration of mini; then the run is ended."""
     with tempfile.TemporaryDirectory(dir=folder) as run:
-        environment = os.environ | {"SRGAN_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": str(threads)}
-        start = time.perf_counter()
-        process = subprocess.Popen([*SRGAN, "fit", *SETTINGS, "--run", run], cwd=REPOSITORY, env=environment)
+        started = time.perf_counter()
+        process = start([*FIT, "--run", run], 1, env={"SRGAN_CACHE": str(folder / "cache")})
         try:
             while not (Path(run) / "progress.json").exists():
                 if process.poll() is not None:
                     raise RuntimeError(f"Expected a run of mini, found that it ended with status {process.returncode}.")
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-            return time.perf_counter() - start
+                time.sleep(0.005)
+            return time.perf_counter() - started
         finally:
             process.kill()
             process.wait()
 
 
-def main() -> None:
-    """Measures both."""
-    parser = argparse.ArgumentParser(prog="python -m bench.startup", description="How soon the command line answers.")
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--threads", type=int, default=1, help="of the run; the reproduction takes one")
-    options = parser.parse_args()
-    result = environment(options.threads) | {"repetitions": options.repetitions}
+def measure() -> Tables:
+    """Both."""
     with tempfile.TemporaryDirectory() as folder:
-        acts: dict[str, Callable[[], float]] = {
-            "help": help_seconds,
-            "first iteration of mini": partial(first_iteration_seconds, Path(folder), options.threads),
-        }
-        found = in_turns(acts, 1 + options.repetitions, warm_ups=0)
-    result["seconds"] = {name: statistics.median(values[1:]) for name, values in found.items()}
-    result["first_time_seconds"] = {name: values[0] for name, values in found.items()}
-    for name, seconds in result["seconds"].items():
-        print(f"{name:>24} {seconds:6.2f} s (the first time {result['first_time_seconds'][name]:.2f} s)")
-    write_result("startup", result)
-
-
-if __name__ == "__main__":
-    main()
+        first_iteration = partial(first_iteration_seconds, Path(folder))
+        acts = {"help": partial(seconds_of, ask_for_help), "first iteration of mini": first_iteration}
+        found = in_turns(acts, 1 + REPETITIONS, warm_ups=0)
+    return {
+        "": [
+            {"until the end of": name, "s": statistics.median(values[1:]), "the first time, s": values[0]}
+            for name, values in found.items()
+        ]
+    }

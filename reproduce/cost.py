@@ -5,6 +5,7 @@ the activations that the backward pass keeps. Constraints and batch norms add so
 """
 
 import json
+import pydoc
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from reproduce.run import ITERATIONS, Run
 from srgan.fit import RunCLI, compose
-from srgan.networks import ResNetPair
+from srgan.networks import Pair
 from srgan.parallel import accumulation
 
 GPU_FLOPS = 25e12  # a second, sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
@@ -137,9 +138,12 @@ def _parser() -> RunCLI:
     return compose([], _Parser)
 
 
-def networks_of(config: Namespace) -> ResNetPair:
+def networks_of(config: Namespace) -> Pair:
     """The nets of resolved settings."""
-    return ResNetPair(**vars(config.model.networks))
+    make = pydoc.locate(config.model.networks.class_path)
+    assert callable(make)
+    pair: Pair = make(**vars(config.model.networks.init_args))
+    return pair
 
 
 def scored_images(config: Namespace) -> int:
@@ -153,7 +157,7 @@ def scored_images(config: Namespace) -> int:
 
 
 @cache
-def count(networks: ResNetPair) -> Counts:
+def count(networks: Pair) -> Counts:
     """Counts one update of each player: what more images cost, so that what a batch of any size needs is left out."""
     with FakeTensorMode():
         small, large = (_counts(networks, batch) for batch in BATCHES)
@@ -163,7 +167,7 @@ def count(networks: ResNetPair) -> Counts:
     return Counts(parameters, *of_an_image)
 
 
-def _counts(networks: ResNetPair, batch: int) -> list[float]:
+def _counts(networks: Pair, batch: int) -> list[float]:
     """FLOPs and bytes of `Counts`, for a whole batch."""
     generator, discriminator = networks.build()
     z, labels = torch.empty(batch, networks.latent_dim), torch.zeros(batch, dtype=torch.int64)

@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Settings that plans, tables and figures speak of, by their dotted names.
 BATCH_SIZE = "data.init_args.batch_size"
-CHANNELS = "model.networks.discriminator_channels"
-IMAGE_SIZE = "model.networks.image_size"
+CHANNELS = "model.networks.init_args.discriminator_channels"
+IMAGE_SIZE = "data.init_args.image_size"
 ITERATIONS = "model.iterations"
 SEED = "model.seed"
 FRACTION = "model.constraint.init_args.compensation.init_args.compensated_fraction"

@@ -32,7 +32,7 @@ def smoke_run(run: TableRun) -> TableRun:
     overrides: dict[str, Any] = {
         **run.overrides,
         "data.class_path": "srgan.data.DigitsData",
-        "data.init_args.image_size": run.flat[IMAGE_SIZE],
+        IMAGE_SIZE: run.flat[IMAGE_SIZE],
         BATCH_SIZE: 2 * MICRO_BATCH,
         "model.micro_batch_size": MICRO_BATCH,
         ITERATIONS: LENGTH,

@@ -121,7 +121,7 @@ def table_run(
 
 def imagenet_is_missing() -> str | None:
     """What to do first where no finished `srgan prepare imagenet` has left what the configuration expects."""
-    prepared = (REPOSITORY / PREPARED_IMAGENET / "manifest.json").exists()
+    prepared = (REPOSITORY / PREPARED_IMAGENET / "state.json").exists()
     return None if prepared else f"not run: first srgan prepare imagenet ROOT {PREPARED_IMAGENET}"
 
 

@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class RunCheckpoint:
     constraint: str
 
     @property
+    def title(self) -> str:
+        """What it is, in a line."""
+        name = self.run.path.name if self.run else self.path.name
+        return f"{name}: {self.constraint}, iteration {self.iteration:,}"
+
+    @property
     def run(self) -> RunFolder | None:
         """The run folder around the checkpoint, if it lies in one."""
         folder = self.path.resolve().parent.parent
@@ -46,10 +52,9 @@ class RunCheckpoint:
 
 
 def read_file(path: Path) -> Any:
-    """The content of a file written by torch.save, or of a safetensors file; on the CPU, mapped where that is possible.
+    """The content of a file written by torch.save, on the CPU, mapped where that is possible.
 
-    Classes that a file may bring along (beside torch's own): `argparse.Namespace` and numpy's scalars, which hold
-    settings and scores in many checkpoints and run nothing.
+    Nothing in it is run. Beside tensors and torch's own types it may hold what `harmless_globals` lists.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -60,51 +65,66 @@ def read_file(path: Path) -> Any:
         found = "a folder" if path.is_dir() else "nothing"
         hint = f" Its last checkpoint is '{last}'." if last.is_file() else ""
         raise FileNotFoundError(f"Expected a checkpoint at '{path.resolve()}', found {found}.{hint}")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
     try:
-        with torch.serialization.safe_globals(_harmless_classes()), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*looks like a TorchScript archive")  # which is refused below
+        with torch.serialization.safe_globals(harmless_globals()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they are about is refused below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, IndexError, ValueError) as error:
-        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if foreign:
-            raise ValueError(
-                f"Expected tensors and plain values in '{path}', found pickled Python code ({foreign[1]}). Nothing of "
-                "it was run. Where it was made, save the weights by themselves: "
-                "torch.save(model.state_dict(), 'weights.pth')."
-            ) from None
-        if "TorchScript" in str(error):
-            raise ValueError(
-                f"Expected weights in '{path}', found a TorchScript program. Save its weights by themselves: "
-                "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')."
-            ) from None
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"Expected a file written by torch.save, found something else at '{path}': {reason}") from None
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no pickle end in errors of any class
+        raise ValueError(_why_unreadable(path, error)) from None
 
 
-def _harmless_classes() -> list[Any]:
-    """Of plain data. numpy 1 and 2 keep the maker of a scalar in different modules."""
-    scalar = np.float64(0).__reduce__()[0]
-    dtypes = {type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")}
-    makers = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    return [argparse.Namespace, np.dtype, *sorted(dtypes, key=str), *makers]
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """In our words: torch's own advise to run whatever code the file brings along."""
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError) and "Unsupported operand" in text:
+        return (
+            f"Expected a pickle of protocol 2, which torch.save writes, found another in '{path}'. Where it was made, "
+            "save it again: torch.save(content, 'weights.pth')."
+        )
+    if isinstance(error, pickle.UnpicklingError) and "Weights only load failed" in text:
+        foreign = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
+        which = f" ({next(filter(None, foreign.groups())).rstrip('.')})" if foreign else ""
+        return (
+            f"Expected tensors and plain values in '{path}', found pickled Python code{which}. Nothing of it was run. "
+            "Where it was made, save the weights by themselves: torch.save(model.state_dict(), 'weights.pth')."
+        )
+    if "TorchScript" in text:
+        return (
+            f"Expected weights in '{path}', found a TorchScript program. Save its weights by themselves: "
+            "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')."
+        )
+    return f"Expected a file written by torch.save, found something else at '{path}' ({type(error).__name__})."
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ModuleNotFoundError:
-        raise ValueError(
-            f"Expected the package safetensors, which reads '{path}', found none. "
-            'Install it: pip install "srgan[safetensors]"'
-        ) from None
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"Expected a safetensors file, found something else at '{path}': {error}") from None
-    return tensors
+def harmless_globals() -> list[Any]:
+    """What the pickles of a file may name: plain data, of which making an object runs nothing.
+
+    Settings (`argparse.Namespace`), paths (read as pure ones, which touch no file system), `collections.defaultdict`
+    of built-in types (read as a dict, since torch fills no other), numpy's arrays and scalars of numbers and text;
+    torch itself allows OrderedDict and Counter. Arrays of Python objects are not among them. numpy 1 and 2, and Python
+    before and after 3.13, name the same things differently.
+    """
+    builtins = [bool, dict, float, int, list, set, str, tuple]
+    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDGSU"}
+    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
+    paths = {"PosixPath": PurePosixPath, "WindowsPath": PureWindowsPath}
+    return [
+        argparse.Namespace,
+        (_plain_dict, "collections.defaultdict"),
+        *builtins,
+        np.ndarray,
+        np.dtype,
+        *sorted(dtypes, key=str),
+        *((maker, f"numpy.{core}.multiarray.{name}") for name, maker in makers.items() for core in ("core", "_core")),
+        *((pure, f"{module}.{prefix}{name}") for name, pure in paths.items()
+          for module in ("pathlib", "pathlib._local") for prefix in ("", "Pure")),
+    ]  # fmt: skip
+
+
+def _plain_dict(_factory: object = None) -> dict[Any, Any]:
+    return {}
 
 
 def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:

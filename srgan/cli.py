@@ -10,7 +10,6 @@ COMMANDS = {
     "report": "srgan.report.command",
     "spectra": "srgan.inspection.spectra",
     "sample": "srgan.inspection.sample",
-    "compare": "srgan.inspection.compare",
     "dashboard": "srgan.tracking.command",
     "prepare": "srgan.prepare.command",
 }
@@ -28,18 +27,16 @@ commands:
                srgan fit -c configs/digits.yaml -c configs/sr-d.yaml --run runs/digits-sr-d \\
                    --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
   evaluate   score the generator of a checkpoint again, under any protocol:
-               srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --num-fake-images 50000 --output scores.json
+               srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --output scores.json
   report     a run, or a folder of runs, as one page that opens anywhere:
                srgan report runs/digits-sr-s
-  spectra    singular values of any torch checkpoint, ours or not:
+  spectra    singular values of any checkpoint, ours or not:
                srgan spectra resnet18.pth --picture spectra.png
   sample     images from a checkpoint's generator: grids, classes, truncation, walks:
                srgan sample runs/digits-sr-s/checkpoints/last.ckpt
-  compare    two checkpoints side by side: weights, spectra, samples:
-               srgan compare runs/digits-sn/checkpoints/last.ckpt runs/digits-sr-s/checkpoints/last.ckpt
   dashboard  a Weights & Biases workspace and report for a project of such runs:
                srgan dashboard --entity NAME --project srgan
-  prepare    turn a folder or tar file of photographs into arrays that training reads, once:
+  prepare    turn a folder or tar file of photographs into Arrow files that training reads, once:
                srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
   all options of a command: srgan COMMAND --help
 

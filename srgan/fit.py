@@ -1,6 +1,7 @@
 """`srgan fit`: composes a run from configuration files, trains it, or resumes it where it was stopped."""
 
 import logging
+import re
 import shlex
 import sys
 import warnings
@@ -30,6 +31,7 @@ from srgan.data import ImageData
 from srgan.files import only_process
 from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
+from srgan.networks import DEFAULT_PAIR
 from srgan.runs import RunFolder, flatten_settings
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
@@ -67,6 +69,8 @@ class RunCLI(LightningCLI):
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
         parser.add_class_arguments(CollapseThresholds, "verdicts")
+        parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
+        parser.link_arguments("data.init_args.image_size", "model.networks.init_args.image_size")
         parser.link_arguments("model.n_dis", "data.init_args.n_dis")
         parser.link_arguments("model.seed", "data.init_args.seed")
         parser.link_arguments(("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=optimizer_steps)
@@ -89,6 +93,13 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status: 0 finished, 128 + signal number when stopped, 2 on wrong settings."""
     _quiet_libraries()
+    if any(re.match(r"--model\.networks\.(init_args\.)?image_size\b", argument) for argument in arguments):
+        print(
+            "srgan fit: expected the image size in the data, which the networks follow, found one for the networks. "
+            "Set --data.init_args.image_size.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         cli = compose(arguments)
     except (ValueError, FileNotFoundError, MisconfigurationException) as error:  # of what the settings build

@@ -14,9 +14,11 @@ class Loss(nn.Module, ABC):
     Attributes:
         boundary: the output of D that tells real (above) from generated (below); None where D's outputs have no
             zero, as a Wasserstein critic's.
+        reconstructs: whether D's outputs have to be reconstruction losses, lower for "real", in place of scores.
     """
 
     boundary: float | None = 0.0
+    reconstructs = False
 
     @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -109,6 +111,7 @@ class BEGAN(Loss):
     """
 
     boundary = None
+    reconstructs = True
     k: Tensor
     convergence: Tensor
 

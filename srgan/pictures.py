@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure, SubFigure
@@ -28,6 +29,7 @@ DOTS_PER_INCH = 200
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 WIDEST_PANEL, BESIDE_PANELS = 2.6, 1.0  # inches; labels and the colour scale beside the panels
 MOST_CURVES = 12
+MOST_COLUMNS, STRIP_LINES, STRIP_GAP = 300, 32, 2  # of a heat map: times, lines of a layer, and between two layers
 SMALLEST_RATIO = 1e-6  # below, float32 says nothing of sigma_k / sigma_1
 K_LABEL, RATIO_LABEL = r"$k / N$", r"$\sigma_k / \sigma_1$"
 
@@ -262,6 +264,54 @@ def grid_of_layers(
     if len(iterations) > 1:
         iteration_bar(figure, axes, norm)
     return figure
+
+
+def layers_in_one_panel(spectra: Sequence[np.ndarray], title: str, scale: AxisScale = "linear") -> Figure:
+    """The spectra `[N]` of more layers than a page has panels for, from the first (light) to the last (dark)."""
+    figure = Figure(figsize=(PAGE_WIDTH, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for share, layer in zip(np.linspace(0, 1, len(spectra)), spectra, strict=True):
+        spectrum_curves(axis, layer, color=iteration_colours()(share), linewidth=0.7)
+    ratio_axis(axis, scale, ratio_limits(spectra, scale))
+    axis.set(
+        xlabel=K_LABEL, ylabel=RATIO_LABEL, title=f"{len(spectra)} layers, from the first (light) to the last (dark)"
+    )
+    figure.suptitle(title)
+    return figure
+
+
+def heat_map(spectra: Mapping[str, Sequence[np.ndarray]], iterations: Sequence[int]) -> Figure:
+    """All spectra over all of a run on one sheet: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
+
+    One picture within one pair of axes, since it is drawn while training waits.
+
+    Args:
+        spectra: layer -> T spectra `[N]`.
+        iterations: `[T]`, increasing.
+    """
+    times = np.linspace(iterations[0], iterations[-1], MOST_COLUMNS)
+    shown = np.searchsorted(iterations, times, side="right") - 1  # the last record at or before each time
+    strips = []
+    for layer in spectra.values():
+        k = np.linspace(0, len(layer[0]), STRIP_LINES, endpoint=False).astype(int)
+        strip = np.stack([layer[t] for t in shown], axis=1)[k]
+        strips.append(np.pad(strip, ((0, STRIP_GAP), (0, 0)), constant_values=np.nan))
+    figure = Figure(figsize=(PAGE_WIDTH, 1 + 0.35 * len(strips)), layout="constrained")
+    axis = figure.subplots()
+    extent = (iterations[0], max(iterations[-1], iterations[0] + 1), len(strips), 0)
+    image = axis.imshow(np.concatenate(strips), "viridis", vmin=0, vmax=1, aspect="auto", extent=extent)
+    axis.set_yticks(np.arange(len(strips)) + 0.5, list(spectra))
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlabel("iteration")
+    figure.colorbar(image, ax=axis, label=RATIO_LABEL, pad=0.015, aspect=40, fraction=0.03)
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as it looks on a screen, `[H, W, 3]` uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]
 
 
 def save(figure: Figure, path: Path) -> None:

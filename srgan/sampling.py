@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.data.images import quantize
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.randomness import counter_rows
 
 GeneratorStatistics = Literal["running", "batch"]
@@ -24,7 +24,7 @@ class Generated(NamedTuple):
 
 
 def latents(
-    generator: ResNetGenerator, rows: range, device: torch.device, seed: int, purpose: str, *counters: int
+    generator: Generator, rows: range, device: torch.device, seed: int, purpose: str, *counters: int
 ) -> tuple[Tensor, Tensor]:
     """What a generator is fed: z `[B, latent_dim]` ~ N(0, I) and classes `[B]` int64, uniform (0 without classes).
 
@@ -37,7 +37,7 @@ def latents(
     return z, (uniform.double() * generator.num_classes).long()
 
 
-def independent_copy(generator: ResNetGenerator, statistics: GeneratorStatistics) -> ResNetGenerator:
+def independent_copy(generator: Generator, statistics: GeneratorStatistics) -> Generator:
     """A copy to draw images from, in test mode ("running") or in training mode ("batch").
 
     Raises:
@@ -54,7 +54,7 @@ def independent_copy(generator: ResNetGenerator, statistics: GeneratorStatistics
 
 @torch.no_grad()
 def generate(
-    generator: ResNetGenerator,
+    generator: Generator,
     rows: range,
     seed: int,
     purpose: str,

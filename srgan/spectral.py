@@ -11,27 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srgan.decomposition import (
-    RESOLVED_RATIO,
-    as_wide,
-    gram_pairs,
-    left_singular_pairs,
-    refuse_nonfinite,
-    refuse_undirected,
-    resolve_tail,
-    singular_values,
-)
-from srgan.rounding import (
-    FLOAT32_AMPLIFICATION,
-    float32_error,
-    multiplies_in_float32,
-)
+from srgan.decomposition import refuse_nonfinite, refuse_undirected, singular_values, svd
 
 SpectralMap = Callable[[Tensor], Tensor]
 """A map of singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
-
-# Below this ratio rounding spoils u_k^T W, so a lifted v_k must come from a full decomposition.
-NULL_RATIO = 1e-8
 
 
 def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
@@ -65,7 +48,7 @@ def spectrum(W: Tensor) -> Tensor:
         ValueError: W holds NaN or infinity.
     """
     refuse_nonfinite(W)
-    return singular_values(as_wide(W.detach()).double())
+    return singular_values(W.detach())
 
 
 def normalized_spectrum(W: Tensor) -> Tensor:
@@ -152,113 +135,36 @@ def dynamic_map(sigma: Tensor, r: Tensor) -> Tensor:
 def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
     """`U diag(f(sigma)) V^T`: W with its singular values mapped and its singular vectors kept.
 
-    Computed as `gain W + P W`, `P = U diag(f(sigma) / sigma - gain) U^T` over the directions that f moves
-    relative to the first, gain = f(sigma_1) / sigma_1: no V, and only moved directions have to be exact. In
-    float64, but for products that lose nothing in float32. A moved direction in which W is numerically zero
-    (sigma_k < 1e-8 sigma_1) has no v_k of its own; it gets an arbitrary one, orthonormal to the rest, as
-    from any SVD.
+    A mapped direction in which W is numerically zero has no vectors of its own; it gets arbitrary ones,
+    orthonormal to the rest, as from any SVD.
 
     Args:
-        W: `[m, n]`, any floating dtype.
+        W: `[..., m, n]`, one matrix or a stack, any floating dtype.
         spectral_map: f.
 
     Returns:
-        `[m, n]` in W's dtype.
+        `[..., m, n]` in W's dtype.
 
     Raises:
-        ValueError: W holds NaN or infinity, or is all zero and so has no directions to keep.
+        ValueError: W holds NaN or infinity, or a matrix that is all zero and so has no directions to keep.
     """
     refuse_undirected(W)
-    return remap(W, spectral_map)[0]
+    return map_singular_values(W, spectral_map)[0]
 
 
-def remap(W: Tensor, spectral_map: SpectralMap, whole_spectrum: bool = False) -> tuple[Tensor, Tensor]:
-    """`apply_spectral_map` on a weight known to be finite and not all zero.
-
-    Args:
-        W: `[m, n]`.
-        spectral_map: f.
-        whole_spectrum: whether sigma has to be exact where f does not move it, too.
+def map_singular_values(W: Tensor, spectral_map: SpectralMap) -> tuple[Tensor, Tensor]:
+    """`apply_spectral_map` on weights known to be finite and not all zero, with what they were.
 
     Returns:
-        `[m, n]` in W's dtype, and sigma `[N]` float64.
+        `[..., m, n]` in W's dtype, and W's sigma `[..., N]` float64.
     """
-    wide = as_wide(W.detach())
-    A = wide.double()
-    sigma, U = gram_pairs(A)
-    if whole_spectrum:
-        sigma, U = resolve_tail(A, sigma, U)
-    gain, lifts = _gain_and_lifts(sigma, spectral_map(sigma))
-    if (lifts.bool() & (sigma < RESOLVED_RATIO * sigma[0])).any():
-        if not whole_spectrum:
-            sigma, U = resolve_tail(A, sigma, U)
-            gain, lifts = _gain_and_lifts(sigma, spectral_map(sigma))
-        if (lifts.bool() & (sigma < NULL_RATIO * sigma[0])).any():
-            U, sigma, Vh = torch.linalg.svd(A, full_matrices=False)
-            return _as_given((U * spectral_map(sigma)) @ Vh, W), sigma
-    if multiplies_in_float32(W) and bool(_amplification(gain, lifts) <= FLOAT32_AMPLIFICATION):
-        A = wide
-    return _as_given(_multiplied(A, U, gain, lifts), W), sigma
-
-
-def remap_stack(
-    W: Tensor, spectral_map: SpectralMap, dtype: torch.dtype, whole_spectrum: bool = False
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`remap` on matrices of one shape together, without its care for the hard cases: it says which those are.
-
-    On a CPU each result has the same bits whatever else is in the stack.
-
-    Args:
-        W: `[b, m, n]`, every matrix finite and not all zero.
-        spectral_map: f, `[b, N] -> [b, N]`.
-        dtype: torch.float64, or torch.float32 where `multiplies_in_float32(W)`.
-        whole_spectrum: whether sigma has to be exact where f does not move it, too; of float64 only.
-
-    Returns:
-        `[b, m, n]` in W's dtype, sigma `[b, N]` float64, and `[b]`: a bound on the relative error (Frobenius) of
-        each, infinite where a singular value that matters is too small for its Gram matrix, or a lift too large for a
-        float32 product.
-    """
-    wide = as_wide(W.detach())
-    sigma, U = gram_pairs(wide.to(dtype))
+    W = W.detach()
+    U, sigma, Vh = svd(W)
     mapped = spectral_map(sigma)
-    gain, lifts = _gain_and_lifts(sigma, mapped)
-    if dtype == torch.float32:
-        error = float32_error(sigma, mapped, lifts)
-    else:
-        amplification = _amplification(gain, lifts)
-        matters = torch.ones_like(lifts, dtype=torch.bool) if whole_spectrum else lifts.bool()
-        lost = (matters & (sigma < RESOLVED_RATIO * sigma[:, :1])).any(dim=1)
-        error = torch.where(lost | (amplification > FLOAT32_AMPLIFICATION), torch.inf, 1e-7 * amplification)
-    factor = wide if multiplies_in_float32(W) else wide.double()
-    return _as_given(_multiplied(factor, U, gain, lifts), W), sigma, error
-
-
-def _as_given(result: Tensor, W: Tensor) -> Tensor:
-    """A wide matrix or stack in the orientation and dtype of W."""
-    return (result if result.shape == W.shape else result.mT).to(W.dtype)
-
-
-def _gain_and_lifts(sigma: Tensor, mapped: Tensor) -> tuple[Tensor, Tensor]:
-    """gain `[...]` and lifts `[..., N]` of `f(sigma_k) = (gain + lift_k) sigma_k`; 0 for what moves with the first."""
+    # gain W + U diag(lift) V^T: a map that leaves a direction, or all, as it is leaves its bits so.
     gain = mapped[..., :1] / sigma[..., :1]
-    moved = (mapped - gain * sigma).abs() > 1e-9 * mapped
-    return gain, torch.where(moved, mapped / sigma - gain, 0)
-
-
-def _amplification(gain: Tensor, lifts: Tensor) -> Tensor:
-    """How much `gain W + P W` may enlarge the rounding errors of a product, `[...]`, at least 1."""
-    return 1 + (lifts.abs() / gain).amax(-1)
-
-
-def _multiplied(A: Tensor, U: Tensor, gain: Tensor, lifts: Tensor) -> Tensor:
-    """`gain A + U diag(lifts) U^T A`, in A's dtype."""
-    if not lifts.any():
-        return A * gain.unsqueeze(-1).to(A.dtype)
-    with torch.autocast(A.device.type, enabled=False):  # a training step may run under bf16 autocast
-        P = (U * lifts.unsqueeze(-2).to(U.dtype)) @ U.mT
-        P.diagonal(dim1=-2, dim2=-1).add_(gain.to(P.dtype))
-        return P.to(A.dtype) @ A
+    lift = mapped - gain * sigma
+    return (gain.unsqueeze(-1) * W + (U * lift.unsqueeze(-2)) @ Vh).to(W.dtype), sigma
 
 
 def spectrally_regularize(W: Tensor, compensation: SpectralMap) -> Tensor:
@@ -291,14 +197,6 @@ def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: W holds NaN or infinity, or is all zero.
     """
-    refuse_nonfinite(W)
-    A = as_wide(W.detach()).double()
-    sigma, U = left_singular_pairs(A)
-    if sigma[0] == 0:
-        raise ValueError(f"Expected a matrix with singular directions, found an all-zero {list(W.shape)} matrix.")
-    if sigma[-1] > NULL_RATIO * sigma[0]:
-        V = A.T @ U / sigma
-    else:
-        U, _, Vh = torch.linalg.svd(A, full_matrices=False)
-        V = Vh.T
-    return (U, V) if W.shape[0] <= W.shape[1] else (V, U)
+    refuse_undirected(W)
+    U, _, Vh = svd(W.detach())
+    return U, Vh.T

@@ -21,7 +21,7 @@ from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalizati
 from srgan.data.base import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
 from srgan.losses import Hinge, Loss
-from srgan.networks import ResNetPair
+from srgan.networks import DEFAULT_PAIR, Pair
 from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
 from srgan.sampling import latents
@@ -60,7 +60,7 @@ class AdversarialTraining(pl.LightningModule):
     """A generator against a discriminator under a constraint (Section IV, Appendix B).
 
     Args:
-        networks: sizes of both nets.
+        networks: kind and sizes of both nets.
         constraint: what keeps the discriminator Lipschitz.
         loss: of both players; the paper's is `Hinge` (Eq. 6).
         feature_matching: an additional term of the generator's loss; None for none, as in the paper.
@@ -86,13 +86,13 @@ class AdversarialTraining(pl.LightningModule):
         seed: of the initial weights, of the noise z, and (linked) of the data order.
 
     Raises:
-        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, or nets are to be compiled whose
-            constraint or loss does not go with that.
+        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, nets are to be compiled whose
+            constraint or loss does not go with that, or the loss does not go with the nets.
     """
 
     def __init__(
         self,
-        networks: ResNetPair = ResNetPair(),  # noqa: B008 (a frozen value)
+        networks: Pair = DEFAULT_PAIR,
         constraint: Constraint = SpectralNormalization(),  # noqa: B008 (a value without state)
         loss: Loss = Hinge(),  # noqa: B008 (copied)
         feature_matching: FeatureMatching | None = None,
@@ -122,6 +122,15 @@ class AdversarialTraining(pl.LightningModule):
             raise ValueError(
                 f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
                 "feature matching, found compile true. Set --model.compile false."
+            )
+        if loss.reconstructs != networks.reconstructs:
+            wanted, found = (
+                "reconstruction losses, lower for real" if side else "scores, higher for real"
+                for side in (loss.reconstructs, networks.reconstructs)
+            )
+            raise ValueError(
+                f"Expected nets whose D gives {wanted}, for {type(loss).__name__}, found {found} from "
+                f"{type(networks).__name__}. Take BEGAN and AutoencoderPair together."
             )
         self.automatic_optimization = False
         self.constraint = constraint
@@ -164,7 +173,7 @@ class AdversarialTraining(pl.LightningModule):
         if self.networks.image_size != data.image_size:
             raise ValueError(
                 f"Expected networks of the data's image size {data.image_size}, found {self.networks.image_size}. "
-                f"Set --model.networks.image_size {data.image_size}."
+                "Build them with the data's."
             )
         accumulation(data.batch_size, trainer.world_size, self.micro_batch_size)
         strategy = trainer.strategy
@@ -176,7 +185,7 @@ class AdversarialTraining(pl.LightningModule):
         if self.networks.num_classes and self.networks.num_classes != data.num_labels:
             raise ValueError(
                 f"Expected num_classes 0 (unconditional) or {data.num_labels} for {data.name}, found "
-                f"{self.networks.num_classes}. Set --model.networks.num_classes."
+                f"{self.networks.num_classes}. Set --model.networks.init_args.num_classes."
             )
 
     def on_train_start(self) -> None:
@@ -347,9 +356,9 @@ class AdversarialTraining(pl.LightningModule):
         other = sorted(self.state_dict().keys() ^ checkpoint["state_dict"].keys())
         if other:
             raise ValueError(
-                f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, found "
-                f"one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take its "
-                "networks and loss, and a constraint without parameters of its own."
+                f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, "
+                f"found one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take "
+                "its networks and loss, and a constraint without parameters of its own."
             )
         differing = [
             f"{name} was {theirs.get(name)} and is {ours[name]}" for name in ours if theirs.get(name) != ours[name]

@@ -34,6 +34,7 @@ def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("srgan-cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SRGAN_CACHE", str(folder))
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "hub")
         yield folder
 
 

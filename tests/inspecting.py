@@ -8,9 +8,10 @@ from srgan.cli import main
 from srgan.runs import RunFolder
 
 SETTINGS = [
-    "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4", "--model.networks.image_size", "8",
-    "--model.networks.generator_channels", "4", "--model.networks.discriminator_channels", "4",
-    "--model.networks.latent_dim", "6", "--model.n_dis", "1", "--model.iterations", "4", "--model.compile", "false",
+    "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
+    "--model.networks.init_args.generator_channels", "4", "--model.networks.init_args.discriminator_channels", "4",
+    "--model.networks.init_args.latent_dim", "6", "--model.n_dis", "1", "--model.iterations", "4",
+    "--model.compile", "false",
     "--samples.every", "2", "--samples.rows", "3", "--losses.every", "0", "--spectra.every", "2",
     "--scores.final", "null",
 ]  # fmt: skip

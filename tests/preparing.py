@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 
 from srgan.cli import main
-from srgan.prepare.shards import PreparedImages
 
 SIZE = 8
 
@@ -26,5 +26,14 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def images_and_labels(out: Path) -> tuple[np.ndarray, list[int]]:
-    prepared = PreparedImages(out)
-    return prepared.read(list(range(len(prepared)))), prepared.labels.tolist()
+    """Images `[N, 3, H, W]` uint8 and labels, as the library itself reads them."""
+    data = datasets.load_from_disk(str(out)).with_format("numpy")[:]
+    side = int((data["image"].shape[1] / 3) ** 0.5)
+    return data["image"].reshape(-1, 3, side, side), data["label"].tolist()
+
+
+def classes(out: Path) -> dict[str, int]:
+    """Images of each class."""
+    names = datasets.load_from_disk(str(out)).features["label"].names
+    labels = images_and_labels(out)[1]
+    return {name: labels.count(label) for label, name in enumerate(names)}

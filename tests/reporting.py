@@ -20,8 +20,9 @@ from srgan.runs import RunFolder
 TINY = [
     "fit", "-c", "configs/digits.yaml",
     "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
-    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
-    "--model.networks.discriminator_channels", "8", "--model.networks.latent_dim", "8", "--model.n_dis", "1",
+    "--model.networks.init_args.generator_channels", "4",
+    "--model.networks.init_args.discriminator_channels", "8", "--model.networks.init_args.latent_dim", "8",
+    "--model.n_dis", "1",
     "--scores.every", "10", "--scores.protocol.num_fake_images", "200", "--scores.protocol.num_real_images", "200",
     "--samples.every", "10", "--spectra.every", "5", "--losses.every", "5", "--checkpoints.every", "10",
     "--outputs.every", "10", "--outputs.images", "100", "--gradients.every", "5",

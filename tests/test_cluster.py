@@ -24,8 +24,9 @@ from srgan.runs import RunFolder
 
 ITERATIONS = 300  # seconds: a run must still train when its turn to be disturbed comes
 SIZES = {
-    "data.init_args.image_size": 8, "data.init_args.batch_size": 4, "model.networks.image_size": 8,
-    "model.networks.generator_channels": 4, "model.networks.discriminator_channels": 4, "model.n_dis": 1,
+    "data.init_args.image_size": 8, "data.init_args.batch_size": 4,
+    "model.networks.init_args.generator_channels": 4, "model.networks.init_args.discriminator_channels": 4,
+    "model.n_dis": 1,
     "model.iterations": ITERATIONS, "losses.every": 1, "samples.every": 0, "checkpoints.every": 25,
     "scores.every": 150, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50,
 }  # fmt: skip

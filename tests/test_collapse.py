@@ -9,13 +9,13 @@ import pytest
 from srgan.metrics.collapse import (
     CollapseThresholds,
     Verdict,
-    collapsed_layers,
     effective_rank,
     is_lower_better,
     mode_collapse,
     reported_scores,
     spectral_collapse,
     stable_rank,
+    summarize,
     tail_mean,
 )
 
@@ -121,9 +121,33 @@ def layer(*tail_means: float) -> np.ndarray:
 
 
 def test_a_layer_has_collapsed_below_half_of_its_largest_tail_mean_so_far() -> None:
-    found = collapsed_layers({"a": layer(0.4, 1.0, 0.5, 0.49, 0.6, 0.1), "b": layer(0.1, 0.2, 0.3, 0.4, 0.3, 0.2)})
-    assert found["a"].tolist() == [False, False, False, True, False, True]
-    assert found["b"].tolist() == [False] * 6
+    falls, rises = layer(0.4, 1.0, 0.5, 0.49, 0.6, 0.1), layer(0.1, 0.2, 0.3, 0.4, 0.3, 0.2)
+    assert summarize(falls).collapsed.tolist() == [False, False, False, True, False, True]
+    assert not summarize(rises).collapsed.any()
+
+
+def test_a_summary_goes_on_from_the_largest_tail_mean_before() -> None:
+    """Record by record says what the whole history says, which is how a run in training is followed."""
+    spectra = layer(0.4, 1.0, 0.5, 0.49, 0.6, 0.1)
+    whole, largest = summarize(spectra), 0.0
+    for t in range(len(spectra)):
+        one = summarize(spectra[t : t + 1], largest_tail_mean=largest).at(0)
+        assert one == whole.at(t)
+        largest = one["largest_tail_mean"]
+
+
+def test_the_numbers_of_a_summary_are_their_definitions() -> None:
+    ratios = np.sort(np.random.default_rng(0).random((3, 40)))[:, ::-1].copy()
+    ratios[:, 0], ratios[2, -1] = 1, 0
+    found = summarize(ratios)
+    assert found.tail_mean == pytest.approx(tail_mean(ratios))
+    assert (found.effective_rank, found.stable_rank) == (
+        pytest.approx(effective_rank(ratios)),
+        pytest.approx(stable_rank(ratios)),
+    )
+    assert found.p10 == pytest.approx(np.quantile(ratios, 0.1, axis=1))
+    assert found.p50 == pytest.approx(np.median(ratios, axis=1))
+    assert found.condition == pytest.approx([*(1 / ratios[:2, -1]), np.inf])
 
 
 ITERATIONS = np.array([0, 20, 40, 60])

@@ -176,7 +176,7 @@ def test_training_shows_real_images_with_their_labels_and_generated_ones_with_th
 def test_the_generator_is_normalized_on_request_but_for_its_class_tables() -> None:
     module = conditional(normalize_generator=True)
     layers = dict(spectral_layers(module.generator))
-    assert len(layers) == 1 + 3 * len(module.generator.blocks) + 1
+    assert len(layers) == 1 + 3 * len(list(module.generator.get_submodule("blocks").children())) + 1
     assert all(hasattr(layer, "parametrizations") for layer in layers.values())
     fit(module)
     for layer in layers.values():

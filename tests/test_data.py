@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 import numpy as np
+import preparing
 import pytest
 import torch
 from conftest import TAR_FORMATS, MakeData, pack, random_pixels, save_image
@@ -17,10 +18,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.datasets import CIFAR10
 
-from srgan.data import CIFAR10Data, FolderData
+from srgan.data import CIFAR10Data, FolderData, STL10Data
 from srgan.data.folder import _place
 from srgan.data.images import dequantize, quantize
 from srgan.parallel import Ranks
+from srgan.prepare.sources import MAX_BYTES
 
 # The one place where ranges convert.
 
@@ -151,6 +153,22 @@ def test_cifar10_is_read_as_torchvision_lays_it_out(cifar10_root: Path) -> None:
     assert data.num_real_images("test", 50_000) == 4
 
 
+@pytest.mark.parametrize("size", [16, 8])
+def test_smaller_cifar10_images_are_means_rounded_to_the_nearest(cifar10_root: Path, size: int) -> None:
+    factor = 32 // size
+    full, small = CIFAR10Data(str(cifar10_root)).load("train"), CIFAR10Data(str(cifar10_root), size).load("train")
+    means = full.images.double().unflatten(3, (size, factor)).unflatten(2, (size, factor)).mean(dim=(3, 5))
+    assert torch.equal(small.images.double(), (means + 0.5).floor())
+    assert torch.equal(small.labels, full.labels)
+
+
+def test_other_sizes_of_cifar10_and_stl10_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"image size of 32, 16 or 8 for CIFAR-10, found 64\."):
+        CIFAR10Data(image_size=64)
+    with pytest.raises(ValueError, match=r"image size of 32 for STL-10, found 96\."):
+        STL10Data(image_size=96)
+
+
 def test_without_cifar10_and_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")  # nobody listens there
     monkeypatch.setenv("no_proxy", "*")
@@ -231,6 +249,37 @@ def test_an_unreadable_image_is_named(folder_root: Path, tmp_path: Path) -> None
     for path in (tmp_path / "images", pack(tmp_path / "images", tmp_path / "images", ".tar")):
         with pytest.raises(ValueError, match=r"class 1/04\.png"):
             FolderData(str(path), 8).load("train")
+
+
+def test_a_pipe_and_a_huge_file_are_named_and_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the one would wait for ever, reading the other would fill the memory."""
+    save_image(tmp_path / "images/class 0/0.png", random_pixels(8, 8, 3))
+    os.mkfifo(tmp_path / "images/class 0/pipe.png")
+    with pytest.raises(ValueError, match=r"class 0/pipe\.png.*not a regular file"):
+        FolderData(str(tmp_path / "images"), 8).load("train")
+    (tmp_path / "images/class 0/pipe.png").unlink()
+    with (tmp_path / "images/class 0/huge.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ValueError, match=r"class 0/huge\.png.*larger than any photograph"):
+        FolderData(str(tmp_path / "images"), 8).load("train")
+    header = tarfile.TarInfo("class 0/huge.png")
+    header.size = MAX_BYTES + 1
+    (tmp_path / "huge.tar").write_bytes(header.tobuf())
+    with pytest.raises(ValueError, match=r"at most 268 MB.*class 0/huge\.png"):
+        FolderData(str(tmp_path / "huge.tar"), 8).load("train")
+
+
+def test_a_photograph_has_the_pixels_that_preparing_gives_it(tmp_path: Path) -> None:
+    """Turned upright, and resized from its central square alone."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "images/a").mkdir(parents=True)
+    Image.fromarray(random_pixels(50, 31, 3)).save(tmp_path / "images/a/0.png", exif=exif)
+    assert preparing.prepare(tmp_path / "images", tmp_path / "out") == 0
+    prepared = torch.from_numpy(preparing.images_and_labels(tmp_path / "out")[0])
+    tar = pack(tmp_path / "images", tmp_path / "images", ".tar.gz")
+    for path in (tmp_path / "images", tar):
+        assert torch.equal(FolderData(str(path), 8).load("train").images, prepared)
 
 
 def test_paths_without_images_are_refused(tmp_path: Path) -> None:

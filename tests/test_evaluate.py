@@ -14,16 +14,17 @@ import torch
 from conftest import random_pixels, save_image
 
 from srgan.cli import main
-from srgan.evaluate import arguments_parser, read_checkpoint, split_data_settings
+from srgan.evaluate import read_checkpoint
 from srgan.metrics.features import hash_weights
 from srgan.runs import RunFolder
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [
     "fit", "-c", "configs/folder.yaml", "-c", "configs/sr-d.yaml", "--data.init_args.image_size", "8",
-    "--data.init_args.batch_size", "4", "--model.networks.image_size", "8", "--model.networks.num_classes", "3",
-    "--model.networks.generator_channels", "4", "--model.networks.discriminator_channels", "4",
-    "--model.networks.latent_dim", "8", "--model.n_dis", "1", "--model.iterations", "4", "--model.compile", "false",
+    "--data.init_args.batch_size", "4", "--model.networks.init_args.num_classes", "3",
+    "--model.networks.init_args.generator_channels", "4", "--model.networks.init_args.discriminator_channels", "4",
+    "--model.networks.init_args.latent_dim", "8", "--model.n_dis", "1", "--model.iterations", "4",
+    "--model.compile", "false",
     "--samples.every", "0", "--losses.every", "0", "--spectra.every", "0",
     "--scores.every", "2", "--scores.protocol.num_fake_images", "200", "--scores.protocol.num_real_images", "70",
     "--scores.protocol.batch_size", "20", "--scores.final.num_fake_images", "330",
@@ -47,6 +48,9 @@ def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "run")
     assert main([*TRAIN, "--data.init_args.path", str(images), "--run", str(folder.path)]) == 0
     return folder
+
+
+FID_IS_ALONE = ["--protocol.kid", "false", "--protocol.prdc", "false"]
 
 
 def flat(scores: dict[str, Any]) -> dict[str, float]:
@@ -106,7 +110,7 @@ def test_impossible_final_protocols_are_refused_before_training(
     assert main([*TRAIN, *options, "--scores.final.num_fake_images", "100"]) == 2
     assert re.search(r"at least the 200 images.*found 100", capsys.readouterr().err)
     wrong = {
-        "Expected a generator with classes": ["--model.networks.num_classes", "0"],
+        "Expected a generator with classes": ["--model.networks.init_args.num_classes", "0"],
         "at least two real images of every class": ["--scores.protocol.num_real_images", "4"],
         "Expected Inception weights": ["--scores.features", "inception", "--scores.inception_weights", "gone.pth"],
     }
@@ -129,7 +133,15 @@ def test_a_checkpoint_scores_as_its_run_did(run: RunFolder, tmp_path: Path) -> N
     again = evaluate(run.checkpoint, tmp_path / "final.json")
     assert flat(again["scores"]) == pytest.approx(flat(final["scores"]), rel=1e-7)
     assert again["protocol"] == final["protocol"]
-    options = ["--num-fake-images", "200", "--inception-splits", "1", "--no-kid", "--no-prdc", "--intra-fid", "0"]
+    options = [
+        "--protocol.num_fake_images",
+        "200",
+        "--protocol.inception_splits",
+        "1",
+        *FID_IS_ALONE,
+        "--protocol.intra_fid_classes",
+        "0",
+    ]
     again = evaluate(run.checkpoint, tmp_path / "short.json", *options)
     assert {"iteration": again["iteration"]} | again["scores"] == record["scores"][-1]
 
@@ -164,10 +176,18 @@ def test_a_run_on_two_processes_scores_as_its_checkpoint_on_one(images: Path, tm
 
 
 def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--seed", "5", "--no-kid", "--no-prdc", "--intra-fid", "all", "--intra-fid-images", "20"]
+    arguments = [
+        "--protocol.seed",
+        "5",
+        *FID_IS_ALONE,
+        "--protocol.intra_fid_classes",
+        "1000",
+        "--protocol.intra_fid_images",
+        "20",
+    ]
     record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
-    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint, {}).module.generator)
-    assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--seed", "5"]
+    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].module.generator)
+    assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--protocol.seed", "5"]
     assert (record["iteration"], record["constraint"]) == (4, "SR-d")
     assert record["commit"]
     assert record["protocol"]["seed"] == 5
@@ -183,17 +203,19 @@ def test_a_checkpoint_is_self_contained(run: RunFolder, images: Path, tmp_path: 
     """Moved away from its run, and its data to another place: the file holds every setting."""
     moved = shutil.copy(run.checkpoint, tmp_path / "moved.ckpt")
     elsewhere = shutil.copytree(images, tmp_path / "elsewhere" / "pictures")
-    short = ["--num-fake-images", "40", "--intra-fid", "0", "--no-kid", "--no-prdc", "--inception-splits", "1"]
+    short = [
+        "--protocol.num_fake_images",
+        "40",
+        "--protocol.intra_fid_classes",
+        "0",
+        *FID_IS_ALONE,
+        "--protocol.inception_splits",
+        "1",
+    ]
     record = evaluate(Path(moved), tmp_path / "scores.json", *short, "--data.init_args.path", str(elsewhere))
     assert record["scores"] == evaluate(run.checkpoint, tmp_path / "other.json", *short)["scores"]
     stored = torch.load(moved, weights_only=True)["srgan_config"]
     assert stored == (run.read_record() or {})["config"]
-
-
-def test_settings_of_the_data_are_told_from_other_options() -> None:
-    data, others = split_data_settings(["--data.init_args.path", "x y", "a.ckpt", "--data.class_path=F", "--seed", "1"])
-    assert data == {"init_args.path": "x y", "class_path": "F"}
-    assert vars(arguments_parser().parse_args(others))["checkpoint"] == "a.ckpt"
 
 
 def test_scores_in_training_outlast_a_failure_of_the_final_ones(
@@ -227,8 +249,10 @@ def test_devices_that_are_not_there_are_refused(run: RunFolder, capsys: pytest.C
 
 def test_refusals_name_the_option(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = str(run.checkpoint)
-    assert "Expected --num-fake-images of at least" in refused(capsys, checkpoint, "--num-fake-images", "1")
-    assert "--intra-fid of at least 0, found -1" in refused(capsys, checkpoint, "--intra-fid", "-1")
+    assert "Expected num_fake_images of at least" in refused(capsys, checkpoint, "--protocol.num_fake_images", "1")
+    assert "intra_fid_classes of at least 0, found -1" in refused(
+        capsys, checkpoint, "--protocol.intra_fid_classes", "-1"
+    )
 
 
 def test_a_stopped_evaluation_says_so(
@@ -282,12 +306,12 @@ def test_checkpoints_that_do_not_fit_are_refused(
     run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = torch.load(run.checkpoint, weights_only=True)
-    stored["srgan_config"]["model"]["networks"]["generator_channels"] = 6
+    stored["srgan_config"]["model"]["networks"]["init_args"]["generator_channels"] = 6
     torch.save(stored, tmp_path / "wide.ckpt")
     assert "Expected weights of the networks" in refused(capsys, str(tmp_path / "wide.ckpt"))
     stored["srgan_config"]["model"]["renamed"] = 1
     torch.save(stored, tmp_path / "older.ckpt")
-    assert "Expected settings that this version of srgan knows" in refused(capsys, str(tmp_path / "older.ckpt"))
+    assert "that this version of srgan knows" in refused(capsys, str(tmp_path / "older.ckpt"))
 
 
 def test_missing_data_and_wrong_settings_are_refused(
@@ -299,13 +323,12 @@ def test_missing_data_and_wrong_settings_are_refused(
     assert "--data.init_args" in said
     assert "Expected data of 8 pixels, found 16" in refused(capsys, checkpoint, "--data.init_args.image_size", "16")
     assert "renamed" in refused(capsys, checkpoint, "--data.init_args.renamed", "16")
-    assert "Expected" in refused(capsys, checkpoint, "--num-fake-images", "1")
+    assert "Expected" in refused(capsys, checkpoint, "--protocol.num_fake_images", "1")
     assert "found the folder" in refused(capsys, checkpoint, "--output", str(tmp_path))
-    weights = ["--features", "inception", "--inception-weights", str(tmp_path / "gone.pth")]
+    weights = ["--features", "inception", "--inception_weights", str(tmp_path / "gone.pth")]
     assert "Expected Inception weights" in refused(capsys, checkpoint, *weights)
     two_classes = shutil.copytree(images, tmp_path / "two")
     shutil.rmtree(two_classes / "class 2")
     said = refused(capsys, checkpoint, "--data.init_args.path", str(two_classes))
     assert "Expected data of the generator's 3 classes for FID within classes, found 2" in said
-    with pytest.raises(SystemExit, match="2"):
-        main(["evaluate", checkpoint, "--no-such-option"])
+    assert "no-such-option" in refused(capsys, checkpoint, "--no-such-option")

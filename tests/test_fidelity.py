@@ -59,8 +59,8 @@ def test_scores_of_a_checkpoint_are_torch_fidelitys(real_folder: Path, decided_w
     train = [
         "fit", "-c", "configs/folder.yaml", "-c", "configs/sn.yaml", "--run", str(run.path), "--scores.every", "0",
         "--data.init_args.path", str(real_folder), "--data.init_args.image_size", "8", "--data.init_args.batch_size",
-        "4", "--model.networks.image_size", "8", "--model.networks.generator_channels", "8",
-        "--model.networks.discriminator_channels", "4", "--model.n_dis", "1", "--model.iterations", "2",
+        "4", "--model.networks.init_args.generator_channels", "8",
+        "--model.networks.init_args.discriminator_channels", "4", "--model.n_dis", "1", "--model.iterations", "2",
     ]  # fmt: skip
     assert main(train) == 0
     score = [

@@ -21,8 +21,9 @@ from srgan.runs import RunFolder
 TINY = [
     "-c", "configs/digits.yaml",
     "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
-    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
-    "--model.networks.discriminator_channels", "4", "--model.networks.latent_dim", "8", "--model.n_dis", "2",
+    "--model.networks.init_args.generator_channels", "4",
+    "--model.networks.init_args.discriminator_channels", "4", "--model.networks.init_args.latent_dim", "8",
+    "--model.n_dis", "2",
 ]  # fmt: skip
 MEASURED = [
     "--scores.every", "10", "--scores.protocol.num_fake_images", "300", "--scores.protocol.num_real_images", "300",
@@ -253,7 +254,8 @@ def test_a_checkpoint_that_cannot_carry_on_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model.networks.image_size", "16"], "Expected networks of the data's image size 8"),
+        (["--model.networks.init_args.image_size", "16"], "Set --data.init_args.image_size"),
+        (["--model.networks", "DCGANPair"], "Expected an image size of 16, 32 or 64 for DCGAN, found 8."),
         (["--from-checkpoint", "absent.ckpt"], "Expected a checkpoint at"),
     ],
 )
@@ -280,7 +282,7 @@ def test_help_is_light() -> None:
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
     assert (
-        "expected a command (fit, evaluate, report, spectra, sample, compare, dashboard, prepare), found 'train'"
+        "expected a command (fit, evaluate, report, spectra, sample, dashboard, prepare), found 'train'"
         in capsys.readouterr().err
     )
 
@@ -288,8 +290,8 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:
     """JPEGs in a tar, 32 x 32: SN, then SR-d from its checkpoint, with scores, spectra and samples."""
     data = ["-c", "configs/folder.yaml", "--data.init_args.path", str(shared_data / "cifar10-jpg.tar.xz")]
-    sizes = ["--data.init_args.batch_size", "8", "--model.networks.generator_channels", "8"]
-    narrow = ["--model.networks.discriminator_channels", "4", "--scores.protocol.num_fake_images", "500"]
+    sizes = ["--data.init_args.batch_size", "8", "--model.networks.init_args.generator_channels", "8"]
+    narrow = ["--model.networks.init_args.discriminator_channels", "4", "--scores.protocol.num_fake_images", "500"]
     measured = ["--scores.every", "2", "--samples.every", "2", "--spectra.every", "1", "--checkpoints.every", "1"]
     base = ["fit", *data, *sizes, *narrow, *measured, "--model.linear_decay", "false", "--trainer.accelerator", "cpu"]
     sn, sr = tmp_path / "sn", tmp_path / "sr-d"

@@ -13,8 +13,7 @@ from PIL import Image
 
 from srgan.callbacks.samples import grid_picture
 from srgan.cli import main
-from srgan.inspection.drawing import frozen_on, render
-from srgan.inspection.generator import StoredGenerator
+from srgan.inspection.generator import StoredGenerator, frozen_on, render
 from srgan.inspection.latents import drawn_latents
 from srgan.runs import RunFolder
 from srgan.sampling import SCORED, generate
@@ -32,7 +31,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Conditional, drawn in test mode, to be scored on 45 images in batches of 20."""
     return inspecting.train(
-        images, tmp_path_factory.mktemp("runs") / "conditional", "sn", "--model.networks.num_classes", "3",
+        images, tmp_path_factory.mktemp("runs") / "conditional", "sn", "--model.networks.init_args.num_classes", "3",
         "--scores.protocol.num_fake_images", "45", "--scores.protocol.batch_size", "20", "--scores.protocol.seed", "2",
     )  # fmt: skip
 
@@ -154,10 +153,6 @@ def test_batch_statistics_of_the_runs_grid_hold_for_single_images(batch_run: Run
     walk = tiles(sample(batch_run.checkpoint, tmp_path / "w.png", "--walk", 3, "--columns", 4), 4)
     grid = tiles(sample(batch_run.checkpoint, tmp_path / "g.png"), 3).reshape(9, 64, 64, 3)
     assert np.abs(walk[:, 0].astype(int) - grid[[0, 2, 4]]).max() <= 1  # rounding: the batch norms were folded once
-    running = tiles(sample(batch_run.checkpoint, tmp_path / "r.png", "--statistics", "running"), 3).reshape(
-        9, 64, 64, 3
-    )
-    assert np.abs(running.astype(int) - grid).max() > 1
 
 
 def test_freezing_leaves_the_generator_alone(stored: StoredGenerator) -> None:
@@ -195,10 +190,10 @@ def test_a_dimension_goes_there_and_back(run: RunFolder, tmp_path: Path) -> None
 def test_a_video_shows_the_frames(run: RunFolder, tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     path = tmp_path / "walk.mp4"
-    moving = ["--walk", "2", "--frames", "3", "--fps", "10", "--device", "cpu", "--output", str(path)]
+    moving = ["--walk", "2", "--frames", "3", "--device", "cpu", "--output", str(path)]
     assert main(["sample", str(run.checkpoint), *moving]) == 0
     with av.open(path) as video:
-        assert video.streams.video[0].average_rate == 10
+        assert video.streams.video[0].average_rate == 20
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(frames) == 12
     start = tiles(frames[0], 2)[0, 0].astype(int)
@@ -273,15 +268,9 @@ def test_a_stopped_export_goes_on(run: RunFolder, tmp_path: Path, capsys: pytest
         (["--dimension", "0", "--classes", "0,1"], "Expected one of the --classes"),
         (["--truncation", "0"], "Expected --truncation in 0.02 ... 10"),
         (["--truncation", "nan"], "found nan"),
-        (["--walk", "1", "--dimension", "0"], "found both"),
         (["--output", "x.jpg"], "*.png, *.gif or *.mp4"),
         (["--output", "x.gif"], "add --walk N or --dimension"),
-        (["--output", "x.png", "--gif", "--walk", "1"], "FILE.gif with --gif"),
-        (["--walk", "1", "--rows", "2"], "Expected --rows for a grid"),
-        (["--number", "3"], "Expected --number with --images"),
-        (["--images", "x", "--walk", "1"], "found options of a picture"),
-        (["--fps", "0"], "Expected --fps in 1 ... 50"),
-        (["--rows", "1000", "--columns", "1000"], "at most 100 megapixels"),
+        (["--output", "x.png", "--gif", "--walk", "1"], "*.gif with --gif"),
         (["--device", "nonsense"], "Expected a --device that this machine has"),
     ],
 )
@@ -309,3 +298,5 @@ def test_what_holds_no_generator_is_refused(
     assert "found one without classes" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["sample", str(batch_run.checkpoint), "--walk", "0"])
+    with pytest.raises(SystemExit, match="2"):  # one kind of picture at a time
+        main(["sample", str(batch_run.checkpoint), "--walk", "1", "--dimension", "0"])

@@ -1,6 +1,5 @@
 """Weights found in state dicts of all kinds, and their spectra against numpy."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from srgan.checkpoints import read_file
-from srgan.inspection.layers import layer_spectrum, look_into, spectra_of
+from srgan.inspection.layers import inspect_file, layer_spectrum, spectra_of
 from srgan.inspection.weights import Weight, find_weights
 
 
@@ -62,8 +60,6 @@ def test_several_networks_are_told_apart_and_optimizers_left_out() -> None:
     content = {"netG": net.state_dict(), "netD": net.state_dict(), "optim": optimizer.state_dict()}
     weights = find_weights(content)[0]
     assert [weight.name for weight in weights] == ["netG.0", "netG.3", "netG.4", "netD.0", "netD.3", "netD.4"]
-    assert [weight.is_of("discriminator") for weight in weights] == [False] * 3 + [True] * 3
-    assert [weight.is_of("generator") for weight in weights] == [True] * 3 + [False] * 3
 
 
 def test_wrappers_stay_where_names_would_clash() -> None:
@@ -137,6 +133,24 @@ def test_other_parametrizations_are_named_as_such() -> None:
     assert (weight.name, weight.behind) == ("d", "a parametrization")
 
 
+def test_what_a_parametrization_keeps_beside_its_weight_is_passed_over() -> None:
+    """Whatever it is called and whatever its shape."""
+    kept = {"d.parametrizations.weight.0.u": torch.ones(6), "d.parametrizations.weight.0.updates": torch.ones(2, 2)}
+    kept |= {"d.parametrizations.weight.1.weight_average": torch.ones(3, 3), "d.bias": torch.ones(6)}
+    weights, others = find_weights({"d.parametrizations.weight.original": torch.ones(6, 4), **kept})
+    assert [(weight.name, weight.behind) for weight in weights] == [("d", "spectral norm")]
+    assert not others
+
+
+@pytest.mark.parametrize(("weight", "vector"), [("W", "u"), ("weight", "u0"), ("weight", "sn_u")])
+def test_the_raw_weight_beside_a_power_vector(weight: str, vector: str) -> None:
+    """Chainer's layers, BigGAN's and mimicry's keep both under plain names."""
+    state = {f"block.c1.{weight}": torch.ones(6, 4), f"block.c1.{vector}": torch.ones(1, 6), "l2.weight": torch.eye(2)}
+    weights, others = find_weights(state)
+    assert [(weight.name, weight.behind) for weight in weights] == [("block.c1", "spectral norm"), ("l2", "")]
+    assert not others
+
+
 # Spectra.
 
 
@@ -145,7 +159,7 @@ def test_a_resnet_has_numpys_singular_values(tmp_path: Path) -> None:
     torch.manual_seed(2)
     model = torchvision.models.resnet18()
     torch.save(model.state_dict(), tmp_path / "resnet18.pth")
-    weights = look_into(tmp_path / "resnet18.pth").weights
+    weights = inspect_file(tmp_path / "resnet18.pth").weights
     modules = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     assert [weight.name for weight in weights] == list(modules)
     few = [weight for weight in weights if weight.tensor.shape[0] <= 128 or weight.name == "fc"]  # numpy is slow beyond
@@ -191,76 +205,3 @@ def test_weights_that_went_wrong_have_a_record() -> None:
     zero = layer_spectrum(Weight("zero", torch.zeros(3, 2)), transposed=False)
     assert zero.numbers["effective_rank"] == zero.numbers["sigma_1"] == 0
     assert zero.record()["condition"] is None
-
-
-# Files.
-
-
-def test_every_format_of_a_file_has_the_same_weights(tmp_path: Path) -> None:
-    state = network().state_dict()
-    torch.save(state, tmp_path / "zip.pth")
-    torch.save(state, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
-    half = {name: value.half() for name, value in state.items() if value.is_floating_point()}
-    torch.save(half, tmp_path / "half.pth")
-    pytest.importorskip("safetensors.torch").save_file(state, tmp_path / "state.safetensors")
-    expected = spectra_of(look_into(tmp_path / "zip.pth").weights)
-    for name, tolerance in (("legacy.pth", 0), ("state.safetensors", 0), ("half.pth", 1e-2)):
-        found = {layer.name: layer.sigma for layer in spectra_of(look_into(tmp_path / name).weights)}
-        assert found.keys() == {layer.name for layer in expected}
-        for layer in expected:
-            np.testing.assert_allclose(found[layer.name], layer.sigma, rtol=tolerance)
-
-
-def test_settings_and_scores_that_run_nothing_may_come_along(tmp_path: Path) -> None:
-    content = {
-        "args": argparse.Namespace(lr=0.1),
-        "best": np.float64(0.5),
-        "steps": np.int64(3),
-        "w.weight": torch.ones(2, 2),
-    }
-    torch.save(content, tmp_path / "c.pth")
-    read = read_file(tmp_path / "c.pth")
-    assert (read["args"].lr, read["best"], read["steps"]) == (0.1, 0.5, 3)
-    assert names(read) == ["w"]
-
-
-class Touches:
-    """Unpickling this leaves a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
-
-
-def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
-    torch.save({"w.weight": torch.ones(2, 2), "evil": Touches(tmp_path / "touched")}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match="pickled Python code"):
-        read_file(tmp_path / "evil.pth")
-    assert not (tmp_path / "touched").exists()
-    torch.save(network(), tmp_path / "whole.pth")
-    with pytest.raises(ValueError, match=r"found pickled Python code \(torch.nn.*save the weights.*state_dict"):
-        read_file(tmp_path / "whole.pth")
-    torch.save({"epoch": 3}, tmp_path / "empty.pth")
-    with pytest.raises(ValueError, match=r"found none. It holds: \['epoch'\]"):
-        look_into(tmp_path / "empty.pth")
-
-
-def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    torch.save(network().state_dict(), tmp_path / "whole.pth")
-    torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "program.pt"))
-    contents = {"text.pth": b"hello", "empty.pth": b"", "cut.pth": (tmp_path / "whole.pth").read_bytes()[:500]}
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=r"Expected a file written by torch\.save"):
-            read_file(tmp_path / name)
-    (tmp_path / "text.safetensors").write_bytes(b"hello")
-    with pytest.raises(ValueError, match="Expected a safetensors file"):
-        read_file(tmp_path / "text.safetensors")
-    with pytest.raises(ValueError, match="found a TorchScript program"):
-        read_file(tmp_path / "program.pt")
-    with pytest.raises(FileNotFoundError, match="found nothing"):
-        read_file(tmp_path / "nowhere.pth")
-    with pytest.raises(FileNotFoundError, match="found a folder"):
-        read_file(tmp_path)

@@ -13,9 +13,12 @@ from srgan.pictures import (
     evenly_spread,
     grid_of_layers,
     grid_of_panels,
+    heat_map,
     iteration_colours,
     iteration_norm,
+    layers_in_one_panel,
     ordered_styles,
+    pixels,
     ratio_limits,
     save,
     spectrum_curves,
@@ -87,6 +90,39 @@ def test_curves_of_one_checkpoint_need_no_iterations() -> None:
     assert np.array_equal(np.asarray(line.get_ydata()), [1.0, 0.5, 0.25, 0.125])
     alone = grid_of_layers({"layer": np.array([[1.0, 0.5]])}, np.array([500]), "checkpoint")
     assert len(alone.axes) == 1  # no colour scale
+
+
+def test_more_layers_than_panels_share_one() -> None:
+    spectra = [np.linspace(1, low, 7) for low in np.linspace(0.1, 0.9, 70)]
+    (axis,) = layers_in_one_panel(spectra, "title").axes
+    assert [np.asarray(line.get_ydata())[-1] for line in axis.lines] == pytest.approx([layer[-1] for layer in spectra])
+    shades = [lightness(line.get_color()) for line in axis.lines]
+    assert (np.diff(shades) < 0).all()
+
+
+def test_a_heat_map_holds_every_layer_at_every_time() -> None:
+    """A strip for each layer, from the largest singular value down; each time shows the last record before it."""
+    iterations = [0, 100, 400]
+    spectra = {"a": [np.array([1.0, a / 10]) for a in (1, 2, 3)], "b": [np.linspace(1, b / 10, 64) for b in (4, 5, 6)]}
+    axis = heat_map(spectra, iterations).axes[0]
+    drawn = axis.images[0].get_array()
+    assert drawn is not None
+    values = np.ma.filled(drawn, np.nan)
+    first, second = (strip[~np.isnan(strip).any(axis=1)] for strip in np.split(values, 2))
+    assert (first[0] == second[0]).all()
+    assert (first[0] == 1).all()
+    at = [round(share * (values.shape[1] - 1)) for share in (0, 0.2, 0.3, 0.9, 1)]
+    assert first[-1, at].tolist() == [0.1, 0.1, 0.2, 0.2, 0.3]
+    assert (np.diff(second, axis=0) < 0).all()
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+
+
+def test_a_heat_map_of_one_record_is_a_picture() -> None:
+    with style():
+        picture = pixels(heat_map({"a": [np.array([1.0, 0.5])]}, [0]))
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    assert picture.std() > 20
 
 
 def test_nothing_to_draw_is_refused() -> None:

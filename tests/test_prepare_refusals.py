@@ -1,6 +1,5 @@
 """`srgan prepare imagenet`: what it refuses, and in which words."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -68,10 +67,7 @@ def test_outs_that_cannot_be_written(
     assert "found thesis.tex in it" in refused(capsys, photographs, tmp_path / "thesis")
     root = Path(shutil.copytree(photographs, tmp_path / "root"))
     out = Path(shutil.copytree(prepared, tmp_path / "out"))
-    (out / "manifest.json").unlink()  # not finished
-    job = json.loads((out / "job.json").read_text())
-    (out / "job.json").write_text(json.dumps({**job, "images_per_shard": 32}))  # other images in each shard
-    assert "images_per_shard: 32 there, 64 here" in refused(capsys, root, out)
+    (out / "state.json").unlink()  # not finished
     (root / "train/n0/000.png").unlink()
     assert "Files were added, removed or renamed" in refused(capsys, root, out)
 
@@ -80,7 +76,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_work(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "GB free" in refused(capsys, photographs, tmp_path / "out", "--image-size", "1000000")
-    assert not list((tmp_path / "out").glob("images-*"))
+    assert not list((tmp_path / "out").glob("data-*"))
 
 
 @pytest.mark.parametrize(

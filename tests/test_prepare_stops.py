@@ -14,12 +14,12 @@ from filelock import FileLock
 from preparing import content, prepare
 
 from srgan.cli import main
-from srgan.prepare.shards import PreparedImages
+from srgan.data import HubData
 
 
 @pytest.fixture(scope="module")
 def many(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """440 photographs: 7 shards, so that a command is stopped before its last one on a busy machine too."""
+    """440 photographs: 7 parts, so that a command is stopped before its last one on a busy machine too."""
     root = tmp_path_factory.mktemp("many")
     with tarfile.open(shared_data / "imagenet-sample.tar") as archive:
         for copy in ("0", "1"):
@@ -42,7 +42,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     out = tmp_path / "out"
     command = [sys.executable, "-m", "srgan", "prepare", "imagenet", str(many), str(out), "--workers", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    while not (out / "images-00000.json").exists():
+    while not (out / "data-00000.json").exists():
         assert process.poll() is None
         time.sleep(0.002)
     os.killpg(process.pid, stop) if stop == signal.SIGINT else process.send_signal(stop)
@@ -50,19 +50,19 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     assert process.returncode == (-stop if stop == signal.SIGKILL else 128 + stop)
     assert stop == signal.SIGKILL or "stopped; the same command goes on" in shown
     assert "Traceback" not in shown
-    assert not (out / "manifest.json").exists()
+    assert not (out / "state.json").exists()
     with pytest.raises(FileNotFoundError, match=r"not finished.*same command again"):
-        PreparedImages(out)
-    first = (out / "images-00000.npy").stat()
+        HubData(str(out))
+    first = (out / "data-00000.arrow").stat()
     assert main(command[3:]) == 0
     assert content(out) == content(many_prepared)
-    assert (out / "images-00000.npy").stat().st_ino == first.st_ino  # what was done was not done again
+    assert (out / "data-00000.arrow").stat().st_ino == first.st_ino  # what was done was not done again
 
 
 def test_no_worker_outlives_a_killed_command(many: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "srgan", "prepare", "imagenet", str(many), str(tmp_path / "out"), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "out/images-00000.json").exists():
+    while not (tmp_path / "out/data-00000.json").exists():
         assert process.poll() is None
         time.sleep(0.002)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -75,11 +75,11 @@ def test_no_worker_outlives_a_killed_command(many: Path, tmp_path: Path) -> None
         time.sleep(0.05)
 
 
-def test_a_shard_that_lost_bytes_is_made_anew(photographs: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_part_that_lost_bytes_is_made_anew(photographs: Path, prepared: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(prepared, tmp_path / "out"))
-    os.truncate(out / "images-00001.npy", 1000)
-    with pytest.raises(ValueError, match=r"images-00001\.npy.*found 1000.*Run again"):
-        PreparedImages(out)
+    os.truncate(out / "data-00001.arrow", 1000)
+    with pytest.raises(ValueError, match=r"cannot be opened.*Run again.*srgan prepare"):
+        HubData(str(out), image_size=8).num_images("train")
     assert prepare(photographs, out) == 0
     assert content(out) == content(prepared)
 
@@ -88,23 +88,23 @@ def test_verify_finds_and_mends_a_changed_byte(
     photographs: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = Path(shutil.copytree(prepared, tmp_path / "out"))
-    changed = bytearray((out / "images-00002.npy").read_bytes())
+    changed = bytearray((out / "data-00002.arrow").read_bytes())
     changed[-1] ^= 1
-    (out / "images-00002.npy").write_bytes(changed)
+    (out / "data-00002.arrow").write_bytes(changed)
     assert prepare(photographs, out) == 0  # of the right size: only a look at every byte can tell
-    assert "finished already, all sizes checked" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
     assert prepare(photographs, out, "--verify") == 0
-    assert "1 of 3 shards are damaged" in capsys.readouterr().err
+    assert "22 read now" in capsys.readouterr().out
     assert content(out) == content(prepared)
     assert prepare(photographs, out, "--verify") == 0
-    assert "every byte checked" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
 
 
 def test_a_finished_folder_does_not_need_its_originals(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prepare(tmp_path / "gone", prepared) == 0
-    assert "finished already (ROOT not looked at), all sizes checked" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
 
 
 def test_a_finished_folder_is_not_taken_for_that_of_another_root(
@@ -124,16 +124,15 @@ def test_a_damaged_folder_that_cannot_be_mended_keeps_what_it_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     out = Path(shutil.copytree(prepared, tmp_path / "out"))
-    changed = bytearray((out / "images-00002.npy").read_bytes())
+    changed = bytearray((out / "data-00002.arrow").read_bytes())
     changed[-1] ^= 1
-    (out / "images-00002.npy").write_bytes(changed)
+    (out / "data-00002.arrow").write_bytes(changed)
     before = content(out)
     assert prepare(tmp_path / "gone", out, "--verify") == 2
-    assert "needed to make anew in" in (shown := capsys.readouterr().err)
-    assert "images-00002.npy." in shown
+    assert "needed to make data-00002.arrow in" in capsys.readouterr().err
     assert content(out) == before
     with monkeypatch.context() as patch:
-        patch.setattr("PIL.__version__", "0.1")
+        patch.setattr("srgan.prepare.job.DECODER", "Pillow 0.1")
         assert prepare(photographs, out, "--verify") == 2
         assert "decoder: Pillow" in capsys.readouterr().err
         assert content(out) == before

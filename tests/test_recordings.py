@@ -167,8 +167,6 @@ def test_gradients_that_are_not_finite_are_null(tmp_path: Path) -> None:
 
 def test_a_test_split_of_unknown_classes_is_refused_before_training() -> None:
     class Odd(DigitsData):
-        stacked = False
-
         def labels(self, split: str) -> torch.Tensor:
             return torch.tensor([0, 1, 2 if split == "test" else 1])
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invented_run import SPECTRA, synthesize
 from PIL import Image
 from reporting import COLLAPSE, ODD_NAME, overview_of, run_folders, stored_run, unpacked
 
-from bench.report import SPECTRA, synthesize
 from srgan.cli import main
 from srgan.metrics.collapse import effective_rank, stable_rank, tail_mean
 from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
@@ -102,7 +102,7 @@ def test_samples_stay_within_their_budget(tmp_path: Path) -> None:
     for t in range(0, 120, 10):
         pictures[t] = tmp_path / f"{t:08d}.png"
         grid_of(random.integers(0, 256, (64, 16, 16, 3), dtype=np.uint8), 4).save(pictures[t])
-    config = {"model": {"networks": {"image_size": 16}}, "samples": {"rows": 8}}
+    config = {"data": {"init_args": {"image_size": 16}}, "samples": {"rows": 8}}
     qualities, counts = [], []
     for budget in (10_000_000, 300_000, 60_000):
         strip = sample_strip(pictures, config, [50], budget)
@@ -227,7 +227,7 @@ def test_nothing_is_left_to_fetch(page: Path) -> None:
 def test_52_runs_of_paper_size_stay_under_30_megabytes(
     tmp_path: Path, image_size: int, channels: int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synthesize(tmp_path / "sn", "sn", image_size, channels, True, 0)
+    synthesize(tmp_path / "sn", image_size, channels)
     monkeypatch.setattr("srgan.report.page.SPECTRAL_VALUES", int(SPECTRAL_VALUES * share))
     monkeypatch.setattr("srgan.report.page.SAMPLE_BYTES", int(SAMPLE_BYTES * share))
     assert main(["report", str(tmp_path / "sn")]) == 0

@@ -71,15 +71,15 @@ def test_mini_sizes_keep_the_order_of_the_rows(tmp_path: Path) -> None:
 
 
 SIZES: dict[str, Any] = {
-    "data.init_args.image_size": 8, "data.init_args.batch_size": 4, "model.networks.image_size": 8,
-    "model.networks.generator_channels": 4, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 5,
+    "data.init_args.image_size": 8, "data.init_args.batch_size": 4,
+    "model.networks.init_args.generator_channels": 4, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 5,
     "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50,
 }  # fmt: skip
 
 
 def tiny_run(method: str, root: Path, **further: Any) -> Run:
     """A real run of a second."""
-    lengths = {"model.networks.discriminator_channels": 4, "model.iterations": 400, "scores.every": 200}
+    lengths = {"model.networks.init_args.discriminator_channels": 4, "model.iterations": 400, "scores.every": 200}
     overrides = {**SIZES, **lengths, "checkpoints.every": 25, **further}
     return Run(name=method, folder=RunFolder(root / method), configs=("digits", method), overrides=overrides)
 

@@ -230,7 +230,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
-    {"decomposition", "rounding", "randomness", "files", "memory", "parallel", "progress"},
+    {"decomposition", "randomness", "files", "memory", "parallel", "progress", "decoding", "provenance"},
     {"spectral", "prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses", "feature_matching"},
     {"sampling"},

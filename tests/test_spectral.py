@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
+from srgan.constraints.projecting import project_weights
 from srgan.spectral import (
     apply_spectral_map,
     compensated_rank,
@@ -51,7 +52,7 @@ def clustered(N: int) -> Tensor:
 
 
 def at_the_split(N: int) -> Tensor:
-    """All but the first within 1e-9 of the ratio at which `left_singular_pairs` splits the spectrum."""
+    """All but the first within 1e-9 of the ratio below which LAPACK decomposes."""
     return torch.cat([flat(1), 1e-3 * (1 + 1e-9 * gaussian(N - 1).sort(descending=True)[0])])
 
 
@@ -92,6 +93,12 @@ def test_every_singular_value_of_the_largest_layers_is_exact(shape: tuple[int, i
     torch.testing.assert_close(spectrum(W), sigma, rtol=5e-9, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (64, 576), (300, 40)], ids=str)
+def test_singular_values_are_exact_down_to_a_hundred_millionth(shape: tuple[int, int]) -> None:
+    sigma = torch.logspace(0, -8, min(shape), dtype=torch.float64)
+    torch.testing.assert_close(spectrum(matrix_with(sigma, *shape)), sigma, rtol=1e-7, atol=0)
+
+
 @pytest.mark.parametrize("values", SPECTRA)
 def test_spectra_run_from_the_largest(values: Callable[[int], Tensor]) -> None:
     assert (spectrum(matrix_with(values(64), 64, 576)).diff() <= 0).all()
@@ -129,6 +136,46 @@ def test_spectrum_after_a_map_is_the_mapped_spectrum(values: Callable[[int], Ten
     torch.testing.assert_close(torch.linalg.svdvals(mapped), static_map(sigma, i), rtol=1e-8, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(12, 30), (30, 12), (12, 12)], ids=str)
+def test_a_stack_is_mapped_matrix_by_matrix(shape: tuple[int, int]) -> None:
+    """Two of its matrices fall back on LAPACK's SVD, one of these without all its directions."""
+    rank_5 = torch.cat([flat(5), torch.zeros(7, dtype=torch.float64)])
+    W = torch.stack([matrix_with(sigma, *shape) for sigma in (flat(12), collapsed(12), 3 * flat(12), rank_5)])
+    # The last map lifts nothing without a direction: what an SVD puts there is anybody's choice.
+    r = torch.stack([flat(12).clamp(min=0.5)] * 3 + [(flat(12) * (rank_5 > 0)).clamp(max=0.9)])
+    mapped = apply_spectral_map(W, partial(dynamic_map, r=r)).view(2, 2, *shape)
+    four = apply_spectral_map(W.view(2, 2, *shape), partial(dynamic_map, r=r.view(2, 2, 12)))
+    assert torch.equal(four, mapped)
+    for matrix, ratios, result in zip(W, r, mapped.flatten(0, 1), strict=True):
+        torch.testing.assert_close(result, apply_spectral_map(matrix, partial(dynamic_map, r=ratios)))
+
+
+@pytest.mark.parametrize("shape", [(6, 3, 3, 3), (32, 32, 3, 3), (128, 128, 1, 1), (128, 128, 3, 3)], ids=str)
+def test_bits_of_a_layer_do_not_depend_on_which_others_are_projected_with_it(shape: tuple[int, ...]) -> None:
+    out, inputs, kernel, _ = shape
+
+    def projected(seeds: list[int]) -> list[tuple[Tensor, Tensor]]:
+        layers = [nn.Conv2d(inputs, out, kernel) for _ in seeds]
+        with torch.no_grad():
+            for layer, seed in zip(layers, seeds, strict=True):
+                layer.weight.copy_(gaussian(*shape, seed=seed))
+        sigmas = project_weights(layers, lambda stack: partial(static_map, i=3))
+        return [(layer.weight, sigma) for (layer, sigma) in sigmas]  # type: ignore[misc]
+
+    whole = projected([0, 1, 2, 3, 4])
+    for seeds in ([0], [3], [4, 1], [2, 3, 0]):
+        for (weight, sigma), seed in zip(projected(seeds), seeds, strict=True):
+            assert torch.equal(weight, whole[seed][0])
+            assert torch.equal(sigma, whole[seed][1])
+
+
+def test_a_map_that_moves_nothing_leaves_every_bit() -> None:
+    """As SR-d's first application, which only records; also where the SVD is LAPACK's."""
+    for sigma in (flat(12), collapsed(12)):
+        W = matrix_with(sigma, 12, 30).float()
+        assert torch.equal(apply_spectral_map(W, partial(dynamic_map, r=torch.zeros(12))), W)
+
+
 @settings(max_examples=20, deadline=None)
 @given(m=st.integers(1, 9), n=st.integers(1, 9), fraction=st.floats(0.05, 1))
 def test_maps_never_lower_a_singular_value_and_change_nothing_twice(m: int, n: int, fraction: float) -> None:
@@ -164,6 +211,8 @@ def test_all_zero_matrix_has_a_zero_spectrum_and_no_directions() -> None:
     for refuse in (apply_spectral_map, spectrally_regularize):
         with pytest.raises(ValueError, match="all-zero"):
             refuse(zero, partial(static_map, i=2))
+    with pytest.raises(ValueError, match=r"all-zero \[3, 5\]"):
+        apply_spectral_map(torch.stack([torch.ones(3, 5), zero]), partial(static_map, i=2))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

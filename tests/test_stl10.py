@@ -11,7 +11,8 @@ from conftest import random_pixels
 from torchvision.datasets import STL10
 
 from srgan.data import STL10Data
-from srgan.data.stl10 import shrink, shrunk_path
+from srgan.data.images import shrink
+from srgan.data.stl10 import shrunk_path
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_means_are_rounded_to_the_nearest() -> None:
     squares[..., 0:3, 0:3] = [[0, 0, 0], [0, 4, 0], [0, 0, 0]]  # 4/9
     squares[..., 0:3, 3:6] = [[1, 1, 1], [1, 1, 0], [0, 0, 0]]  # 5/9
     squares[..., 3:6, 0:3] = 255
-    found = shrink(squares)
+    found = shrink(squares, 3)
     assert found.shape == (1, 3, 32, 32)
     assert (found[..., :2, :2] == [[0, 1], [255, 0]]).all()
 

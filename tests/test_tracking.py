@@ -14,7 +14,7 @@ import pytest
 import tracked
 
 from srgan.cli import main
-from srgan.metrics.collapse import CollapseThresholds, collapsed_layers, effective_rank, tail_mean
+from srgan.metrics.collapse import CollapseThresholds, summarize
 from srgan.runs import RunFolder
 from srgan.tracking.history import History
 from srgan.tracking.keys import KEYS, key_of
@@ -106,8 +106,10 @@ def test_values_are_those_of_the_files(runs: Path, views: Views) -> None:
     record = folder.read_record()
     assert history is not None
     assert record is not None
-    collapsed = collapsed_layers(history.judged(), CollapseThresholds(**record["verdicts"]["thresholds"]))
-    assert any(flags.any() for flags in collapsed.values())
+    thresholds = CollapseThresholds(**record["verdicts"]["thresholds"])
+    summaries = {name: summarize(spectra, thresholds) for name, spectra in history.spectra.items()}
+    judged = [summaries[name] for name in history.judged()]
+    assert any(summary.collapsed.any() for summary in judged)
     for place, iteration in enumerate(history.iterations.tolist()):
         for name, spectra in history.spectra.items():
             spectrum, prefix = spectra[place], f"spectra/{name}/"
@@ -116,15 +118,14 @@ def test_values_are_those_of_the_files(runs: Path, views: Views) -> None:
             }
             assert logged["sigma_1"] == pytest.approx(history.sigma_1[name][place])
             if len(spectrum) > 1:
-                assert logged["tail_mean"] == pytest.approx(tail_mean(spectrum))
-                assert logged["effective_rank"] == pytest.approx(effective_rank(spectrum))
-                assert [logged["p10"], logged["p50"]] == pytest.approx(np.percentile(spectrum, (10, 50)))
+                for key in ("tail_mean", "effective_rank", "p10", "p50"):
+                    assert logged[key] == pytest.approx(summaries[name].at(place)[key])
                 assert logged["histogram"]["bins"] == pytest.approx(np.linspace(0, 1, 65))
                 assert logged["histogram"]["values"] == np.histogram(spectrum.clip(0, 1), 64, (0, 1))[0].tolist()
-            if name in collapsed:
-                assert logged["collapsed"] == collapsed[name][place]
+            if name in history.judged():
+                assert logged["collapsed"] == summaries[name].collapsed[place]
         assert rows[iteration]["spectra/collapsed_share"] == pytest.approx(
-            np.mean([flags[place] for flags in collapsed.values()])
+            np.mean([summary.collapsed[place] for summary in judged])
         )
     outputs = folder.read_outputs()
     assert outputs is not None

@@ -14,8 +14,9 @@ from srgan.runs import RunFolder
 
 TINY = [
     "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
-    "--model.networks.image_size", "8", "--model.networks.generator_channels", "4",
-    "--model.networks.discriminator_channels", "4", "--model.networks.latent_dim", "8", "--model.n_dis", "2",
+    "--model.networks.init_args.generator_channels", "4",
+    "--model.networks.init_args.discriminator_channels", "4", "--model.networks.init_args.latent_dim", "8",
+    "--model.n_dis", "2",
     "--scores.protocol.num_fake_images", "300", "--scores.protocol.num_real_images", "300",
     "--scores.protocol.batch_size", "100", "--scores.every", "10", "--samples.every", "10",
     "--spectra.every", "5", "--losses.every", "5",

@@ -11,7 +11,7 @@ from torch import Tensor
 from srgan.callbacks.clock import RunCallback
 from srgan.data.base import ImageData, Split
 from srgan.data.images import dequantize
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.randomness import counter_rows
 from srgan.sampling import GeneratorStatistics, generate
 from srgan.training import AdversarialTraining
@@ -40,7 +40,7 @@ class OutputRecorder(RunCallback):
         self.images = images
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
-    def refuse_impossible(self, generator: ResNetGenerator, data: ImageData) -> None:
+    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
         """Reads the test split, if there is one, before training starts.
 
         Raises:
@@ -49,7 +49,7 @@ class OutputRecorder(RunCallback):
         if not self.every or not data.has_test_split:
             return
         largest = int(data.labels("test").max())
-        if generator.num_classes and not data.stacked and largest >= generator.num_classes:
+        if generator.num_classes and largest >= generator.num_classes:
             raise ValueError(
                 f"Expected test images of the {generator.num_classes} training classes, found class {largest}. Remove "
                 "what training never sees from the test split, or set --outputs.every 0."

@@ -1,25 +1,18 @@
 """The summary of a run: what decided it, and what came out."""
 
-import os
-import platform
-import resource
-import subprocess
 import sys
 import time
 from dataclasses import asdict
-from datetime import datetime, timezone
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.collapse import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
+from srgan.provenance import commit, hardware, now, peak_memory, versions
 from srgan.runs import SHOWN_SCORES, RunFolder
 from srgan.training import AdversarialTraining
 
@@ -148,58 +141,3 @@ def latest_news(folder: RunFolder) -> str:
     """The newest scores, short."""
     scores = folder.read_scores()
     return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def versions() -> dict[str, str]:
-    """Of what computes the numbers."""
-    packages = ("srgan", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
-
-
-def commit() -> str | None:
-    """Of this package's repository, "+" appended if the work tree differs; None outside of a repository."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # not some other repository that holds our .venv
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", here.as_posix()) else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def hardware(trainer: pl.Trainer) -> dict[str, Any]:
-    """What the run ran on."""
-    device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return {
-        "device": name,
-        "devices": trainer.world_size,
-        "precision": str(trainer.precision),
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-    }
-
-
-def peak_memory(trainer: pl.Trainer) -> dict[str, int]:
-    """Largest bytes that the first process has held so far: "host", and "device" on a GPU."""
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-    device = trainer.strategy.root_device
-    return peak | ({"device": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {})
-
-
-def processor() -> str:
-    """The processor's model name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

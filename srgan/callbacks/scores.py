@@ -10,7 +10,7 @@ from srgan.metrics.features import FeatureName, feature_network, refuse_missing_
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
 from srgan.metrics.scores import Scorer, refuse_few_images
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.training import AdversarialTraining
 
 MODE_COLLAPSE = "mode collapse"
@@ -47,7 +47,7 @@ class ScoreRecorder(RunCallback):
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
 
-    def refuse_impossible(self, generator: ResNetGenerator, data: ImageData) -> None:
+    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
         """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
 
         Raises:

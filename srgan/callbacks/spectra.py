@@ -1,12 +1,13 @@
 """Records the spectrum of every discriminator layer over training, and warns when the spectra collapse."""
 
-import numpy as np
+from collections.abc import Mapping
+
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback
 from srgan.constraints import raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import layer_kind
-from srgan.metrics.collapse import fallen_tails, tail_mean
+from srgan.metrics.collapse import SpectrumSummary, spectral_collapse, summarize
 from srgan.runs import SpectralLayer, normalized
 from srgan.training import AdversarialTraining
 
@@ -24,13 +25,18 @@ class SpectraRecorder(RunCallback):
 
     def __init__(self, every: int = 100) -> None:
         super().__init__(every)
-        self.tails: dict[str, list[float]] = {}  # tail means of the judged layers so far
+        self.largest_tail_means: dict[str, float] = {}  # of the judged layers
+        self.has_collapsed = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A resumed run goes on from its records."""
         history = self.folder.read_spectra() if trainer.is_global_zero else None
-        if history is not None:
-            self.tails = {name: tail_mean(spectra).tolist() for name, spectra in history.judged().items()}
+        if history is not None and len(history.iterations):
+            judged = history.judged()
+            self.has_collapsed = spectral_collapse(history.iterations, judged, self.thresholds).collapsed
+            self.largest_tail_means = {
+                name: float(summarize(spectra).largest_tail_mean[-1]) for name, spectra in judged.items()
+            }
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
@@ -45,19 +51,22 @@ class SpectraRecorder(RunCallback):
             for name, layer in spectral_layers(module.discriminator)
         ]
         self.folder.append_spectra(module.iteration, layers, list(values.values()))
-        for layer in layers:
-            if layer.is_judged:
-                self.tails.setdefault(layer.name, []).append(float(tail_mean(normalized(values[layer.name]))))
-        self._warn_of_collapse(module)
+        ratios = {layer.name: normalized(values[layer.name])[None] for layer in layers if layer.is_judged}
+        summaries = {
+            name: summarize(spectra, self.thresholds, self.largest_tail_means.get(name, 0.0))
+            for name, spectra in ratios.items()
+        }
+        self.largest_tail_means = {name: float(found.largest_tail_mean[-1]) for name, found in summaries.items()}
+        self._warn_of_collapse(module, summaries)
 
-    def _warn_of_collapse(self, module: AdversarialTraining) -> None:
+    def _warn_of_collapse(self, module: AdversarialTraining, summaries: Mapping[str, SpectrumSummary]) -> None:
         """At the record that brings the verdict; SR holds what it is meant to hold, whatever the tail does."""
-        if module.constraint.holds_spectra or not self.tails:
+        if module.constraint.holds_spectra or not summaries:
             return
-        fallen_at = fallen_tails({name: np.array(tail) for name, tail in self.tails.items()}, self.thresholds)
-        collapsed = np.mean(list(fallen_at.values()), axis=0) >= self.thresholds.layers
-        if collapsed[-1] and not collapsed[:-1].any():
-            fallen = [name for name, at in fallen_at.items() if at[-1]]
+        fallen = [name for name, summary in summaries.items() if summary.collapsed[-1]]
+        collapsed = len(fallen) / len(summaries) >= self.thresholds.layers
+        if collapsed and not self.has_collapsed:
+            self.has_collapsed = True
             self.warn(
                 module,
                 SPECTRAL_COLLAPSE,

@@ -9,7 +9,6 @@ from srgan.constraints.base import Constraint
 from srgan.constraints.gradient_penalty import refuse_negative
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
-from srgan.decomposition import as_wide
 from srgan.spectral import matricize
 
 
@@ -41,8 +40,8 @@ class OrthonormalRegularization(Constraint):
         with torch.autocast(next(discriminator.parameters()).device.type, enabled=False):
             grams = []
             for _, layer in spectral_layers(discriminator):
-                W = as_wide(matricize(raw_weight(layer), output_dim(layer)))
-                G = W @ W.T
+                W = matricize(raw_weight(layer), output_dim(layer))
+                G = W @ W.T if W.shape[0] <= W.shape[1] else W.T @ W
                 grams.append(G - (torch.diag(G.diagonal()) if self.off_diagonal else torch.eye(len(G)).to(G)))
         return grams
 

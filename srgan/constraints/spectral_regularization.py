@@ -157,11 +157,10 @@ class Project(Form):
 
         def projection(group: Sequence[nn.Module]) -> SpectralMap:
             # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
-            r = torch.stack([recorded_ratios(layer) for layer in group])
-            return partial(compensation.project, r=r if len(group) > 1 else r[0])
+            return partial(compensation.project, r=torch.stack([recorded_ratios(layer) for layer in group]))
 
         trained = [layer for layer in layers if raw_weight(layer).requires_grad]
-        for layer, sigma in project_weights(trained, projection, whole_spectrum=compensation.remembers):
+        for layer, sigma in project_weights(trained, projection):
             if compensation.remembers:
                 record(layer, sigma / sigma[0])
 

@@ -4,7 +4,7 @@ from srgan.data.base import Batch, ImageData, LabelledImages
 from srgan.data.cifar10 import CIFAR10Data
 from srgan.data.digits import DigitsData
 from srgan.data.folder import FolderData
-from srgan.data.imagenet import ImageNetData
+from srgan.data.hub import HubData
 from srgan.data.stl10 import STL10Data
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "CIFAR10Data",
     "DigitsData",
     "FolderData",
+    "HubData",
     "ImageData",
-    "ImageNetData",
     "LabelledImages",
     "STL10Data",
 ]

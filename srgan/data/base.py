@@ -60,8 +60,8 @@ class ImageData(pl.LightningDataModule):
 
     name: str
     """Of the data set, as scores and caches record it."""
-    stacked: bool = False
-    """Whether the three channels are three independent pictures, which multiply to num_classes^3 modes."""
+    num_modes: int | None = None
+    """Combinations of the classes of the three channels, where each is a picture of its own; else None."""
     num_workers: int = 0
     """Processes that read ahead; 0 where images are in memory."""
 
@@ -101,12 +101,12 @@ class ImageData(pl.LightningDataModule):
     @property
     @abstractmethod
     def num_classes(self) -> int:
-        """Classes of an image, or of a single channel where `stacked`."""
+        """Classes that a classifier tells apart."""
 
     @property
     def num_labels(self) -> int:
         """Labels of batches are in [0, num_labels)."""
-        return self.num_classes**3 if self.stacked else self.num_classes
+        return self.num_classes
 
     @property
     def key(self) -> str:

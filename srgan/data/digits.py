@@ -33,7 +33,7 @@ class DigitsData(ImageData):
 
     name = "stacked-digits"
     num_classes = 10
-    stacked = True
+    num_modes = 1_000
 
     def __init__(self, image_size: int = 16, batch_size: int = 16, n_dis: int = 5, seed: int = 0) -> None:
         super().__init__(image_size, batch_size, n_dis, seed)
@@ -52,6 +52,11 @@ class DigitsData(ImageData):
         """The single digits of a split, `[1500, 1, H, W]` or `[297, 1, H, W]`, of which its stacks are drawn."""
         part = slice(NUM_TRAINING_DIGITS) if split == "train" else slice(NUM_TRAINING_DIGITS, None)
         return LabelledImages(self._digits.images[part], self._digits.labels[part])
+
+    @property
+    def num_labels(self) -> int:
+        """Batches are labelled by mode."""
+        return self.num_modes
 
     @property
     def key(self) -> str:

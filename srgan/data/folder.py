@@ -6,16 +6,15 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
+from srgan.decoding import PIXELS, UnreadableImage, read_image
 from srgan.files import cache_folder, write_atomically
-from srgan.prepare.sources import refuse_merged_classes
+from srgan.prepare.sources import MAX_BYTES, Source, refuse_merged_classes
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 
@@ -23,8 +22,8 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".ti
 class FolderData(ImageData):
     """`ROOT/<split>/<class>/<image>`, or `ROOT/<class>/<image>` for one that is not split.
 
-    ROOT is a folder or a tar file, compressed or not. Images become RGB, are cropped to their central
-    square and resized (bilinear, antialiased) if they have another size. The decoded bytes are cached.
+    ROOT is a folder or a tar file, compressed or not. Images are turned upright (EXIF), become RGB, are cropped to
+    their central square and resized (bilinear, antialiased), as `srgan prepare` does it. The result is cached.
 
     Args:
         path: ROOT.
@@ -57,14 +56,14 @@ class FolderData(ImageData):
 
     @property
     def key(self) -> str:
-        """Names the file's content too: its size and time of change, or those of a folder's files."""
+        """Names the pixels too: the rule, and size and time of change of the file, or of a folder's files."""
         return f"{self.name}-{self.image_size}-{self._fingerprint}"
 
     @cached_property
     def _fingerprint(self) -> str:
         files = [self.path] if self.path.is_file() else sorted(p for p in self.path.rglob("*") if p.is_file())
         stats = [(str(p.relative_to(self.path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-        return hashlib.blake2b(repr(stats).encode(), digest_size=6).hexdigest()
+        return hashlib.blake2b(repr((PIXELS, stats)).encode(), digest_size=6).hexdigest()
 
     @property
     def has_test_split(self) -> bool:
@@ -106,7 +105,10 @@ class FolderData(ImageData):
             else:
                 unsplit.add((class_name, str(inner.parent)))
             if part in images:
-                images[part][class_name, name] = _read_image(content, str(inner), self.image_size)
+                try:
+                    images[part][class_name, name] = read_image(content, self.image_size)
+                except UnreadableImage as error:
+                    raise ValueError(f"Cannot read image '{inner}': {error}. Repair or remove it.") from error
         is_split = bool(class_names[True])
         found = images[split if is_split else None]
         if not found:
@@ -125,14 +127,23 @@ class FolderData(ImageData):
         """(path inside ROOT, its bytes) of every image, in the order of the medium."""
         if self.path.is_dir():
             for path in sorted(self.path.rglob("*")):
-                if path.suffix.lower() in IMAGE_SUFFIXES:
-                    yield PurePosixPath(path.relative_to(self.path).as_posix()), path.read_bytes()
+                if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
+                    inner = PurePosixPath(path.relative_to(self.path).as_posix())
+                    try:
+                        yield inner, Source("", str(inner)).read(self.path)
+                    except OSError as error:
+                        raise ValueError(f"Cannot read image '{inner}': {error}. Repair or remove it.") from error
             return
         try:
             with tarfile.open(self.path, "r:*") as archive:
                 for member in archive:
                     inner = PurePosixPath(member.name)
                     if member.isfile() and inner.suffix.lower() in IMAGE_SUFFIXES:
+                        if member.size > MAX_BYTES:
+                            raise ValueError(
+                                f"Expected images of at most {MAX_BYTES / 1e6:,.0f} MB in '{self.path}', found "
+                                f"{member.size / 1e6:,.0f} MB in '{inner}'. Remove it."
+                            )
                         content = archive.extractfile(member)
                         assert content is not None
                         yield inner, content.read()
@@ -150,18 +161,3 @@ def _place(inner: PurePosixPath) -> tuple[str | None, str, str]:
             class_name, *name = ("", *parts[k + 1 :])[-max(2, len(parts) - k - 1) :]
             return part, class_name, "/".join(name)
     return None, parts[-2] if len(parts) > 1 else "", str(inner)
-
-
-def _read_image(content: bytes, name: str, image_size: int) -> np.ndarray:
-    """`[3, image_size, image_size]` uint8."""
-    try:
-        with Image.open(BytesIO(content)) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise ValueError(f"Cannot read image '{name}': {error}. Repair or remove it.") from error
-    if image.size != (image_size, image_size):
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        box = (left, top, left + side, top + side)
-        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(image).transpose(2, 0, 1)

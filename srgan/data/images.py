@@ -1,5 +1,6 @@
-"""The one place where image ranges convert. Bytes are `[N, 3, H, W]` uint8, nets see float32 in [-1, 1]."""
+"""Where image ranges convert, and how images shrink. Bytes are `[N, 3, H, W]` uint8, nets see float32 in [-1, 1]."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,3 +28,19 @@ def quantize(images: Tensor) -> Tensor:
         uint8, same shape.
     """
     return images.float().mul(127.5).add(127.5).floor().clamp(0, 255).to(torch.uint8)
+
+
+def shrink(images: np.ndarray, factor: int) -> np.ndarray:
+    """Exact means over squares of factor x factor pixels, rounded to the nearest, ties up.
+
+    Args:
+        images: `[N, C, H, W]` uint8, H and W multiples of the factor.
+        factor: 1 ... 16.
+
+    Returns:
+        `[N, C, H / factor, W / factor]` uint8.
+    """
+    zero = np.zeros((), np.uint16)
+    rows = sum((images[..., row::factor, :] for row in range(factor)), start=zero)
+    sums = sum((rows[..., column::factor] for column in range(factor)), start=zero)
+    return ((sums + factor**2 // 2) // factor**2).astype(np.uint8)

@@ -10,6 +10,7 @@ from torchvision.datasets import STL10
 
 from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.data.download import download
+from srgan.data.images import shrink
 from srgan.files import cache_folder, write_atomically
 from srgan.progress import Progress
 
@@ -25,16 +26,29 @@ class STL10Data(ImageData):
 
     Args:
         root: folder of the download, as torchvision lays it out.
+        image_size: 32.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
         seed: of the order of the images and of the dequantization noise.
+
+    Raises:
+        ValueError: another image size.
     """
 
     name = "stl10"
     num_classes = 1
 
-    def __init__(self, root: str = "data", batch_size: int = 64, n_dis: int = 5, seed: int = 0) -> None:
-        super().__init__(IMAGE_SIZE, batch_size, n_dis, seed)
+    def __init__(
+        self,
+        root: str = "data",
+        image_size: int = IMAGE_SIZE,
+        batch_size: int = 64,
+        n_dis: int = 5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(image_size, batch_size, n_dis, seed)
+        if image_size != IMAGE_SIZE:
+            raise ValueError(f"Expected an image size of {IMAGE_SIZE} for STL-10, found {image_size}.")
         self.root = root
 
     def prepare_data(self) -> None:
@@ -67,21 +81,6 @@ def shrunk_path(split: Split) -> Path:
     return cache_folder() / "images" / f"stl10-{IMAGE_SIZE}-{binary_file(split)[1][:12]}-{split}.npy"
 
 
-def shrink(images: np.ndarray) -> np.ndarray:
-    """Means over squares of 3 x 3, rounded to the nearest (there are no ties).
-
-    Args:
-        images: `[n, 3, 96, 96]` uint8.
-
-    Returns:
-        `[n, 3, 32, 32]` uint8.
-    """
-    sums = images.astype(np.uint16)
-    sums = sums[..., 0::3] + sums[..., 1::3] + sums[..., 2::3]
-    sums = sums[..., 0::3, :] + sums[..., 1::3, :] + sums[..., 2::3, :]
-    return ((sums + 4) // 9).astype(np.uint8)
-
-
 def shrink_split(root: str, split: Split) -> None:
     """Shrinks a split from file to file, piece by piece: the original is larger than many memories."""
     source = Path(root) / STL10.base_folder / binary_file(split)[0]
@@ -95,7 +94,7 @@ def shrink_split(root: str, split: Split) -> None:
             while content := file.read(PIECE * image_bytes):
                 columns_first = np.frombuffer(content, np.uint8)
                 images = columns_first.reshape(-1, 3, STORED_SIZE, STORED_SIZE).transpose(0, 1, 3, 2)
-                target.write(shrink(images).tobytes())
+                target.write(shrink(images, STORED_SIZE // IMAGE_SIZE).tobytes())
                 progress.advance(len(images))
 
     write_atomically(shrunk_path(split), write)

@@ -1,1 +1,1 @@
-"""Looking into checkpoints: `srgan spectra`, `srgan sample`, `srgan compare`."""
+"""Looking into checkpoints: `srgan spectra`, `srgan sample`."""

@@ -1,12 +1,9 @@
 """Many generated images as files that other people's metric tools read: a folder of PNGs, or one .npz."""
 
-import csv
-import io
 import json
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +16,9 @@ from srgan.inspection.generator import StoredGenerator
 from srgan.inspection.latents import drawn_latents
 from srgan.metrics.features import hash_weights
 from srgan.progress import Progress
-from srgan.sampling import SCORED, GeneratorStatistics
+from srgan.sampling import SCORED
 
 RECORD, LABELS = "images.json", "labels.csv"
-
-Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-"""First row -> (images `[B, 3, H, W]` uint8, classes `[B]`) from there on."""
 
 
 def export(
@@ -32,7 +26,6 @@ def export(
     path: Path,
     number: int | None,
     seed: int | None,
-    statistics: GeneratorStatistics | None,
     threshold: float | None,
     classes: list[int] | None,
 ) -> int:
@@ -43,7 +36,6 @@ def export(
         path: a folder, or a file *.npz of `arr_0` [N, H, W, 3] uint8 and, with classes, `arr_1` [N] int64.
         number: of images.
         seed: of the latents.
-        statistics: of batch norm.
         threshold: of truncation.
         classes: in turn; None draws them uniformly.
 
@@ -57,50 +49,42 @@ def export(
     final = stored.checkpoint.config["scores"]["final"]
     count = number or (final or protocol)["num_fake_images"]
     seed = protocol["seed"] if seed is None else seed
-    statistics = statistics or protocol["generator_statistics"]
+    statistics = protocol["generator_statistics"]
     batch_size = protocol["batch_size"]
-    network = stored.network(statistics, alone=False)
+    network = stored.batch_network(statistics)
 
     def inputs(rows: range) -> tuple[Tensor, Tensor]:
         z, labels = drawn_latents(network, rows, stored.device, seed, SCORED, threshold)
         return z, labels if classes is None else torch.tensor([classes[row % len(classes)] for row in rows]).to(labels)
 
     @torch.no_grad()
-    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def images(start: int) -> Iterator[np.ndarray]:
         with Progress("images", count, done=start) as progress:
             for first in range(start, count, batch_size):
-                z, labels = inputs(range(first, min(first + batch_size, count)))
-                yield quantize(network(z, labels)).cpu(), labels.cpu()
-                progress.advance(len(z))
+                batch = quantize(network(*inputs(range(first, min(first + batch_size, count)))))
+                yield from batch.permute(0, 2, 3, 1).cpu().numpy()
+                progress.advance(len(batch))
 
+    labels = inputs(range(count))[1].cpu().numpy() if network.num_classes else None
     if path.suffix.lower() == ".npz":
-        _write_npz(path, batches, (count, stored.pixels, stored.pixels, 3), bool(network.num_classes))
+        arrays: dict[str, Any] = {"arr_0": np.stack(list(images(0)))} | ({} if labels is None else {"arr_1": labels})
+        write_atomically(path, lambda file: np.savez(file, **arrays))
         return count
     record = {
         "iteration": stored.checkpoint.iteration, "generator_hash": hash_weights(stored.generator), "seed": seed,
         "generator_statistics": statistics, "batch_size": batch_size, "truncation": threshold, "classes": classes,
     }  # fmt: skip
     start = _begin_folder(path, record, count, batch_size)
-    if network.num_classes:
-        write_text(path / LABELS, _labels(inputs(range(count))[1].tolist()))
-    row = start
-    for images, _ in batches(start):
-        for image in images.permute(0, 2, 3, 1).numpy():
-            Image.fromarray(image).save(path / _name(row))
-            row += 1
+    if labels is not None:
+        rows = [f"{_name(row)},{label}" for row, label in enumerate(labels)]
+        write_text(path / LABELS, "\n".join(["file,class", *rows, ""]))
+    for row, image in enumerate(images(start), start):
+        Image.fromarray(image).save(path / _name(row))
     return count
 
 
 def _name(row: int) -> str:
     return f"{row:06d}.png"
-
-
-def _labels(labels: list[int]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
-        [("file", "class"), *((_name(row), label) for row, label in enumerate(labels))]
-    )
-    return text.getvalue()
 
 
 def _begin_folder(folder: Path, record: dict[str, Any], count: int, batch_size: int) -> int:
@@ -123,22 +107,3 @@ def _begin_folder(folder: Path, record: dict[str, Any], count: int, batch_size: 
         )
     write_json(folder / RECORD, record)
     return max(0, len(existing) - 1) // batch_size * batch_size
-
-
-def _write_npz(path: Path, batches: Batches, shape: tuple[int, ...], labelled: bool) -> None:
-    """One array after the other, without ever holding all images: as `np.savez` would write them."""
-
-    def write(file: IO[bytes]) -> None:
-        all_labels = []
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            with archive.open("arr_0.npy", "w", force_zip64=True) as images_file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(images_file, header)
-                for images, labels in batches(0):
-                    images_file.write(images.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
-                    all_labels.append(labels)
-            if labelled:
-                with archive.open("arr_1.npy", "w") as labels_file:
-                    np.lib.format.write_array(labels_file, torch.cat(all_labels).numpy())
-
-    write_atomically(path, write)

@@ -1,17 +1,19 @@
-"""The generator of one of our checkpoints, and the sample grid that its run drew."""
+"""The generator of one of our checkpoints, drawn from as its run did."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from srgan.callbacks.samples import GRID_PURPOSE, GRID_SEED
 from srgan.checkpoints import RunCheckpoint, read_run_checkpoint, rebuild_training
-from srgan.inspection.drawing import frozen_on, render
+from srgan.data.images import quantize
 from srgan.inspection.latents import drawn_latents
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
+from srgan.progress import Progress
 from srgan.sampling import GeneratorStatistics, independent_copy
 
 
@@ -40,7 +42,7 @@ class StoredGenerator:
     """
 
     checkpoint: RunCheckpoint
-    generator: ResNetGenerator
+    generator: Generator
 
     @classmethod
     def read(cls, path: Path, device: torch.device) -> "StoredGenerator":
@@ -60,7 +62,7 @@ class StoredGenerator:
     @property
     def pixels(self) -> int:
         """H = W of its images."""
-        size: int = self.checkpoint.config["model"]["networks"]["image_size"]
+        size: int = self.checkpoint.config["model"]["networks"]["init_args"]["image_size"]
         return size
 
     @property
@@ -69,24 +71,53 @@ class StoredGenerator:
         settings: dict[str, Any] = self.checkpoint.config["samples"]
         return settings
 
-    def network(self, statistics: GeneratorStatistics | None, alone: bool) -> ResNetGenerator:
-        """A copy to draw from.
+    def network(self) -> Generator:
+        """A copy to draw single images from.
 
-        Args:
-            statistics: of batch norm; None: those of the run's grids.
-            alone: the images are not a batch like those in training: "batch" then keeps the statistics of the run's
-                own grid.
+        Where the run's grids take batch statistics, it keeps those of the run's own grid, since the images of a walk
+        are not a batch like those in training.
         """
-        statistics = statistics or self.grid_settings["generator_statistics"]
-        if statistics == "batch" and alone:
+        if self.grid_settings["generator_statistics"] == "batch":
             return frozen_on(self.generator, *self.grid_latents(self.grid_settings["rows"] ** 2))
-        return independent_copy(self.generator, statistics)
+        return self.batch_network(None)
+
+    def batch_network(self, statistics: GeneratorStatistics | None) -> Generator:
+        """A copy to draw whole batches from; None: with the batch norm statistics of the run's grids."""
+        return independent_copy(self.generator, statistics or self.grid_settings["generator_statistics"])
 
     def grid_latents(self, count: int, seed: int = GRID_SEED, threshold: float | None = None) -> tuple[Tensor, Tensor]:
         """z `[count, d]` and classes `[count]` of the first images of the run's grids, or of another seed."""
         return drawn_latents(self.generator, range(count), self.device, seed, GRID_PURPOSE, threshold)
 
-    def grid(self, rows: int | None = None) -> Tensor:
-        """The images `[rows * rows, 3, H, W]` uint8 that the run's grid shows at the checkpoint's iteration."""
-        rows = rows or self.grid_settings["rows"]
-        return render(self.network(None, alone=False), *self.grid_latents(rows**2), batch_size=rows**2)
+
+@torch.no_grad()
+def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+    """Images `[B, 3, H, W]` uint8 of z `[B, d]` and labels `[B]`, as they are scored."""
+    parts = []
+    with Progress("images", len(z)) as progress:
+        for some_z, some_labels in zip(z.split(batch_size), labels.split(batch_size), strict=True):
+            parts.append(quantize(network(some_z, some_labels)).cpu())
+            progress.advance(len(some_z))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def frozen_on(generator: Generator, z: Tensor, labels: Tensor) -> Generator:
+    """A copy in test mode whose batch norms keep the statistics of one batch.
+
+    So images that come in odd company, such as those of a walk, look as they do in that batch.
+    """
+    watched, frozen = independent_copy(generator, "batch"), independent_copy(generator, "running")
+    for layer, kept in zip(watched.modules(), frozen.modules(), strict=True):
+        if isinstance(kept, nn.BatchNorm2d):
+            layer.register_forward_hook(partial(_keep_statistics, kept))
+    watched(z, labels)
+    return frozen
+
+
+def _keep_statistics(kept: nn.BatchNorm2d, _: nn.Module, inputs: tuple[Tensor], __: Tensor) -> None:
+    """Those that the batch was normalized by, which the running averages would be a mixture of."""
+    assert kept.running_mean is not None
+    assert kept.running_var is not None
+    kept.running_mean.copy_(inputs[0].mean(dim=(0, 2, 3)))
+    kept.running_var.copy_(inputs[0].var(dim=(0, 2, 3), unbiased=False))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.randomness import counter_rows
 from srgan.sampling import latents
 
@@ -27,7 +27,7 @@ def check_threshold(threshold: float) -> None:
 
 
 def drawn_latents(
-    generator: ResNetGenerator, rows: range, device: torch.device, seed: int, purpose: str, threshold: float | None
+    generator: Generator, rows: range, device: torch.device, seed: int, purpose: str, threshold: float | None
 ) -> tuple[Tensor, Tensor]:
     """`sampling.latents`, truncated if there is a threshold: entries beyond it are drawn again until all are within.
 

@@ -1,4 +1,4 @@
-"""The numbers that describe one spectrum, and the spectra of a whole file."""
+"""The spectra of a whole file, whoever wrote it."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from srgan.checkpoints import RunCheckpoint, read_file, run_checkpoint
+from srgan.checkpoints import RunCheckpoint, run_checkpoint
+from srgan.inspection.formats import read_checkpoint
 from srgan.inspection.weights import Weight, find_weights
-from srgan.metrics.collapse import effective_rank, stable_rank, tail_mean
+from srgan.metrics.collapse import summarize
 from srgan.progress import Progress
 from srgan.spectral import matricize, spectrum
+
+NUMBERS = ("tail_mean", "p10", "p50", "effective_rank", "stable_rank", "condition")
+"""Of a spectrum, what a single checkpoint tells: the others compare with what was before."""
 
 MOST_NAMES = 12  # in a message
 
@@ -43,19 +47,11 @@ class LayerSpectrum:
 
     @cached_property
     def numbers(self) -> dict[str, float]:
-        """sigma_1, then what describes sigma_k / sigma_1: see `EXPLANATION`."""
-        names = ("sigma_1", "tail_mean", "p10", "p50", "effective_rank", "stable_rank", "condition")
+        """sigma_1, then `NUMBERS`; NaN where the weight holds NaN or infinity."""
         if not self.is_finite:
-            return dict.fromkeys(names, np.nan)
-        p10, p50 = np.percentile(self.ratios, [10, 50])
-        ranks = effective_rank(self.ratios), stable_rank(self.ratios)
-        condition = 1 / self.ratios[-1] if self.ratios[-1] > 0 else np.inf
-        values = (self.sigma[0], tail_mean(self.ratios), p10, p50, *ranks, condition)
-        return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-    @property
-    def shape_text(self) -> str:
-        return "×".join(str(size) for size in self.shape)
+            return dict.fromkeys(("sigma_1", *NUMBERS), np.nan)
+        summary = summarize(self.ratios[None]).at(0)
+        return {"sigma_1": float(self.sigma[0])} | {name: summary[name] for name in NUMBERS}
 
     @property
     def is_finite(self) -> bool:
@@ -73,16 +69,13 @@ class LayerSpectrum:
         }
 
 
-EXPLANATION = (
-    "N: number of singular values. tail mean: mean of sigma_k/sigma_1 over k > N/4. p10, p50: percentiles of "
-    "sigma_k/sigma_1. effective rank: exp(entropy of sigma/sum sigma). stable rank: sum sigma^2/sigma_1^2. "
-    "condition: sigma_1/sigma_N."
-)
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def layer_spectrum(weight: Weight, transposed: bool) -> LayerSpectrum:
     """Decomposes one weight; one that holds NaN or infinity gets a spectrum of NaN."""
-    matrix = matricize(weight.tensor.detach(), int(transposed))
+    matrix = matricize(weight.values(), int(transposed))
     try:
         sigma = spectrum(matrix).numpy()
     except ValueError:
@@ -90,8 +83,44 @@ def layer_spectrum(weight: Weight, transposed: bool) -> LayerSpectrum:
     return LayerSpectrum(weight.name, tuple(weight.tensor.shape), sigma, weight.behind)
 
 
+def spectra_of(weights: Sequence[Weight], transposed: Sequence[str] = ()) -> list[LayerSpectrum]:
+    """Decomposes all; large ones take a while.
+
+    Args:
+        weights: of a checkpoint.
+        transposed: globs of names of transposed convolutions, `[in, out, k, k]`.
+
+    Raises:
+        ValueError: a glob matches nothing.
+    """
+    turned = {weight.name for weight in matching(weights, transposed, "--transposed")}
+    spectra = []
+    with Progress("singular values of layers", len(weights)) as progress:
+        for weight in weights:
+            spectra.append(layer_spectrum(weight, weight.name in turned))
+            progress.advance(1)
+    return spectra
+
+
+def matching(weights: Sequence[Weight], globs: Sequence[str], option: str) -> list[Weight]:
+    """Those whose names match one of the globs that an option gave.
+
+    Raises:
+        ValueError: a glob matches nothing.
+    """
+    names = [weight.name for weight in weights]
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            near = difflib.get_close_matches(glob.strip("*"), names, MOST_NAMES, 0.5) or names[:MOST_NAMES]
+            raise ValueError(
+                f"Expected {option} '{glob}' to match a layer, found no match. "
+                f"There are {len(names)}, among them {', '.join(near)}."
+            )
+    return [weight for weight in weights if any(fnmatchcase(weight.name, glob) for glob in globs)]
+
+
 @dataclass(frozen=True)
-class LookedInto:
+class InspectedFile:
     """A checkpoint file.
 
     Attributes:
@@ -107,14 +136,14 @@ class LookedInto:
     checkpoint: RunCheckpoint | None
 
 
-def look_into(path: Path) -> LookedInto:
+def inspect_file(path: Path) -> InspectedFile:
     """Reads a checkpoint and finds its weights.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read safely, or holds no weights.
     """
-    content = read_file(path)
+    content = read_checkpoint(path)
     weights, others = find_weights(content)
     if not weights:
         keys = list(content)[:MOST_NAMES] if isinstance(content, dict) else type(content).__name__
@@ -122,64 +151,4 @@ def look_into(path: Path) -> LookedInto:
             f"Expected weights in '{path}' (floating-point tensors of two or more dimensions, in a state dict or in a "
             f"dict that holds one), found none. It holds: {keys}."
         )
-    return LookedInto(path, weights, others, run_checkpoint(path, content))
-
-
-def chosen_weights(weights: Sequence[Weight], net: str, globs: Sequence[str]) -> list[Weight]:
-    """Those of a net ("discriminator", "generator", "all") whose names match one of the globs, if there are any.
-
-    Raises:
-        ValueError: there are none.
-    """
-    kept = [weight for weight in weights if net == "all" or weight.is_of(net)]
-    if not kept:
-        tops = sorted({weight.name.partition(".")[0] for weight in weights})
-        raise ValueError(
-            f"Expected layers of a {net} by their names, found names that begin with {_some(tops)}. "
-            "Use --net all, and --layers 'GLOB' to choose among them."
-        )
-    for glob in globs:
-        if not matching(kept, glob):
-            raise ValueError(no_match("--layers", glob, [weight.name for weight in kept]))
-    return [weight for weight in kept if not globs or any(fnmatchcase(weight.name, glob) for glob in globs)]
-
-
-def matching(weights: Sequence[Weight], glob: str) -> list[Weight]:
-    """Those whose names match."""
-    return [weight for weight in weights if fnmatchcase(weight.name, glob)]
-
-
-def no_match(option: str, glob: str, names: Sequence[str]) -> str:
-    """What to say of a pattern that fits no name: those that come near, or the first."""
-    near = difflib.get_close_matches(glob.strip("*"), names, n=MOST_NAMES, cutoff=0.5)
-    return f"Expected {option} '{glob}' to match a layer, found no match. {_some(near or names)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"There are: {', '.join(names[:MOST_NAMES])}{more}."
-
-
-def spectra_of(weights: Sequence[Weight], transposed: Sequence[str] = ()) -> list[LayerSpectrum]:
-    """Decomposes all; large ones take a while.
-
-    Args:
-        weights: of a checkpoint.
-        transposed: globs of names of transposed convolutions, `[in, out, k, k]`.
-
-    Raises:
-        ValueError: a glob matches nothing.
-    """
-    for glob in transposed:
-        if not matching(weights, glob):
-            raise ValueError(no_match("--transposed", glob, [weight.name for weight in weights]))
-    spectra = []
-    with Progress("singular values of layers", len(weights)) as progress:
-        for weight in weights:
-            spectra.append(layer_spectrum(weight, any(fnmatchcase(weight.name, glob) for glob in transposed)))
-            progress.advance(1)
-    return spectra
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return InspectedFile(path, weights, others, run_checkpoint(path, content))

@@ -1,10 +1,11 @@
 """`srgan sample`: images from a checkpoint's generator."""
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
-from srgan.inspection.printing import complain
+SUFFIXES = (".png", ".gif", ".mp4")
 
 
 def arguments_parser() -> argparse.ArgumentParser:
@@ -21,28 +22,21 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=_positive, metavar="N", help="of a grid (default: the run's)")
     parser.add_argument("--columns", type=_positive, metavar="N", help="images in a row")
     parser.add_argument("--seed", type=int, metavar="N", help="of the latents (default: the run's)")
-    kinds = parser.add_argument_group("instead of a grid of independent images")
-    kinds.add_argument("--classes", metavar="K[,K...]|all", help="a row for each class of a conditional generator")
-    kinds.add_argument("--walk", type=_positive, metavar="N", help="N walks between points, along great circles")
-    kinds.add_argument("--dimension", metavar="D[,D...]|all", help="a row for each latent dimension, from -2 to 2")
-    drawing = parser.add_argument_group("how they are drawn")
-    drawing.add_argument(
+    parser.add_argument("--classes", metavar="K[,K...]|all", help="a row for each class of a conditional generator")
+    parser.add_argument(
         "--truncation", type=float, metavar="PSI",
         help="draw entries of z beyond +-PSI again, as BigGAN does: better single images, less variety",
     )  # fmt: skip
-    drawing.add_argument(
-        "--statistics", choices=("running", "batch"),
-        help="of batch norm (default: the run's); walks, classes and dimensions take the run's own grid for the batch",
-    )  # fmt: skip
-    drawing.add_argument("--frames", type=_positive, default=24, metavar="N", help="from point to point (default: 24)")
-    drawing.add_argument("--fps", type=float, default=20, metavar="N", help="frames per second (default: 20)")
-    drawing.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
-    files = parser.add_argument_group("for other tools")
-    files.add_argument(
+    parser.add_argument("--frames", type=_positive, default=24, metavar="N", help="from point to point (default: 24)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
+    parser.add_argument("--number", type=_positive, metavar="N", help="of --images (default: as the run scores)")
+    kinds = parser.add_argument_group("instead of a grid of independent images").add_mutually_exclusive_group()
+    kinds.add_argument("--walk", type=_positive, metavar="N", help="N walks between points, along great circles")
+    kinds.add_argument("--dimension", metavar="D[,D...]|all", help="a row for each latent dimension, from -2 to 2")
+    kinds.add_argument(
         "--images", type=Path, metavar="FOLDER|FILE.npz",
-        help="single images instead: those that the run's scores are measured on, the first of them first",
+        help="single images: those that the run's scores are measured on, the first of them first",
     )  # fmt: skip
-    files.add_argument("--number", type=_positive, metavar="N", help="of single images (default: as the run scores)")
     return parser
 
 
@@ -50,13 +44,13 @@ def main(arguments: list[str]) -> int:
     """Draws and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
     options = arguments_parser().parse_args(arguments)
     try:
-        _refuse_contradictions(options)
-        output = _output(options)
-        from srgan.inspection.sheets import draw, export_images  # takes seconds; contradictions do not wait for it
+        path = options.images or _picture(options)
+        from srgan.inspection.sheets import make  # takes seconds; wrong wishes do not wait for it
 
-        print(export_images(options) if options.images else draw(options, output))
+        print(make(options, path))
     except (ValueError, OSError) as error:
-        return complain("sample", error)
+        print(f"srgan sample: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         again = " The same command goes on." if options.images and options.images.suffix != ".npz" else ""
         print(f"srgan sample: stopped.{again}", file=sys.stderr)
@@ -64,36 +58,26 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _refuse_contradictions(options: argparse.Namespace) -> None:
-    """Raises:
-    ValueError: options that exclude one another.
+def _picture(options: argparse.Namespace) -> Path:
+    """Where the picture goes.
+
+    Raises:
+        ValueError: another suffix, nothing that moves, or no PyAV.
     """
-    kinds = [name for name in ("walk", "dimension") if getattr(options, name)]
-    if len(kinds) > 1:
-        raise ValueError("Expected --walk or --dimension, found both.")
-    if options.images and (kinds or options.output or options.gif or options.rows or options.columns):
-        raise ValueError(
-            "Expected --images with --number, --seed, --classes, --truncation or --statistics, found options of a "
-            "picture."
-        )
-    if options.number and not options.images:
-        raise ValueError("Expected --number with --images, found it alone. A grid has --rows and --columns.")
-    if options.rows and (kinds or options.classes):
-        raise ValueError("Expected --rows for a grid of independent images, found another kind of rows too.")
-    if not 1 <= options.fps <= 50:
-        raise ValueError(f"Expected --fps in 1 ... 50 (a GIF's shortest frame is 1/50 s), found {options.fps:g}.")
-
-
-def _output(options: argparse.Namespace) -> Path:
-    """Where the picture goes."""
-    if options.output:
-        path: Path = options.output
-        if options.gif and path.suffix.lower() != ".gif":
-            raise ValueError(f"Expected --output FILE.gif with --gif, found '{path}'.")
-        return path
     kinds = {"walk": options.walk, "dimensions": options.dimension, "classes": options.classes}
     name = next((name for name, chosen in kinds.items() if chosen), "samples")
-    return Path(f"{name}.gif" if options.gif else f"{name}.png")
+    path: Path = options.output or Path(f"{name}.gif" if options.gif else f"{name}.png")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES or (options.gif and suffix != ".gif"):
+        raise ValueError(f"Expected a picture named *.png, *.gif or *.mp4 (*.gif with --gif), found '{path}'.")
+    if suffix != ".png" and not (options.walk or options.dimension):
+        raise ValueError(f"Expected something that moves for '{path}': add --walk N or --dimension d[,d...].")
+    if suffix == ".mp4" and not importlib.util.find_spec("av"):
+        raise ValueError(
+            f"Expected the package av (PyAV), which writes '{path}', found none. "
+            'Install it: pip install "srgan[video]"; or write a .gif.'
+        )
+    return path
 
 
 def _positive(text: str) -> int:

@@ -1,49 +1,55 @@
-"""`srgan spectra`: singular values of every weight of any torch checkpoint."""
+"""`srgan spectra`: singular values of every weight of any checkpoint."""
 
 import argparse
 import csv
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from srgan.checkpoints import RunCheckpoint
 from srgan.files import write_json, write_text
-from srgan.inspection.layers import EXPLANATION, LayerSpectrum, LookedInto, chosen_weights, look_into, spectra_of
-from srgan.inspection.printing import complain, headline, new_table, number, short_headline, show
-from srgan.metrics.collapse import CollapseThresholds, spectral_collapse, tail_mean
-from srgan.pictures import FORMATS
+from srgan.inspection.layers import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
+from srgan.metrics.collapse import CollapseThresholds, spectral_collapse, summarize
+from srgan.pictures import FORMATS, AxisScale, grid_of_layers, layers_in_one_panel, save, style
 
 DISCRIMINATOR = "discriminator."
 HEADERS = ["sigma_1", "tail\nmean", "p10", "p50", "effective\nrank", "stable\nrank", "condi-\ntion"]
+EXPLANATION = (
+    "N: number of singular values. tail mean: mean of sigma_k/sigma_1 over k > N/4. p10, p50: percentiles of "
+    "sigma_k/sigma_1. effective rank: exp(entropy of sigma/sum sigma). stable rank: sum sigma^2/sigma_1^2. "
+    "condition: sigma_1/sigma_N."
+)
 MOST_NAMES = 5  # in a note
+MOST_PANELS = 60
+LONGEST_TITLE = 21  # characters that fit above a panel
 
 
 def arguments_parser() -> argparse.ArgumentParser:
     """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan spectra",
-        description="Singular values of every weight in a checkpoint of any torch model, as a table, a picture, files. "
-        "A weight is read as the matrix [out, in * k * k]. Nothing that the file may hold beside tensors is run.",
+        description="Singular values of every weight in a checkpoint, as a table, a picture, files. A weight is read "
+        "as the matrix [out, in * k * k]. Nothing that the file may hold beside tensors is run.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "checkpoint", type=Path, metavar="CKPT", help="of torch.save (.pt, .pth, .ckpt) or .safetensors"
-    )
+        "checkpoint", type=Path, metavar="CKPT",
+        help="of torch.save (.pt, .pth, .ckpt), .safetensors, a Hugging Face folder of either, or Chainer's .npz",
+    )  # fmt: skip
     parser.add_argument("--picture", type=Path, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
     parser.add_argument("--log", action="store_true", help="the picture's vertical axis is logarithmic")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table, in full precision")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the table and every singular value")
     parser.add_argument(
-        "--net", choices=("discriminator", "generator", "all"),
-        help="by the names of layers (default: discriminator in a checkpoint of srgan fit, else all)",
+        "--layers", action="append", default=[], metavar="GLOB",
+        help="only layers of such names; may be repeated (default: of a checkpoint of srgan fit 'discriminator.*')",
     )  # fmt: skip
-    parser.add_argument(
-        "--layers", action="append", default=[], metavar="GLOB", help="only layers of such names; may be repeated"
-    )
     parser.add_argument(
         "--transposed", action="append", default=[], metavar="GLOB",
         help="layers that are transposed convolutions, [in, out, k, k], which a file does not tell; may be repeated",
@@ -57,143 +63,118 @@ def main(arguments: list[str]) -> int:
     try:
         if options.picture and options.picture.suffix.lower() not in FORMATS:
             raise ValueError(f"Expected --picture FILE.png or FILE.pdf, found '{options.picture}'.")
-        looked = look_into(options.checkpoint)
-        net = options.net or ("discriminator" if looked.checkpoint else "all")
-        weights = chosen_weights(looked.weights, net, options.layers)
+        file = inspect_file(options.checkpoint)
+        globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
+        weights = matching(file.weights, globs, "--layers")
         spectra = spectra_of(weights, options.transposed)
-        _report(looked, spectra, bool(options.transposed))
-        hidden = len(looked.weights) - len(weights)
-        if hidden and not options.layers:
-            print(f"{hidden} further layers are not shown (--net all shows both nets).")
-        _write(looked, spectra, options)
+        falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
+        print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
+        _print_table(spectra, falls)
+        print(EXPLANATION)
+        for note in [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed)):
+            print(f"- {note}")
+        for note in _remarks(spectra):
+            print(f"- {note}")
+        if len(weights) < len(file.weights) and not options.layers:
+            print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
+        for path in _write(file, spectra, options):
+            print(f"wrote {path}")
     except (ValueError, OSError) as error:
-        return complain("spectra", error)
+        print(f"srgan spectra: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def _report(looked: LookedInto, spectra: list[LayerSpectrum], told_transposed: bool) -> None:
-    """Table, verdict and notes."""
-    falls = _falls(looked.checkpoint) if looked.checkpoint else {}
-    print(headline(looked.checkpoint) if looked.checkpoint else f"{looked.path}: {len(looked.weights)} weights")
-    show(_table(spectra, falls, looked.checkpoint is not None))
-    print(EXPLANATION)
-    notes = _verdict(looked.checkpoint) if looked.checkpoint else _notes(looked, spectra, told_transposed)
-    for note in [*notes, *_findings(spectra)]:
-        print(f"- {note}")
+def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
+    """What the run's record until a checkpoint says of its spectra.
 
-
-def _table(spectra: Sequence[LayerSpectrum], falls: dict[str, float], ours: bool) -> Table:
-    """A row for each layer; what is the same for all is in the notes. Ours are under the names of the nets."""
-    shows_behind = not ours and len({layer.behind for layer in spectra}) > 1
-    table = new_table("layer", "shape", ["N", *HEADERS, *["tail /\nlargest"] * bool(falls)])
-    if shows_behind:
-        table.add_column("raw weight\nbehind", no_wrap=True)
-    above = ""
-    for layer in spectra:
-        net, _, rest = layer.name.partition(".")
-        if ours and net != above:
-            table.add_row(f"{net}.", style="bold")
-            above = net
-        fall = [number(falls[layer.name]) if layer.name in falls else ""] if falls else []
-        values = [number(value) for value in layer.numbers.values()]
-        behind = [layer.behind] if shows_behind else []
-        name = f" {rest}" if ours else layer.name
-        table.add_row(name, layer.shape_text, str(len(layer.sigma)), *values, *fall, *behind)
-    return table
-
-
-def _falls(checkpoint: RunCheckpoint) -> dict[str, float]:
-    """Layer -> its tail mean in units of the largest until then, by the run's record."""
+    Returns:
+        layer -> its tail mean in units of the largest until then; whether the spectra have collapsed, in words.
+    """
     history = checkpoint.run.read_spectra() if checkpoint.run else None
-    if history is None:
-        return {}
-    until = history.iterations <= checkpoint.iteration
-    tails = {name: tail_mean(rows[until]) for name, rows in history.spectra.items() if until.any()}
-    return {DISCRIMINATOR + name: float(tail[-1] / tail.max()) if tail.max() > 0 else 0 for name, tail in tails.items()}
-
-
-def _verdict(checkpoint: RunCheckpoint) -> list[str]:
-    """Whether the discriminator's spectra have collapsed, which takes the run's record."""
-    history = checkpoint.run.read_spectra() if checkpoint.run else None
-    if history is None:
-        return [
+    if history is None or not (until := history.iterations <= checkpoint.iteration).any():
+        return {}, (
             "Whether spectra have collapsed shows over time only, and there is no record of a run around this file "
             "(RUN/checkpoints/ beside RUN/spectra.bin)."
-        ]
+        )
     thresholds = CollapseThresholds(**checkpoint.config["verdicts"])
-    until = history.iterations <= checkpoint.iteration
     judged = {name: rows[until] for name, rows in history.judged().items()}
     verdict = spectral_collapse(history.iterations[until], judged, thresholds)
-    falls = _falls(checkpoint)
-    fallen = sum(falls[DISCRIMINATOR + name] < thresholds.tail_mean for name in judged) if falls else 0
-    said = f"since iteration {verdict.iteration:,}" if verdict.collapsed else "none until here"
-    return [
-        f"Spectral collapse: {said}. The tail mean of {fallen} of {len(judged)} convolutions larger than 1×1 lies "
-        f"below {thresholds.tail_mean:g} × its largest so far; {thresholds.layers:.0%} make a collapse."
-    ]
+    summaries = {name: summarize(rows[until], thresholds).at(-1) for name, rows in history.spectra.items()}
+    falls = {
+        DISCRIMINATOR + name: now["tail_mean"] / (now["largest_tail_mean"] or 1) for name, now in summaries.items()
+    }
+    fallen = sum(bool(summaries[name]["collapsed"]) for name in judged)
+    return falls, (
+        f"Spectral collapse: {f'since iteration {verdict.iteration:,}' if verdict.collapsed else 'none until here'}. "
+        f"The tail mean of {fallen} of {len(judged)} convolutions larger than 1×1 lies below "
+        f"{thresholds.tail_mean:g} × its largest so far; {thresholds.layers:.0%} make a collapse."
+    )
 
 
-def _notes(looked: LookedInto, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
+def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> None:
+    """A row for each layer, never folded or cut; what is the same for all is in the notes."""
+    shows_behind = len({layer.behind for layer in spectra}) > 1
+    titles = ["N", *HEADERS, *["tail /\nlargest"] * bool(falls), *["raw weight\nbehind"] * shows_behind]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for place, title in enumerate(["layer", "shape", *titles]):
+        table.add_column(title, justify="right" if place > 1 else "left", no_wrap=True)
+    for layer in spectra:
+        values = [f"{value:.4g}" for value in layer.numbers.values()]
+        fall = [f"{falls[layer.name]:.4g}" if layer.name in falls else ""] if falls else []
+        shape = "×".join(map(str, layer.shape))
+        table.add_row(layer.name, shape, str(len(layer.sigma)), *values, *fall, *[layer.behind] * shows_behind)
+    width = Console(width=10_000).measure(table).maximum
+    Console(width=width, soft_wrap=True).print(table)
+
+
+def _open_questions(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
     """What a state dict leaves open."""
     notes = []
-    convolutions = [layer for layer in spectra if len(layer.shape) > 2]
-    if convolutions and not told_transposed:
+    if any(len(layer.shape) > 2 for layer in spectra) and not told_transposed:
         notes.append(
             "Convolutions are read as [out, in, k, k]. Names and shapes do not tell a transposed one, [in, out, k, k]: "
-            "say which they are by --transposed GLOB."
-        )
-    narrow = [layer.name for layer in convolutions if layer.shape[1] == 1 and layer.shape[0] > 1]
-    if convolutions:
-        notes.append(
-            "A grouped convolution is read as one matrix over all its groups, as spectral normalization does"
-            + (f"; probably depthwise: {_names(narrow)}." if narrow else ".")
+            "say which they are by --transposed GLOB. A grouped one is read as one matrix over all its groups, as "
+            "spectral normalization does."
         )
     unknown = [layer.name for layer in spectra if layer.behind == "a parametrization"]
     if unknown:
         notes.append(f"What the parametrization makes of these raw weights is not in the file: {_names(unknown)}.")
-    if looked.others:
-        notes.append(f"Left out, since their names do not say weight: {_names(looked.others)}.")
+    if file.others:
+        notes.append(f"Left out, since their names do not say weight: {_names(file.others)}.")
     return notes
 
 
-def _findings(spectra: Sequence[LayerSpectrum]) -> list[str]:
+def _remarks(spectra: Sequence[LayerSpectrum]) -> list[str]:
     """What all weights are, and which of them say that something went wrong."""
     kinds = {layer.behind for layer in spectra}
-    same = [f"All are the raw weights behind {kinds.pop()}."] if len(kinds) == 1 and kinds != {""} else []
+    notes = [f"All are the raw weights behind {kinds.pop()}."] if len(kinds) == 1 and kinds != {""} else []
     broken = [layer.name for layer in spectra if not layer.is_finite]
     zero = [layer.name for layer in spectra if layer.sigma[0] == 0]
-    notes = [f"NaN or infinity in: {_names(broken)}. The training has diverged."] if broken else []
-    return same + notes + ([f"All zero: {_names(zero)}."] if zero else [])
+    notes += [f"NaN or infinity in: {_names(broken)}. The training has diverged."] if broken else []
+    return notes + ([f"All zero: {_names(zero)}."] if zero else [])
 
 
 def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
-def _write(looked: LookedInto, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> None:
+def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> list[Path]:
     """The files that were asked for."""
-    written = []
     if options.csv:
         write_text(options.csv, _csv(spectra))
-        written.append(options.csv)
     if options.json:
-        write_json(options.json, _record(looked, spectra))
-        written.append(options.json)
+        iteration, constraint = (
+            (file.checkpoint.iteration, file.checkpoint.constraint) if file.checkpoint else (None,) * 2
+        )
+        record = {"checkpoint": str(file.path), "iteration": iteration, "constraint": constraint}
+        write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
     if options.picture:
-        from srgan.inspection.figures import spectra_figure
-        from srgan.pictures import save, style
-
-        finite = [layer for layer in spectra if layer.is_finite]
-        if not finite:
-            raise ValueError("Expected a layer without NaN and infinity to draw, found none.")
-        title = short_headline(looked.checkpoint) if looked.checkpoint else looked.path.name
-        with style():
-            save(spectra_figure(finite, title, "log" if options.log else "linear"), options.picture)
-        written.append(options.picture)
-    if written:
-        print("wrote " + ", ".join(str(path) for path in written))
+        title = file.checkpoint.title if file.checkpoint else file.path.name
+        draw(spectra, title, "log" if options.log else "linear", options.picture)
+    return [path for path in (options.csv, options.json, options.picture) if path]
 
 
 def _csv(spectra: Sequence[LayerSpectrum]) -> str:
@@ -207,12 +188,35 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
     return text.getvalue()
 
 
-def _record(looked: LookedInto, spectra: Sequence[LayerSpectrum]) -> dict[str, Any]:
-    """For JSON."""
-    checkpoint = looked.checkpoint
-    return {
-        "checkpoint": str(looked.path),
-        "iteration": checkpoint.iteration if checkpoint else None,
-        "constraint": checkpoint.constraint if checkpoint else None,
-        "layers": [layer.record() for layer in spectra],
-    }
+def draw(spectra: Sequence[LayerSpectrum], title: str, scale: AxisScale, path: Path) -> None:
+    """A panel for each layer; above `MOST_PANELS` layers all in one.
+
+    Raises:
+        ValueError: all layers hold NaN or infinity.
+    """
+    finite = [layer for layer in spectra if layer.is_finite]
+    if not finite:
+        raise ValueError("Expected a layer without NaN and infinity to draw, found none.")
+    with style():
+        if len(finite) > MOST_PANELS:
+            figure = layers_in_one_panel([layer.ratios for layer in finite], title, scale)
+        else:
+            panels = {
+                f"{name}\nN = {len(layer.sigma)}, tail {layer.numbers['tail_mean']:.2f}": layer.ratios[None]
+                for name, layer in zip(short_names([layer.name for layer in finite]), finite, strict=True)
+            }
+            figure = grid_of_layers(panels, np.array([1]), title, scale)  # one curve each, the darkest
+        save(figure, path)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the parts that all of them begin with; of one that is still too long its place and its end."""
+    parts = [name.split(".") for name in names]
+    shared = 0
+    while len(names) > 1 and all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
+        shared += 1
+    shorter = [".".join(part[shared:]) for part in parts]
+    return [
+        name if len(name) <= LONGEST_TITLE else f"{place}…{name[-LONGEST_TITLE + 4 :]}"
+        for place, name in enumerate(shorter, start=1)
+    ]

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module"}  # that torch.compile and FSDP put into names
-BESIDE_WEIGHTS = re.compile(r"(^|[._])(u\d*|v|g|mask|sv\d*|sn_\w+|recorded_ratios|running_mean|running_var)$")
-NETS = {
-    "discriminator": re.compile(r"(?i)^(net_?)?(d|dis|disc|discriminator|critic)([_.].*)?$"),
-    "generator": re.compile(r"(?i)^(net_?)?(g|gen|generator)([_.].*)?$"),
-}
+WEIGHT_NAME = r"\w*weight\w*|W"  # Chainer's is W
+SCALES = ("_scale_inv", "_scale")  # with which a float8 weight is multiplied, whatever they are called
+VECTORS = ("u", "u0", "sn_u")  # of the power iteration, kept beside the raw weight: Chainer, BigGAN, mimicry
+BESIDE_WEIGHTS = re.compile(r"(^|[._])(u\d*|v|g|mask|sv\d*|sn_\w+|scale|scale_inv|running_mean|running_var)$")
 
 
 @dataclass(frozen=True)
@@ -21,25 +20,45 @@ class Weight:
     """One weight of a checkpoint.
 
     Attributes:
-        name: of the layer, without wrappers; of the tensor where it is not called "weight".
+        name: of the layer, without wrappers; of the tensor where it is not called "weight" or "W".
         tensor: `[out, in, ...]`, or `[in, out, ...]` of a transposed convolution, which nothing here can tell.
         behind: what makes the layer's weight of this one: "spectral norm", "weight norm", ...; "" for nothing.
+        scale: of a float8 weight, one number or one for each row or block; None: 1.
     """
 
     name: str
     tensor: Tensor
     behind: str = ""
+    scale: Tensor | None = None
 
-    def is_of(self, net: str) -> bool:
-        """Whether its name says that it belongs to the "discriminator" or the "generator"."""
-        return bool(NETS[net].match(self.name))
+    def values(self) -> Tensor:
+        """The weight in a dtype that can be decomposed."""
+        values = self.tensor.detach()
+        if values.dtype.itemsize > 1:
+            return values
+        scale = 1 if self.scale is None else _spread(self.scale.float(), values.shape)
+        return values.float() * scale
+
+
+def _spread(scale: Tensor, shape: torch.Size) -> Tensor:
+    """Scales of blocks as scales of entries; the side of a block is a power of two, the last may be cut."""
+    if scale.numel() == 1:
+        return scale.flatten()[0]
+    scale = scale.view(*scale.shape, *[1] * (len(shape) - scale.ndim))
+    for dim, (count, size) in enumerate(zip(scale.shape, shape, strict=True)):
+        if count not in (1, size):
+            side = next((2**k for k in range(20) if -(-size // 2**k) == count), None)
+            if side is None:
+                raise ValueError(f"Expected scales for blocks of {tuple(shape)}, found {tuple(scale.shape)}.")
+            scale = scale.repeat_interleave(side, dim).narrow(dim, 0, size)
+    return scale
 
 
 def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
     """All weights of two or more dimensions in a state dict, or in a checkpoint with state dicts somewhere inside.
 
-    Raw weights behind either of PyTorch's spectral norms (and this package's) are taken as they are, weight norm's
-    pairs and pruned weights are multiplied out, `module.` and `_orig_mod.` are left out of names.
+    Raw weights behind spectral norm (PyTorch's two, Chainer's, BigGAN's, mimicry's, this package's) are taken as they
+    are, weight norm's pairs and pruned weights are multiplied out, `module.` and `_orig_mod.` are left out of names.
 
     Returns:
         The weights, and the names of other tensors of two or more dimensions, in the file's order. Where no name says
@@ -69,25 +88,22 @@ def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
 def _state_dicts(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """(where it lies, clean name -> tensor) of every mapping that holds tensors."""
     if isinstance(content, Mapping):
-        tensors = {name: value for name, value in content.items() if isinstance(name, str) and _is_tensor(value)}
+        tensors = {
+            name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
+        }
         if tensors:
             yield path, _clean(tensors)
-    items = content.items() if isinstance(content, Mapping) else enumerate(content if _is_list(content) else ())
-    for name, value in items:
+    if isinstance(content, list | tuple):
+        content = dict(enumerate(content))
+    for name, value in content.items() if isinstance(content, Mapping) else ():
         yield from _state_dicts(value, (*path, str(name)))
 
 
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
-
-
 def _is_matrix(tensor: Tensor) -> bool:
-    """Whether it can have a spectrum."""
-    return tensor.ndim >= 2 and tensor.is_floating_point() and tensor.numel() > 0 and tensor.layout == torch.strided
+    """Whether it can have a spectrum. Two values of float4 share a byte, so that its shape is not the matrix's."""
+    is_packed = "float4" in str(tensor.dtype)
+    is_real = tensor.is_floating_point() and not is_packed
+    return tensor.ndim >= 2 and is_real and tensor.numel() > 0 and tensor.layout == torch.strided
 
 
 def _clean(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -104,39 +120,38 @@ def _clean(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _is_weight_name(name: str) -> bool:
-    return "weight" in name.rpartition(".")[2] or bool(
-        re.search(r"\.parametrizations\.\w*weight\w*\.original\d?$", name)
-    )
+    """Whether a weight, or something that a parametrization keeps beside one, has this name."""
+    return ".parametrizations." in f".{name}" or bool(re.fullmatch(WEIGHT_NAME, name.rpartition(".")[2]))
 
 
 def _weights_of(tensors: dict[str, Tensor]) -> list[Weight]:
     """The weights of one state dict."""
     weights = []
     for name, tensor in tensors.items():
-        weight = _parametrized(name, tensors) or _plain(name, tensors)
-        if weight and _is_matrix(tensor):
-            weights.append(weight)
+        if _is_matrix(tensor):
+            weight = _parametrized(name, tensors) if ".parametrizations." in f".{name}" else _plain(name, tensors)
+            weights += [weight] if weight else []
     return weights
 
 
 def _parametrized(name: str, tensors: dict[str, Tensor]) -> Weight | None:
     """What `torch.nn.utils.parametrize` keeps; of weight norm's pair, the directions stand for both."""
-    match = re.fullmatch(r"(?:(.*)\.)?parametrizations\.(\w*weight\w*)\.original([01]?)", name)
+    match = re.fullmatch(rf"(?:(.*)\.)?parametrizations\.({WEIGHT_NAME})\.original([01]?)", name)
     if not match:
-        return None
+        return None  # the parametrization's own
     layer = _layer_name(match[1] or "", match[2])
     if match[3]:
         scale = tensors.get(f"{name[:-1]}0")
         return _weight_norm(layer, scale, tensors[name]) if match[3] == "1" and scale is not None else None
-    parts = name.removesuffix("original")
-    spectral = any(f"{parts}0.{vector}" in tensors for vector in ("u", "_u"))
+    own = re.compile(re.escape(name.removesuffix("original")) + r"\d+\._?u")
+    spectral = any(map(own.fullmatch, tensors))
     return Weight(layer, tensors[name], "spectral norm" if spectral else "a parametrization")
 
 
 def _plain(name: str, tensors: dict[str, Tensor]) -> Weight | None:
-    """A weight by its own name, or what PyTorch's older norms and pruning keep of it."""
+    """A weight by its own name, or what norms and pruning keep of it beside one another."""
     layer, _, last = name.rpartition(".")
-    if "weight" not in last or "parametrizations" in name or f"{name}_orig" in tensors:
+    if not re.fullmatch(WEIGHT_NAME, last) or last.endswith(SCALES) or f"{name}_orig" in tensors:
         return None
     base, _, ending = name.rpartition("_")
     if ending == "orig":
@@ -147,8 +162,11 @@ def _plain(name: str, tensors: dict[str, Tensor]) -> Weight | None:
         return Weight(layer_name, tensors[name], "spectral norm")
     if ending == "v" and f"{base}_g" in tensors:
         return _weight_norm(_layer_name(layer, last.removesuffix("_v")), tensors[f"{base}_g"], tensors[name])
-    beside = ending in ("u", "v", "g", "mask") and any(f"{base}_{other}" in tensors for other in ("orig", "v"))
-    return None if beside else Weight(_layer_name(layer, last), tensors[name])
+    if ending in ("u", "v", "g", "mask") and any(f"{base}_{other}" in tensors for other in ("orig", "v")):
+        return None
+    spectral = any(f"{layer}.{vector}".removeprefix(".") in tensors for vector in VECTORS)
+    scale = next((tensors[name + ending] for ending in SCALES if name + ending in tensors), None)
+    return Weight(_layer_name(layer, last), tensors[name], "spectral norm" if spectral else "", scale)
 
 
 def _weight_norm(layer: str, scale: Tensor, directions: Tensor) -> Weight | None:
@@ -163,7 +181,7 @@ def _weight_norm(layer: str, scale: Tensor, directions: Tensor) -> Weight | None
 
 
 def _layer_name(layer: str, tensor: str) -> str:
-    return (layer or tensor) if tensor == "weight" else f"{layer}.{tensor}".removeprefix(".")
+    return (layer or tensor) if tensor in ("weight", "W") else f"{layer}.{tensor}".removeprefix(".")
 
 
 def _with_prefixes(groups: list[tuple[tuple[str, ...], list[Weight]]]) -> list[Weight]:
@@ -174,5 +192,5 @@ def _with_prefixes(groups: list[tuple[tuple[str, ...], list[Weight]]]) -> list[W
     named: list[Weight] = []
     for path, weights in groups:
         own = path[shared:] if len(groups) > 1 else ()
-        named += [Weight(".".join((*own, weight.name)), weight.tensor, weight.behind) for weight in weights]
+        named += [replace(weight, name=".".join((*own, weight.name))) for weight in weights]
     return named

@@ -1,4 +1,4 @@
-"""Verdicts of mode collapse and spectral collapse, from the recorded numbers alone (no torch)."""
+"""What a spectrum is summarized by; verdicts of mode and spectral collapse. From recorded numbers alone, no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +66,56 @@ def stable_rank(spectrum: np.ndarray) -> np.ndarray:
     return rank
 
 
+@dataclass(frozen=True)
+class SpectrumSummary:
+    """What describes the spectra of one layer, in the order of time. `[T]` each; nothing here knows sigma_1 itself.
+
+    Attributes:
+        tail_mean: mean of sigma_k / sigma_1 over k > N / 4.
+        p10: a tenth of sigma_k / sigma_1 lies below.
+        p50: median of sigma_k / sigma_1.
+        effective_rank: see `effective_rank`.
+        stable_rank: see `stable_rank`.
+        condition: sigma_1 / sigma_N; infinite where sigma_N is 0.
+        largest_tail_mean: the largest tail mean until then.
+        collapsed: whether the tail mean lies below the threshold times that.
+    """
+
+    tail_mean: np.ndarray
+    p10: np.ndarray
+    p50: np.ndarray
+    effective_rank: np.ndarray
+    stable_rank: np.ndarray
+    condition: np.ndarray
+    largest_tail_mean: np.ndarray
+    collapsed: np.ndarray
+
+    def at(self, time: int) -> dict[str, float]:
+        """The numbers at one time."""
+        return {name: float(values[time]) for name, values in vars(self).items()}
+
+
+def summarize(
+    spectra: np.ndarray, thresholds: CollapseThresholds = CollapseThresholds(), largest_tail_mean: float = 0.0
+) -> SpectrumSummary:
+    """Everything that this package says of a layer's spectra, here and nowhere else.
+
+    Args:
+        spectra: `[T, N]` sigma_k / sigma_1, from the largest; zeros for an all-zero weight.
+        thresholds: how far a tail falls that counts as collapsed.
+        largest_tail_mean: the largest before the first of these.
+    """
+    tails = tail_mean(spectra)
+    p10, p50 = np.percentile(spectra, [10, 50], axis=-1)
+    last = spectra[:, -1].astype(np.float64)
+    condition = np.divide(spectra[:, 0], last, where=last > 0, out=np.full(len(last), np.inf))
+    largest = np.maximum(largest_tail_mean, np.maximum.accumulate(tails))
+    collapsed = tails < thresholds.tail_mean * largest
+    return SpectrumSummary(
+        tails, p10, p50, effective_rank(spectra), stable_rank(spectra), condition, largest, collapsed
+    )
+
+
 def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
     """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
 
@@ -107,28 +157,6 @@ def _onset(rows: Sequence[Row], score: str, factor: float) -> int | None:
     return int(rows[int(within[-1]) + 1 if len(within) else 0]["iteration"])
 
 
-def collapsed_layers(
-    spectra: Mapping[str, np.ndarray], thresholds: CollapseThresholds = CollapseThresholds()
-) -> dict[str, np.ndarray]:
-    """Where each layer's tail mean lies below its threshold times the largest so far.
-
-    Args:
-        spectra: layer name -> `[T, N]` normalized spectra over time.
-        thresholds: how far is far.
-
-    Returns:
-        layer name -> `[T]` bool.
-    """
-    return fallen_tails({name: tail_mean(spectrum) for name, spectrum in spectra.items()}, thresholds)
-
-
-def fallen_tails(
-    tails: Mapping[str, np.ndarray], thresholds: CollapseThresholds = CollapseThresholds()
-) -> dict[str, np.ndarray]:
-    """`collapsed_layers` from tail means over time, layer name -> `[T]`."""
-    return {name: tail < thresholds.tail_mean * np.maximum.accumulate(tail) for name, tail in tails.items()}
-
-
 def spectral_collapse(
     iterations: np.ndarray,
     spectra: Mapping[str, np.ndarray],
@@ -146,7 +174,7 @@ def spectral_collapse(
     """
     if not spectra or not len(iterations):
         return Verdict(False, None)
-    share = np.mean(list(collapsed_layers(spectra, thresholds).values()), axis=0)
+    share = np.mean([summarize(layer, thresholds).collapsed for layer in spectra.values()], axis=0)
     collapsed = np.flatnonzero(share >= thresholds.layers)
     return Verdict(True, int(iterations[collapsed[0]])) if len(collapsed) else Verdict(False, None)
 

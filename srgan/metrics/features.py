@@ -168,8 +168,8 @@ class ClassifierFeatures(FeatureNetwork):
     def __init__(self, data: ImageData) -> None:
         super().__init__()
         self.refuse(data)
-        self.counts_modes = data.stacked
-        channels = 1 if data.stacked else 3
+        self.counts_modes = data.num_modes is not None
+        channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
             self.classifier = _Classifier(channels, data.image_size, data.num_classes)
         path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.pt"
@@ -178,7 +178,7 @@ class ClassifierFeatures(FeatureNetwork):
             write_atomically(path, lambda file: torch.save(self.classifier.state_dict(), file))
         self.classifier.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.weights_hash = hash_weights(self.classifier)
-        self.num_features = 3 * 64 if data.stacked else 64
+        self.num_features = 3 * 64 if self.counts_modes else 64
         self.num_logits = data.num_labels
         self.eval().requires_grad_(False)
 

@@ -10,7 +10,7 @@ from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.formulas import frechet_distance
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import FeatureSums
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.parallel import Ranks
 from srgan.progress import Progress
 from srgan.sampling import generate
@@ -52,7 +52,7 @@ def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes
 
 @torch.no_grad()
 def intra_class_distances(
-    features: FeatureNetwork, data: ImageData, generator: ResNetGenerator, protocol: ScoreProtocol, ranks: Ranks
+    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: Ranks
 ) -> list[float]:
     """FID between generated images of each chosen class and the protocol's real ones of that class, on every rank.
 

@@ -13,7 +13,7 @@ from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
-from srgan.networks import ResNetGenerator
+from srgan.networks import Generator
 from srgan.parallel import ALONE, Ranks
 from srgan.progress import Progress
 from srgan.sampling import SCORED, generate
@@ -87,7 +87,7 @@ class Scorer:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
 
-    def of_generator(self, generator: ResNetGenerator, *protocols: ScoreProtocol) -> list[Scores]:
+    def of_generator(self, generator: Generator, *protocols: ScoreProtocol) -> list[Scores]:
         """Scores of a generator under each protocol (by default the first), from one pass over its images.
 
         Raises:
@@ -95,7 +95,7 @@ class Scorer:
         """
         return list(self.of_generator_in_turn(generator, *protocols))
 
-    def of_generator_in_turn(self, generator: ResNetGenerator, *protocols: ScoreProtocol) -> Iterator[Scores]:
+    def of_generator_in_turn(self, generator: Generator, *protocols: ScoreProtocol) -> Iterator[Scores]:
         """As `of_generator`, each protocol's scores as soon as they are known."""
         chosen = protocols or (self.protocol,)
         for protocol in chosen:

@@ -10,9 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, relu_
 
 from srgan.networks.blocks import DownBlock, FirstDownBlock, UpBlock, batch_norm, convolution, linear
+from srgan.networks.pair import (
+    IMAGE_CHANNELS,
+    Discriminator,
+    Generator,
+    Pair,
+    at_least_float32,
+    check_labels,
+    check_widths,
+)
 
 Widths = Literal["constant", "pyramid"]
-IMAGE_CHANNELS = 3
 LARGEST_MULTIPLE = 16  # of ch, in a pyramid
 
 
@@ -48,21 +56,7 @@ def discriminator_multiples(image_size: int, widths: Widths) -> tuple[list[int],
     return [min(2**k, LARGEST_MULTIPLE) for k in range(int(math.log2(image_size // 4)))], 1
 
 
-def check_labels(labels: Tensor | None, num_classes: int, batch: Tensor) -> Tensor:
-    """Labels that a conditional net can index its tables with; zeros for an unconditional one.
-
-    Raises:
-        ValueError: a conditional net has not been given one label for each example.
-    """
-    if not num_classes:
-        return torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
-    if labels is None or labels.shape != batch.shape[:1]:
-        found = "none" if labels is None else f"labels {list(labels.shape)}"
-        raise ValueError(f"Expected a label for each of {len(batch)} examples of a conditional net, found {found}.")
-    return labels
-
-
-class ResNetGenerator(nn.Module):
+class ResNetGenerator(Generator):
     """z -> linear to 4 x 4 -> up-blocks -> BN, ReLU, conv3x3 -> tanh.
 
     Args:
@@ -92,7 +86,6 @@ class ResNetGenerator(nn.Module):
         )
         self.bn = batch_norm(channels * multiples[-1])
         self.conv = convolution(channels * multiples[-1], IMAGE_CHANNELS, 3, 1.0)
-        self.memory_format = torch.contiguous_format
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """z `[B, latent_dim]` ~ N(0, I), labels `[B]` int64 if conditional -> images `[B, 3, H, W]` in [-1, 1]."""
@@ -104,7 +97,7 @@ class ResNetGenerator(nn.Module):
         return image
 
 
-class ResNetDiscriminator(nn.Module):
+class ResNetDiscriminator(Discriminator):
     """Images -> residual blocks -> ReLU -> global SUM pooling -> linear, + <embedding of the class, features>.
 
     The paper's 32 x 32 discriminator has 10 convolutions and a linear layer without bias, its 128 x 128 one 17
@@ -138,20 +131,19 @@ class ResNetDiscriminator(nn.Module):
         if num_classes:
             self.embedding = nn.Embedding(num_classes, features)
             nn.init.xavier_uniform_(self.embedding.weight)
-        self.memory_format = torch.contiguous_format
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images `[B, 3, H, W]` in [-1, 1], labels `[B]` if conditional -> scores `[B]`, higher for "real"."""
         labels = check_labels(labels, self.num_classes, x)
         h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
         with torch.autocast(x.device.type, enabled=False):  # sums over many pixels: float32 at least
-            h = h.to(torch.promote_types(h.dtype, torch.float32)).sum(dim=(2, 3))
+            h = at_least_float32(h).sum(dim=(2, 3))
             score: Tensor = self.linear(h).squeeze(1)
             return score + (self.embedding(labels) * h).sum(dim=1) if self.num_classes else score
 
 
 @dataclass(frozen=True)
-class ResNetPair:
+class ResNetPair(Pair):
     """The sizes of a generator and its discriminator.
 
     Attributes:
@@ -175,8 +167,7 @@ class ResNetPair:
 
     def __post_init__(self) -> None:
         check_image_size(self.image_size)
-        if min(self.generator_channels, self.discriminator_channels, self.latent_dim) < 1 or self.num_classes < 0:
-            raise ValueError(f"Expected widths of at least 1 and num_classes of at least 0, found {self}.")
+        check_widths(self, self.generator_channels, self.discriminator_channels, self.latent_dim)
         if self.widths not in ("constant", "pyramid"):
             raise ValueError(f"Expected widths 'constant' or 'pyramid', found {self.widths!r}.")
 

@@ -1,1 +1,1 @@
-"""`srgan prepare`: folders of photographs to arrays of small squares, once, before training. No torch in here."""
+"""`srgan prepare`: photographs to small squares in Arrow files, once, before training. No torch in here."""

@@ -1,7 +1,6 @@
 """`srgan prepare`: the command line."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from srgan.files import only_process
-from srgan.prepare.job import LOCK, list_root, look_at_finished, prepare, refuse_places
-from srgan.prepare.manifest import Preparation
-from srgan.prepare.progress import Reporter, printable
-from srgan.prepare.shards import MANIFEST, REPORT, left_out
-from srgan.prepare.work import SIGNALS
+from srgan.prepare.job import FINISHED, LOCK, REPORT, prepare
+from srgan.prepare.parts import SIGNALS
+from srgan.provenance import usable_cores
 
 SHOWN = 20
 EPILOG = """\
@@ -26,7 +23,9 @@ ROOT is the folder of the official layout (train/<synset>/*.JPEG), any folder or
 Every image is turned upright (EXIF), converted to RGB, cut to the central square of its short side, and resized
 (bilinear, antialiased). What is no readable image is left out and listed in OUT/report.json. A command that was
 stopped, however it was, goes on when typed again, to the same bytes; on a finished OUT it checks that ROOT, where it
-is still there, has the same files, and the sizes of OUT's.
+is still there, has the same files, and the sizes of OUT's, and makes damaged ones anew.
+
+OUT opens with datasets.load_from_disk(OUT).
 
 exit status: 0 every file is an image in OUT; 1 finished, but files were left out; 2 not possible, the message says
 why; 130, 143 stopped.
@@ -36,44 +35,44 @@ why; 130, 143 stopped.
 def main(arguments: Sequence[str]) -> int:
     """Prepares a data set; returns the exit status."""
     options = parse(arguments)
-    job = Preparation(options.root, options.out, options.image_size, options.split)
-    reporter = Reporter()
+    out: Path = options.out
     try:
-        refuse_places(job)
-        waiting = printable(f"{job.out}: another process prepares this folder; waiting for it.")
-        with stoppable(), only_process(job.out / LOCK, waiting):
-            report = finish(job, options.verify, options.retry, options.workers, reporter)
-    except Signalled as error:
-        print(f"{job.out}: stopped; the same command goes on.", file=sys.stderr)
+        refuse_places(options.root, out, options.split)
+        with stoppable(), only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
+            report, made = prepare(**vars(options))
+    except Stopped as error:
+        print(printable(f"{out}: stopped; the same command goes on."), file=sys.stderr)
         return 128 + error.number
-    except (BrokenProcessPool, MemoryError) as error:
-        killed = "a worker process was killed, perhaps for want of memory"
-        what = killed if isinstance(error, BrokenProcessPool) else printable(f"too little memory for {error}")
-        print(f"srgan prepare: {what}. The same command goes on; with fewer --workers it needs less.", file=sys.stderr)
-        return 2
+    except BrokenProcessPool:
+        return refused(
+            "a worker was killed, perhaps for want of memory. The same command, with fewer --workers, goes on"
+        )
+    except MemoryError as error:
+        return refused(f"too little memory for {error}. The same command, with fewer --workers, goes on")
     except (ValueError, OSError) as error:
-        print(f"srgan prepare: {printable(str(error))}", file=sys.stderr)
-        return 2
-    print_report(job.out, report)
+        return refused(str(error))
+    print_report(out, report, made)
     return 1 if report["unreadable"] else 0
 
 
-def finish(job: Preparation, every_byte: bool, retry: bool, workers: int, reporter: Reporter) -> dict[str, Any]:
-    """The report of the folder: as it is if that is finished and whole, else of the work that was left.
+def refused(why: str) -> int:
+    """Says why on stderr; returns the exit status."""
+    print(printable(f"srgan prepare: {why}"), file=sys.stderr)
+    return 2
+
+
+def refuse_places(root: Path, out: Path, split: str) -> None:
+    """Before anything is written. Inside of ROOT, the result would be listed as images the next time.
 
     Raises:
-        ValueError, OSError: what `look_at_finished` and `prepare` refuse.
+        FileNotFoundError: ROOT is missing and needed.
+        ValueError: OUT is inside of ROOT.
     """
-    listing = list_root(job, reporter)
-    anew = left_out(job.out) if retry else set()
-    if (job.out / MANIFEST).exists():
-        report, damaged = look_at_finished(job, listing, every_byte, workers, reporter)
-        anew |= damaged
-        if report is not None and not anew:
-            unseen = " (ROOT not looked at)" if listing is None else ""
-            print(f"{job.out}: finished already{unseen}, {'every byte' if every_byte else 'all sizes'} checked.")
-            return report
-    return prepare(job, listing, anew, workers, reporter)
+    if not root.exists() and not (out / FINISHED).exists():
+        raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
+    listed = (root / split if (root / split).is_dir() else root).resolve()
+    if listed in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"Expected OUT outside of the images in '{listed}', found '{out}'.")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -82,8 +81,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     data_sets = parser.add_subparsers(title="data sets", metavar="DATA_SET", required=True)
     imagenet = data_sets.add_parser(
         "imagenet",
-        help="a folder or tar file of photographs to small squares, for srgan.data.ImageNetData",
-        description="Prepares ImageNet, or any photographs in one folder per class, for srgan.data.ImageNetData.",
+        help="a folder or tar file of photographs to small squares, for srgan.data.HubData",
+        description="Prepares ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -91,13 +90,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     imagenet.add_argument("out", metavar="OUT", type=Path, help="folder of the result, new or to be gone on with")
     imagenet.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
     imagenet.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: train)")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     imagenet.add_argument(
         "--workers", type=positive, default=cores, metavar="N",
-        help="processes, each needs about 0.3 GB for ImageNet (default: the cores, %(default)s here)",
+        help="processes, each needs about 0.6 GB for ImageNet (default: the cores, %(default)s here)",
     )  # fmt: skip
     imagenet.add_argument("--retry", action="store_true", help="try again what was left out")
-    imagenet.add_argument("--verify", action="store_true", help="check every byte of an OUT that is finished already")
+    imagenet.add_argument("--verify", action="store_true", help="check every byte of what OUT has already")
     return parser.parse_args(arguments)
 
 
@@ -115,7 +114,7 @@ def folder_name(text: str) -> str:
     return text
 
 
-class Signalled(BaseException):
+class Stopped(BaseException):
     """Ctrl-C or SIGTERM; passes through handlers of ordinary errors."""
 
     def __init__(self, number: int) -> None:
@@ -124,12 +123,12 @@ class Signalled(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM raises `Signalled`; further ones wait for the end of the cleaning up."""
+    """The first Ctrl-C or SIGTERM raises `Stopped`; further ones wait for the end of the cleaning up."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise Signalled(number)
+        raise Stopped(number)
 
     before = {each: signal.signal(each, stop) for each in SIGNALS}
     try:
@@ -139,19 +138,20 @@ def stoppable() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def print_report(out: Path, report: dict[str, Any]) -> None:
+def print_report(out: Path, report: dict[str, Any], made: int) -> None:
     """What became of the files."""
-    print(f"{out}: {report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files.")
-    for kind, count in report["conversions"].items():
-        print(f"  {kind}: {count:,}")
-    for title, lines in (
-        ("left out, unreadable", [f"{entry['file']}: {entry['reason']}" for entry in report["unreadable"]]),
-        ("passed over, hidden or in no class folder", report["ignored"]),
-    ):
+    counts = f"{report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files"
+    print(f"{out}: {counts}, {made:,} read now{'' if made else ': finished already'}.")
+    unreadable = [f"{entry['file']}: {entry['reason']}" for entry in report["unreadable"]]
+    passed_over = "passed over, hidden or in no class folder"
+    for title, lines in (("left out, unreadable", unreadable), (passed_over, report["ignored"])):
         if lines:
-            print(f"{title}: {len(lines):,}")
-            print("".join(f"  {printable(line)}\n" for line in lines[:SHOWN]), end="")
-        if len(lines) > SHOWN:
-            print(f"  and {len(lines) - SHOWN:,} more in {out / REPORT}")
-    if report["unreadable"]:
+            more = [f"and {len(lines) - SHOWN:,} more in {out / REPORT}"] if len(lines) > SHOWN else []
+            print(printable("\n  ".join([f"{title}: {len(lines):,}", *lines[:SHOWN], *more])))
+    if unreadable:
         print("OUT is complete without them. To have them in it, repair them in place and add --retry.")
+
+
+def printable(text: str) -> str:
+    """Names of files need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

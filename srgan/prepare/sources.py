@@ -4,12 +4,15 @@ import hashlib
 import os
 import sys
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from srgan.progress import Progress
+
 SPLITS = ("train", "val", "test")
 MAX_BYTES = 1 << 28
+"""Of one image file; a larger one is no photograph."""
 
 
 class Source(NamedTuple):
@@ -26,12 +29,34 @@ class Source(NamedTuple):
     start: int = 0
     length: int = -1
 
+    def read(self, root: Path) -> bytes:
+        """Its bytes.
+
+        Raises:
+            OSError: it cannot be read, is too large, or is no file (reading a pipe would wait for ever).
+        """
+        in_tar = self.length >= 0
+        path = root if in_tar else root / self.path
+        length = self.length if in_tar else path.stat().st_size
+        if not path.is_file():
+            raise OSError("not a regular file")
+        if length > MAX_BYTES:
+            raise OSError(f"{length / 1e6:,.0f} MB, larger than any photograph")
+        with path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(length)
+
 
 class Listing(NamedTuple):
     """Sources sorted by class, then path, and the paths of files that belong to no class or are hidden."""
 
     sources: list[Source]
     ignored: list[str]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names, in the order of the labels."""
+        return list(dict.fromkeys(source.class_name for source in self.sources))
 
     def digest(self) -> str:
         """Names the list: classes, paths and places in the tar file."""
@@ -41,57 +66,27 @@ class Listing(NamedTuple):
         return digest.hexdigest()
 
 
-def read_source(root: Path, source: Source) -> bytes:
-    """The bytes of one file.
-
-    Raises:
-        OSError: it cannot be read, is larger than any photograph, or is no file (reading a pipe would wait for ever).
-    """
-    in_tar = source.length >= 0
-    path = root if in_tar else root / source.path
-    length = source.length if in_tar else path.stat().st_size
-    if not path.is_file():
-        raise OSError("not a regular file")
-    if length > MAX_BYTES:
-        raise OSError(f"{length / 1e6:,.0f} MB, larger than any photograph")
-    with path.open("rb") as file:
-        file.seek(source.start)
-        return file.read(length)
-
-
-def refuse_missing(root: Path) -> None:
-    """Raises FileNotFoundError where there is nothing at `root`."""
-    if not root.exists():
-        raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
-
-
-def list_sources(root: Path, split: str, found: Callable[[int], None] = lambda count: None) -> Listing:
+def list_sources(root: Path, split: str) -> Listing:
     """Lists ROOT: a folder, or a tar file that is not compressed, of `<split>/<class>/<image>` or `<class>/<image>`.
 
     Args:
         root: ROOT. The official archives of ImageNet, a tar file of one tar file per class, are a tar file too.
         split: name of the split's folder.
-        found: is told the number of files now and then.
 
     Raises:
-        FileNotFoundError: there is nothing at `root`.
         ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
         OSError: a folder that cannot be read.
     """
-    refuse_missing(root)
-    entries = _of_folder(root, split) if root.is_dir() else _of_tar(root)
     by_layout: dict[bool, list[Source]] = {True: [], False: []}  # below a folder of a split, or not
     ignored: list[str] = []
-    names: dict[str, str] = {}
-    for count, entry in enumerate(entries, start=1):
-        place = place_of(entry.path, split)
-        if place is None:
-            ignored.append(entry.path)
-        elif place.class_name is not None:
-            name = names.setdefault(place.class_name, sys.intern(place.class_name))
-            by_layout[place.in_split].append(entry._replace(class_name=name))
-        if count % 1000 == 0:
-            found(count)
+    with Progress(f"listing the files of {str(root)!r}", None) as progress:
+        for count, entry in enumerate(_of_folder(root, split) if root.is_dir() else _of_tar(root)):
+            if (place := place_of(entry.path, split)) is None:
+                ignored.append(entry.path)
+            elif place[0] is not None:
+                by_layout[place[1]].append(entry._replace(class_name=sys.intern(place[0])))
+            if count % 1000 == 999:
+                progress.advance(1000)
     sources = by_layout[True] or by_layout[False]
     if not sources:
         raise ValueError(
@@ -126,24 +121,20 @@ def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) 
             )
 
 
-class Place(NamedTuple):
-    """A file's class, None for a file of another split, and whether it lies below a folder of a split."""
+def place_of(path: str, split: str) -> tuple[str | None, bool] | None:
+    """The class of a path inside ROOT, None in another split, and whether it lies below a folder of a split.
 
-    class_name: str | None
-    in_split: bool
-
-
-def place_of(path: str, split: str) -> Place | None:
-    """Where a path inside ROOT belongs; None for hidden files and those outside of any class folder."""
+    None for hidden files and those outside of any class folder.
+    """
     parts = [part for part in path.split("/") if part != "."]
     if any(part.startswith(".") for part in parts):
         return None
     for k, part in enumerate(parts[:-1]):
         if part in (split, *SPLITS):
             if part != split:
-                return Place(None, True)
-            return Place(parts[k + 1], True) if len(parts) > k + 2 else None
-    return Place(parts[-2], False) if len(parts) > 1 else None
+                return None, True
+            return (parts[k + 1], True) if len(parts) > k + 2 else None
+    return (parts[-2], False) if len(parts) > 1 else None
 
 
 def _of_folder(root: Path, split: str) -> Iterator[Source]:
@@ -153,38 +144,28 @@ def _of_folder(root: Path, split: str) -> Iterator[Source]:
 
     Raises:
         ValueError: ROOT has other splits only, or a class folder is empty.
+        OSError: a folder cannot be read; it must not go missing silently.
     """
     others = [name for name in SPLITS if (root / name).is_dir()]
-    base = root / split
-    if not base.is_dir():
-        if others:
-            raise ValueError(
-                f"Expected a folder '{split}' in '{root}', found {', '.join(others)}. Choose with --split."
-            )
-        base = root
-    around = {base: {_identity(root), _identity(base)}}  # of each folder to come: itself and those it lies in
-    for folder, folders, files in os.walk(base, followlinks=True, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if not folders and not files:
-            raise ValueError(f"Expected images in every class, found the empty folder '{folder}'. Fill or remove it.")
-        lineage = around.pop(Path(folder))
-        identities = {name: _identity(Path(folder, name)) for name in folders}
-        folders[:] = [name for name in folders if identities[name] not in lineage]
-        around |= {Path(folder, name): lineage | {identities[name]} for name in folders}
-        inner = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        for name in files:
-            yield Source("", str(inner / name))
+    in_split = (root / split).is_dir()
+    if others and not in_split:
+        raise ValueError(f"Expected a folder '{split}' in '{root}', found {', '.join(others)}. Choose with --split.")
+    yield from _below(root, PurePosixPath(split if in_split else ""), frozenset([root.resolve()]))
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    """The same for every path to one folder."""
-    found = folder.stat()
-    return found.st_dev, found.st_ino
-
-
-def _refuse(error: OSError) -> None:
-    """Folders that cannot be listed must not go missing silently."""
-    raise error
+def _below(root: Path, folder: PurePosixPath, around: frozenset[Path]) -> Iterator[Source]:
+    """Every file below ROOT/folder; `around` are the real folders that it lies in."""
+    with os.scandir(root / folder) as found:
+        entries = [entry for entry in found if not (entry.is_dir() and entry.name.startswith("."))]
+    if not entries:
+        empty = root / folder
+        raise ValueError(f"Expected images in every class, found the empty folder '{empty}'. Fill or remove it.")
+    around |= {(root / folder).resolve()}
+    for entry in entries:
+        if not entry.is_dir():
+            yield Source("", str(folder / entry.name))
+        elif Path(entry).resolve() not in around:
+            yield from _below(root, folder / entry.name, around)
 
 
 def _of_tar(root: Path) -> Iterator[Source]:

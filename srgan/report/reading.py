@@ -8,13 +8,10 @@ import numpy as np
 
 from srgan.metrics.collapse import (
     CollapseThresholds,
-    collapsed_layers,
-    effective_rank,
     is_lower_better,
     mode_collapse,
     spectral_collapse,
-    stable_rank,
-    tail_mean,
+    summarize,
 )
 from srgan.report.finding import FoundRun
 from srgan.report.thinning import histograms, kept_positions, kept_times, pack_spectra, rounded
@@ -128,12 +125,11 @@ def _spectra(
     most_times = min(MOST_TIMES, max(most_values // sum(map(len, positions.values())), 100))
     kept = kept_times(history.iterations, most_times, required)
     most_positions = max(most_values // (len(kept) * len(history.layers)), 24)
-    collapsed = collapsed_layers(history.spectra, thresholds)
     layers, packed = [], []
     for layer in history.layers:
         at = kept_positions(layer.rank, min(MOST_POSITIONS, most_positions))
-        spectrum = history.spectra[layer.name][kept]
-        packed.append(pack_spectra(spectrum[:, at]))
+        numbers = summarize(history.spectra[layer.name], thresholds)
+        packed.append(pack_spectra(history.spectra[layer.name][kept][:, at]))
         layers.append(
             {
                 "name": layer.name,
@@ -141,11 +137,11 @@ def _spectra(
                 "N": layer.rank,
                 "judged": layer.name in history.judged(),
                 "k": (at + 1).tolist(),
-                "tail_mean": rounded(tail_mean(spectrum)),
-                "effective_rank": rounded(effective_rank(spectrum)),
-                "stable_rank": rounded(stable_rank(spectrum)),
+                "tail_mean": rounded(numbers.tail_mean[kept]),
+                "effective_rank": rounded(numbers.effective_rank[kept]),
+                "stable_rank": rounded(numbers.stable_rank[kept]),
                 "sigma_1": rounded(history.sigma_1[layer.name][kept]),
-                "collapsed": collapsed[layer.name][kept].astype(int).tolist(),
+                "collapsed": numbers.collapsed[kept].astype(int).tolist(),
             }
         )
     times = history.iterations[kept].tolist()

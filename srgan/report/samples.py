@@ -48,7 +48,7 @@ def sample_strip(
         required: iterations whose grid, the one at or before them, stays.
         budget: bytes of all WebP files together.
     """
-    size = config.get("model", {}).get("networks", {}).get("image_size", 0)
+    size = config.get("data", {}).get("init_args", {}).get("image_size", 0)
     rows = config.get("samples", {}).get("rows", 8)
     grids = {t: grid for t in sorted(pictures) if (grid := _opened(pictures[t], size, rows))}
     if not grids:

@@ -6,9 +6,9 @@ from typing import Any
 SUMMARY = {
     "data.class_path": "data",
     "data.init_args.batch_size": "batch",
-    "model.networks.image_size": "image size",
-    "model.networks.discriminator_channels": "D channels",
-    "model.networks.generator_channels": "G channels",
+    "data.init_args.image_size": "image size",
+    "model.networks.init_args.discriminator_channels": "D channels",
+    "model.networks.init_args.generator_channels": "G channels",
     "model.loss": "loss",
     "model.n_dis": "D updates per iteration",
     "model.seed": "seed",

@@ -47,9 +47,7 @@ and of each its `spectra/heat_map`.
 
 ## Cost
 
-`python -m bench.tracking` measures it ([bench/results/tracking.json](../bench/results/tracking.json)): milliseconds
-to record and to publish the spectra of the 32 x 32 discriminator at 128 channels, offline, beside the seconds of a
-CIFAR-10 iteration (A_64-128).
+`make bench ONLY="spectral"` measures what reading the spectra takes ([speed.md](speed.md)), beside an iteration.
 
 ## Keys
 

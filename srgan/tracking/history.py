@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.metrics.collapse import CollapseThresholds, effective_rank, tail_mean
+from srgan.metrics.collapse import CollapseThresholds, summarize
 from srgan.runs import OutputsHistory, RunFolder, SpectraHistory
 
 BINS = 64
@@ -63,7 +63,7 @@ class History:
         self.iterations: list[int] = []
         self.spectra: dict[str, list[np.ndarray]] = {}
         self.positions: dict[str, np.ndarray] = {}
-        self._largest_tails: dict[str, float] = {}
+        self._largest_tail_means: dict[str, float] = {}
         self._bytes_read: Counter[Path] = Counter()
         self._outputs_read = 0
         self._warnings: Counter[str] = Counter()
@@ -140,15 +140,14 @@ class History:
             spectrum = spectra[place]
             if len(spectrum) == 1:
                 continue
-            tail = float(tail_mean(spectrum))
-            p10, p50 = np.percentile(spectrum, (10, 50)).tolist()
-            found = {"tail_mean": tail, "effective_rank": float(effective_rank(spectrum)), "p10": p10, "p50": p50}
+            summary = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
+            self._largest_tail_means[name] = summary["largest_tail_mean"]
+            logged = ["tail_mean", "effective_rank", "p10", "p50"]
             if name in judged:
-                largest = self._largest_tails[name] = max(tail, self._largest_tails.get(name, 0.0))
-                found["collapsed"] = float(tail < self.thresholds.tail_mean * largest)
-                tails.append(tail)
-                collapsed.append(found["collapsed"])
-            row.numbers.update(_numbers(found, f"spectra/{name}/"))
+                logged.append("collapsed")
+                tails.append(summary["tail_mean"])
+                collapsed.append(summary["collapsed"])
+            row.numbers.update({f"spectra/{name}/{key}": summary[key] for key in logged})
             counts, _ = np.histogram(spectrum.clip(0, 1), SPECTRUM_BINS)
             row.histograms[f"spectra/{name}/histogram"] = (counts, SPECTRUM_BINS)
             shown = spread(len(spectrum))

@@ -17,6 +17,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "kind": r"(?:train|test|generated)",
     "features": r"(?:_cls)?",
     "warning": r"[^/]+",
+    "number": r"[^/]+",
 }
 
 Kind = Literal["number", "histogram", "picture", "curves", "summary", "table"]
@@ -184,7 +185,15 @@ KEYS: tuple[Key, ...] = (
         Panel("Samples on fixed noise", SAMPLES), "picture"),
     Key("loss/discriminator", "loss of D in its last update, without penalties", "unbounded", _LOSSES,
         Panel("Loss of D", LOSSES)),
+    Key("loss/penalty", "what the constraint adds to it", "0 to inf", _LOSSES,
+        Panel("Penalty of the constraint", LOSSES)),
     Key("loss/generator", "loss of G", "unbounded", _LOSSES, Panel("Loss of G", LOSSES)),
+    Key("loss/k", "BEGAN's balance k_t", "0 to 1", _LOSSES, Panel("Balance k of BEGAN", LOSSES, (0, 1))),
+    Key("loss/convergence", "BEGAN's convergence measure M", "0 to inf", _LOSSES,
+        Panel("Convergence of BEGAN", LOSSES)),
+    Key("constraint/{number}", "what a constraint says of itself: `share_at_bound` (of clipped weights), "
+        "`largest_excess` (of a Gram matrix over its target), `largest_raw_row_sum`", "0 to inf", _LOSSES,
+        Panel("The constraint's own numbers", LOSSES)),
     Key("accuracy/real", "share of a real batch above the boundary of D; not for the Wasserstein loss", "0 to 1",
         _LOSSES, ACCURACIES),
     Key("accuracy/fake", "share of a generated batch below it", "0 to 1", _LOSSES, ACCURACIES),

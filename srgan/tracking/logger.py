@@ -11,8 +11,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from srgan.pictures import heat_map, pixels, style
 from srgan.runs import RunFolder
-from srgan.tracking.heatmap import heat_map
 from srgan.tracking.history import History, Row
 from srgan.tracking.keys import AXIS
 from srgan.tracking.lineage import group_of, read_link, remember, run_name, run_of_checkpoint
@@ -121,7 +121,9 @@ class SpectralLogger(RunView, WandbLogger):
                 logged[key] = wandb.Image(str(path), caption=f"iteration {row.iteration:,}")
             if row.spectra:
                 logged["spectra/curves"] = _curves(row, history)
-                logged["spectra/heat_map"] = wandb.Image(heat_map(*history.until(row.iteration)))
+                with style():
+                    iterations, spectra = history.until(row.iteration)
+                    logged["spectra/heat_map"] = wandb.Image(pixels(heat_map(spectra, iterations)))
             self.log_metrics(logged, row.iteration)
             for name, message in row.warnings:
                 self.experiment.alert(title=f"{name} at iteration {row.iteration:,}", text=message)

@@ -1,14 +1,20 @@
-"""One image file becomes one square of bytes. What can be converted is; the rest is refused with its reason."""
+"""One image file becomes one square of bytes, the same one for folders, tar files, and prepared and hub data sets.
+
+What can be converted is; the rest is refused with its reason.
+"""
 
 import warnings
 from io import BytesIO
-from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+import PIL
+from PIL import Image, UnidentifiedImageError, features
 from PIL.ExifTags import Base as ExifTag
 
 PIXELS = "upright, RGB, central square of the short side, then Pillow's antialiased bilinear resize"
+"""Names the rule, for caches."""
+DECODER = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
+"""Names the libraries, which may differ in the last bit."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,20 +31,19 @@ class UnreadableImage(Exception):
     """Bytes that are no whole image; the message is the reason."""
 
 
-def read_image(content: bytes, name: str, image_size: int) -> tuple[np.ndarray, list[str]]:
+def read_image(content: bytes, image_size: int) -> np.ndarray:
     """Decodes by content, whatever the file's name says.
 
     Args:
         content: the whole file.
-        name: of the file; its suffix is compared with the content.
         image_size: H = W of the result.
 
     Returns:
-        `[3, image_size, image_size]` uint8, and what had to be converted.
+        `[3, image_size, image_size]` uint8.
 
     Raises:
         UnreadableImage: not an image of a format in FORMATS, cut short, damaged, or of unknown range.
-        MemoryError: there is too little; names the file.
+        MemoryError: there is too little.
     """
     if not content:
         raise UnreadableImage("the file is empty")
@@ -47,10 +52,9 @@ def read_image(content: bytes, name: str, image_size: int) -> tuple[np.ndarray, 
             warnings.simplefilter("ignore")  # oversized or oddly tagged, but readable
             with Image.open(BytesIO(content), formats=FORMATS) as image:
                 image.load()
-                conversions = _conversions(image, name, image_size)
-                return np.asarray(square(to_rgb(upright(image)), image_size)).transpose(2, 0, 1), conversions
-    except MemoryError as error:  # says something about this machine, not about the file
-        raise MemoryError(name) from error
+                return np.asarray(square(to_rgb(upright(image)), image_size)).transpose(2, 0, 1)
+    except MemoryError:  # says something about this machine, not about the file
+        raise
     except Exception as error:  # decoders of damaged files raise anything: struct.error, SyntaxError, KeyError ...
         if isinstance(error, UnidentifiedImageError):
             raise UnreadableImage(f"not an image of a known format ({', '.join(FORMATS)})") from error
@@ -102,20 +106,3 @@ def square(image: Image.Image, image_size: int) -> Image.Image:
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side))
     return image if side == image_size else image.resize((image_size, image_size), Image.Resampling.BILINEAR)
-
-
-def _conversions(image: Image.Image, name: str, image_size: int) -> list[str]:
-    """What the report counts."""
-    expected = Image.registered_extensions().get(PurePosixPath(name).suffix.lower())
-    found = "JPEG" if image.format == "MPO" else image.format
-    facts = {
-        "greyscale": image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I"),
-        "CMYK": image.mode == "CMYK",
-        "palette": image.mode in ("P", "PA"),
-        "16 bits": image.mode.startswith("I"),
-        "transparency": image.has_transparency_data,
-        "turned upright": orientation(image) != 1,
-        "misnamed": expected is not None and expected != found,
-        "enlarged": min(image.size) < image_size,
-    }
-    return [fact for fact, holds in facts.items() if holds]

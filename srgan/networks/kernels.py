@@ -1,0 +1,48 @@
+"""A 3x3 convolution and a change of resolution next to it, fused into one convolution."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d
+
+
+class _Resampling(nn.Conv2d):
+    """A 3x3 convolution and a change of resolution by 2 next to it, as one convolution with a 4x4 kernel.
+
+    The resampling adds up 2 x 2 pixels, which is a convolution too: the sum of four shifted copies of the 3x3
+    kernel does both. 16 products for each pixel of the smaller image take the place of 36, and nothing in
+    between is ever stored. Exact but for rounding. The weight stays `[out, in, 3, 3]`.
+    """
+
+    four_copies: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+        along_one_axis = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+        self.register_buffer("four_copies", torch.kron(along_one_axis, along_one_axis), persistent=False)  # [9, 16]
+
+    def kernel(self, weight: Tensor) -> Tensor:
+        """Four shifted copies of a weight `[a, b, 3, 3]` added up: `[a, b, 4, 4]`."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return (weight.reshape(-1, 9) @ self.four_copies).view(*weight.shape[:2], 4, 4)
+
+
+class ConvolutionAndPooling(_Resampling):
+    """3x3 convolution, then the mean of 2 x 2 pixels: `[B, in, 2H, 2W]` -> `[B, out, H, W]`."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.four_copies /= 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.kernel(self.weight), self.bias, stride=2, padding=1)
+
+
+class EnlargementAndConvolution(_Resampling):
+    """Each pixel twice in both directions, then 3x3 convolution: `[B, in, H, W]` -> `[B, out, 2H, 2W]`."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.four_copies = self.four_copies.flip(0)  # a transposed convolution turns its kernel round
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv_transpose2d(x, self.kernel(self.weight.transpose(0, 1)), self.bias, stride=2, padding=1)

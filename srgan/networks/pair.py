@@ -1,0 +1,91 @@
+"""What every pair of nets promises: a generator, its discriminator, and the sizes that build both."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+IMAGE_CHANNELS = 3
+
+
+class Generator(nn.Module, ABC):
+    """z -> images.
+
+    Attributes:
+        latent_dim: length of z.
+        num_classes: labels are in [0, num_classes); 0 for an unconditional net, which ignores them.
+        memory_format: that convolutions work in.
+    """
+
+    latent_dim: int
+    num_classes: int = 0
+    memory_format: torch.memory_format = torch.contiguous_format
+
+    @abstractmethod
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """z `[B, latent_dim]` ~ N(0, I), labels `[B]` int64 if conditional -> images `[B, 3, H, W]` in [-1, 1]."""
+
+
+class Discriminator(nn.Module, ABC):
+    """Images -> scores.
+
+    Attributes:
+        num_classes: labels are in [0, num_classes); 0 for an unconditional net, which ignores them.
+        memory_format: that convolutions work in.
+    """
+
+    num_classes: int = 0
+    memory_format: torch.memory_format = torch.contiguous_format
+
+    @abstractmethod
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images `[B, 3, H, W]` in [-1, 1], labels `[B]` int64 if conditional -> scores `[B]`, higher for "real"."""
+
+
+class Pair(ABC):
+    """The sizes of a generator and its discriminator; a value, which holds no weights.
+
+    Attributes:
+        image_size: H = W of the images.
+        latent_dim: length of z.
+        num_classes: of conditional nets; 0 for unconditional ones.
+        reconstructs: whether D's outputs are reconstruction losses, lower for "real", in place of scores.
+    """
+
+    image_size: int
+    latent_dim: int
+    num_classes: int = 0
+    reconstructs: bool = False
+
+    @abstractmethod
+    def build(self) -> tuple[Generator, Discriminator]:
+        """Both networks, freshly initialized from the global random state."""
+
+
+def check_widths(pair: Pair, *widths: int) -> None:
+    """Refuses nets without channels.
+
+    Raises:
+        ValueError: a width is below 1, or the number of classes negative.
+    """
+    if min(widths) < 1 or pair.num_classes < 0:
+        raise ValueError(f"Expected widths of at least 1 and num_classes of at least 0, found {pair}.")
+
+
+def check_labels(labels: Tensor | None, num_classes: int, batch: Tensor) -> Tensor:
+    """Labels that a conditional net can index its tables with; zeros for an unconditional one.
+
+    Raises:
+        ValueError: a conditional net has not been given one label for each example.
+    """
+    if not num_classes:
+        return torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
+    if labels is None or labels.shape != batch.shape[:1]:
+        found = "none" if labels is None else f"labels {list(labels.shape)}"
+        raise ValueError(f"Expected a label for each of {len(batch)} examples of a conditional net, found {found}.")
+    return labels
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """For sums over many pixels, which half precision would round."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,81 @@
+"""Where a result comes from: versions, commit, hardware, time. torch is imported only where a trainer is at hand."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+
+def now() -> str:
+    """The time, as run files keep it: UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Of what computes the numbers."""
+    packages = ("srgan", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+
+
+def commit() -> str | None:
+    """Of this package's repository, "+" appended if the work tree differs; None outside of a repository."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not some other repository that holds our .venv
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", here.as_posix()) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
+    """What the run ran on."""
+    import torch
+
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return {
+        "device": name,
+        "devices": trainer.world_size,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+        "cores": usable_cores(),
+    }
+
+
+def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:
+    """Largest bytes that the first process has held so far: "host", and "device" on a GPU."""
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    device = trainer.strategy.root_device
+    if device.type != "cuda":
+        return peak
+    import torch
+
+    return peak | {"device": torch.cuda.max_memory_allocated(device)}
+
+
+def processor() -> str:
+    """The processor's model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

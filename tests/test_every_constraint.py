@@ -1,0 +1,67 @@
+"""Every constraint in training: a run that was cut is the run that was not, and two processes are one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from srgan.constraints import (
+    METHODS,
+    Combination,
+    Constraint,
+    Dynamic,
+    GradientPenalty,
+    Reparametrize,
+    SpectralNormalization,
+    SpectralRegularization,
+    Static,
+)
+from srgan.data import DigitsData
+from srgan.networks import Pair, ResNetPair, SNDCGANPair
+from srgan.training import AdversarialTraining, optimizer_steps
+
+CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
+    "sr-s reparametrize": lambda: SpectralRegularization(Static(), Reparametrize()),
+    "sr-d reparametrize": lambda: SpectralRegularization(Dynamic(), Reparametrize()),
+    "sn + gp": lambda: Combination([SpectralNormalization(), GradientPenalty()]),
+}
+PAIRS: dict[str, Pair] = {
+    "ResNet": ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8),
+    "SNDCGAN": SNDCGANPair(image_size=8, generator_channels=2, discriminator_channels=2, latent_dim=8),
+}
+
+
+class SaveAt10(pl.Callback):
+    """Leaves a checkpoint on the way, as a run that is killed a moment later does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if pl_module.iteration == 10:
+            trainer.save_checkpoint(self.path)
+
+
+def train(pair: str, method: str, callbacks: list[pl.Callback], checkpoint: Path | None = None) -> AdversarialTraining:
+    """20 iterations on digits, from the start or from a checkpoint."""
+    module = AdversarialTraining(PAIRS[pair], CONSTRAINTS[method](), iterations=20, n_dis=2, seed=3)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=optimizer_steps(20, 2), max_epochs=-1, logger=False, callbacks=callbacks,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=DigitsData(8, batch_size=4, n_dis=2, seed=3), ckpt_path=checkpoint)
+    return module
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("method", CONSTRAINTS)
+def test_a_run_cut_at_10_of_20_iterations_ends_in_the_same_bits(method: str, pair: str, tmp_path: Path) -> None:
+    whole = train(pair, method, [SaveAt10(tmp_path / "ten.ckpt")])
+    resumed = train(pair, method, [], tmp_path / "ten.ckpt")
+    assert resumed.iteration == whole.iteration == 20
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+    assert all(torch.isfinite(parameter).all() for parameter in whole.parameters())
