@@ -5,9 +5,10 @@ BIN := .venv/bin
 
 # make reproduce-table2 SCALE=auto|mini|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 GPUS=8 DRY_RUN=1
 # ... on a cluster: CLUSTER=slurm PARTITION=gpu NODES=1 GPUS=8 CPUS=8 HOURS=24 SBATCH="account=gan mem=64G" WAIT=1
-# Variables of this file reach the commands by the environment, not by the shell's command line.
-export SCALE SETTINGS METHODS SEEDS JOBS GPUS DRY_RUN OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH WAIT
-export FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY
+# What was typed reaches the commands by the environment as it is: no make function, no shell reads it.
+VARIABLES := SCALE SETTINGS METHODS SEEDS JOBS GPUS DRY_RUN RUNS OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH \
+	WAIT FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY
+$(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench

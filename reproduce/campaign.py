@@ -5,7 +5,7 @@ No torch in here before something is priced or launched.
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ class Campaign:
         if resources.dry_run:
             self._show_commands(to_do, resources)
             return 0
-        status = (self._submit if resources.cluster else self._launch)(to_do, resources)
+        status = self._submit(to_do, resources, prices) if resources.cluster else self._launch(to_do, resources)
         finished = [run for run in self.runs if run.state == FINISHED]
         if finished and self.finish and status != 130:
             self.finish(finished, self.console)
@@ -86,17 +86,21 @@ class Campaign:
 
         return {run: price(run, resources.processes(run) * resources.nodes) for run in self.runs}
 
-    def _show(self, prices: "dict[Run, Price]", jobs: dict[Run, Job] | None = None) -> None:
-        """What exists, what will run, how it is split, and for how long."""
+    def _show(self, prices: "dict[Run, Price]", jobs: Mapping[Run, Job] | None = None) -> None:
+        """What exists, what will run or is in the queue, how it is split, and for how long."""
         from reproduce.cost import CPU_FLOPS, GPU_FLOPS
 
         to_do = [run for run in self.runs if run.state != FINISHED and not run.missing]
         columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", "hours", "GB", "state")
-        table = Table(*columns, title=f"{len(self.runs)} runs, {len(to_do)} to do")
+        queued = f", {len(jobs)} in the queue" if jobs is not None else ""
+        table = Table(*columns, title=f"{len(self.runs)} runs, {len(to_do)} to do{queued}")
         for run, cost in prices.items():
+            state, job = run.state, (jobs or {}).get(run)
+            if job:
+                state = f"job {job.id} {job.state.lower()}, iteration {run.iterations_done}"
             table.add_row(
                 run.name, " + ".join(run.configs), str(run.discriminator_channels), cost.split, f"{cost.iterations:,}",
-                f"{cost.hours:,.2f}", f"{cost.gigabytes:.1f}", run.state,
+                f"{cost.hours:,.2f}", f"{cost.gigabytes:.1f}", state,
             )  # fmt: skip
         self.console.print(table)
         hours = sum(prices[run].hours for run in to_do)
@@ -128,12 +132,20 @@ class Campaign:
         self.console.print(f"{len(to_do) - len(failed)} of {len(to_do)} runs ended well.", highlight=False)
         return 1 if failed else 0
 
-    def _submit(self, to_do: Sequence[Run], resources: Resources) -> int:
+    def _submit(self, to_do: Sequence[Run], resources: Resources, prices: "dict[Run, Price]") -> int:
         """Submits what is ready and not in the queue yet, and shows where everything stands."""
         queue, tried = Queue(self.root), set[Run]()
         while ready := [run for run in to_do if run.state != FINISHED and run.is_ready and run not in tried]:
             tried |= set(ready)
-            self._show_queue(queue.submit(ready, resources))
+            jobs = queue.submit(ready, resources)
+            self._show(prices, jobs)
+            ids = " ".join(sorted({job.id.partition("_")[0] for job in jobs.values()}))
+            self.console.print(
+                f"Look: squeue --jobs {ids.replace(' ', ',')}; log.txt in each run's folder. Stop: scancel {ids}. The "
+                "same command shows where they are, submits what is missing, and writes what the finished ones allow.",
+                highlight=False,
+                soft_wrap=True,
+            )
             if not resources.wait:
                 return 0
             try:
@@ -142,23 +154,6 @@ class Campaign:
                 self.console.print("The jobs go on; the same command shows where they are.")
                 return 130
         return 1 if any(run.state != FINISHED for run in to_do) else 0
-
-    def _show_queue(self, jobs: dict[Run, Job]) -> None:
-        """What is finished, waiting, running, cut; and how to look at it."""
-        table = Table("run", "state", "job", title=f"{len(self.runs)} runs, {len(jobs)} in the queue")
-        for run in self.runs:
-            job = jobs.get(run)
-            state = f"iteration {run.iterations_done}" if job and run.iterations_done else run.state
-            table.add_row(run.name, state, f"{job.id} {job.state.lower()}" if job else "")
-        self.console.print(table)
-        if jobs:
-            ids = ",".join(sorted({job.id.partition("_")[0] for job in jobs.values()}))
-            self.console.print(
-                f"Look: squeue --jobs {ids}; log.txt in each run's folder. Stop: scancel {ids.replace(',', ' ')}. The "
-                "same command shows where they are, submits what is missing, and writes what the finished ones allow.",
-                highlight=False,
-                soft_wrap=True,
-            )
 
 
 def perform(

@@ -112,15 +112,22 @@ def test_wrong_words_are_refused(
     assert complaint in capsys.readouterr().err
 
 
-def test_variables_of_make_never_meet_a_shell(tmp_path: Path) -> None:
-    """A quote, a semicolon, a command in a variable is text, and refused as such."""
-    wicked = f"'; touch {tmp_path}/made; '\"$(touch {tmp_path}/made)`touch {tmp_path}/made`"
+@pytest.mark.parametrize("on_the_command_line", [False, True])
+def test_variables_of_make_meet_neither_make_nor_a_shell(on_the_command_line: bool, tmp_path: Path) -> None:
+    """A quote, a semicolon, a command in a variable is text, and arrives as such."""
+    made = tmp_path / "made"
+    wicked = f"'; touch {made}; '\"$(touch {made})`touch {made}`$(shell touch {made})"
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s|%s" "$*" "$SETTINGS"\n')
+    python.chmod(0o755)
+    words = [f"SETTINGS={wicked}"] if on_the_command_line else []
     shown = subprocess.run(
-        ["make", "-n", "-o", ".venv/installed", "reproduce-table2", "-f", REPOSITORY / "Makefile"],
+        ["make", "-o", ".venv/installed", "-f", REPOSITORY / "Makefile", "reproduce-table2", *words],
         env=os.environ | {"SETTINGS": wicked}, cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert shown.stdout.strip() == ".venv/bin/python -m reproduce.table2"
-    assert list(tmp_path.iterdir()) == []
+    assert shown.stdout == f"-m reproduce.table2|{wicked}"
+    assert not made.exists()
 
 
 def test_all_processes_at_a_time_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
