@@ -1,4 +1,4 @@
-"""Table II beside our numbers, from the runs' JSON files alone: markdown and CSV."""
+"""Table II beside our numbers, from the runs' JSON files alone: cells, markdown and CSV."""
 
 import csv
 import io
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reproduce.plan import Run, Scale
+from reproduce.run import FINISHED, Scale
 from reproduce.settings import METHODS, Cell, Method, Setting
+from reproduce.table_runs import TableRun
 from srgan.runs import RunFolder
 
 
@@ -54,9 +55,9 @@ class Row:
         return self.setting.sn if method == "sn" else self.setting.sr
 
 
-def collect(runs: Iterable[Run]) -> list[Row]:
+def collect(runs: Iterable[TableRun]) -> list[Row]:
     """Reads what there is; a run that is missing leaves a gap with its reason."""
-    grouped: dict[Setting, dict[Method, list[Run]]] = {}
+    grouped: dict[Setting, dict[Method, list[TableRun]]] = {}
     for run in runs:
         grouped.setdefault(run.setting, {}).setdefault(run.method, []).append(run)
     rows = []
@@ -67,10 +68,10 @@ def collect(runs: Iterable[Run]) -> list[Row]:
     return rows
 
 
-def _ours(runs: Sequence[Run]) -> Ours:
-    finished = [run for run in runs if run.state == "finished"]
+def _ours(runs: Sequence[TableRun]) -> Ours:
+    finished = [run for run in runs if run.state == FINISHED]
     records = [record for run in finished if (record := run.folder.read_record())]
-    unfinished = [run for run in runs if run.state != "finished"]
+    unfinished = [run for run in runs if run.state != FINISHED]
     gap: str | None
     if len({run.state for run in unfinished}) == 1 and not finished:
         gap = unfinished[0].state
@@ -112,31 +113,43 @@ def verdict_words(row: Row, method: Method) -> tuple[str, str]:
     return paper, " + ".join(words) or "no"
 
 
+def layout(rows: Sequence[Row], scale: Scale) -> tuple[list[str], list[list[dict[str, Any]]]]:
+    """Header and cells of the table: "text", "kind" for the page's colours, and "runs", the finished ones by name."""
+    fid, inception = score_names(scale)
+    coverage = ["modes"] if scale == "mini" else []
+    header = ["Setting", "batch, CH", "FID paper SN → SR", f"{fid} ours SN → SR", "IS paper SN → SR"]
+    header += [f"{score} ours SN → SR" for score in (inception, *coverage)]
+    header += [f"collapse {method.upper()} paper / ours" for method in METHODS]
+    return header, [_line(row, fid, [inception, *coverage]) for row in rows]
+
+
+def _line(row: Row, fid: str, others: Sequence[str]) -> list[dict[str, Any]]:
+    sn, sr = row.setting.sn, row.setting.sr
+    kind = "ours" if any(ours.records for ours in row.ours.values()) else "gap"
+    runs = {
+        f"{method.upper()} seed {seed}": folder
+        for method, ours in row.ours.items()
+        for seed, folder in ours.folders.items()
+    }
+    cells: list[dict[str, Any]] = [
+        {"text": row.setting.name},
+        {"text": f"{row.batch_size}, {row.discriminator_channels}"},
+        {"text": f"{sn.FID:.2f} → {sr.FID:.2f} ({change(sn.FID, sr.FID)})"},
+        {"text": _pair(row, fid), "kind": kind, "runs": runs},
+        {"text": f"{sn.IS:.2f} → {sr.IS:.2f} ({change(sn.IS, sr.IS)})"},
+    ]
+    cells += [{"text": _pair(row, score), "kind": kind} for score in others]
+    for method in METHODS:
+        verdicts = verdict_words(row, method)
+        collapsed = any(words not in ("no", "–") for words in verdicts)
+        cells.append({"text": " / ".join(verdicts), "kind": "collapsed" if collapsed else ""})
+    return cells
+
+
 def markdown(rows: Sequence[Row], scale: Scale) -> str:
     """The table for the terminal and the README."""
-    fid, inception = score_names(scale)
-    coverage = ["modes SN → SR"] if scale == "mini" else []
-    header = [
-        "Setting", "batch, CH", "FID paper SN → SR", f"{fid} ours SN → SR", "IS paper SN → SR",
-        f"{inception} ours SN → SR", *coverage, "collapse SN paper / ours", "collapse SR paper / ours",
-    ]  # fmt: skip
-    lines = []
-    for row in rows:
-        verdicts = [" / ".join(verdict_words(row, method)) for method in METHODS]
-        sn, sr = row.setting.sn, row.setting.sr
-        lines.append(
-            [
-                row.setting.name,
-                f"{row.batch_size}, {row.discriminator_channels}",
-                f"{sn.FID:.2f} → {sr.FID:.2f} ({change(sn.FID, sr.FID)})",
-                _pair(row, fid),
-                f"{sn.IS:.2f} → {sr.IS:.2f} ({change(sn.IS, sr.IS)})",
-                _pair(row, inception),
-                *([_pair(row, "modes")] if coverage else []),
-                *verdicts,
-            ]
-        )
-    return markdown_table(header, lines)
+    header, lines = layout(rows, scale)
+    return markdown_table(header, [[cell["text"] for cell in line] for line in lines])
 
 
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -76,6 +76,20 @@ class RunCLI(LightningCLI):
         parser.link_arguments(("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=optimizer_steps)
 
 
+def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
+    """What the settings build: model, data, trainer."""
+    return cli(
+        AdversarialTraining,
+        ImageData,
+        subclass_mode_data=True,
+        seed_everything_default=False,
+        save_config_callback=None,
+        trainer_defaults=TRAINER_DEFAULTS,
+        run=False,
+        args=arguments,
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status: 0 finished, 128 + signal number when stopped, 2 on wrong settings."""
     _quiet_libraries()
@@ -87,16 +101,7 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     try:
-        cli = RunCLI(
-            AdversarialTraining,
-            ImageData,
-            subclass_mode_data=True,
-            seed_everything_default=False,
-            save_config_callback=None,
-            trainer_defaults=TRAINER_DEFAULTS,
-            run=False,
-            args=arguments,
-        )
+        cli = compose(arguments)
     except (ValueError, FileNotFoundError, MisconfigurationException) as error:  # of what the settings build
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2

@@ -6,9 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reproduce.figures.catalogue import FIGURES
-from reproduce.figures.model import Gap, PaperFigure
-from reproduce.plan import Scale
+from reproduce.figures.catalogue import FIGURES, PaperFigure
+from reproduce.figures.sources import Gap
+from reproduce.run import Scale
 from srgan.files import write_json, write_text
 from srgan.pictures import AxisScale
 
