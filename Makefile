@@ -11,7 +11,7 @@ VARIABLES := SCALE SETTINGS METHODS SEEDS JOBS GPUS DRY_RUN RUNS OVERRIDES CLUST
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
+.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -36,6 +36,9 @@ reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTING
 
 reproduce-collapse: .venv/installed ## SN, SR-s, and SR-d from SN's best checkpoint on stacked digits, 8,000 iterations (about an hour on two cores)
 	@$(BIN)/python -m reproduce.collapse
+
+reproduce-works: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
+	@$(BIN)/python -m reproduce.works
 
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
 	@$(BIN)/python -m reproduce.resume
