@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -19,8 +20,8 @@ from srgan.runs import RunFolder
 GENERATOR, DISCRIMINATOR = "model.generator_optimizer", "model.discriminator_optimizer"
 ENOUGH_MODES = 500
 RULE = (
-    f"Works: trained to the end, no mode collapse by the package's rule, and at the last evaluation {ENOUGH_MODES} of the 1,000 "
-    "modes or more in 5,000 images (scale mini), or an IS of 5 or more (scale paper)."
+    "Works: trained to the end, no mode collapse by the package's rule, and at the last evaluation "
+    f"{ENOUGH_MODES} of the 1,000 modes or more in 5,000 images (scale mini), or an IS of 5 or more (scale paper)."
 )
 NEAR_ZERO = "discriminator loss near zero"
 
@@ -159,9 +160,7 @@ def thread_cells(row: Row | None, run: Run | None) -> list[str]:
         return ["discriminator", "thread", "median loss of D, last fifth", "of G", "warning", "modes", "seed"]
     losses = run.folder.read_losses()
     last = losses[-max(1, len(losses) // 5) :]
-    medians = [
-        sorted(line[f"loss/{player}"] for line in last)[len(last) // 2] for player in ("discriminator", "generator")
-    ]
+    medians = [median(line[f"loss/{player}"] for line in last) for player in ("discriminator", "generator")]
     warned = [line["iteration"] for line in run.folder.read_warnings() if line["name"] == NEAR_ZERO]
     warning = f"{NEAR_ZERO}, iteration {warned[0]:,}" if warned else "none"
     modes = str(run.folder.read_scores()[-1].get("modes", "–"))
