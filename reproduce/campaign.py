@@ -15,8 +15,9 @@ from rich.table import Table
 from reproduce.cluster import Job, Queue, wait
 from reproduce.launch import Check, Stopped, launch
 from reproduce.options import CAMPAIGN, Options, read, resources
-from reproduce.resources import Resources, count_gpus, usable_cores
+from reproduce.resources import Resources, count_gpus
 from reproduce.run import FINISHED, OUTDATED, Run
+from srgan.provenance import usable_cores
 
 if TYPE_CHECKING:
     from reproduce.cost import Price

@@ -1,12 +1,12 @@
 """What runs get: cores and GPUs of this machine, or nodes of a cluster."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reproduce.run import Run
+from srgan.provenance import usable_cores
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ def count_gpus() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_too_few_gpus(needs: Mapping[Run, int], gpus: int) -> None:

@@ -89,7 +89,7 @@ def test_projected_training_is_the_authors(method: str) -> None:
     optimizer = torch.optim.Adam(ours.parameters(), 1e-2, betas=(0.0, 0.9))
     srgan.regularize(ours, method, optimizer=optimizer, form=Project(Schedule(1)))
     their_optimizer = torch.optim.Adam(theirs.parameters(), 1e-2, betas=(0.0, 0.9))
-    srgan.regularize(theirs, "sn").load_state_dict(ours.state_dict())
+    srgan.regularize(theirs, "sn").discriminator.load_state_dict(ours.state_dict())
     recorded: dict[int, np.ndarray] = {}
     changes = []
 

@@ -8,8 +8,9 @@ import pytest
 
 from reproduce import resume, table2
 from reproduce.options import CAMPAIGN, Options, read, resources
-from reproduce.resources import choose_gpus, threads_of_each, usable_cores
+from reproduce.resources import choose_gpus, threads_of_each
 from reproduce.run import REPOSITORY
+from srgan.provenance import usable_cores
 
 DRY = ["--dry-run", "1"]
 

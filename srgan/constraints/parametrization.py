@@ -32,8 +32,8 @@ class RawWeight(nn.Module):
         self.output_dim = output_dim
         m, n = matricize(weight, output_dim).shape
         # The authors' u starts as N(0, 1), not normalized and not warmed up.
-        self.register_buffer("u", torch.randn(m).to(weight))
-        self.register_buffer("recorded_ratios", torch.zeros(min(m, n)).to(weight))
+        self.register_buffer("u", torch.randn(m).to(weight.device, weight.dtype))
+        self.register_buffer("recorded_ratios", torch.zeros(min(m, n), device=weight.device, dtype=weight.dtype))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -46,3 +46,11 @@ class RawWeight(nn.Module):
     def constrain(self, W: Tensor) -> Tensor:
         """`W [out, in * k * k]` -> the constrained matrix of the same shape."""
         return W
+
+    def state_for(self, weight: Tensor) -> dict[str, Tensor]:
+        """What a state dict that knows only a weight would say of this module: nothing recorded, u kept."""
+        return {
+            "u": self.u,
+            "recorded_ratios": torch.zeros_like(self.recorded_ratios),
+            "updates": torch.zeros_like(self.updates),
+        }

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import output_dim, raw_weight
 from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
 from srgan.spectral import power_iteration, spectral_normalize
 
 
@@ -45,11 +46,20 @@ class SpectralNorm(RawWeight):
         self.power_iterations = power_iterations
 
     def constrain(self, W: Tensor) -> Tensor:
-        with torch.no_grad():
-            u, v = power_iteration(W, self.u, self.power_iterations)
-            if self.training:
-                self.u = u  # a new tensor: the backward pass still needs the values of this forward pass
+        u, v = once_per_forward(self, lambda: self.singular_vectors(W))
+        if is_transformed(W):  # torch.func differentiates no autograd.Function that is as fast as ours
+            return W / torch.dot(u, torch.mv(W, v))
         return spectral_normalize(W, u, v)
+
+    def singular_vectors(self, W: Tensor) -> tuple[Tensor, Tensor]:
+        """u `[m]` and v `[n]`, new tensors: the backward pass still needs them when another use has moved u."""
+        with torch.no_grad(), outside_transforms(W) as plain:
+            u, v = power_iteration(plain, self.u, self.power_iterations)
+            if self.training and torch.compiler.is_compiling():
+                self.u = u  # compiled, the backward pass would read a buffer that the next use overwrites
+            elif self.training and not is_recomputing():
+                self.u.copy_(u)  # in place: a replica of DataParallel has the same storage, and is thrown away
+        return u, v
 
 
 def refuse_undivided(layer: nn.Module) -> None:

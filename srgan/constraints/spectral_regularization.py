@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.layers import CONVOLUTIONS, output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.layers import is_convolution, output_dim, raw_matrix, raw_weight, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.projecting import project_weights
 from srgan.constraints.schedule import Schedule
@@ -242,13 +242,14 @@ class SpectralRegularization(SpectralNormalization):
         return self.form.acts_after_updates(self.compensation)
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        if not isinstance(layer, CONVOLUTIONS):
+        if not is_convolution(layer):
             return super().parametrization(layer)
         refuse_undivided(layer)
-        if layer.groups > 1:
+        groups = getattr(layer, "groups", 1)
+        if isinstance(groups, int) and groups > 1:
             raise ValueError(
-                f"expected an ungrouped convolution, found {layer.groups} groups: the paper's W [out, in * k * k] "
-                "mixes channels that this layer keeps apart. Use 'sn' for such a discriminator."
+                f"expected an ungrouped convolution, found {groups} groups: the paper's W [out, in * k * k] "
+                "mixes channels that this layer keeps apart. Put it under 'sn'."
             )
         return self.form.parametrization(layer, self.compensation, self.power_iterations)
 
@@ -271,12 +272,12 @@ class SpectralRegularization(SpectralNormalization):
 
     def held_ratios(self, layer: nn.Module) -> Tensor:
         r = recorded_ratios(layer).double()
-        return self.compensation.held(r) if isinstance(layer, CONVOLUTIONS) else torch.zeros_like(r)
+        return self.compensation.held(r) if is_convolution(layer) else torch.zeros_like(r)
 
 
 def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:
     """The layers that SR acts on, by name (Section 2: not the linear head, nor the class embedding)."""
-    return {name: layer for name, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)}
+    return {name: layer for name, layer in spectral_layers(discriminator) if is_convolution(layer)}
 
 
 def recorded_ratios(layer: nn.Module) -> Tensor:

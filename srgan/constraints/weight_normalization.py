@@ -37,3 +37,6 @@ class WeightNorm(RawWeight):
         norms = W.norm(dim=1).clamp_min(torch.finfo(W.dtype).tiny)
         W_WN: Tensor = W * (self.g / norms).unsqueeze(1)
         return W_WN
+
+    def state_for(self, weight: Tensor) -> dict[str, Tensor]:
+        return {**super().state_for(weight), "g": matricize(weight, self.output_dim).norm(dim=1)}
