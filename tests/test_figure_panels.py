@@ -142,9 +142,8 @@ def test_scores_against_i_are_the_reported_ones(sources: Sources) -> None:
     curve = drawn[1].lines[0]
     assert xs(curve) == [0, 0.25, 0.5, 0.75, 1]
     assert ys(curve) == [run.record["reported"]["FID_cls"] for run in expected]
-    assert (
-        "C_32-32 SN, SR-s 0.25N, SR-s, SR-s 0.75N, SR-s 1N (batch 8, CH 6, 600 iterations, seed 1)" in picture.caption
-    )
+    methods = "SN / SR-s, i = 0.25 N / SR-s / SR-s, i = 0.75 N / SR-s, i = 1 N"
+    assert f"C_32-32 {methods} (batch 8, CH 6, 600 iterations, seed 1)" in picture.caption
 
 
 def test_outputs_are_compared_on_the_same_axes(sources: Sources) -> None:

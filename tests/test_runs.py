@@ -232,8 +232,8 @@ PACKAGE = Path(srgan.__file__).parent
 ORDER = [
     {"decomposition", "randomness", "files", "memory", "parallel", "progress", "decoding", "provenance"},
     {"spectral", "prepare", "pictures"},
-    {"runs", "data", "constraints", "networks", "losses", "feature_matching"},
-    {"sampling"},
+    {"runs", "data", "constraints", "networks", "losses"},
+    {"sampling", "feature_matching"},
     {"training"},
     {"metrics"},
     {"tracking", "report"},

@@ -115,8 +115,8 @@ def panels_of_groups(runs: Sequence[FinishedRun], axes: AxisScale) -> Figure:
 
 
 def listed(runs: Sequence[FinishedRun]) -> str:
-    """For a caption, e.g. "A_64-128 SN, SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
+    """For a caption, e.g. "A_64-128 SN / SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
     methods: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         methods.setdefault((run.setting, run.sizes), []).append(run.method)
-    return "; ".join(f"{setting} {', '.join(names)} ({sizes})" for (setting, sizes), names in methods.items())
+    return "; ".join(f"{setting} {' / '.join(names)} ({sizes})" for (setting, sizes), names in methods.items())
