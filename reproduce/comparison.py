@@ -15,7 +15,7 @@ from srgan.metrics.collapse import tail_mean
 from srgan.report.page import write_page
 from srgan.runs import RunFolder
 
-KEPT = ("command", "commit", "seed", "hardware", "protocol", "parent", "seconds", "scores", "verdicts")
+KEPT = ("command", "commit", "seed", "hardware", "parent", "seconds", "verdicts")
 """What the summary keeps of a run's record."""
 
 
@@ -47,6 +47,7 @@ class Comparison:
             spectra_picture(folder, f"{name}: spectra of D", folder.path / "spectra.png")
             record = folder.read_record() or {}
             summary[name] = {key: _relative(record[key], above) for key in KEPT}
+            summary[name] |= {"protocol": folder.read_protocol(), "scores": folder.read_scores()}
             lines += [[name, *cells] for cells in _rows(folder, record, scores)]
         table = markdown_table(header, lines)
         write_text(root / f"{self.name}.md", table)

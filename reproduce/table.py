@@ -33,8 +33,12 @@ class Ours:
 
     def final_scores(self, name: str) -> list[float]:
         """One score of each seed by the field's protocol, at its last iteration."""
-        finals = [(record.get("final") or {}).get("scores", {}) for record in self.records]
-        return [scores[name] for scores in finals if is_number(scores.get(name))]
+        return [final["scores"][name] for final in self.finals if is_number(final["scores"].get(name))]
+
+    @property
+    def finals(self) -> list[dict[str, Any]]:
+        """Final scores of the seeds that have any, with their iteration and protocol."""
+        return [final for folder in self.folders.values() if (final := folder.read_final())]
 
     def collapses(self, verdict: str) -> int:
         """How many seeds collapsed, by "mode_collapse" or "spectral_collapse"; runs without scores have no verdict."""
@@ -201,11 +205,7 @@ def provenance(rows: Sequence[Row]) -> str:
 
 def final_scores(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the final scores (means over seeds), one line per setting and method that has any."""
-    recorded = [
-        (row.setting.name, method, ours, [record["final"] for record in ours.records if record.get("final")])
-        for row in rows
-        for method, ours in row.ours.items()
-    ]
+    recorded = [(row.setting.name, method, ours, ours.finals) for row in rows for method, ours in row.ours.items()]
     measured = [final["scores"] for *_, finals in recorded for final in finals]
     names = list(dict.fromkeys(name for scores in measured for name, value in scores.items() if is_number(value)))
     lines = []
@@ -220,8 +220,8 @@ def final_scores(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 def legend_of_final(rows: Sequence[Row]) -> str:
     """What the final scores are of, by the protocols that the runs recorded."""
-    finals = [record.get("final") for row in rows for ours in row.ours.values() for record in ours.records]
-    protocols = list(dict.fromkeys(_protocol_words(final["protocol"]) for final in finals if final))
+    finals = [final for row in rows for ours in row.ours.values() for final in ours.finals]
+    protocols = list(dict.fromkeys(_protocol_words(final["protocol"]) for final in finals))
     several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
     return (
         f"Scores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The table "

@@ -71,7 +71,6 @@ def write_run(
         "status": "finished",
         "constraint": words,
         "config": config,
-        "scores": rows,
         "reported": rows[-1],
         "parent": parent,
     }

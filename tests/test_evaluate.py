@@ -79,12 +79,11 @@ def on_two_processes(arguments: list[str], cache: Path) -> None:
 
 
 def test_a_run_ends_with_scores_by_both_protocols(run: RunFolder) -> None:
-    record = run.read_record()
-    assert record is not None
-    assert [row["iteration"] for row in record["scores"]] == [2, 4]
-    assert record["protocol"]["num_fake_images"] == 200
-    final = record["final"]
-    assert final == run.read_final()
+    protocol, final = run.read_protocol(), run.read_final()
+    assert protocol is not None
+    assert final is not None
+    assert [row["iteration"] for row in run.read_scores()] == [2, 4]
+    assert protocol["num_fake_images"] == 200
     assert (final["iteration"], final["protocol"]["num_fake_images"], final["protocol"]["inception_splits"]) == (
         4,
         330,
@@ -127,9 +126,8 @@ def test_impossible_final_protocols_are_refused_before_training(
 
 def test_a_checkpoint_scores_as_its_run_did(run: RunFolder, tmp_path: Path) -> None:
     """By the final protocol, and by that in training: the same images and batches."""
-    final, record = run.read_final(), run.read_record()
+    final = run.read_final()
     assert final is not None
-    assert record is not None
     again = evaluate(run.checkpoint, tmp_path / "final.json")
     assert flat(again["scores"]) == pytest.approx(flat(final["scores"]), rel=1e-7)
     assert again["protocol"] == final["protocol"]
@@ -143,7 +141,7 @@ def test_a_checkpoint_scores_as_its_run_did(run: RunFolder, tmp_path: Path) -> N
         "0",
     ]
     again = evaluate(run.checkpoint, tmp_path / "short.json", *options)
-    assert {"iteration": again["iteration"]} | again["scores"] == record["scores"][-1]
+    assert {"iteration": again["iteration"]} | again["scores"] == run.read_scores()[-1]
 
 
 def test_two_processes_score_as_one(run: RunFolder, images: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_settings_are_composed_and_another_class_drops_the_arguments_of_the_one_
 def scores(run: Run) -> Any:
     record = run.folder.read_record()
     assert record is not None
-    return record["status"], record["scores"], record["verdicts"], record["reported"]
+    return record["status"], run.folder.read_scores(), record["verdicts"], record["reported"]
 
 
 def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbed_one(tmp_path: Path) -> None:
@@ -139,12 +139,12 @@ def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict
     record: dict[str, Any] = {
         "status": "finished",
         "config": run.settings,
-        "scores": rows,
         "reported": rows[0],
         "verdicts": {"mode_collapse": verdict, "spectral_collapse": verdict},
     }
     protocol = {"num_fake_images": 40_000, "inception_splits": 7, "intra_fid_classes": 2, "intra_fid_images": 90}
-    record["final"] = {"iteration": 600, "protocol": protocol, "scores": final} if final else None
+    if final:
+        write_json(run.folder.final, {"iteration": 600, "protocol": protocol, "scores": final})
     write_json(run.folder.record, record)
     run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
 
