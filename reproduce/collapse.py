@@ -17,7 +17,7 @@ def collapse_runs(root: Path, overrides: Mapping[str, Any] | None = None) -> lis
     """SN, SR-s, SR-d."""
 
     def run(name: str, method: str, after: Run | None = None) -> Run:
-        folder, configs = RunFolder(root / method), ("collapse", method)
+        folder, configs = RunFolder(root / method), ("digits", "collapse", method)
         return Run(name=name, folder=folder, configs=configs, overrides=overrides or {}, after=after, checkpoint="best")
 
     sn = run("SN", "sn")

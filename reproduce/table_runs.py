@@ -12,6 +12,13 @@ from srgan.runs import RunFolder
 
 # One setting of each group, the cheapest that shows the group's width.
 MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
+BASES = {
+    "mini": ("digits", "mini"),
+    "cifar10": ("cifar10",),
+    "stl10": ("cifar10", "stl10"),
+    "imagenet128": ("imagenet128",),
+}
+"""Data set, or scale mini -> files of `configs/`, the later ones over the earlier."""
 PREPARED_IMAGENET = "data/imagenet128"  # as configs/imagenet128.yaml says
 
 
@@ -108,7 +115,7 @@ def table_run(
     return TableRun(
         name=f"{setting.name} {part or method.upper()} seed {seed}",
         folder=RunFolder(root / setting.name / f"{part or method}-seed{seed}"),
-        configs=(setting.dataset if scale == "paper" else "mini", config),
+        configs=(*(BASES[setting.dataset] if scale == "paper" else BASES["mini"]), config),
         overrides={**sizes, SEED: seed, **overrides},
         # Four for ImageNet, as the authors; with its micro-batch set, only power steps depend on it.
         devices=4 if imagenet else 1,

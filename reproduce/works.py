@@ -97,7 +97,7 @@ def works_run(row: Row, source: str, scale: Scale, seed: int, root: Path, overri
     return Run(
         name=f"{name} seed {seed}",
         folder=RunFolder(root / source / f"{part}-seed{seed}"),
-        configs=("works" if scale == "mini" else "cifar10", *row.configs),
+        configs=(*(("digits", "works") if scale == "mini" else ("cifar10",)), *row.configs),
         overrides={**settings, SEED: seed, **overrides},
     )
 

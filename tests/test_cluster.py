@@ -62,7 +62,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("undisturbed")
     for method, config in (("sn", "sn"), ("sr", "sr-s")):
         sizes = {"model.seed": 1, **SIZES}
-        run = Run(name=method, folder=RunFolder(root / method), configs=("mini", config), overrides=sizes)
+        run = Run(name=method, folder=RunFolder(root / method), configs=("digits", "mini", config), overrides=sizes)
         assert srgan(["fit", *run.fit_arguments()]) == 0
     return {method: root / method for method in ("sn", "sr")}
 
@@ -209,7 +209,7 @@ def two_processes(root: Path) -> Run:
     """A real run of a few seconds on two processes."""
     overrides = {**SIZES, "model.iterations": 120, "scores.every": 60}
     folder = RunFolder(root / "run")
-    return Run(name="two processes", folder=folder, configs=("mini", "sr-s"), overrides=overrides, devices=2)
+    return Run(name="two processes", folder=folder, configs=("digits", "mini", "sr-s"), overrides=overrides, devices=2)
 
 
 def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm: SlurmCluster, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_failing_run_is_reported_with_its_log_and_what_waits_for_it_does_not_s
 
 def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict[str, Any] | None = None) -> None:
     """Files of a finished run as training leaves them, with chosen scores."""
-    name = "FID_cls" if run.configs[0] == "mini" else "FID"
+    name = "FID_cls" if run.configs[0] == "digits" else "FID"
     inception = name.replace("FID", "IS")
     rows = [{"iteration": 600, name: fid, inception: 200.0, f"{inception}_std": None, "modes": 900}]
     verdict = {"collapsed": collapsed, "iteration": 600 if collapsed else None}
