@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
-from srgan.constraints.layers import Chosen, output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.layers import Chosen, raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.normalized_output import remove_batch_norm
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.step import DiscriminatorStep
@@ -48,7 +48,7 @@ class Constraint:
         Raises:
             ValueError: the layer is of a kind that the constraint cannot take.
         """
-        return RawWeight(raw_weight(layer), output_dim(layer))
+        return RawWeight(*raw_parts(layer))
 
     def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None) -> None:
         """Parametrizes every convolution, linear and embedding layer, in place, and adds what else it needs.

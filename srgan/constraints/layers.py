@@ -99,6 +99,26 @@ def raw_matrix(layer: nn.Module) -> Tensor:
     return matricize(raw_weight(layer).detach(), output_dim(layer))
 
 
+def num_groups(layer: nn.Module) -> int:
+    """How many parts of its channels a convolution keeps apart; 1 for every other layer."""
+    groups = getattr(layer, "groups", 1)
+    return groups if isinstance(groups, int) else 1
+
+
+def raw_parts(layer: nn.Module) -> tuple[nn.Parameter, int, int]:
+    """What a parametrization of a layer is made for: raw weight, dimension of its outputs, groups."""
+    return raw_weight(layer), output_dim(layer), num_groups(layer)
+
+
+def raw_matrices(layer: nn.Module) -> Tensor:
+    """What SR decomposes: `raw_matrix`, or of a grouped convolution `[groups, out / groups, in / groups * k * k]`.
+
+    A grouped convolution is block-diagonal; the blocks' singular values are its own.
+    """
+    W, groups = raw_matrix(layer), num_groups(layer)
+    return W if groups == 1 else W.unflatten(0, (groups, -1))
+
+
 @torch.no_grad()
 def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """Singular values of every convolution, linear and embedding layer of any network.
