@@ -3,10 +3,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-# make reproduce-table2 SCALE=auto|mini|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 GPUS=8 DRY_RUN=1
+# make reproduce-table2 SCALE=auto|mini|small|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 GPUS=8 DRY_RUN=1
 # ... on a cluster: CLUSTER=slurm PARTITION=gpu NODES=1 GPUS=8 CPUS=8 HOURS=24 SBATCH="account=gan mem=64G" WAIT=1
 # What was typed reaches the commands by the environment as it is: no make function, no shell reads it.
-VARIABLES := SCALE SETTINGS METHODS SEEDS JOBS GPUS DRY_RUN RUNS OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH \
+VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH \
 	WAIT FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 

@@ -141,10 +141,14 @@ def _folder(text: str) -> Path:
 
 
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "scale": (_one_of("auto", "mini", "paper"), "auto, mini or paper; auto: paper on a GPU or a cluster"),
+    "scale": (
+        _one_of("auto", "mini", "small", "paper"),
+        "which size of experiment; auto: paper on a GPU or a cluster, else mini",
+    ),
     "settings": (_rows, "rows of Table I, e.g. 'A_64-128 C_32-32', or all"),
     "methods": (_some_of(*METHODS), "sn, sr or both"),
     "seeds": (_seeds, "one run for each, e.g. '1 2 3'"),
+    "images": (str, "scale small: a folder or tar of CIFAR-10's images, in place of the download"),
     "figures": (_numbers, "numbers in the paper, e.g. '2 4 8'; all without"),
     "axes": (_one_of("linear", "log"), "of sigma_k / sigma_1: linear or log"),
     "formats": (lambda text: _some_of("png", "pdf")(text or "png"), "png, pdf or both"),

@@ -26,6 +26,7 @@ class Length(NamedTuple):
 
 LENGTHS: dict[Scale, Length] = {
     "paper": Length(40_000, 80_000),  # SN collapses at about 40,000 with batch 2048
+    "small": Length(3_000, 10_000),
     "mini": Length(300, 600),
 }
 

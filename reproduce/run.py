@@ -11,13 +11,14 @@ import yaml
 
 from srgan.runs import RunFolder, flatten_settings
 
-Scale = Literal["mini", "paper"]
+Scale = Literal["mini", "small", "paper"]
 REPOSITORY = Path(__file__).parents[1]
 
 # Settings that plans, tables and figures speak of, by their dotted names.
 BATCH_SIZE = "data.init_args.batch_size"
 CHANNELS = "model.networks.init_args.discriminator_channels"
 IMAGE_SIZE = "data.init_args.image_size"
+IMAGES = "data.init_args.path"
 ITERATIONS = "model.iterations"
 SEED = "model.seed"
 FRACTION = "model.constraint.init_args.compensation.init_args.compensated_fraction"

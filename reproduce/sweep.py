@@ -19,7 +19,11 @@ FRACTIONS = (0.25, 0.5, 0.75, 1.0)
 TABLE_FRACTION = 0.5  # of configs/sr-s.yaml, with which Table II is made
 
 # The settings of Fig. 11 and 12 are lost in the paper's text, Fig. 8 shows all groups: one setting of each.
-SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {"mini": ("A_64-128", "C_32-32"), "paper": MINI_DEFAULT}
+SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {
+    "mini": ("A_64-128", "C_32-32"),
+    "small": ("C_64-32",),
+    "paper": MINI_DEFAULT,
+}
 
 
 def experiment(options: Options) -> Campaign:
@@ -44,7 +48,7 @@ def sweep_runs(
     """SN (which is SR-s at i = 1), SR-s at every i / N, SR-d; where Table II has the run, its own one.
 
     Args:
-        scale: "mini" or "paper".
+        scale: "mini", "small" or "paper".
         names: rows of Table I.
         seeds: one sweep for each.
         runs: the folder that holds `table2/<scale>` and `sweep/<scale>`.

@@ -11,7 +11,8 @@ from rich.markdown import Markdown
 from reproduce.campaign import Campaign, perform
 from reproduce.front import write_front
 from reproduce.options import Options
-from reproduce.run import Run, Scale
+from reproduce.resources import count_gpus
+from reproduce.run import IMAGES, Run, Scale
 from reproduce.table import collect, csv_text, described_table
 from reproduce.table_runs import TableRun, default_settings, table_runs
 from srgan.files import write_text
@@ -26,7 +27,10 @@ def experiment(options: Options) -> Campaign:
     """
     root = options.runs / "table2" / options.scale
     names = options.settings or default_settings(options.scale)
-    runs = table_runs(options.scale, names, options.methods, options.seeds, root, options.overrides)
+    overrides = ({IMAGES: options.images} if options.images else {}) | options.overrides
+    if options.scale == "small" and not count_gpus():
+        overrides = {"trainer.accelerator": "cpu"} | overrides
+    runs = table_runs(options.scale, names, options.methods, options.seeds, root, overrides)
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         write_table(runs, options.scale, root, console)
@@ -47,7 +51,7 @@ def write_table(runs: Sequence[TableRun], scale: Scale, root: Path, console: Con
         console.print(f"{root / name}", highlight=False, soft_wrap=True)
 
 
-main = partial(perform, experiment, __doc__, "scale settings methods seeds")
+main = partial(perform, experiment, __doc__, "scale settings methods seeds images")
 
 if __name__ == "__main__":
     sys.exit(main())

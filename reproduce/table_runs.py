@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduce.run import BATCH_SIZE, CHANNELS, REPOSITORY, SEED, Run, Scale
+from reproduce.run import BATCH_SIZE, CHANNELS, IMAGES, REPOSITORY, SEED, Run, Scale
 from reproduce.settings import SETTINGS, Method, Setting
 from srgan.runs import RunFolder
 
 # One setting of each group, the cheapest that shows the group's width.
 MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
+# One setting of each group of CIFAR-10 up to the paper's width ratio of 8 (C), all of one batch.
+SMALL_DEFAULT = ("A_64-128", "B_64-64", "C_64-32")
+SMALL_WIDTHS = 4  # of which the paper's are multiples
 BASES = {
     "mini": ("digits", "mini"),
+    "small": ("cifar10", "small"),
     "cifar10": ("cifar10",),
     "stl10": ("cifar10", "stl10"),
     "imagenet128": ("imagenet128",),
 }
-"""Data set, or scale mini -> files of `configs/`, the later ones over the earlier."""
+"""Data set, or another scale than paper -> files of `configs/`, the later ones over the earlier."""
 PREPARED_IMAGENET = "data/imagenet128"  # as configs/imagenet128.yaml says
 
 
@@ -39,7 +43,8 @@ class TableRun(Run):
 
 def default_settings(scale: Scale) -> list[str]:
     """Rows that the table has where nobody asks for others."""
-    return list(MINI_DEFAULT) if scale == "mini" else [setting.name for setting in SETTINGS]
+    by_scale = {"mini": MINI_DEFAULT, "small": SMALL_DEFAULT}
+    return list(by_scale.get(scale, [setting.name for setting in SETTINGS]))
 
 
 def table_runs(
@@ -53,7 +58,8 @@ def table_runs(
     """All runs of a table, in the paper's order, method and seed innermost.
 
     Args:
-        scale: "paper" (the real thing) or "mini" (same code, small nets, embedded images).
+        scale: "paper" (the real thing), "small" (real images at 16 x 16, nets a quarter as wide) or "mini" (small nets,
+            embedded images).
         names: rows of Table I.
         methods: its columns.
         seeds: one run for each.
@@ -98,7 +104,7 @@ def table_run(
     """One run of a row.
 
     Args:
-        scale: "mini" or "paper".
+        scale: "mini", "small" or "paper".
         setting: the row.
         method: the column.
         seed: of everything random in it.
@@ -111,25 +117,37 @@ def table_run(
     sizes = {BATCH_SIZE: setting.batch_size, CHANNELS: setting.discriminator_channels}
     if scale == "mini":
         sizes = {BATCH_SIZE: mini_batch_size(setting), CHANNELS: mini_channels(setting.discriminator_channels)}
+    if scale == "small":
+        sizes[CHANNELS] = setting.discriminator_channels // SMALL_WIDTHS
+        overrides = from_folder(overrides)
     imagenet = scale == "paper" and setting.dataset == "imagenet128"
     return TableRun(
         name=f"{setting.name} {part or method.upper()} seed {seed}",
         folder=RunFolder(root / setting.name / f"{part or method}-seed{seed}"),
-        configs=(*(BASES[setting.dataset] if scale == "paper" else BASES["mini"]), config),
+        configs=(*(BASES[setting.dataset if scale == "paper" else scale]), config),
         overrides={**sizes, SEED: seed, **overrides},
         # Four for ImageNet, as the authors; with its micro-batch set, only power steps depend on it.
         devices=4 if imagenet else 1,
-        missing=imagenet_is_missing() if imagenet else None,
+        missing=missing_images(scale, setting),
         setting=setting,
         method=method,
         seed=seed,
     )
 
 
-def imagenet_is_missing() -> str | None:
-    """What to do first where no finished `srgan prepare imagenet` has left what the configuration expects."""
+def missing_images(scale: Scale, setting: Setting) -> str | None:
+    """Why a run has no images here; None if it has, or downloads them."""
+    if scale == "small" and setting.dataset != "cifar10":
+        return "not run: scale small is of CIFAR-10 alone"
     prepared = (REPOSITORY / PREPARED_IMAGENET / "state.json").exists()
-    return None if prepared else f"not run: first srgan prepare imagenet ROOT {PREPARED_IMAGENET}"
+    if scale == "paper" and setting.dataset == "imagenet128" and not prepared:
+        return f"not run: first srgan prepare imagenet ROOT {PREPARED_IMAGENET}"
+    return None
+
+
+def from_folder(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the images are read from a folder or tar (IMAGES), its data module too."""
+    return ({"data.class_path": "srgan.data.FolderData"} if IMAGES in overrides else {}) | dict(overrides)
 
 
 def mini_channels(channels: int) -> int:

@@ -110,7 +110,13 @@ def works(run: Run) -> bool:
 
 
 def experiment(options: Options) -> Campaign:
-    """All rows of both sources with each seed."""
+    """All rows of both sources with each seed.
+
+    Raises:
+        ValueError: the scale is small.
+    """
+    if options.scale == "small":
+        raise ValueError("Expected SCALE=mini or SCALE=paper, found small: these rows are of digits or of CIFAR-10.")
     root = options.runs / "works" / options.scale
     rows = [(source, row) for source, group in (("slide", SLIDE), ("thread", THREAD)) for row in group]
     planned = {

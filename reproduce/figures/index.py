@@ -14,6 +14,7 @@ from srgan.pictures import AxisScale
 
 SCALE_WORDS = {
     "mini": "Scale mini: stacked digits, small nets; FID_cls and IS_cls by a classifier trained on the digits.",
+    "small": "Scale small: CIFAR-10 at 16 x 16, narrow nets; FID_cls and IS_cls by a classifier trained on the images.",
     "paper": "Scale paper: the protocol of the paper.",
 }
 STYLE = """

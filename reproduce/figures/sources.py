@@ -44,7 +44,7 @@ class Sources:
 
     Args:
         runs: the folder that holds `table2/`, `sweep/`, `resume/` and `collapse/`.
-        scale: "mini" or "paper".
+        scale: "mini", "small" or "paper".
         seed: of the runs of Table II and of the sweep.
     """
 
