@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from srgan.constraints import SpectralNormalization
 from srgan.files import append_json_line, write_json
 from srgan.metrics.collapse import CollapseThresholds, mode_collapse, spectral_collapse
 from srgan.runs import RunFolder, SpectralLayer
@@ -90,13 +91,16 @@ def _write_record(folder: RunFolder, image_size: int, channels: int) -> None:
         "thresholds": vars(CollapseThresholds()),
     }
     constraint = {"class_path": "srgan.constraints.SpectralNormalization", "init_args": {}}
-    networks = {"image_size": image_size, "discriminator_channels": channels}
+    sizes = {"image_size": image_size, "discriminator_channels": channels}
+    networks = {"class_path": "srgan.networks.ResNetPair", "init_args": sizes}
+    words = SpectralNormalization().words
     config = {"model": {"networks": networks, "constraint": constraint, "seed": 1}, "samples": {"rows": 8}}
+    config |= {"data": {"class_path": "srgan.data.CIFAR10Data", "init_args": {"image_size": image_size}}}
     config |= {"padding": {f"setting{k}": k for k in range(80)}}  # as many as a real run has
     write_json(
         folder.record,
         {
             "status": "finished", "command": ["srgan", "fit", "--run", str(folder.path)], "config": config, "seed": 1,
-            "iterations": ITERATIONS, "parent": None, "commit": "0" * 40, "verdicts": verdicts,
+            "constraint": words, "iterations": ITERATIONS, "parent": None, "commit": "0" * 40, "verdicts": verdicts,
         },
     )  # fmt: skip

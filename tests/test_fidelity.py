@@ -64,9 +64,9 @@ def test_scores_of_a_checkpoint_are_torch_fidelitys(real_folder: Path, decided_w
     ]  # fmt: skip
     assert main(train) == 0
     score = [
-        "evaluate", str(run.checkpoint), "--features", "inception", "--inception-weights", str(decided_weights),
-        "--num-fake-images", str(IMAGES), "--inception-splits", str(splits), "--kid", "--seed", str(SEED),
-        "--batch-size", "15", "--output", str(tmp_path / "scores.json"),
+        "evaluate", str(run.checkpoint), "--features", "inception", "--inception_weights", str(decided_weights),
+        "--protocol.num_fake_images", str(IMAGES), "--protocol.inception_splits", str(splits), "--protocol.kid", "true",
+        "--protocol.seed", str(SEED), "--protocol.batch_size", "15", "--output", str(tmp_path / "scores.json"),
     ]  # fmt: skip
     assert main(score) == 0
     ours = json.loads((tmp_path / "scores.json").read_text())["scores"]

@@ -263,9 +263,9 @@ def test_one_config_trains_on_any_of_them(tmp_path: Path) -> None:
     options = {
         "data.init_args.path": tmp_path / "saved", "data.init_args.test_split": "null",
         "data.init_args.label_column": "null", "data.init_args.image_size": 8, "data.init_args.batch_size": 4,
-        "model.networks.image_size": 8, "model.networks.generator_channels": 4,
-        "model.networks.discriminator_channels": 4, "model.iterations": 2, "scores.every": 0, "samples.every": 0,
-        "scores.final": "null",
+        "model.networks.init_args.generator_channels": 4,
+        "model.networks.init_args.discriminator_channels": 4, "model.iterations": 2, "scores.every": 0,
+        "samples.every": 0, "scores.final": "null",
     }  # fmt: skip
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     assert (

@@ -241,16 +241,16 @@ def test_the_default_pair_is_the_papers_with_the_size_of_the_data(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("named", "config"), [("DCGANPair", None), ("srgan.networks.SNDCGANPair", "sndcgan"), (None, "autoencoder")]
+    ("named", "config"), [("DCGANPair", None), ("srgan.networks.SNDCGANPair", "sndcgan"), (None, "began")]
 )
 def test_another_pair_is_trained_sampled_and_scored(
     named: str | None, config: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    composed = ["-c", f"configs/{config}.yaml"] if config else []
+    composed = ["-c", f"configs/{config}.yaml"] if config else ["-c", "configs/sr-s.yaml"]
     chosen = ["--model.networks.class_path", named] if named else []
     sizes = [f"--model.networks.init_args.{name}={size}" for name, size in SMALL.items()]
-    command = [*TINY, "-c", "configs/sr-s.yaml", *composed, *chosen, *sizes, "--run", str(run.path)]
+    command = [*TINY, *composed, *chosen, *sizes, "--run", str(run.path)]
     assert main(command) == 0, capsys.readouterr().err
     record = run.read_record()
     assert record is not None
@@ -263,6 +263,7 @@ def test_another_pair_is_trained_sampled_and_scored(
     assert len(spectra.layers) >= len(convolutions(pair.build()[1]))
     assert main(["sample", str(run.checkpoint), "--output", str(tmp_path / "grid.png")]) == 0
     assert (tmp_path / "grid.png").read_bytes() == sorted((run.path / "samples").glob("*.png"))[-1].read_bytes()
-    scores = ["--num-fake-images", "20", "--num-real-images", "20", "--batch-size", "10", "--accelerator", "cpu"]
+    few = {"num_fake_images": 20, "num_real_images": 20, "batch_size": 10}
+    scores = [*(f"--protocol.{name}={count}" for name, count in few.items()), "--accelerator", "cpu"]
     assert main(["evaluate", str(run.checkpoint), *scores, "--output", str(tmp_path / "scores.json")]) == 0
     assert json.loads((tmp_path / "scores.json").read_text())["scores"]["FID_cls"] > 0

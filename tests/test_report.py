@@ -180,7 +180,7 @@ def test_a_run_without_recordings_and_one_whose_grid_is_half_written_are_there(p
 def test_runs_that_differ_in_their_method_alone_stand_in_one_row(page: Path) -> None:
     overview = overview_of(page)
     rows = {row["folder"]: [overview["runs"][k]["key"] for k in row["runs"]] for row in overview["rows"]}
-    assert rows["pair"] == ["pair/collapsed", "pair/sn", "pair/sr-s", "pair/sr-d"]
+    assert rows["pair"] == ["pair/collapsed", "pair/sn", "pair/sr-d", "pair/sr-s"]
     assert rows["odd"] == [f"odd/{ODD_NAME}"]
     assert sum(len(row["runs"]) for row in overview["rows"]) == len(overview["runs"])
 

@@ -250,7 +250,7 @@ REPRODUCE = [
     {"options", "launch", "table", "run_pictures"},
     {"cluster", "audit", "comparison"},
     {"campaign", "front"},
-    {"table2", "sweep", "resume", "collapse", "smoke"},
+    {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"figures", "readme"},
 ]
 FIGURES = [{"model"}, {"sources"}, {"spectra"}, {"history", "hyperparameter"}, {"catalogue"}, {"index"}, {"__main__"}]

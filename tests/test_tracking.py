@@ -83,8 +83,9 @@ def test_every_logged_key_is_listed_and_every_listed_one_that_applies_is_logged(
     assert not {name for name in logged if key_of(name) is None}
     absent = {key.pattern for key in KEYS} - {key.pattern for name in logged if (key := key_of(name))}
     # Table II is a run of its own; nothing has collapsed; the nets have no classes; the protocol in training asks for
-    # one split, no KID, no PRDC.
+    # one split, no KID, no PRDC; neither the constraint nor the loss has numbers of its own.
     expected = {"table2", "mode_collapse_iteration"}
+    expected |= {"loss/penalty", "loss/k", "loss/convergence", "constraint/{number}"}
     expected |= {f"{group}/FID_intra{{features}}" for group in ("scores", "final", "reported")}
     lacking = ("IS{}_std", "KID{}", "KID{}_std", "precision{}", "recall{}", "density{}", "coverage{}")
     expected |= {f"{group}/{name.format('{features}')}" for group in ("scores", "reported") for name in lacking}

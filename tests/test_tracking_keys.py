@@ -42,7 +42,13 @@ def test_names_of_runs_are_their_place_below_runs() -> None:
 
 def test_no_key_is_listed_twice_and_every_panel_has_a_section() -> None:
     assert len({key.pattern for key in KEYS}) == len(KEYS)
-    examples = {"layer": "blocks.0.conv1", "kind": "test", "features": "_cls", "warning": "mode_collapse"}
+    examples = {
+        "layer": "blocks.0.conv1",
+        "kind": "test",
+        "features": "_cls",
+        "warning": "mode_collapse",
+        "number": "x",
+    }
     for key in KEYS:
         name = re.sub(r"\{(\w+)\}", lambda found: examples[found[1]], key.pattern)
         assert [other.pattern for other in KEYS if other.matches(name)] == [key.pattern]
