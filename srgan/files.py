@@ -95,6 +95,7 @@ def place_link(existing: Path, name: Path) -> None:
         shutil.copyfile(existing, temporary)
         flush(temporary)
     temporary.replace(name)
+    temporary.unlink(missing_ok=True)  # stays where both are names of one file already
 
 
 def write_text(path: Path, text: str) -> None:

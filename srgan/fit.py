@@ -30,7 +30,7 @@ from srgan.checkpoint_files import find_resume_point, reinstate
 from srgan.checkpoints import read_file
 from srgan.data import ImageData
 from srgan.files import only_process
-from srgan.fit_options import essence, refuse_arguments, refuse_built, refuse_options, with_methods
+from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
 from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
@@ -110,8 +110,8 @@ def main(arguments: list[str]) -> int:
             args=arguments,
         )
         refuse_options(cli.config["trainer"], TRAINER_DEFAULTS)
-        refuse_built(cli.trainer)
-    except (argparse.ArgumentError, ValueError, OSError, MisconfigurationException) as error:  # of what is built, too
+        refuse_callbacks(cli.trainer)
+    except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
         print(f"srgan fit: {essence(str(error))}", file=sys.stderr)
         return 2
     if not cli.config["run"]:

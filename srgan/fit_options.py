@@ -50,7 +50,11 @@ INSTEAD = {
 }
 """Option of the Trainer -> what to use instead. It is refused at any value but its default."""
 
-PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+LIGHTNING_DEFAULTS = {"inference_mode": True, "barebones": False, "overfit_batches": 0.0, "accumulate_grad_batches": 1,
+                      "check_val_every_n_epoch": 1, "reload_dataloaders_every_n_epochs": 0}  # fmt: skip
+"""Of those that are not None; 0 or False, say."""
+
+PRECISIONS = ("32-true", "bf16-mixed")
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     ModelCheckpoint: "Set --checkpoints.every and --checkpoints.keep_every.",
     GradientAccumulationScheduler: INSTEAD["accumulate_grad_batches"],
@@ -81,7 +85,7 @@ def refuse_arguments(arguments: list[str]) -> None:
         name = argument.partition("=")[0]
         for gone, instead in GONE.items():
             if name == gone or name.startswith(f"{gone}."):
-                raise ValueError(f"Expected no {name}, which does not apply here. Use {instead}.")
+                raise ValueError(f"Expected no {name}, which does not apply here. Set {instead}.")
 
 
 def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
@@ -94,28 +98,23 @@ def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
     Raises:
         ValueError: with what to use instead.
     """
+    if str(trainer.precision) not in ("None", "32", "bf16", *PRECISIONS):
+        raise ValueError(
+            f"Expected --trainer.precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "
+            "precision, and penalties do not go with the loss scaling of float16. Set --trainer.precision bf16-mixed."
+        )
     for name, instead in INSTEAD.items():
         found = trainer.get(name)
         if found is not None and found != defaults.get(name, LIGHTNING_DEFAULTS.get(name)):
             raise ValueError(f"Expected no --trainer.{name}, which does not apply here, found {found}. {instead}")
 
 
-LIGHTNING_DEFAULTS = {"inference_mode": True, "barebones": False, "overfit_batches": 0.0, "accumulate_grad_batches": 1,
-                      "check_val_every_n_epoch": 1, "reload_dataloaders_every_n_epochs": 0}  # fmt: skip
-
-
-def refuse_built(trainer: pl.Trainer) -> None:
-    """Refuses a precision or callbacks that do not go with two optimizers stepped by hand.
+def refuse_callbacks(trainer: pl.Trainer) -> None:
+    """Refuses callbacks that do not go with two optimizers stepped by hand.
 
     Raises:
         ValueError: with what to use instead.
     """
-    if trainer.precision not in PRECISIONS:
-        raise ValueError(
-            f"Expected a precision of {', '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "
-            "precision, and spectra and penalties do not survive the loss scaling of 16 bits. Set "
-            "--trainer.precision bf16-mixed."
-        )
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         for kind, instead in REFUSED_CALLBACKS.items():
             if isinstance(callback, kind):
@@ -124,12 +123,13 @@ def refuse_built(trainer: pl.Trainer) -> None:
 
 def with_methods(arguments: list[str]) -> list[str]:
     """The arguments, `--model.constraint NAME` with one of METHODS spelled out as the settings that it stands for."""
-    text = "\0".join(arguments)
-    return re.sub(
-        r"(^|\0)--model\.constraint(?:\0|=)([a-z-]+)(?=\0|$)",
-        lambda match: f"{match[1]}--model.constraint={_settings_of(match[2])}" if match[2] in METHODS else match[0],
-        text,
-    ).split("\0") if arguments else []
+    spelled: list[str] = []
+    for argument in arguments:
+        name = argument.removeprefix("--model.constraint=")
+        if name in METHODS and (name != argument or spelled[-1:] == ["--model.constraint"]):
+            argument = argument.removesuffix(name) + _settings_of(name)
+        spelled.append(argument)
+    return spelled
 
 
 def _settings_of(method: str) -> str:
@@ -146,10 +146,33 @@ def _path(value: object) -> str:
 
 
 def essence(message: str) -> str:
-    """At most three lines of a parser's message: which setting, what was expected, what was found.
+    """A parser's message as one sentence: which setting, what was expected, what was found.
 
-    A setting of several types brings an error for each of them; what counts is the one of the type that was meant.
+    For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
+    is the innermost setting. Messages that are no parser's stay, in at most three lines.
     """
-    lines = [line.strip(" -") for line in message.splitlines()]
-    kept = [line for line in lines if line and not line.startswith(("usage:", "tip:", "Subtypes:", "Errors:"))]
-    return "\n".join(kept[:3])
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    if not keys:
+        return "\n".join([line for line in message.splitlines() if line.strip()][:3])
+    setting = ".".join(keys)
+    innermost = message[message.rindex("Parser key") :]
+    named = re.search(r"Expected a dot import path string: (.*)", innermost)
+    problem = re.search(r"(Option '.*' is not accepted|No module named .*|has no attribute .*|does not exist.*)", innermost)
+    expected = [
+        "" if "NoneType" in kind or kind.startswith("path") else _in_words(kind)
+        for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", innermost, re.MULTILINE)
+    ]
+    found = re.search(r"(?:Got value|Given value): (.*)", innermost)
+    if named:
+        methods = f", or one of {', '.join(METHODS)}" if setting == "model.constraint" else ""
+        return f"Expected the path of a class for --{setting}{methods}; found {named[1]}."
+    if problem or not any(expected) or not found:
+        first = problem[1] if problem else " ".join(innermost.partition(":")[2].split())
+        return f"Expected other settings for --{setting}: {first}."
+    return f"Expected {' or '.join(filter(None, expected))} for --{setting}, found {found[1]}."
+
+
+def _in_words(kind: str) -> str:
+    """A type as the parser names it, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']"."""
+    choices = re.fullmatch(r"typing\.Literal\[(.*)\]", kind)
+    return f"one of {choices[1]}" if choices else re.sub(r"<class '(?:.*\.)?(\w+)'>", r"\1", kind)

@@ -39,7 +39,7 @@ class RunRecorder(RunCallback):
         command: list[str],
         parent: dict[str, Any] | None,
         constraint: dict[str, str | None],
-        marks: dict[str, list[int]] | None,
+        marks: dict[str, list[int]] | None = None,
     ) -> None:
         super().__init__(every=1)
         self.marks = marks
