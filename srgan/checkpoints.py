@@ -68,7 +68,7 @@ def read_file(path: Path) -> Any:
         hint = f" Its last checkpoint is '{last}'." if last.is_file() else ""
         raise FileNotFoundError(f"Expected a checkpoint at '{path.resolve()}', found {found}.{hint}")
     if damage := damage_of(path):
-        raise ValueError(f"Expected a sound checkpoint at '{path}', found {damage}. Take another copy of it.")
+        raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
     try:
         with torch.serialization.safe_globals(harmless_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they are about is refused below

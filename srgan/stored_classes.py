@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 PACKAGE = "srgan."
+KNOWN = {"model": "srgan.training.AdversarialTraining", "scores": "srgan.callbacks.ScoreRecorder"}
+"""Settings without a class path of their own -> what they build."""
 
 
 def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
@@ -24,20 +26,17 @@ def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: C
     Raises:
         ValueError: a class path of somebody else's, or a text in the place of an object.
     """
-    built = {name: settings.get(name) for name in ("model", "data", "scores")}
+    built = {"data": settings.get("data")} | {
+        name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()
+    }
     foreign = sorted({path for path in _class_paths(built) if not path.startswith(PACKAGE)} - set(allowed))
     if foreign:
         raise ValueError(
             f"Expected classes of srgan in the settings of '{origin}', found {', '.join(foreign)}. Nothing of it was "
             f"imported. If you trust that code, add --allow {foreign[0]}"
         )
-    from srgan.callbacks.scores import ScoreRecorder  # these take seconds, which a refusal does not need
-    from srgan.training import AdversarialTraining
-
-    suspects = {"model": AdversarialTraining, "scores": ScoreRecorder}
     for name, settings_of in built.items():
-        kind = suspects.get(name)
-        for place in _misplaced_texts(settings_of, kind, name, allowed):
+        for place in _misplaced_texts(settings_of, None, name, allowed):
             raise ValueError(
                 f"Expected an object's settings at {place} in '{origin}', found a text, which could name any code. "
                 "Nothing of it was imported. Take a checkpoint that srgan fit wrote."

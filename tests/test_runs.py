@@ -268,14 +268,17 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
-    {"decomposition", "randomness", "files", "memory", "parallel", "progress", "decoding", "provenance"},
+    {"decomposition", "randomness", "files", "memory", "parallel", "progress", "decoding", "provenance",
+     "stored_classes"},  # fmt: skip
     {"spectral", "prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses"},
-    {"sampling"},
+    {"sampling", "feature_matching"},
     {"training"},
     {"metrics"},
     {"tracking", "report"},
-    {"callbacks", "checkpoints"},
+    {"checkpoints", "fit_options"},
+    {"checkpoint_files"},
+    {"callbacks"},
     {"fit", "evaluate", "inspection"},
     {"cli"},
     {"__main__"},

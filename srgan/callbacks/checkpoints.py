@@ -96,7 +96,7 @@ class Checkpoints(RunCallback, Checkpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Whatever else ended the training, a limit of Lightning's or another callback: nothing computed is lost."""
         assert isinstance(pl_module, AdversarialTraining)
-        if self.saved_iteration != pl_module.iteration:
+        if pl_module.iteration and pl_module.iteration != self.saved_iteration:
             self._save(trainer, pl_module, keep=False)
 
     def _save(self, trainer: pl.Trainer, module: AdversarialTraining, keep: bool) -> None:
