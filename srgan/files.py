@@ -116,8 +116,16 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    complete = path.read_bytes().rpartition(b"\n")[0]
-    return [_checked_row(line, path, number) for number, line in enumerate(complete.splitlines(), 1)]
+    return parse_rows(path.read_bytes().rpartition(b"\n")[0], path)
+
+
+def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
+    """The rows in whole lines of an append-only file.
+
+    Raises:
+        ValueError: a row is not what was written.
+    """
+    return [_checked_row(line, path) for line in lines.splitlines()]
 
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
@@ -128,14 +136,14 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
         file.write(f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}\n')
 
 
-def _checked_row(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
     try:
         row: dict[str, Any] = json.loads(line)
         checksum = row.pop("crc")
     except (ValueError, KeyError, AttributeError, TypeError):
         checksum = None
     if checksum is None or checksum != zlib.crc32(json.dumps(row, allow_nan=False).encode()):
-        raise ValueError(f"Expected line {number} of '{path}' as it was written, found it damaged.")
+        raise ValueError(f"Expected the rows of '{path}' as they were written, found a damaged one: {line[:60]!r}.")
     return row
 
 
@@ -173,7 +181,9 @@ class RecordFile:
         found = np.frombuffer(content[: len(content) // size * size], stored)
         for place, checksum in enumerate(found["checksum"]):
             if zlib.crc32(content[place * size : place * size + dtype.itemsize]) != checksum:
-                raise ValueError(f"Expected record {first + place + 1} of '{self.path}' as it was written, found it damaged.")
+                raise ValueError(
+                    f"Expected record {first + place + 1} of '{self.path}' as it was written, found it damaged."
+                )
         return layout, np.ascontiguousarray(found["record"])
 
     def append(self, layout: dict[str, Any], record: np.ndarray) -> None:

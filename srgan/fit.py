@@ -70,6 +70,10 @@ class RunCLI(LightningCLI):
     def _set_seed(self) -> None:
         """Nothing: see above."""
 
+    def before_instantiate_classes(self) -> None:
+        """Refuses what the Trainer would take in silence."""
+        refuse_options(self.config["trainer"], TRAINER_DEFAULTS)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
         parser.add_argument(
@@ -109,7 +113,6 @@ def main(arguments: list[str]) -> int:
             run=False,
             args=arguments,
         )
-        refuse_options(cli.config["trainer"], TRAINER_DEFAULTS)
         refuse_callbacks(cli.trainer)
     except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
         print(f"srgan fit: {essence(str(error))}", file=sys.stderr)

@@ -60,7 +60,7 @@ REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     GradientAccumulationScheduler: INSTEAD["accumulate_grad_batches"],
     StochasticWeightAveraging: "It would replace the weights behind the optimizers.",
     WeightAveraging: "It would replace the weights behind the optimizers.",
-    LearningRateFinder: "Set --model.generator_optimizer.learning_rate and --model.discriminator_optimizer.learning_rate.",
+    LearningRateFinder: "Set the learning_rate of --model.generator_optimizer and of the discriminator's.",
     BatchSizeFinder: "Set --data.init_args.batch_size.",
     BackboneFinetuning: "Both nets train from the first iteration on.",
     ModelPruning: "It would change the weights behind the optimizers.",
@@ -118,7 +118,9 @@ def refuse_callbacks(trainer: pl.Trainer) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         for kind, instead in REFUSED_CALLBACKS.items():
             if isinstance(callback, kind):
-                raise ValueError(f"Expected no callback {type(callback).__name__}, which does not apply here. {instead}")
+                raise ValueError(
+                    f"Expected no callback {type(callback).__name__}, which does not apply here. {instead}"
+                )
 
 
 def with_methods(arguments: list[str]) -> list[str]:
@@ -157,7 +159,9 @@ def essence(message: str) -> str:
     setting = ".".join(keys)
     innermost = message[message.rindex("Parser key") :]
     named = re.search(r"Expected a dot import path string: (.*)", innermost)
-    problem = re.search(r"(Option '.*' is not accepted|No module named .*|has no attribute .*|does not exist.*)", innermost)
+    problem = re.search(
+        r"(Option '.*' is not accepted|No module named .*|has no attribute .*|does not exist.*)", innermost
+    )
     expected = [
         "" if "NoneType" in kind or kind.startswith("path") else _in_words(kind)
         for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", innermost, re.MULTILINE)

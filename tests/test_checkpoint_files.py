@@ -4,17 +4,22 @@ import math
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_runs import assert_same_run, fit, state
+from tiny_runs import TINY, assert_same_run, fit, state
 
 from srgan.callbacks import Checkpoints
 from srgan.checkpoint_files import RunCheckpointIO, find_resume_point
 from srgan.checkpoints import damage_of, nonfinite_tensor, read_file, read_run_checkpoint, rebuild_training
+from srgan.cli import main
 from srgan.runs import RunFolder
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +172,7 @@ def test_leftovers_of_a_kill_are_removed(run: RunFolder, whole: RunFolder) -> No
     for path in (run.checkpoint, run.record, run.samples / "00000004.png"):
         path.with_name(f".{path.name}.12345").write_text("half")
     assert fit(run) == 0
-    assert not [path for path in run.path.rglob(".*")]
+    assert not list(run.path.rglob(".*"))
     assert_same_run(run, whole)
 
 
@@ -181,13 +186,20 @@ def test_the_temporary_folder_of_the_system_is_not_used(
     assert_same_run(folder, whole)
 
 
-def test_a_kept_checkpoint_is_there_before_the_last_one_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_checkpoint_is_there_before_the_last_one_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the moment of a kill, some names are new, and the kept one is the first of them."""
     path, kept = tmp_path / "last.ckpt", tmp_path / "00000008.ckpt"
     RunCheckpointIO().save_checkpoint({"number": 1}, path)
     changes: list[str] = []
     replace = os.replace
-    monkeypatch.setattr(Path, "replace", lambda self, to: (changes.append(Path(to).name), replace(self, to)))
+
+    def note(self: Path, to: Path) -> None:
+        changes.append(to.name)
+        replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", note)
     RunCheckpointIO().save_checkpoint({"number": 2}, path, [kept])
     assert changes == ["00000008.ckpt", "previous.ckpt", "last.ckpt"]
 
@@ -227,3 +239,40 @@ def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> 
     torch.save(content, run.path / "nan.ckpt")
     with pytest.raises(ValueError, match=f"found NaN or infinity in {name}"):
         rebuild_training(read_run_checkpoint(run.path / "nan.ckpt"))
+
+
+# Several processes, and pages over several runs.
+
+
+def test_two_processes_write_one_checkpoint_and_find_the_same_one_again(tmp_path: Path) -> None:
+    """Only the first of them writes; both go on from the one before when the last is damaged."""
+    folder = RunFolder(tmp_path / "run")
+    words = [sys.executable, "-m", "srgan", *TINY, "--run", str(folder.path)]
+    words += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for damaged in (False, True):
+        if damaged:
+            folder.record.write_text(folder.record.read_text().replace('"finished"', '"running"'))
+            flip(folder.checkpoint, folder.checkpoint.stat().st_size // 2)
+        ended = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert ("Goes on from" in ended.stderr) == damaged
+        assert iteration(folder.checkpoint) == 12
+        assert {path.name for path in folder.checkpoint.parent.iterdir()} == {
+            "last.ckpt", "previous.ckpt", "00000008.ckpt"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["losses.jsonl", "spectra.bin", "spectra.json", "run.json", "samples/00000004.png"])
+def test_a_damaged_run_is_left_out_of_a_page_with_its_reason(
+    name: str, run: RunFolder, whole: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole.path, run.path.with_name("sound"))
+    path = run.path / name
+    content = path.read_bytes()
+    path.write_bytes(bytes(len(content) // 2) + content[len(content) // 2 :])
+    assert main(["report", str(run.path.parent)]) == 0
+    output = capsys.readouterr()
+    shown = 2 if name.startswith("samples") else 1  # a picture is not the run
+    assert f": {shown} run" in output.out
+    assert ("left out: run: " in output.err) == (shown == 1)

@@ -16,7 +16,8 @@ from srgan.runs import RunFolder
 
 SCORES = [
     "--scores.every", "6", "--scores.features", "classifier", "--scores.protocol.num_fake_images", "60",
-    "--scores.protocol.batch_size", "20", "--scores.protocol.num_real_images", "60", "--scores.final.num_fake_images", "130", "--checkpoints.every", "5",
+    "--scores.protocol.batch_size", "20", "--scores.protocol.num_real_images", "60",
+    "--scores.final.num_fake_images", "130", "--checkpoints.every", "5",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Settings in a checkpoint: nothing of somebody else's is imported unless the user names it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture
-def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A module beside the checkpoint, which leaves a file behind when it is imported."""
     (tmp_path / "evil.py").write_text(
         f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
@@ -34,8 +35,9 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sys.modules.pop("evil", None)
 
 
-PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",),
-          ("model", "constraint", "init_args", "compensation"), ("model", "constraint", "init_args", "form")]  # fmt: skip
+SETTINGS = ("model", "constraint", "init_args")
+PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",), (*SETTINGS, "compensation"),
+          (*SETTINGS, "form")]  # fmt: skip
 
 
 def written(content: dict[str, Any], place: tuple[str, ...], value: Any, path: Path) -> Path:
@@ -70,9 +72,7 @@ def test_code_beside_a_checkpoint_is_never_imported(
     assert "evil" not in sys.modules
 
 
-def test_a_yaml_file_in_the_place_of_an_object_is_not_read(
-    content: dict[str, Any], evil: Path, tmp_path: Path
-) -> None:
+def test_a_yaml_file_in_the_place_of_an_object_is_not_read(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
     (tmp_path / "constraint.yaml").write_text("class_path: evil.Evil\n")
     path = written(content, ("model", "constraint"), str(tmp_path / "constraint.yaml"), tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="found a text"):
@@ -83,7 +83,7 @@ def test_a_yaml_file_in_the_place_of_an_object_is_not_read(
 def test_what_the_user_names_is_imported(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
     place, value = ("model", "constraint"), {"class_path": "evil.Evil", "init_args": {}}
     path = written(content, place, value, tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match="add --allow evil.Evil"):
+    with pytest.raises(ValueError, match=r"add --allow evil\.Evil"):
         read_run_checkpoint(path)
     training = rebuild_training(read_run_checkpoint(path, ["evil.Evil"]))
     assert type(training.constraint).__name__ == "Evil"

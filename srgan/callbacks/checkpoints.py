@@ -24,8 +24,8 @@ class Checkpoints(RunCallback, Checkpoint):
     Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
     It is enough that one process of a run gets the signal: all of them stop after the same iteration.
     Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
-    counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's `Checkpoint` puts it behind the
-    other callbacks, so that whatever it saves has been recorded.
+    counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's
+    `Checkpoint` puts it behind the other callbacks, so that whatever it saves has been recorded.
 
     Args:
         every: iterations between two saves.

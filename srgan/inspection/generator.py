@@ -51,7 +51,7 @@ class StoredGenerator:
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is another file, or of another version, or names other classes, or its weights are not finite.
+            ValueError: it is another file or of another version, names other classes, or its weights are not finite.
         """
         checkpoint = read_run_checkpoint(path, allowed)
         return cls(checkpoint, rebuild_training(checkpoint).generator.to(device).requires_grad_(False))

@@ -30,7 +30,7 @@ def card(content: Mapping[str, Any]) -> dict[str, Any]:
     tails = np.array(judged, float).mean(axis=0)[kept] if judged and len(times) else np.array([])
     best = content["best"] or {}
     scores = content["scores"]
-    shared = ("key", "method", "status", "iterations", "reached", "verdicts", "verdicts_final", "best", "summary")
+    shared = ("key", "constraint", "status", "iterations", "reached", "verdicts", "verdicts_final", "best", "summary")
     return {name: content[name] for name in shared} | {
         "tail": [times[kept].tolist() if len(tails) else [], rounded(tails)],
         "score": [best["score"], scores["iteration"], scores[best["score"]]] if best else None,
