@@ -3,33 +3,15 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-# make reproduce-table2 SCALE=auto|mini|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 GPUS=8 DRY_RUN=1
+# make reproduce-table2 SCALE=auto|mini|small|paper SETTINGS="A_64-128 C_32-32"|all METHODS="sn sr" SEEDS="1 2 3" JOBS=2 GPUS=8 DRY_RUN=1
 # ... on a cluster: CLUSTER=slurm PARTITION=gpu NODES=1 GPUS=8 CPUS=8 HOURS=24 SBATCH="account=gan mem=64G" WAIT=1
-SCALE ?= auto
-SETTINGS ?=
-METHODS ?=
-SEEDS ?=
-JOBS ?=
-GPUS ?=
-DRY_RUN ?=
-CLUSTER ?=
-PARTITION ?=
-NODES ?=
-CPUS ?=
-HOURS ?=
-SBATCH ?=
-WAIT ?=
-ONLY ?=
-FIGURES ?=
-AXES ?=
-FORMATS ?=
-SEED ?=
-ENTITY ?=
-PROJECT ?= srgan
-TABLE ?=
+# What was typed reaches the commands by the environment as it is: no make function, no shell reads it.
+VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH \
+	WAIT FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY
+$(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
+.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -50,37 +32,35 @@ test: lint ## lint, types and tests, as many files at a time as there are cores
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
-	@$(BIN)/python -m reproduce.table2 --scale "$(SCALE)" --settings "$(SETTINGS)" --methods "$(METHODS)" \
-		--seeds "$(SEEDS)" --jobs "$(JOBS)" --gpus "$(GPUS)" --dry-run "$(DRY_RUN)" --cluster "$(CLUSTER)" \
-		--partition "$(PARTITION)" --nodes "$(NODES)" --cpus "$(CPUS)" --hours "$(HOURS)" --sbatch="$(SBATCH)" \
-		--wait "$(WAIT)"
+	@$(BIN)/python -m reproduce.table2
 
 reproduce-collapse: .venv/installed ## SN, SR-s, and SR-d from SN's best checkpoint on stacked digits, 8,000 iterations (about an hour on two cores)
-	@$(BIN)/python -m reproduce.collapse --jobs "$(JOBS)"
+	@$(BIN)/python -m reproduce.collapse
+
+reproduce-works: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
+	@$(BIN)/python -m reproduce.works
 
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
-	@$(BIN)/python -m reproduce.resume --scale "$(SCALE)" --jobs "$(JOBS)" --gpus "$(GPUS)"
+	@$(BIN)/python -m reproduce.resume
 
 reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N, and SR-d (SCALE, SETTINGS, SEEDS, JOBS, GPUS, DRY_RUN=1; mini: 8 runs)
-	@$(BIN)/python -m reproduce.sweep --scale "$(SCALE)" --settings "$(SETTINGS)" --seeds "$(SEEDS)" --jobs "$(JOBS)" \
-		--gpus "$(GPUS)" --dry-run "$(DRY_RUN)"
+	@$(BIN)/python -m reproduce.sweep
 
 reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED)
-	@$(BIN)/python -m reproduce.figures --scale "$(SCALE)" --figures "$(FIGURES)" --axes "$(AXES)" \
-		--formats "$(FORMATS)" --seed "$(SEED)"
+	@$(BIN)/python -m reproduce.figures
 
-smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 15 minutes)
-	@$(BIN)/python -m reproduce.smoke --settings "$(SETTINGS)"
+smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 20 minutes)
+	@$(BIN)/python -m reproduce.smoke
 
 dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PROJECT; TABLE=table2.csv; DRY_RUN=1); without a login: what they would hold
-	@$(BIN)/srgan dashboard --project "$(PROJECT)" $(if $(ENTITY),--entity "$(ENTITY)") \
-		$(if $(TABLE),--table "$(TABLE)") $(if $(DRY_RUN),--dry-run)
+	@$(BIN)/srgan dashboard --project "$${PROJECT:-srgan}" $${ENTITY:+--entity "$$ENTITY"} \
+		$${TABLE:+--table "$$TABLE"} $${DRY_RUN:+--dry-run}
 
 readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the showcase into docs/collapse
 	@$(BIN)/python -m reproduce.readme
 
 bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit")
-	@$(BIN)/python -W ignore -m bench --only "$(ONLY)"
+	@$(BIN)/python -W ignore -m bench --only "$$ONLY"
 
 # The peer asks for TensorFlow, for its scores: a training step has no use for it.
 .venv/bench-installed: .venv/installed

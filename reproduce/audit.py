@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from reproduce.plan import Scale
+from reproduce.run import Scale
 from reproduce.settings import METHODS, SETTINGS, Method
 from reproduce.table import Row, score_names
 

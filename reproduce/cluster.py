@@ -1,4 +1,4 @@
-"""Runs of a plan as jobs of a Slurm cluster: submitted once, stopped with their state saved, requeued, resumed."""
+"""Runs as jobs of a Slurm cluster: submitted once, stopped with their state saved, requeued, resumed."""
 
 import json
 import os
@@ -8,16 +8,16 @@ import subprocess
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from rich.console import Console
-from rich.table import Table
 
-from reproduce.launch import Display, fit_options
-from reproduce.plan import REPOSITORY, PlannedRun
+from reproduce.launch import Display
+from reproduce.resources import Resources
+from reproduce.run import REPOSITORY, Run
 from srgan.files import write_json
 
 if TYPE_CHECKING:
@@ -85,42 +85,6 @@ def _state_of(job_id: str) -> str:
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What each run gets.
-
-    Attributes:
-        nodes: machines of one run.
-        processes: of one run on each node; None: as many as the plan says.
-        on_gpus: whether each process gets a GPU.
-        cpus: of each process.
-        hours: limit of one job; a run that needs longer is saved, requeued, and goes on.
-        jobs: at a time; 0: no limit.
-        options: further options of sbatch, e.g. {"partition": "gpu", "mem": "64G"}.
-    """
-
-    nodes: int = 1
-    processes: int | None = None
-    on_gpus: bool = True
-    cpus: int = 1
-    hours: float = 24.0
-    jobs: int = 0
-    options: dict[str, str] = field(default_factory=dict)
-
-    def processes_on_node(self, run: PlannedRun) -> int:
-        """Processes (Slurm: tasks) of a run on each node.
-
-        Raises:
-            ValueError: the plan's number does not share out evenly.
-        """
-        if self.processes is None and run.devices % self.nodes:
-            raise ValueError(
-                f"Expected NODES that divide the {run.devices} devices of {run.name}, found {self.nodes}. "
-                "Set NODES, or GPUS for so many on each node."
-            )
-        return self.processes or run.devices // self.nodes
-
-
-@dataclass(frozen=True)
 class Job:
     """A job that Slurm knows: its id ("12_3": the third of array 12) and state in Slurm's words."""
 
@@ -161,32 +125,32 @@ class Queue:
                 found[submitted[name][int(index) if index.isdigit() else 0]] = Job(job_id, state)
         return found
 
-    def job_of(self, run: PlannedRun) -> Job | None:
+    def job_of(self, run: Run) -> Job | None:
         return self.jobs().get(_key(run))
 
-    def submit(self, runs: Sequence[PlannedRun], resources: Resources) -> dict[PlannedRun, Job]:
-        """Submits those runs that are not in the queue yet, one array for each number of processes.
+    def submit(self, runs: Sequence[Run], resources: Resources) -> dict[Run, Job]:
+        """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
 
         Returns:
             The jobs of `runs`, new and old.
 
         Raises:
-            ValueError: see `Resources.processes_on_node`.
+            ValueError: see `Resources.processes`.
             RuntimeError: Slurm refused.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / "lock"):
             queued = self.jobs()
-            arrays: dict[int, list[PlannedRun]] = {}
+            arrays: dict[tuple[int, bool], list[Run]] = {}
             for run in runs:
                 if _key(run) not in queued:
-                    arrays.setdefault(resources.processes_on_node(run), []).append(run)
-            for processes, members in arrays.items():
+                    arrays.setdefault((resources.processes(run), run.on_gpu), []).append(run)
+            for (processes, _), members in arrays.items():
                 self._submit_array(members, processes, resources)
             queued = self.jobs()
         return {run: queued[_key(run)] for run in runs if _key(run) in queued}
 
-    def _submit_array(self, runs: list[PlannedRun], processes: int, resources: Resources) -> None:
+    def _submit_array(self, runs: list[Run], processes: int, resources: Resources) -> None:
         """The names of jobs are written down before Slurm hears of them: no interruption loses a job."""
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError
@@ -195,54 +159,35 @@ class Queue:
         submitted = json.loads(self.record.read_text()) if self.record.exists() else {}
         write_json(self.record, submitted | {name: [_key(run) for run in runs]})
         executor = SlurmExecutor(self.folder, max_num_timeout=MOST_TIMEOUTS)
-        executor.update_parameters(**sbatch_parameters(name, processes, resources))
+        executor.update_parameters(**sbatch_parameters(name, processes, runs[0].on_gpu, resources))
         try:
             with executor.batch():
                 for run in runs:
-                    options = fit_options(run, processes, resources.nodes)
-                    executor.submit(FitJob(options, run.folder.path.resolve() / "log.txt"))
+                    executor.submit(FitJob(resources.arguments(run), run.folder.path.resolve() / "log.txt"))
         except FailedJobError as error:
             raise RuntimeError(f"Slurm refused the jobs: {error}") from error
 
 
-def sbatch_parameters(name: str, processes: int, resources: Resources) -> dict[str, Any]:
+def sbatch_parameters(name: str, processes: int, on_gpus: bool, resources: Resources) -> dict[str, Any]:
     """What submitit writes into the script of an array."""
     minutes = max(1, round(60 * resources.hours))
-    options = {key.replace("-", "_"): value for key, value in resources.options.items()}
+    options = {key.replace("-", "_"): value for key, value in resources.sbatch.items()}
     return {
         "job_name": name,
         "time": minutes,
         "nodes": resources.nodes,
         "ntasks_per_node": processes,
-        "cpus_per_task": resources.cpus,
+        "cpus_per_task": resources.cpus or (8 if on_gpus else 1),
         "signal_delay_s": min(SECONDS_TO_SAVE, 30 * minutes),
         "setup": ["export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"],
         # --requeue: a job that dies with its node, or is pre-empted without a signal, starts again.
         "additional_parameters": {"requeue": True, "chdir": str(REPOSITORY)} | options,
-        **({"gpus_per_node": processes} if resources.on_gpus else {}),
+        **({"gpus_per_node": processes} if on_gpus else {}),
         **({"array_parallelism": resources.jobs} if resources.jobs else {}),
     }
 
 
-def show_queue(runs: Sequence[PlannedRun], jobs: dict[PlannedRun, Job], console: Console) -> None:
-    """What is finished, waiting, running, cut; and how to look at it."""
-    table = Table("run", "state", "job", title=f"{len(runs)} runs, {len(jobs)} in the queue")
-    for run in runs:
-        job = jobs.get(run)
-        state = f"iteration {run.iterations_done}" if job and run.iterations_done else run.state
-        table.add_row(run.name, state, f"{job.id} {job.state.lower()}" if job else "")
-    console.print(table)
-    if jobs:
-        ids = ",".join(sorted({job.id.partition("_")[0] for job in jobs.values()}))
-        console.print(
-            f"Look: squeue --jobs {ids}; log.txt in each run's folder. Stop: scancel {ids.replace(',', ' ')}. The same "
-            "command shows where they are, submits what is missing, and writes the table.",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def wait(queue: Queue, runs: Sequence[PlannedRun], console: Console) -> None:
+def wait(queue: Queue, runs: Sequence[Run], console: Console) -> None:
     """Shows progress until no run is waiting or running; Ctrl-C ends the showing, not the jobs."""
     display = Display(runs, console)
     with display.progress:
@@ -254,7 +199,7 @@ def wait(queue: Queue, runs: Sequence[PlannedRun], console: Console) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _key(run: PlannedRun) -> str:
+def _key(run: Run) -> str:
     return str(run.folder.path.resolve())
 
 

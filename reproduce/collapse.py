@@ -1,48 +1,37 @@
 """`make reproduce-collapse`: SN, SR-s, and SR-d from SN's best checkpoint, until SN has collapsed."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-
-from reproduce.launch import usable_cores
-from reproduce.stages import StagedRun, run_stages, stages_parser, write_report
+from reproduce.campaign import Campaign, perform
+from reproduce.comparison import Comparison
+from reproduce.options import Options
+from reproduce.run import Run
 from srgan.runs import RunFolder
 
-RANKING = "FID_cls"
+
+def collapse_runs(root: Path, overrides: Mapping[str, Any] | None = None) -> list[Run]:
+    """SN, SR-s, SR-d."""
+
+    def run(name: str, method: str, after: Run | None = None) -> Run:
+        folder, configs = RunFolder(root / method), ("digits", "collapse", method)
+        return Run(name=name, folder=folder, configs=configs, overrides=overrides or {}, after=after, checkpoint="best")
+
+    sn = run("SN", "sn")
+    return [sn, run("SR-s", "sr-s"), run("SR-d from SN's best", "sr-d", sn)]
 
 
-def collapse_run(method: str, root: Path, extra: Sequence[str], source: Path | None = None) -> StagedRun:
-    """One of the three runs; `source` is the checkpoint to go on from."""
-    options = ("-c", "configs/collapse.yaml", "-c", f"configs/{method}.yaml", *extra)
-    return StagedRun(f"collapse {method}", root, method, options, source)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 (a run failed), 130 (stopped; the same command goes on)."""
-    options, extra = stages_parser("reproduce.collapse", __doc__).parse_known_args(arguments)
-    console, root = Console(), options.runs / "collapse"
-    sn, sr_s = (collapse_run(method, root, extra) for method in ("sn", "sr-s"))
-
-    def stages() -> Iterator[list[StagedRun]]:
-        yield [sn, sr_s]
-        yield [collapse_run("sr-d", root, extra, best_checkpoint(sn.folder))]  # known once SN has finished
-
-    if status := run_stages(stages(), options.jobs or usable_cores(), 0, console):
-        return status
-    folders = {"SN": sn.folder, "SR-s": sr_s.folder, "SR-d from SN's best": RunFolder(root / "sr-d")}
+def experiment(options: Options) -> Campaign:
+    """The three runs, and their comparison."""
+    root = options.runs / "collapse"
     title = "Stacked digits 8 x 8, batch 256: SN against SR"
-    console.print(write_report("collapse", title, folders, root), highlight=False, soft_wrap=True)
-    return 0
+    return Campaign(collapse_runs(root, options.overrides), root, Comparison("collapse", title, root))
 
 
-def best_checkpoint(folder: RunFolder) -> Path:
-    """The kept checkpoint at the run's best evaluation, the last excepted."""
-    rows = folder.read_scores()[:-1]
-    best = min(rows, key=lambda row: float(row[RANKING]))
-    return folder.checkpoint.with_name(f"{best['iteration']:08d}.ckpt")
-
+main = partial(perform, experiment, __doc__, "")
 
 if __name__ == "__main__":
     sys.exit(main())

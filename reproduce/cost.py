@@ -1,71 +1,176 @@
 """What a run costs, counted and not timed: arithmetic and memory of its nets, on tensors without storage.
 
 FLOPs are those of convolutions and matrix products (a multiplication and an addition are two), bytes those of
-the activations that the backward pass keeps. Spectral norms, SR and batch norms add some percent of time.
+the activations that the backward pass keeps. Constraints and batch norms add some percent of time.
 """
 
+import json
+import pydoc
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from jsonargparse import Namespace
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from reproduce.run import ITERATIONS, Run
+from srgan.fit import RunCLI, compose
 from srgan.networks import Pair
+from srgan.parallel import accumulation
 
+GPU_FLOPS = 25e12  # a second, sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
+CPU_FLOPS = 1e10  # of one core, by assumption: narrow nets and their scores reach no more
+GPU_GIGABYTES = 80
+USABLE = 0.85  # of a GPU's memory; the rest goes to cuDNN's workspaces, fragments and the feature network
 BYTES_PER_PARAMETER = 16  # float32 weight, gradient and Adam's two moments
 INCEPTION_FLOPS = 11.4e9  # of one image through the feature network
+BATCHES = (4, 8)  # counted, and scaled linearly
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one image through one player's update.
+class Counts(NamedTuple):
+    """Of one image.
 
     Attributes:
+        parameters: of both nets, whatever the batch.
         discriminator_flops: one real and one generated image in D's update.
         generator_flops: one generated image in G's update.
         sample_flops: one image generated for scoring.
         discriminator_bytes: activations kept for that pair of images in D's update.
         generator_bytes: activations kept for that image in G's update.
-        parameters: of both nets.
     """
 
+    parameters: int
     discriminator_flops: float
     generator_flops: float
     sample_flops: float
     discriminator_bytes: float
     generator_bytes: float
-    parameters: int
 
-    def iteration_flops(self, batch_size: int, n_dis: int, generator_batch_ratio: int) -> float:
-        """One generator update and its n_dis discriminator updates at a global batch."""
-        return batch_size * (n_dis * self.discriminator_flops + generator_batch_ratio * self.generator_flops)
 
-    def peak_bytes(self, micro_batch_size: int, generator_batch_ratio: int) -> float:
-        """Of one device: parameters, their gradients and moments, and the larger of the two graphs."""
-        graphs = self.discriminator_bytes, generator_batch_ratio * self.generator_bytes
-        return BYTES_PER_PARAMETER * self.parameters + micro_batch_size * max(graphs)
+class Price(NamedTuple):
+    """What a run takes.
+
+    Attributes:
+        micro_batch_size: images per device and forward pass.
+        accumulation: micro-batches per update on each device.
+        devices: processes that train the run together.
+        iterations: of the generator.
+        hours: of all devices together, training and scoring; an estimate from counted FLOPs.
+        gigabytes: on each device; an estimate from counted activations.
+        gigabytes_unsplit: on one device that takes the whole batch at once; an estimate likewise.
+    """
+
+    micro_batch_size: int
+    accumulation: int
+    devices: int
+    iterations: int
+    hours: float
+    gigabytes: float
+    gigabytes_unsplit: float
+
+    @property
+    def split(self) -> str:
+        """Micro-batch x accumulation x devices: the batch."""
+        return f"{self.micro_batch_size} x {self.accumulation} x {self.devices}"
+
+    @property
+    def fits_unsplit(self) -> bool:
+        """Whether one 80 GB GPU holds the whole batch without accumulation."""
+        return self.gigabytes_unsplit <= USABLE * GPU_GIGABYTES
+
+
+def price(run: Run, devices: int | None = None) -> Price:
+    """Of one run, on as many devices as it says or on others.
+
+    Raises:
+        ValueError: the batch does not divide so; the message names the run.
+    """
+    config = resolved(run)
+    devices, model = devices or run.devices, config.model
+    try:
+        parts = accumulation(run.batch_size, devices, model.micro_batch_size)
+    except ValueError as error:
+        raise ValueError(f"{run.name}: {error} Set GPUS (and NODES), or choose other rows by SETTINGS.") from error
+    counts = count(networks_of(config))
+    pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_ratio
+    iteration = pairs * counts.discriminator_flops + fakes * counts.generator_flops
+    scored = counts.sample_flops + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
+    begin = run.after.flat[ITERATIONS] if run.after and run.checkpoint == "last" else 0
+    flops = (model.iterations - begin) * iteration + scored_images(config) * scored
+
+    def gigabytes(micro_batch_size: int) -> float:
+        graph: float = max(counts.discriminator_bytes, model.generator_batch_ratio * counts.generator_bytes)
+        return (BYTES_PER_PARAMETER * counts.parameters + micro_batch_size * graph) / 1e9
+
+    micro = run.batch_size // devices // parts
+    hours = flops / (GPU_FLOPS if run.on_gpu else CPU_FLOPS) / 3600
+    return Price(micro, parts, devices, model.iterations, hours, gigabytes(micro), gigabytes(run.batch_size))
+
+
+class _Parser(RunCLI):
+    """`srgan fit`'s reading of settings: nothing is built."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        self.config = Namespace(seed_everything=False)
+
+    def instantiate_classes(self) -> None: ...
+
+
+def resolved(run: Run) -> Namespace:
+    """All settings of a run as `srgan fit` reads them, defaults included; read once for all constraints and seeds."""
+    model = {name: value for name, value in run.settings["model"].items() if name not in ("constraint", "seed")}
+    return _parsed(json.dumps(run.settings | {"model": model}))
 
 
 @cache
-def cost(networks: Pair) -> Cost:
-    """Counts the nets of a pair: what four more images cost, so that what a batch of any size needs is left out."""
+def _parsed(settings: str) -> Namespace:
+    config: Namespace = _parser().parser.parse_object(json.loads(settings))
+    return config
+
+
+@cache
+def _parser() -> RunCLI:
+    return compose([], _Parser)
+
+
+def networks_of(config: Namespace) -> Pair:
+    """The nets of resolved settings."""
+    make = pydoc.locate(config.model.networks.class_path)
+    assert callable(make)
+    pair: Pair = make(**vars(config.model.networks.init_args))
+    return pair
+
+
+def scored_images(config: Namespace) -> int:
+    """Images that go through the feature network in a run, real ones not counted (they are cached)."""
+    scores = config.scores
+    if not scores.every:
+        return 0
+    during: int = config.model.iterations // scores.every * scores.protocol.num_fake_images
+    final = scores.final
+    return during + (final.num_fake_images + final.intra_fid_classes * final.intra_fid_images if final else 0)
+
+
+@cache
+def count(networks: Pair) -> Counts:
+    """Counts one update of each player: what more images cost, so that what a batch of any size needs is left out."""
     with FakeTensorMode():
-        generator, discriminator = networks.build()
-        small, large = (_counts(networks, generator, discriminator, batch) for batch in (4, 8))
-    of_an_image = {name: (large[name] - small[name]) / 4 for name in small}
-    players = (generator, discriminator)
-    parameters = sum(parameter.numel() for player in players for parameter in player.parameters())
-    return Cost(**of_an_image, parameters=parameters)
+        small, large = (_counts(networks, batch) for batch in BATCHES)
+        parameters = sum(parameter.numel() for net in networks.build() for parameter in net.parameters())
+    more = BATCHES[1] - BATCHES[0]
+    of_an_image = [(after - before) / more for before, after in zip(small, large, strict=True)]
+    return Counts(parameters, *of_an_image)
 
 
-def _counts(networks: Pair, generator: nn.Module, discriminator: nn.Module, batch: int) -> dict[str, float]:
-    """FLOPs and bytes of a `Cost`, for a whole batch."""
-    z = torch.empty(batch, networks.latent_dim)
-    labels = torch.zeros(batch, dtype=torch.int64)
+def _counts(networks: Pair, batch: int) -> list[float]:
+    """FLOPs and bytes of `Counts`, for a whole batch."""
+    generator, discriminator = networks.build()
+    z, labels = torch.empty(batch, networks.latent_dim), torch.zeros(batch, dtype=torch.int64)
     images = torch.empty(batch, 3, networks.image_size, networks.image_size)
 
     def sample() -> Tensor:
@@ -73,29 +178,15 @@ def _counts(networks: Pair, generator: nn.Module, discriminator: nn.Module, batc
             fake: Tensor = generator(z, labels)
             return fake
 
-    def discriminate() -> Tensor:
-        scores: Tensor = discriminator(images, labels) + discriminator(sample(), labels)
-        return scores.sum()
-
-    def generate() -> Tensor:
-        scores: Tensor = discriminator(generator(z, labels), labels)
-        return scores.sum()
-
-    sample_flops, _ = _count(sample, backward=False)
-    discriminator_flops, discriminator_bytes = _count(discriminate)
+    sample_flops, _ = _count(sample)
+    of_discriminator = _count(lambda: discriminator(images, labels) + discriminator(sample(), labels))
     discriminator.requires_grad_(False)
-    generator_flops, generator_bytes = _count(generate)
-    discriminator.requires_grad_(True)
-    return {
-        "discriminator_flops": discriminator_flops,
-        "generator_flops": generator_flops,
-        "sample_flops": sample_flops,
-        "discriminator_bytes": discriminator_bytes,
-        "generator_bytes": generator_bytes,
-    }
+    of_generator = _count(lambda: discriminator(generator(z, labels), labels))
+    flops, kept = zip(of_discriminator, of_generator, strict=True)
+    return [*flops, sample_flops, *kept]
 
 
-def _count(forward: Callable[[], Tensor], backward: bool = True) -> tuple[float, float]:
+def _count(forward: Callable[[], Tensor]) -> tuple[float, float]:
     """FLOPs of a forward (and backward) pass, and the bytes of its saved activations, each storage once."""
     kept: dict[int, Tensor] = {}
 
@@ -106,6 +197,6 @@ def _count(forward: Callable[[], Tensor], backward: bool = True) -> tuple[float,
 
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
         result = forward()
-        if backward:
-            result.backward()
+        if result.requires_grad:
+            result.sum().backward()
     return float(counter.get_total_flops()), float(sum(tensor.untyped_storage().nbytes() for tensor in kept.values()))

@@ -5,24 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.audit import DIFFERENCES, audit, finding_words, mean_change, published
-from reproduce.plan import Scale
-from reproduce.settings import METHODS
-from reproduce.table import (
-    LEGEND,
-    LEGEND_OF_ALL,
-    Row,
-    change,
-    change_of_ours,
-    difference_to_paper,
-    final_scores,
-    legend_of_final,
-    mean_and_deviation,
-    provenance,
-    score_names,
-    verdict_words,
-)
+from reproduce.run import Scale
+from reproduce.table import LEGEND, LEGEND_OF_ALL, Row, final_scores, layout, legend_of_final, provenance
 from srgan.files import write_json
-from srgan.runs import RunFolder
 
 Section = dict[str, Any]
 AUDIT = (
@@ -40,50 +25,11 @@ def write_front(rows: Sequence[Row], scale: Scale, root: Path) -> None:
 
 
 def _table(rows: Sequence[Row], scale: Scale, root: Path) -> Section:
-    scores = [*score_names(scale), *(["modes"] if scale == "mini" else [])]
-    groups: list[list[Any]] = [["", 2], ["FID, paper", 3], ["IS, paper", 3]]
-    groups += [[f"{score}, ours", 3] for score in scores]
-    groups += [[f"collapse {method.upper()}", 2] for method in METHODS]
-    header = ["Setting", "batch, CH", *["SN", "SR", "change"] * (2 + len(scores)), *["paper", "ours"] * 2]
-    table = {"groups": groups, "header": header, "rows": [_line(row, scores, root) for row in rows]}
+    header, lines = layout(rows, scale)
+    for cell in (cell for line in lines for cell in line if "runs" in cell):
+        cell["runs"] = [[name, folder.path.relative_to(root).as_posix()] for name, folder in cell["runs"].items()]
     paragraphs = [LEGEND[scale], f"{LEGEND_OF_ALL} {provenance(rows)} Paper: arXiv:1908.10999."]
-    return {"title": "Table II", "paragraphs": paragraphs, "table": table}
-
-
-def _line(row: Row, scores: Sequence[str], root: Path) -> list[Any]:
-    sn, sr = row.setting.sn, row.setting.sr
-    cells: list[Any] = [row.setting.name, f"{row.batch_size}, {row.discriminator_channels}"]
-    for a, b in ((sn.FID, sr.FID), (sn.IS, sr.IS)):
-        cells += [f"{a:.2f}", f"{b:.2f}", change(a, b)]
-    for score in scores:
-        for method in METHODS:
-            cells.append(_ours(row, method, score, root, with_runs=score == scores[0]))
-        cells.append({"text": change_of_ours(row, score) or "–", "kind": "ours"})
-    for method in METHODS:
-        cells += [
-            {"text": words, "kind": "collapsed" if words not in ("no", "–") else ""}
-            for words in verdict_words(row, method)
-        ]
-    return cells
-
-
-def _ours(row: Row, method: Any, score: str, root: Path, with_runs: bool) -> dict[str, Any]:
-    """One cell of ours: the score, what is missing of it, and its runs."""
-    ours = row.ours.get(method)
-    values = ours.scores(score) if ours else []
-    if ours is None or not values:
-        return {"text": (ours and ours.gap) or "–", "kind": "gap"}
-    difference = difference_to_paper(row, method, score)
-    notes = [f"without {ours.gap}"] * bool(ours.gap)
-    notes += [] if difference is None else [f"{difference:+.2f} to the paper"]
-    cell: dict[str, Any] = {"text": mean_and_deviation(values), "kind": "ours", "note": "; ".join(notes)}
-    if with_runs:
-        cell["runs"] = [[f"seed {seed}", _relative(folder, root)] for seed, folder in ours.folders.items()]
-    return cell
-
-
-def _relative(folder: RunFolder, root: Path) -> str:
-    return folder.path.relative_to(root).as_posix()
+    return {"title": "Table II", "paragraphs": paragraphs, "table": {"groups": None, "header": header, "rows": lines}}
 
 
 def _final(rows: Sequence[Row]) -> list[Section]:

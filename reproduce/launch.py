@@ -1,83 +1,31 @@
-"""Runs what a plan misses: several processes at a time, one progress display, stopped and resumed at will."""
+"""Trains runs on this machine: several processes at a time, one progress display, stopped and resumed at will."""
 
-import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from reproduce.plan import REPOSITORY, PlannedRun
+from reproduce.resources import Resources, choose_gpus, refuse_too_few_gpus, threads_of_each
+from reproduce.run import REPOSITORY, Run
 
 POLL_SECONDS = 0.5
 SECONDS_BETWEEN_LINES = 60.0  # where no terminal shows the bars
 SECONDS_TO_STOP = 60.0
 
+Check = Callable[[Run], str | None]
+"""What is wrong with a run that has ended; None if nothing is."""
+
 
 class Stopped(Exception):
     """By a signal; the processes of the runs have ended."""
-
-
-def launch(
-    runs: Sequence[PlannedRun], jobs: int, gpus: int, console: Console, processes: int | None = None
-) -> list[PlannedRun]:
-    """Trains all runs that are not finished, up to `jobs` at a time.
-
-    Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the
-    others. Runs share a GPU only where `jobs` exceeds what the GPUs hold.
-
-    Args:
-        runs: what is missing; each must be possible.
-        jobs: runs at a time.
-        gpus: CUDA devices to share out; 0 for the CPU.
-        console: where to show progress.
-        processes: of each run, one GPU each; None: as many as the plan says.
-
-    Returns:
-        The runs that failed; the log of each is `log.txt` in its folder.
-
-    Raises:
-        ValueError: there are fewer GPUs than a run needs.
-        Stopped: after a signal, once every process has ended; most have saved their state, the others
-            go on from their last checkpoint.
-    """
-    needs = {run: processes or run.devices for run in runs}
-    refuse_too_few_gpus(needs, gpus)
-    threads = threads_of_each(list(needs.values()), gpus, jobs)
-    waiting, active, failed = list(runs), dict[PlannedRun, _Active](), list[PlannedRun]()
-    display = Display(runs, console)
-    with _signals() as received, display.progress:
-        try:
-            while (waiting or active) and not received:
-                while waiting and len(active) < jobs:
-                    taken = [started.gpus for started in active.values()]
-                    chosen = choose_gpus(needs[waiting[0]], taken, gpus, jobs)
-                    if chosen is None:
-                        break
-                    run = waiting.pop(0)
-                    active[run] = _Active(_start(run, needs[run], chosen, threads), chosen)
-                for run, started in list(active.items()):
-                    if started.process.poll() is not None:
-                        del active[run]
-                        _kill(started.process)  # what is left of a run of several processes
-                        if started.process.returncode:
-                            failed.append(run)
-                            console.print(f"[red]failed[/] {run.name}: see {run.folder.path / 'log.txt'}")
-                display.update(list(active), len(runs) - len(waiting) - len(active))
-                time.sleep(POLL_SECONDS)
-        finally:
-            _stop([started.process for started in active.values()])
-    if received:
-        raise Stopped
-    return failed
 
 
 class _Active(NamedTuple):
@@ -87,66 +35,70 @@ class _Active(NamedTuple):
     gpus: list[int]
 
 
-def refuse_too_few_gpus(needs: Mapping[PlannedRun, int], gpus: int) -> None:
-    """Checks that each run's processes find a GPU each; on the CPU (`gpus` 0) all do.
+def launch(
+    runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, console: Console, check: Check | None = None
+) -> list[Run]:
+    """Trains runs, up to `jobs` at a time, each once the one that it starts from has finished.
+
+    Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the
+    others. Runs share a GPU only where `jobs` exceeds what the GPUs hold.
+
+    Args:
+        runs: what is missing; each must be possible.
+        jobs: runs at a time.
+        gpus: CUDA devices to share out; 0 for the CPU.
+        resources: what each run gets.
+        console: where to show progress.
+        check: looks at each run that has ended well.
+
+    Returns:
+        The runs that failed, or that waited for one that did; the log of each is `log.txt` in its folder.
 
     Raises:
-        ValueError: they do not.
+        ValueError: there are fewer GPUs than a run needs.
+        Stopped: after a signal, once every process has ended; most have saved their state, the others
+            go on from their last checkpoint.
     """
-    largest = max(needs.values(), default=0)
-    if gpus and largest > gpus:
-        names = ", ".join(run.name for run, need in needs.items() if need > gpus)
-        raise ValueError(
-            f"Expected {largest} GPUs, found {gpus}, for: {names}. Set GPUS={gpus} to train each run on so many "
-            "with more accumulation, choose other rows by SETTINGS, or submit to a cluster: CLUSTER=slurm."
-        )
+    needs = {run: resources.processes(run) for run in runs}
+    refuse_too_few_gpus(needs, gpus)
+    threads = threads_of_each(list(needs.values()), gpus, jobs)
+    waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
+    display = Display(runs, console)
+    with _signals() as received, display.progress:
+        try:
+            while (waiting or active) and not received:
+                for run in [run for run in waiting if run.is_ready][: jobs - len(active)]:
+                    chosen = choose_gpus(needs[run], [started.gpus for started in active.values()], gpus, jobs)
+                    if chosen is None:
+                        break
+                    waiting.remove(run)
+                    active[run] = _Active(_start(run, resources, chosen, threads), chosen)
+                if not active:
+                    break  # what waits does so for a run that failed
+                for run, started in list(active.items()):
+                    if started.process.poll() is not None:
+                        del active[run]
+                        _kill(started.process)  # what is left of a run of several processes
+                        problem = _problem(run, started.process.returncode, check)
+                        if problem:
+                            failed.append(run)
+                            console.print(f"[red]failed[/] {run.name}: {problem}", highlight=False, soft_wrap=True)
+                display.update(list(active), len(runs) - len(waiting) - len(active))
+                time.sleep(POLL_SECONDS)
+        finally:
+            _stop([started.process for started in active.values()])
+    if received:
+        raise Stopped
+    return failed + waiting
 
 
-def choose_gpus(need: int, taken: Iterable[Sequence[int]], gpus: int, jobs: int) -> list[int] | None:
-    """Which GPUs the next run gets: the least busy; None while too few are free. On the CPU none are needed.
-
-    Args:
-        need: GPUs of the run.
-        taken: those of the active runs.
-        gpus: how many there are; 0 for the CPU.
-        jobs: runs at a time; more than there are GPUs share them evenly.
-    """
-    if not gpus:
-        return []
-    load = Counter(gpu for some in taken for gpu in some)
-    runs_on_a_gpu = math.ceil(jobs / gpus)
-    free = sorted((gpu for gpu in range(gpus) if load[gpu] < runs_on_a_gpu), key=lambda gpu: load[gpu])
-    return free[:need] if len(free) >= need else None
+def _problem(run: Run, status: int, check: Check | None) -> str | None:
+    if status:
+        return f"see {run.folder.path / 'log.txt'}"
+    return check(run) if check else None
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads_of_each(needs: Sequence[int], gpus: int, jobs: int) -> int:
-    """CPU threads of each process: beside GPUs, an even share of the cores for all processes at a time.
-
-    Args:
-        needs: processes of each run.
-        gpus: CUDA devices; 0 for the CPU, where every process has one thread, so that results do not vary.
-        jobs: runs at a time.
-    """
-    if not gpus:
-        return 1
-    processes = min(sum(sorted(needs, reverse=True)[:jobs]), gpus * math.ceil(jobs / gpus))
-    return max(1, usable_cores() // max(1, processes))
-
-
-def fit_options(run: PlannedRun, processes: int, nodes: int = 1) -> list[str]:
-    """Options of `srgan fit` for a run on so many processes on each of so many nodes."""
-    if processes * nodes == 1:
-        return run.command
-    several = ["--trainer.devices", str(processes), "--trainer.num_nodes", str(nodes), "--trainer.strategy", "ddp"]
-    return [*run.command, *several]
-
-
-def _start(run: PlannedRun, processes: int, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
+def _start(run: Run, resources: Resources, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
     """A process in a session of its own: signals reach it through us alone."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     if gpus:
@@ -156,7 +108,7 @@ def _start(run: PlannedRun, processes: int, gpus: Sequence[int], threads: int) -
     run.folder.path.mkdir(parents=True, exist_ok=True)
     with (run.folder.path / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "srgan", "fit", *fit_options(run, processes)],
+            [sys.executable, "-m", "srgan", "fit", *resources.arguments(run)],
             cwd=REPOSITORY,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -203,17 +155,18 @@ def _signals() -> Iterator[list[int]]:
 class Display:
     """A bar for the whole and one for each active run; a line a minute where there is no terminal."""
 
-    def __init__(self, runs: Sequence[PlannedRun], console: Console) -> None:
+    def __init__(self, runs: Sequence[Run], console: Console) -> None:
         self.runs, self.console = runs, console
         self.progress = Progress(
             TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(), console=console, disable=not console.is_terminal,
+            TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.whole = self.progress.add_task("all runs", total=len(runs), unit="runs")
-        self.bars: dict[PlannedRun, Any] = {}
+        self.bars: dict[Run, Any] = {}
         self.printed = time.monotonic()
 
-    def update(self, active: list[PlannedRun], ended: int) -> None:
+    def update(self, active: Sequence[Run], ended: int) -> None:
+        """Shows where the active runs are, and how many have ended."""
         for run in list(self.bars):
             if run not in active:
                 self.progress.remove_task(self.bars.pop(run))

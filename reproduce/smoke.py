@@ -5,113 +5,89 @@ modes stand in for ImageNet's classes), the batch, the length, and the scores, w
 two micro-batches, so that gradients accumulate in every run.
 """
 
-import argparse
 import math
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from reproduce.budget import networks_of
-from reproduce.cost import cost
-from reproduce.plan import Run, plan
-from reproduce.settings import METHODS, SETTINGS
-from srgan.checkpoints import read_run_checkpoint, rebuild_training
-from srgan.cli import main as srgan
+from reproduce.campaign import Campaign, perform
+from reproduce.options import Options
+from reproduce.run import BATCH_SIZE, IMAGE_SIZE, ITERATIONS, Run
+from reproduce.settings import METHODS
+from reproduce.table_runs import TableRun, default_settings, table_runs
 
-ITERATIONS, MICRO_BATCH = 2, 2
-PLAYERS = ("discriminator", "generator")
+LENGTH, MICRO_BATCH = 2, 2
 TOLERANCE = 1e-4  # of sigma_k / sigma_1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 if a run failed."""
-    parser = argparse.ArgumentParser(prog="python -m reproduce.smoke", description=__doc__)
-    parser.add_argument("--settings", default="", help="rows of Table I (default: all)")
-    options = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    names = options.settings.split()
-    if names in ([], ["all"]):
-        names = [setting.name for setting in SETTINGS]
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return run_all(plan("paper", names, METHODS, [1], Path(folder)), console)
-    except ValueError as error:
-        print(f"smoke: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        console.print("Stopped.")
-        return 130
+def smoke_run(run: TableRun) -> TableRun:
+    """The run of the paper, short, on digits."""
+    overrides: dict[str, Any] = {
+        **run.overrides,
+        "data.class_path": "srgan.data.DigitsData",
+        IMAGE_SIZE: run.flat[IMAGE_SIZE],
+        BATCH_SIZE: 2 * MICRO_BATCH,
+        "model.micro_batch_size": MICRO_BATCH,
+        ITERATIONS: LENGTH,
+        "losses.every": 1,
+        "samples.every": 0,
+        "scores.every": 0,
+        "trainer.accelerator": "cpu",
+    }
+    if run.method == "sr":  # SR-d's first application only records: with n_dis 1, only the second iteration projects
+        overrides["model.constraint.init_args.form.init_args.schedule.every_iterations"] = 1
+    return replace(run, overrides=overrides, devices=1, missing=None)
 
 
-def run_all(runs: Sequence[Run], console: Console) -> int:
-    """Trains each run and removes its folder; returns the exit status: 0, or 1 if one failed."""
-    table = Table("run", "D, G channels", "parameters", "layers of D", "seconds", "outcome")
-    failed, started = 0, time.monotonic()
-    for run in runs:
-        begun = time.monotonic()
-        problem = smoke(run)
-        failed += problem is not None
-        pair, spectra = networks_of(run.chosen), run.folder.read_spectra()
-        widths = ", ".join(str(run.chosen[f"model.networks.init_args.{player}_channels"]) for player in PLAYERS)
-        layers = str(len(spectra.layers)) if spectra else "-"
-        seconds, outcome = f"{time.monotonic() - begun:.1f}", problem or "passed"
-        table.add_row(run.name, widths, f"{cost(pair).parameters:,}", layers, seconds, outcome)
-        console.print(f"{run.name}: {outcome} in {seconds} s", highlight=False)
-        shutil.rmtree(run.folder.path, ignore_errors=True)
-    console.print(table)
-    passed = len(table.rows) - failed
-    console.print(f"{passed} of {len(table.rows)} passed in {time.monotonic() - started:.0f} s", highlight=False)
-    return 1 if failed else 0
-
-
-def smoke(run: Run) -> str | None:
-    """Trains one run for some iterations; what is wrong with it, or None.
+def experiment(options: Options, root: Path) -> Campaign:
+    """The chosen runs, each checked as it ends.
 
     Raises:
-        KeyboardInterrupt: it was stopped.
+        ValueError: a setting that Table I does not have.
     """
-    pair = networks_of(run.chosen)
-    # SR-d's first application only records: with n_dis 1, only the second iteration projects.
-    every = ["--model.constraint.init_args.form.init_args.schedule.every_iterations", "1"] if run.method == "sr" else []
-    status = srgan(
-        [
-            "fit", *run.command,
-            "--data.class_path", "srgan.data.DigitsData", "--data.init_args.image_size", str(pair.image_size),
-            "--data.init_args.batch_size", str(2 * MICRO_BATCH), "--model.micro_batch_size", str(MICRO_BATCH),
-            "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--samples.every", "0",
-            "--scores.every", "0", "--trainer.accelerator", "cpu", *every,
-        ]
-    )  # fmt: skip
-    if status > 128:
-        raise KeyboardInterrupt
-    record, losses = run.folder.read_record() or {}, run.folder.read_losses()
-    if status or record.get("status") != "finished":
-        return f"failed with status {status}: {record.get('error', record.get('status'))}"
-    if len(losses) != ITERATIONS or not all(math.isfinite(value) for row in losses for value in row.values()):
-        return f"expected {ITERATIONS} rows of finite losses, found {losses}"
-    return wrong_spectra(run)
+    names = options.settings or default_settings("paper")
+    runs = table_runs("paper", names, METHODS, [1], root, options.overrides)
+    return Campaign([smoke_run(run) for run in runs], root, check=check)
+
+
+def check(run: Run) -> str | None:
+    """What is wrong with a run that has ended; its checkpoints, which fill the disk, are removed."""
+    losses = run.folder.read_losses()
+    if len(losses) != LENGTH or not all(math.isfinite(value) for row in losses for value in row.values()):
+        return f"expected {LENGTH} rows of finite losses, found {losses}"
+    problem = wrong_spectra(run)
+    shutil.rmtree(run.folder.checkpoint.parent)
+    return problem
 
 
 def wrong_spectra(run: Run) -> str | None:
     """Which spectrum of D is below what the run's SR should have held it at; None if all are right."""
+    from srgan.checkpoints import read_run_checkpoint, rebuild_training
+
     history = run.folder.read_spectra()
     assert history is not None
     training = rebuild_training(read_run_checkpoint(run.folder.checkpoint))
     for layer, spectra in history.judged().items():
         held = training.constraint.held_ratios(training.discriminator.get_submodule(layer)).numpy()
-        if run.method == "sr" and not held.any():
-            return f"expected {run.constraint} to hold the spectrum of {layer}, found that it holds nothing"
+        if "sn" not in run.configs and not held.any():
+            return f"expected {run.configs[-1]} to hold the spectrum of {layer}, found that it holds nothing"
         short = float(np.max(held - spectra[-1]))
         if short > TOLERANCE:
-            return f"expected {run.constraint} to hold the spectrum of {layer}, found it {short:.1e} below"
+            return f"expected {run.configs[-1]} to hold the spectrum of {layer}, found it {short:.1e} below"
     return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, 1 (a run failed), 2 (wrong usage), 130 (stopped)."""
+    with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
+        return perform(partial(experiment, root=Path(folder)), __doc__, "settings", arguments)
 
 
 if __name__ == "__main__":

@@ -1,78 +1,87 @@
 """`make reproduce-sweep`, Fig. 8, 11 and 12: SR-s at i = 0.25 N ... N, and SR-d, beside the runs of Table II."""
 
-import argparse
-import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from reproduce import options
-from reproduce.calibrate import count_gpus
-from reproduce.launch import Stopped, fit_options, launch, usable_cores
-from reproduce.overview import show_plan
-from reproduce.plan import OUTDATED, REPOSITORY, Scale
-from reproduce.sweep_plan import SWEEP_DEFAULT, sweep_plan
+from reproduce.campaign import Campaign, perform
+from reproduce.options import Options
+from reproduce.run import FRACTION, Run, Scale
+from reproduce.settings import METHODS, Setting
+from reproduce.table_runs import MINI_DEFAULT, TableRun, rows, table_run
+
+FRACTIONS = (0.25, 0.5, 0.75, 1.0)
+"""i / N of SR-s, as Fig. 8 has them."""
+TABLE_FRACTION = 0.5  # of configs/sr-s.yaml, with which Table II is made
+
+# The settings of Fig. 11 and 12 are lost in the paper's text, Fig. 8 shows all groups: one setting of each.
+SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {
+    "mini": ("A_64-128", "C_32-32"),
+    "small": ("C_64-32",),
+    "paper": MINI_DEFAULT,
+}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 (a run failed), 2 (not possible here), 130 (stopped; the same command goes on)."""
-    chosen = parse(arguments)
-    console, gpus = Console(width=None if sys.stdout.isatty() else 160), count_gpus()
-    scale: Scale = chosen.scale if chosen.scale != "auto" else ("paper" if gpus else "mini")
-    try:
-        return sweep(scale, gpus if scale == "paper" else 0, chosen, console)
-    except ValueError as error:
-        print(f"reproduce: {error}", file=sys.stderr)
-        return 2
-
-
-def sweep(scale: Scale, gpus: int, chosen: argparse.Namespace, console: Console) -> int:
-    """Shows the plan and runs what is missing; returns the exit status.
+def experiment(options: Options) -> Campaign:
+    """One sweep for each setting and seed.
 
     Raises:
-        ValueError: the runs are not possible, here or at all.
+        ValueError: a setting that Table I does not have.
     """
-    names = chosen.settings or SWEEP_DEFAULT[scale]
-    sweeps = sweep_plan(scale, names, chosen.seeds, chosen.runs)
-    runs = [run for one in sweeps for run in one.runs]
-    outdated = [str(run.folder.path) for run in runs if run.state == OUTDATED]
-    if outdated:
-        raise ValueError(f"Expected runs of this plan, found some made with other settings. Remove or move {outdated}.")
-    to_do = [run for run in runs if run.state != "finished" and not run.missing]
-    if scale == "paper" and to_do and not gpus and not chosen.dry_run:
-        raise ValueError("Expected a GPU at scale paper, found no CUDA device; DRY_RUN=1 shows the plan.")
-    jobs, devices = chosen.jobs or gpus or usable_cores(), chosen.gpus or None
-    console.print(f"Scale {scale}. SN, SR-s at i = 0.5N and SR-d are Table II's own runs where it has them.")
-    show_plan(runs, to_do, jobs, chosen.runs / "sweep" / scale, console, gpus, devices)
-    if chosen.dry_run:
-        for run in to_do:
-            command = shlex.join(fit_options(run, devices or run.devices))
-            console.print(f"srgan fit {command}", highlight=False, soft_wrap=True)
-        return 0
-    try:
-        failed = launch(to_do, jobs, gpus, console, devices) if to_do else []
-    except Stopped:
-        console.print("Stopped: the same command goes on.")
-        return 130
-    if not failed:
+    scale: Scale = options.scale
+    names = options.settings or SWEEP_DEFAULT[scale]
+
+    def finish(finished: Sequence[Run], console: Console) -> None:
         console.print(f'Now: make reproduce-figures SCALE={scale} FIGURES="8 11 12"', highlight=False)
-    return 1 if failed else 0
+
+    runs = sweep_runs(scale, names, options.seeds, options.runs, options.overrides)
+    return Campaign(runs, options.runs / "sweep" / scale, finish)
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Options; the Makefile's variables carry the same names. Empty values mean the default."""
-    parser = argparse.ArgumentParser(prog="python -m reproduce.sweep", description=__doc__)
-    parser.add_argument("--scale", default="auto", choices=("auto", "mini", "paper"))
-    parser.add_argument("--settings", default=[], type=options.settings, help="rows of Table I, e.g. 'C_32-32'; or all")
-    parser.add_argument("--seeds", default=[1], type=options.seeds, help="one sweep for each, e.g. '1 2 3'")
-    parser.add_argument("--jobs", default=0, type=options.count, help="runs at a time (default: cores, or GPUs)")
-    parser.add_argument("--gpus", default=0, type=options.count, help="of each run; default: the plan's")
-    parser.add_argument("--runs", default=REPOSITORY / "runs", type=Path, help="where runs go")
-    parser.add_argument("--dry-run", default=False, type=options.yes, help="1: show the plan and commands, run nothing")
-    return parser.parse_args(arguments)
+def sweep_runs(
+    scale: Scale, names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
+) -> list[TableRun]:
+    """SN (which is SR-s at i = 1), SR-s at every i / N, SR-d; where Table II has the run, its own one.
 
+    Args:
+        scale: "mini", "small" or "paper".
+        names: rows of Table I.
+        seeds: one sweep for each.
+        runs: the folder that holds `table2/<scale>` and `sweep/<scale>`.
+        overrides: settings of every run.
+
+    Raises:
+        ValueError: a setting that Table I does not have.
+    """
+    seeds = list(seeds)
+    return [
+        run
+        for setting in rows(names)
+        for seed in seeds
+        for run in _sweep(scale, setting, seed, runs, dict(overrides or {}))
+    ]
+
+
+def _sweep(scale: Scale, setting: Setting, seed: int, runs: Path, overrides: dict[str, Any]) -> list[TableRun]:
+    table, root = runs / "table2" / scale, runs / "sweep" / scale
+    sn, sr = (table_run(scale, setting, method, seed, table, overrides) for method in METHODS)
+
+    def further(constraint: str, fraction: float | None) -> TableRun:
+        if constraint == setting.compensation and fraction in (None, TABLE_FRACTION):
+            return sr
+        if fraction is None:
+            return table_run(scale, setting, "sr", seed, root, overrides, constraint, part=constraint)
+        chosen = {FRACTION: fraction, **overrides}
+        return table_run(scale, setting, "sr", seed, root, chosen, constraint, part=f"{constraint}-{fraction:g}")
+
+    return [sn, *(further("sr-s", fraction) for fraction in FRACTIONS), further("sr-d", None)]
+
+
+main = partial(perform, experiment, __doc__, "scale settings seeds")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Table II beside our numbers, from the runs' JSON files alone: markdown and CSV."""
+"""Table II beside our numbers, from the runs' JSON files alone: cells, markdown and CSV."""
 
 import csv
 import io
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reproduce.plan import Run, Scale
+from reproduce.run import FINISHED, Scale
 from reproduce.settings import METHODS, Cell, Method, Setting
+from reproduce.table_runs import TableRun
 from srgan.runs import RunFolder
 
 
@@ -32,8 +33,12 @@ class Ours:
 
     def final_scores(self, name: str) -> list[float]:
         """One score of each seed by the field's protocol, at its last iteration."""
-        finals = [(record.get("final") or {}).get("scores", {}) for record in self.records]
-        return [scores[name] for scores in finals if is_number(scores.get(name))]
+        return [final["scores"][name] for final in self.finals if is_number(final["scores"].get(name))]
+
+    @property
+    def finals(self) -> list[dict[str, Any]]:
+        """Final scores of the seeds that have any, with their iteration and protocol."""
+        return [final for folder in self.folders.values() if (final := folder.read_final())]
 
     def collapses(self, verdict: str) -> int:
         """How many seeds collapsed, by "mode_collapse" or "spectral_collapse"; runs without scores have no verdict."""
@@ -54,9 +59,9 @@ class Row:
         return self.setting.sn if method == "sn" else self.setting.sr
 
 
-def collect(runs: Iterable[Run]) -> list[Row]:
+def collect(runs: Iterable[TableRun]) -> list[Row]:
     """Reads what there is; a run that is missing leaves a gap with its reason."""
-    grouped: dict[Setting, dict[Method, list[Run]]] = {}
+    grouped: dict[Setting, dict[Method, list[TableRun]]] = {}
     for run in runs:
         grouped.setdefault(run.setting, {}).setdefault(run.method, []).append(run)
     rows = []
@@ -67,10 +72,10 @@ def collect(runs: Iterable[Run]) -> list[Row]:
     return rows
 
 
-def _ours(runs: Sequence[Run]) -> Ours:
-    finished = [run for run in runs if run.state == "finished"]
+def _ours(runs: Sequence[TableRun]) -> Ours:
+    finished = [run for run in runs if run.state == FINISHED]
     records = [record for run in finished if (record := run.folder.read_record())]
-    unfinished = [run for run in runs if run.state != "finished"]
+    unfinished = [run for run in runs if run.state != FINISHED]
     gap: str | None
     if len({run.state for run in unfinished}) == 1 and not finished:
         gap = unfinished[0].state
@@ -112,31 +117,43 @@ def verdict_words(row: Row, method: Method) -> tuple[str, str]:
     return paper, " + ".join(words) or "no"
 
 
+def layout(rows: Sequence[Row], scale: Scale) -> tuple[list[str], list[list[dict[str, Any]]]]:
+    """Header and cells of the table: "text", "kind" for the page's colours, and "runs", the finished ones by name."""
+    fid, inception = score_names(scale)
+    coverage = ["modes"] if scale == "mini" else []
+    header = ["Setting", "batch, CH", "FID paper SN → SR", f"{fid} ours SN → SR", "IS paper SN → SR"]
+    header += [f"{score} ours SN → SR" for score in (inception, *coverage)]
+    header += [f"collapse {method.upper()} paper / ours" for method in METHODS]
+    return header, [_line(row, fid, [inception, *coverage]) for row in rows]
+
+
+def _line(row: Row, fid: str, others: Sequence[str]) -> list[dict[str, Any]]:
+    sn, sr = row.setting.sn, row.setting.sr
+    kind = "ours" if any(ours.records for ours in row.ours.values()) else "gap"
+    runs = {
+        f"{method.upper()} seed {seed}": folder
+        for method, ours in row.ours.items()
+        for seed, folder in ours.folders.items()
+    }
+    cells: list[dict[str, Any]] = [
+        {"text": row.setting.name},
+        {"text": f"{row.batch_size}, {row.discriminator_channels}"},
+        {"text": f"{sn.FID:.2f} → {sr.FID:.2f} ({change(sn.FID, sr.FID)})"},
+        {"text": _pair(row, fid), "kind": kind, "runs": runs},
+        {"text": f"{sn.IS:.2f} → {sr.IS:.2f} ({change(sn.IS, sr.IS)})"},
+    ]
+    cells += [{"text": _pair(row, score), "kind": kind} for score in others]
+    for method in METHODS:
+        verdicts = verdict_words(row, method)
+        collapsed = any(words not in ("no", "–") for words in verdicts)
+        cells.append({"text": " / ".join(verdicts), "kind": "collapsed" if collapsed else ""})
+    return cells
+
+
 def markdown(rows: Sequence[Row], scale: Scale) -> str:
     """The table for the terminal and the README."""
-    fid, inception = score_names(scale)
-    coverage = ["modes SN → SR"] if scale == "mini" else []
-    header = [
-        "Setting", "batch, CH", "FID paper SN → SR", f"{fid} ours SN → SR", "IS paper SN → SR",
-        f"{inception} ours SN → SR", *coverage, "collapse SN paper / ours", "collapse SR paper / ours",
-    ]  # fmt: skip
-    lines = []
-    for row in rows:
-        verdicts = [" / ".join(verdict_words(row, method)) for method in METHODS]
-        sn, sr = row.setting.sn, row.setting.sr
-        lines.append(
-            [
-                row.setting.name,
-                f"{row.batch_size}, {row.discriminator_channels}",
-                f"{sn.FID:.2f} → {sr.FID:.2f} ({change(sn.FID, sr.FID)})",
-                _pair(row, fid),
-                f"{sn.IS:.2f} → {sr.IS:.2f} ({change(sn.IS, sr.IS)})",
-                _pair(row, inception),
-                *([_pair(row, "modes")] if coverage else []),
-                *verdicts,
-            ]
-        )
-    return markdown_table(header, lines)
+    header, lines = layout(rows, scale)
+    return markdown_table(header, [[cell["text"] for cell in line] for line in lines])
 
 
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -188,11 +205,7 @@ def provenance(rows: Sequence[Row]) -> str:
 
 def final_scores(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the final scores (means over seeds), one line per setting and method that has any."""
-    recorded = [
-        (row.setting.name, method, ours, [record["final"] for record in ours.records if record.get("final")])
-        for row in rows
-        for method, ours in row.ours.items()
-    ]
+    recorded = [(row.setting.name, method, ours, ours.finals) for row in rows for method, ours in row.ours.items()]
     measured = [final["scores"] for *_, finals in recorded for final in finals]
     names = list(dict.fromkeys(name for scores in measured for name, value in scores.items() if is_number(value)))
     lines = []
@@ -207,8 +220,8 @@ def final_scores(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 def legend_of_final(rows: Sequence[Row]) -> str:
     """What the final scores are of, by the protocols that the runs recorded."""
-    finals = [record.get("final") for row in rows for ours in row.ours.values() for record in ours.records]
-    protocols = list(dict.fromkeys(_protocol_words(final["protocol"]) for final in finals if final))
+    finals = [final for row in rows for ours in row.ours.values() for final in ours.finals]
+    protocols = list(dict.fromkeys(_protocol_words(final["protocol"]) for final in finals))
     several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
     return (
         f"Scores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The table "
@@ -285,6 +298,10 @@ LEGEND = {
         "Scale mini: stacked digits (scikit-learn), 16 x 16, nets and batches scaled down; FID_cls and IS_cls by a "
         "classifier trained on the digits, modes of 1,000. Not comparable with the paper's numbers, only with "
         "one another: the columns to compare are the changes from SN to SR."
+    ),
+    "small": (
+        "Scale small: CIFAR-10 at 16 x 16, widths a quarter of the paper's, its rates, 10,000 iterations; FID_cls and "
+        "IS_cls by a classifier trained on the images. Not comparable with the paper's numbers, only with one another."
     ),
     "paper": "Scale paper: the protocol of the paper; [ours - paper] in brackets.",
 }

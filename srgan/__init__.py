@@ -1,21 +1,22 @@
 """SR-GAN: spectral regularization for combating mode collapse in GANs.
 
 `srgan.regularize(discriminator, "sr-s", optimizer=optimizer)` constrains a discriminator of your own,
-`srgan.spectra(discriminator)` shows the singular values of its layers.
+`srgan.spectra(discriminator)` shows the singular values of its layers, `srgan.export(discriminator)` gives a copy with
+plain weights and `srgan.unregularize(discriminator)` takes the constraint off.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from srgan.constraints import regularize, spectra
+    from srgan.constraints import export, regularize, spectra, unregularize
 
-__all__ = ["__version__", "regularize", "spectra"]
+__all__ = ["__version__", "export", "regularize", "spectra", "unregularize"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Imports torch only when it is needed, so that the command line answers at once."""
-    if name in ("regularize", "spectra"):
+    if name in __all__:
         return getattr(import_module("srgan.constraints"), name)
     raise AttributeError(f"module 'srgan' has no attribute {name!r}")

@@ -27,7 +27,7 @@ commands:
                srgan fit -c configs/digits.yaml -c configs/sr-d.yaml --run runs/digits-sr-d \\
                    --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
   evaluate   score the generator of a checkpoint again, under any protocol:
-               srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --num-fake-images 50000 --output scores.json
+               srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --output scores.json
   report     a run, or a folder of runs, as one page that opens anywhere:
                srgan report runs/digits-sr-s
   spectra    singular values of any checkpoint, ours or not:

@@ -70,9 +70,11 @@ class RunCLI(LightningCLI):
     def _set_seed(self) -> None:
         """Nothing: see above."""
 
-    def before_instantiate_classes(self) -> None:
+    def instantiate_classes(self) -> None:
         """Refuses what the Trainer would take in silence."""
         refuse_options(self.config["trainer"], TRAINER_DEFAULTS)
+        super().instantiate_classes()
+        refuse_callbacks(self.trainer)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
@@ -92,6 +94,30 @@ class RunCLI(LightningCLI):
         parser.link_arguments(("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=optimizer_steps)
 
 
+def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
+    """What the settings build: model, data, trainer.
+
+    Raises:
+        argparse.ArgumentError: an argument that the parser does not know or understand.
+        ValueError: settings that do not go together, or options that do not apply.
+        OSError: a file of settings is missing.
+        TypeError, MisconfigurationException: Lightning's refusals.
+    """
+    arguments = with_methods(arguments)
+    refuse_arguments(arguments)
+    return cli(
+        AdversarialTraining,
+        ImageData,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        save_config_callback=None,
+        trainer_defaults=TRAINER_DEFAULTS,
+        parser_kwargs={"prog": "srgan fit", "exit_on_error": False},
+        run=False,
+        args=arguments,
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status.
 
@@ -100,20 +126,7 @@ def main(arguments: list[str]) -> int:
     """
     _quiet_libraries()
     try:
-        arguments = with_methods(arguments)
-        refuse_arguments(arguments)
-        cli = RunCLI(
-            AdversarialTraining,
-            ImageData,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            save_config_callback=None,
-            trainer_defaults=TRAINER_DEFAULTS,
-            parser_kwargs={"prog": "srgan fit", "exit_on_error": False},
-            run=False,
-            args=arguments,
-        )
-        refuse_callbacks(cli.trainer)
+        cli = compose(arguments)
     except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
         print(f"srgan fit: {essence(str(error))}", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """The files of one run: what training writes and reporting reads. No torch in here.
 
 config.yaml           every setting, resolved
-run.json              status, command, seed, commit, hardware, protocol, scores over time, verdicts
+run.json              status, command, settings, constraint, seed, commit, hardware, verdicts, reported scores
 protocol.json         how its scores are measured
 scores.jsonl          one line per evaluation
 final.json            scores at the last iteration by the final protocol, and that protocol

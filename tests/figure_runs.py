@@ -9,9 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from reproduce.figures.model import Gap, Picture
-from reproduce.plan import MINI_DEFAULT, Run, configuration, plan
-from reproduce.sweep_plan import SWEEP_DEFAULT, SweepRun, sweep_plan
+from reproduce.collapse import collapse_runs
+from reproduce.figures.model import Picture
+from reproduce.resume import resume_runs
+from reproduce.run import FRACTION, Run
+from reproduce.settings import METHODS
+from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
+from reproduce.table_runs import MINI_DEFAULT, table_runs
 from srgan.constraints import Dynamic, SpectralNormalization, Static
 from srgan.files import append_json_line, write_json
 from srgan.metrics.collapse import mode_collapse, spectral_collapse
@@ -67,7 +71,6 @@ def write_run(
         "status": "finished",
         "constraint": words,
         "config": config,
-        "scores": rows,
         "reported": rows[-1],
         "parent": parent,
     }
@@ -79,41 +82,35 @@ def label(config: dict[str, Any]) -> str:
     compensation = "model.constraint.init_args.compensation"
     if (path := config.get(f"{compensation}.class_path")) is None:
         return SpectralNormalization.label
-    fraction = float(config.get(f"{compensation}.init_args.compensated_fraction", 0.5))
+    fraction = float(config.get(FRACTION, 0.5))
     return Static(fraction).label if path.endswith("Static") else Dynamic.label
 
 
-def write_planned(run: Run, collapses: bool = False) -> None:
-    write_run(run.folder, run.chosen, collapses)
+def write_planned(run: Run, collapses: bool = False, branch: int | None = None) -> None:
+    """What a run leaves, with its settings; one that starts from another's checkpoint does so at `branch`."""
+    parent = {"iteration": branch, "checkpoint": str(run.after.folder.checkpoint)} if run.after else None
+    write_run(run.folder, run.flat, collapses, parent, begin=0 if branch is None else branch + 30)
 
 
 def write_mini_runs(root: Path) -> None:
     """Everything that scale mini makes. Of the table, B_128-64 collapses under SN; so does the showcase."""
-    for run in plan("mini", MINI_DEFAULT, ["sn", "sr"], [1], root / "table2" / "mini"):
+    for run in table_runs("mini", MINI_DEFAULT, METHODS, [1], root / "table2" / "mini"):
         write_planned(run, collapses=run.setting.name == "B_128-64" and run.method == "sn")
-    for one in sweep_plan("mini", SWEEP_DEFAULT["mini"], [1], root):
-        for run in one.runs:
-            if isinstance(run, SweepRun):
-                write_planned(run)
-    config = plan("mini", ["C_32-32"], ["sn"], [1], root)[0].chosen
-    dynamic = config | configuration("configs/sr-d.yaml")
-    static = plan("mini", ["C_32-32"], ["sr"], [1], root)[0].chosen
-    for base, sn, branch in ((root / "collapse", "sn", 150), (root / "resume" / "mini", "sn-start", 300)):
-        parent = {"iteration": branch, "checkpoint": str(base / sn / "checkpoints" / "last.ckpt")}
-        write_run(RunFolder(base / sn), config, collapses=sn == "sn")
-        write_run(RunFolder(base / "sr-d"), dynamic, parent=parent, begin=branch + 30)
-        if sn == "sn":
-            write_run(RunFolder(base / "sr-s"), static)
-        else:
-            write_run(RunFolder(base / "sn"), config, parent=parent, begin=branch + 30)
+    for run in sweep_runs("mini", SWEEP_DEFAULT["mini"], [1], root):
+        if run.folder.path.is_relative_to(root / "sweep"):
+            write_planned(run)
+    sn, sr_s, sr_d = collapse_runs(root / "collapse")
+    write_planned(sn, collapses=True)
+    write_planned(sr_s)
+    write_planned(sr_d, branch=150)
+    start, *branches = resume_runs("mini", root / "resume" / "mini")
+    write_planned(start)
+    for branch in branches:
+        write_planned(branch, branch=300)
 
 
-def pictures(parts: Iterator[Picture | Gap]) -> dict[str, Picture]:
-    return {part.name: part for part in parts if isinstance(part, Picture)}
-
-
-def gaps(parts: Iterator[Picture | Gap]) -> list[Gap]:
-    return [part for part in parts if isinstance(part, Gap)]
+def pictures(parts: Iterator[Picture]) -> dict[str, Picture]:
+    return {part.name: part for part in parts}
 
 
 def xs(line: Line2D) -> list[float]:

@@ -97,6 +97,6 @@ def _write_record(folder: RunFolder, image_size: int, channels: int) -> None:
         folder.record,
         {
             "status": "finished", "command": ["srgan", "fit", "--run", str(folder.path)], "config": config, "seed": 1,
-            "iterations": ITERATIONS, "parent": None, "commit": "0" * 40, "scores": rows, "verdicts": verdicts,
+            "iterations": ITERATIONS, "parent": None, "commit": "0" * 40, "verdicts": verdicts,
         },
     )  # fmt: skip

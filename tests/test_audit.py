@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from reproduce.audit import CLAIMS, Claim, Finding, Measured, audit, finding_words, measured, published
-from reproduce.plan import plan
 from reproduce.settings import METHODS, SETTINGS
 from reproduce.table import collect
+from reproduce.table_runs import table_runs
 
 
 def claim_about(words: str) -> Claim:
@@ -67,7 +67,7 @@ def test_a_claim_without_numbers_is_left_open() -> None:
 
 
 def test_ours_are_settings_of_which_both_methods_have_finished(tmp_path_factory: pytest.TempPathFactory) -> None:
-    rows = collect(plan("mini", ["B_128-64"], METHODS, [1], tmp_path_factory.mktemp("runs")))
+    rows = collect(table_runs("mini", ["B_128-64"], METHODS, [1], tmp_path_factory.mktemp("runs")))
     assert measured(rows, "mini") == []
     record = {
         "reported": {"FID_cls": 10.0, "IS_cls": 5.0},

@@ -13,9 +13,10 @@ from slurm_cluster import SlurmCluster, missing_programs
 from test_fit import assert_identical, weights
 
 import reproduce.cluster
-from reproduce.cluster import Queue, Resources, sbatch_parameters
-from reproduce.launch import choose_gpus, fit_options, launch
-from reproduce.plan import PlannedRun, Run
+from reproduce.cluster import Queue, sbatch_parameters
+from reproduce.launch import launch
+from reproduce.resources import Resources
+from reproduce.run import Run
 from reproduce.settings import METHODS
 from reproduce.table2 import main
 from srgan.cli import main as srgan
@@ -29,7 +30,7 @@ SIZES = {
     "model.iterations": ITERATIONS, "losses.every": 1, "samples.every": 0, "checkpoints.every": 25,
     "scores.every": 150, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50,
 }  # fmt: skip
-TINY = [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
+TINY = " ".join(f"{name}={value}" for name, value in SIZES.items())
 ROWS = ("B_8-64", "B_16-64")
 SECONDS = 120.0
 QUIET = Console(file=io.StringIO())
@@ -60,8 +61,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run of each method that nobody stops; all rows are the same run at these sizes."""
     root = tmp_path_factory.mktemp("undisturbed")
     for method, config in (("sn", "sn"), ("sr", "sr-s")):
-        options = ["-c", "configs/mini.yaml", "-c", f"configs/{config}.yaml", "--model.seed", "1", *TINY]
-        assert srgan(["fit", *options, "--run", str(root / method)]) == 0
+        sizes = {"model.seed": 1, **SIZES}
+        run = Run(name=method, folder=RunFolder(root / method), configs=("digits", "mini", config), overrides=sizes)
+        assert srgan(["fit", *run.fit_arguments()]) == 0
     return {method: root / method for method in ("sn", "sr")}
 
 
@@ -86,21 +88,17 @@ class Campaign:
 @pytest.fixture(scope="module")
 def campaign(
     slurm: SlurmCluster,
-    patch: pytest.MonkeyPatch,
     undisturbed: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Campaign:
     """Submits four runs through the command line, disturbs each half-way, and goes on until all have finished."""
     runs = tmp_path_factory.mktemp("runs")
-    whole = Run.settings
-    assert isinstance(whole, property)
-    patch.setattr(Run, "settings", property(lambda run: [*whole.__get__(run), *TINY]))
     campaign = Campaign(runs / "table2" / "mini", [], [])
     queue = Queue(campaign.root)
 
     def call(*options: str) -> None:
         arguments = ["--scale", "mini", "--cluster", "slurm", "--runs", str(runs), "--settings", " ".join(ROWS)]
-        assert main([*arguments, *options]) == 0
+        assert main([*arguments, "--overrides", TINY, *options]) == 0
         campaign.submitted.append(json.loads(queue.record.read_text()))
         campaign.queued.append({folder: job.id for folder, job in queue.jobs().items()})
 
@@ -207,38 +205,21 @@ def test_the_table_is_written_when_all_have_finished(campaign: Campaign) -> None
     assert "cut" not in table
 
 
-@dataclass(frozen=True)
-class TwoProcesses(PlannedRun):
+def two_processes(root: Path) -> Run:
     """A real run of a few seconds on two processes."""
-
-    root: Path
-
-    @property
-    def name(self) -> str:
-        return "two processes"
-
-    @property
-    def folder(self) -> RunFolder:
-        return RunFolder(self.root / "run")
-
-    @property
-    def devices(self) -> int:
-        return 2
-
-    @property
-    def settings(self) -> list[str]:
-        shorter = ["--model.iterations", "120", "--scores.every", "60"]
-        return ["-c", "configs/mini.yaml", "-c", "configs/sr-s.yaml", *TINY, *shorter]
+    overrides = {**SIZES, "model.iterations": 120, "scores.every": 60}
+    folder = RunFolder(root / "run")
+    return Run(name="two processes", folder=folder, configs=("digits", "mini", "sr-s"), overrides=overrides, devices=2)
 
 
 def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm: SlurmCluster, tmp_path: Path) -> None:
     """The signal reaches both, or one, at different moments; neither waits for the other for ever."""
-    on_nodes, here = TwoProcesses(tmp_path / "nodes"), TwoProcesses(tmp_path / "here")
-    queue = Queue(on_nodes.root)
-    (job,) = queue.submit([on_nodes], Resources(nodes=2, on_gpus=False)).values()
+    on_nodes, here = two_processes(tmp_path / "nodes"), two_processes(tmp_path / "here")
+    queue = Queue(tmp_path / "nodes")
+    (job,) = queue.submit([on_nodes], Resources(nodes=2)).values()
     wait_until(lambda: last_iteration(on_nodes.folder) >= 10)
     slurm.run("scancel", "--signal=USR2", job.id)
-    assert launch([here], jobs=1, gpus=0, console=QUIET) == []
+    assert launch([here], 1, 0, Resources(), QUIET) == []
     wait_until(lambda: not queue.jobs())
     assert on_nodes.state == "finished"
     assert len(resumed_at(on_nodes.folder)) == 1
@@ -249,35 +230,24 @@ def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm
         assert record["hardware"]["devices"] == 2
 
 
-def test_gpus_are_shared_out_in_groups() -> None:
-    assert choose_gpus(1, [], gpus=4, jobs=4) == [0]
-    assert choose_gpus(2, [[0]], gpus=4, jobs=4) == [1, 2]
-    assert choose_gpus(2, [[0], [1, 2]], gpus=4, jobs=4) is None
-    assert choose_gpus(4, [], gpus=4, jobs=2) == [0, 1, 2, 3]
-    assert choose_gpus(1, [[0], [1]], gpus=2, jobs=4) == [0]  # four runs on two GPUs: two on each
-    assert choose_gpus(1, [[0], [1], [0]], gpus=2, jobs=4) == [1]
-    assert choose_gpus(8, [], gpus=0, jobs=1) == []
-
-
 def test_a_run_that_needs_more_gpus_than_there_are_is_refused(tmp_path: Path) -> None:
-    run = TwoProcesses(tmp_path)
+    run = two_processes(tmp_path)
     with pytest.raises(ValueError, match=r"Expected 2 GPUs, found 1, for: two processes\. Set GPUS=1"):
-        launch([run], jobs=1, gpus=1, console=QUIET)
+        launch([run], 1, 1, Resources(), QUIET)
     assert not run.folder.path.exists()
     with pytest.raises(ValueError, match="Expected NODES that divide the 2 devices of two processes, found 3"):
-        Resources(nodes=3).processes_on_node(run)
+        Resources(nodes=3).processes(run)
 
 
 def test_the_same_command_runs_on_one_process_and_on_many(tmp_path: Path) -> None:
-    run = TwoProcesses(tmp_path)
-    assert fit_options(run, 1) == run.command
+    run = two_processes(tmp_path)
     several = ["--trainer.devices", "8", "--trainer.num_nodes", "2", "--trainer.strategy", "ddp"]
-    assert fit_options(run, 8, nodes=2) == [*run.command, *several]
+    assert Resources(gpus=8, nodes=2).arguments(run) == [*run.fit_arguments(), *several]
 
 
 def test_a_job_gets_a_task_for_each_gpu_and_what_the_user_says() -> None:
-    resources = Resources(nodes=2, cpus=8, hours=0.1, jobs=3, options={"partition": "gpu", "mem-per-cpu": "4G"})
-    parameters = sbatch_parameters("name", 4, resources)
+    resources = Resources(nodes=2, cpus=8, hours=0.1, jobs=3, sbatch={"partition": "gpu", "mem-per-cpu": "4G"})
+    parameters = sbatch_parameters("name", 4, True, resources)
     assert {"nodes": 2, "ntasks_per_node": 4, "gpus_per_node": 4, "cpus_per_task": 8}.items() <= parameters.items()
     assert (parameters["time"], parameters["signal_delay_s"], parameters["array_parallelism"]) == (6, 180, 3)
     further = parameters["additional_parameters"]

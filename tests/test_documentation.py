@@ -14,7 +14,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
 
 
-@pytest.mark.parametrize("module", ["srgan.constraints.layers", "srgan.constraints.regularize"])
+@pytest.mark.parametrize(
+    "module", ["srgan.constraints.export", "srgan.constraints.layers", "srgan.constraints.regularize"]
+)
 def test_examples_in_docstrings_print_what_they_say(module: str) -> None:
     outcome = doctest.testmod(import_module(module))
     assert outcome.attempted
@@ -41,7 +43,7 @@ def test_the_readme_names_code_that_exists() -> None:
 
 
 def test_the_public_names_are_there() -> None:
-    assert {"regularize", "spectra"} <= set(srgan.__all__)
+    assert {"export", "regularize", "spectra", "unregularize"} <= set(srgan.__all__)
     assert all(getattr(srgan, name) for name in srgan.__all__)
     with pytest.raises(AttributeError, match="no attribute 'regularise'"):
         _ = srgan.regularise

@@ -14,7 +14,7 @@ import torch
 from conftest import random_pixels, save_image
 
 from srgan.cli import main
-from srgan.evaluate import arguments_parser, read_checkpoint, split_data_settings
+from srgan.evaluate import read_checkpoint
 from srgan.metrics.features import hash_weights
 from srgan.runs import RunFolder
 
@@ -50,6 +50,9 @@ def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
+FID_IS_ALONE = ["--protocol.kid", "false", "--protocol.prdc", "false"]
+
+
 def flat(scores: dict[str, Any]) -> dict[str, float]:
     """Every number under a name of its own."""
     lists = {name: value for name, value in scores.items() if isinstance(value, list)}
@@ -76,12 +79,11 @@ def on_two_processes(arguments: list[str], cache: Path) -> None:
 
 
 def test_a_run_ends_with_scores_by_both_protocols(run: RunFolder) -> None:
-    record = run.read_record()
-    assert record is not None
-    assert [row["iteration"] for row in record["scores"]] == [2, 4]
-    assert record["protocol"]["num_fake_images"] == 200
-    final = record["final"]
-    assert final == run.read_final()
+    protocol, final = run.read_protocol(), run.read_final()
+    assert protocol is not None
+    assert final is not None
+    assert [row["iteration"] for row in run.read_scores()] == [2, 4]
+    assert protocol["num_fake_images"] == 200
     assert (final["iteration"], final["protocol"]["num_fake_images"], final["protocol"]["inception_splits"]) == (
         4,
         330,
@@ -123,15 +125,22 @@ def test_impossible_final_protocols_are_refused_before_training(
 
 def test_a_checkpoint_scores_as_its_run_did(run: RunFolder, tmp_path: Path) -> None:
     """By the final protocol, and by that in training: the same images and batches."""
-    final, record = run.read_final(), run.read_record()
+    final = run.read_final()
     assert final is not None
-    assert record is not None
     again = evaluate(run.checkpoint, tmp_path / "final.json")
     assert flat(again["scores"]) == pytest.approx(flat(final["scores"]), rel=1e-7)
     assert again["protocol"] == final["protocol"]
-    options = ["--num-fake-images", "200", "--inception-splits", "1", "--no-kid", "--no-prdc", "--intra-fid", "0"]
+    options = [
+        "--protocol.num_fake_images",
+        "200",
+        "--protocol.inception_splits",
+        "1",
+        *FID_IS_ALONE,
+        "--protocol.intra_fid_classes",
+        "0",
+    ]
     again = evaluate(run.checkpoint, tmp_path / "short.json", *options)
-    assert {"iteration": again["iteration"]} | again["scores"] == record["scores"][-1]
+    assert {"iteration": again["iteration"]} | again["scores"] == run.read_scores()[-1]
 
 
 def test_two_processes_score_as_one(run: RunFolder, images: Path, tmp_path: Path) -> None:
@@ -164,10 +173,18 @@ def test_a_run_on_two_processes_scores_as_its_checkpoint_on_one(images: Path, tm
 
 
 def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--seed", "5", "--no-kid", "--no-prdc", "--intra-fid", "all", "--intra-fid-images", "20"]
+    arguments = [
+        "--protocol.seed",
+        "5",
+        *FID_IS_ALONE,
+        "--protocol.intra_fid_classes",
+        "1000",
+        "--protocol.intra_fid_images",
+        "20",
+    ]
     record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
-    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint, {}).module.generator)
-    assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--seed", "5"]
+    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].module.generator)
+    assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--protocol.seed", "5"]
     assert (record["iteration"], record["constraint"]) == (4, "SR-d")
     assert record["commit"]
     assert record["protocol"]["seed"] == 5
@@ -183,17 +200,19 @@ def test_a_checkpoint_is_self_contained(run: RunFolder, images: Path, tmp_path: 
     """Moved away from its run, and its data to another place: the file holds every setting."""
     moved = shutil.copy(run.checkpoint, tmp_path / "moved.ckpt")
     elsewhere = shutil.copytree(images, tmp_path / "elsewhere" / "pictures")
-    short = ["--num-fake-images", "40", "--intra-fid", "0", "--no-kid", "--no-prdc", "--inception-splits", "1"]
+    short = [
+        "--protocol.num_fake_images",
+        "40",
+        "--protocol.intra_fid_classes",
+        "0",
+        *FID_IS_ALONE,
+        "--protocol.inception_splits",
+        "1",
+    ]
     record = evaluate(Path(moved), tmp_path / "scores.json", *short, "--data.init_args.path", str(elsewhere))
     assert record["scores"] == evaluate(run.checkpoint, tmp_path / "other.json", *short)["scores"]
     stored = torch.load(moved, weights_only=True)["srgan_config"]
     assert stored == (run.read_record() or {})["config"]
-
-
-def test_settings_of_the_data_are_told_from_other_options() -> None:
-    data, others = split_data_settings(["--data.init_args.path", "x y", "a.ckpt", "--data.class_path=F", "--seed", "1"])
-    assert data == {"init_args.path": "x y", "class_path": "F"}
-    assert vars(arguments_parser().parse_args(others))["checkpoint"] == "a.ckpt"
 
 
 def test_scores_in_training_outlast_a_failure_of_the_final_ones(
@@ -227,8 +246,10 @@ def test_devices_that_are_not_there_are_refused(run: RunFolder, capsys: pytest.C
 
 def test_refusals_name_the_option(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = str(run.checkpoint)
-    assert "Expected --num-fake-images of at least" in refused(capsys, checkpoint, "--num-fake-images", "1")
-    assert "--intra-fid of at least 0, found -1" in refused(capsys, checkpoint, "--intra-fid", "-1")
+    assert "Expected num_fake_images of at least" in refused(capsys, checkpoint, "--protocol.num_fake_images", "1")
+    assert "intra_fid_classes of at least 0, found -1" in refused(
+        capsys, checkpoint, "--protocol.intra_fid_classes", "-1"
+    )
 
 
 def test_a_stopped_evaluation_says_so(
@@ -287,7 +308,7 @@ def test_checkpoints_that_do_not_fit_are_refused(
     assert "Expected weights of the networks" in refused(capsys, str(tmp_path / "wide.ckpt"))
     stored["srgan_config"]["model"]["renamed"] = 1
     torch.save(stored, tmp_path / "older.ckpt")
-    assert "Expected settings that this version of srgan knows" in refused(capsys, str(tmp_path / "older.ckpt"))
+    assert "that this version of srgan knows" in refused(capsys, str(tmp_path / "older.ckpt"))
 
 
 def test_missing_data_and_wrong_settings_are_refused(
@@ -299,13 +320,12 @@ def test_missing_data_and_wrong_settings_are_refused(
     assert "--data.init_args" in said
     assert "Expected data of 8 pixels, found 16" in refused(capsys, checkpoint, "--data.init_args.image_size", "16")
     assert "renamed" in refused(capsys, checkpoint, "--data.init_args.renamed", "16")
-    assert "Expected" in refused(capsys, checkpoint, "--num-fake-images", "1")
+    assert "Expected" in refused(capsys, checkpoint, "--protocol.num_fake_images", "1")
     assert "found the folder" in refused(capsys, checkpoint, "--output", str(tmp_path))
-    weights = ["--features", "inception", "--inception-weights", str(tmp_path / "gone.pth")]
+    weights = ["--features", "inception", "--inception_weights", str(tmp_path / "gone.pth")]
     assert "Expected Inception weights" in refused(capsys, checkpoint, *weights)
     two_classes = shutil.copytree(images, tmp_path / "two")
     shutil.rmtree(two_classes / "class 2")
     said = refused(capsys, checkpoint, "--data.init_args.path", str(two_classes))
     assert "Expected data of the generator's 3 classes for FID within classes, found 2" in said
-    with pytest.raises(SystemExit, match="2"):
-        main(["evaluate", checkpoint, "--no-such-option"])
+    assert "no-such-option" in refused(capsys, checkpoint, "--no-such-option")

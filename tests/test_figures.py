@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure_runs import gaps, write_mini_runs, write_planned
+from figure_runs import pictures, write_mini_runs, write_planned
 from PIL import Image
 
 from reproduce.figures.__main__ import main
 from reproduce.figures.catalogue import FIGURES, chosen_figures
-from reproduce.figures.model import Picture
 from reproduce.figures.sources import Sources
 from reproduce.figures.spectra import figure_2
-from reproduce.plan import plan
+from reproduce.table_runs import table_runs
 from srgan.files import write_json
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -73,7 +72,7 @@ def test_formats_and_axes_are_switches(runs: Path) -> None:
 
 
 def test_a_picture_that_is_no_longer_drawn_is_removed(tmp_path: Path) -> None:
-    run = plan("mini", ["C_32-32"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
+    run = table_runs("mini", ["C_32-32"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     write_planned(run, collapses=True)
     options = ["--scale", "mini", "--runs", str(tmp_path), "--figures", "15"]
     assert main(options) == 0
@@ -90,7 +89,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
     shown = capsys.readouterr().out
     text = (tmp_path / "figures" / "mini" / "index.md").read_text()
     for command in (
-        'make reproduce-table2 SCALE=mini SETTINGS="A_64-128 B_128-64 C_32-32 D_128-256 E_256-64" METHODS="sn" SEEDS=1',
+        'make reproduce-table2 SCALE=mini SETTINGS="A_64-128 B_128-64 C_32-32 D_128-256 E_256-64" METHODS=sn SEEDS=1',
         "make reproduce-collapse",
         "make reproduce-resume SCALE=mini",
         'make reproduce-sweep SCALE=mini SETTINGS="A_64-128 C_32-32" SEEDS=1',
@@ -98,33 +97,47 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
         assert command in shown
         assert command in text
     for figure in FIGURES:
-        assert gaps(figure.draw(Sources(tmp_path, "mini"), "linear"))
-        assert gaps(figure.draw(Sources(tmp_path, "paper"), "linear"))
+        assert not pictures(figure.draw(Sources(tmp_path, "mini"), "linear"))
+        assert not pictures(figure.draw(Sources(tmp_path, "paper"), "linear"))
     assert not list(tmp_path.rglob("*.png"))
 
 
 def test_runs_under_way_and_outdated_ones_are_not_drawn(tmp_path: Path) -> None:
-    cut, outdated = plan("mini", ["B_128-64", "C_32-32"], ["sn"], [1], tmp_path / "table2" / "mini")
+    cut, outdated = table_runs("mini", ["B_128-64", "C_32-32"], ["sn"], [1], tmp_path / "table2" / "mini")
     for run in (cut, outdated):
         write_planned(run)
     record = cut.folder.read_record() or {}
     write_json(cut.folder.record, record | {"status": "running"})
     record = outdated.folder.read_record() or {}
     write_json(outdated.folder.record, record | {"config": record["config"] | {"data.init_args.batch_size": 99}})
-    found = list(figure_2(Sources(tmp_path, "mini"), "linear"))
-    assert not [part for part in found if isinstance(part, Picture)]
-    assert "cut at iteration 0: B_128-64 SN seed 1" in found[0].reason  # type: ignore[union-attr]
-    assert "made with other settings: C_32-32 SN seed 1" in found[0].reason  # type: ignore[union-attr]
+    sources = Sources(tmp_path, "mini")
+    assert not pictures(figure_2(sources, "linear"))
+    gap = sources.gap("table2 sn")
+    assert gap
+    assert "cut at iteration 0: B_128-64 SN seed 1" in gap.reason
+    assert "made with other settings: C_32-32 SN seed 1" in gap.reason
+
+
+def test_a_figure_without_a_run_that_shows_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mini_runs(tmp_path)
+    for sn in Sources(tmp_path, "mini").groups["table2 sn"]:
+        if sn.folder.path.exists():
+            write_json(sn.folder.record, (sn.folder.read_record() or {}) | {"verdicts": {}})
+    assert main(["--scale", "mini", "--runs", str(tmp_path), "--figures", "5"]) == 0  # the showcase
+    showcase = Sources(tmp_path, "mini").groups["collapse"][0].folder
+    write_json(showcase.record, (showcase.read_record() or {}) | {"verdicts": {}})
+    assert main(["--scale", "mini", "--runs", str(tmp_path), "--figures", "5"]) == 1
+    assert "not drawn: None of the finished runs shows this." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (["--figures", "2 3"], "found 3"),
-        (["--figures", "two"], "expected numbers"),
+        (["--figures", "two"], "expected whole numbers"),
         (["--axes", "loglog"], "expected linear or log"),
-        (["--formats", "svg"], "expected png, pdf or both"),
-        (["--scale", "huge"], "invalid choice"),
+        (["--formats", "svg"], "expected png, pdf or several"),
+        (["--scale", "huge"], "expected auto or mini or paper"),
     ],
 )
 def test_wrong_words_are_refused(
@@ -144,8 +157,8 @@ def test_a_number_within_a_range_chooses_it() -> None:
     assert chosen_figures([]) == list(FIGURES)
 
 
-def test_figures_need_no_torch() -> None:
-    code = "import sys, reproduce.figures.__main__, reproduce.sweep_plan; sys.exit('torch' in sys.modules)"
+def test_figures_and_plans_need_no_torch() -> None:
+    code = "import sys, reproduce.figures.__main__, reproduce.campaign; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
 
 
@@ -154,4 +167,4 @@ def test_the_list_in_the_documentation_is_complete() -> None:
     for figure in FIGURES:
         assert re.search(rf"^\| {figure.label} \| .*`make reproduce-figures FIGURES={figure.numbers[0]}`", text, re.M)
         assert figure.title in text
-        assert all(command in text for command in figure.runs)
+        assert all(command in text for command in figure.experiments)

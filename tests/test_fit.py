@@ -59,10 +59,11 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert record is not None
     assert spectra is not None
     assert record["status"] == "finished"
-    assert [row["iteration"] for row in record["scores"]] == [10, 20]
+    assert [row["iteration"] for row in folder.read_scores()] == [10, 20]
     assert {"FID_cls", "IS_cls", "modes", "modes_kl"} <= record["reported"].keys()
-    assert record["protocol"]["num_fake_images"] == 300
-    assert record["protocol"]["data"] == "stacked-digits-8-of-1500"
+    protocol = folder.read_protocol()
+    assert protocol is not None
+    assert (protocol["num_fake_images"], protocol["data"]) == (300, "stacked-digits-8-of-1500")
     assert record["verdicts"]["thresholds"]["fid"] == 1.5
     assert record["seed"] == 0
     assert record["hardware"]["device"]
@@ -70,7 +71,6 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert sum(layer.is_convolution for layer in spectra.layers) == 10
     assert sorted(folder.read_samples()) == [0, 10, 20]
     assert [row["iteration"] for row in folder.read_losses()] == [5, 10, 15, 20]
-    assert record["warnings"] == folder.read_warnings()
     config = yaml.safe_load(folder.config.read_text())
     assert config["model"]["constraint"]["init_args"]["form"]["init_args"]["schedule"]["every_iterations"] == 5
     assert config == record["config"]
@@ -94,7 +94,7 @@ def test_a_run_cut_behind_its_last_checkpoint_is_summed_up_by_the_next_call(tmp_
     assert after is not None
     assert after["status"] == "finished"
     assert after["resumed_at"] == [20]
-    assert (after["scores"], after["verdicts"]) == (before["scores"], before["verdicts"])
+    assert (after["reported"], after["verdicts"]) == (before["reported"], before["verdicts"])
 
 
 def test_other_settings_in_the_same_folder_are_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,8 +283,8 @@ def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path
     assert main([*base, "-c", "configs/sn.yaml", "--model.iterations", "2", "--run", str(sn)]) == 0
     source = ["--from-checkpoint", str(RunFolder(sn).checkpoint)]
     assert main([*base, "-c", "configs/sr-d.yaml", "--model.iterations", "4", "--run", str(sr), *source]) == 0
-    record = RunFolder(sr).read_record()
-    assert record is not None
-    assert record["protocol"]["num_real_images"] == 50_000
-    assert record["scores"][0].keys() == {"iteration", "FID_cls", "IS_cls", "IS_cls_std"}
+    protocol = RunFolder(sr).read_protocol()
+    assert protocol is not None
+    assert protocol["num_real_images"] == 50_000
+    assert RunFolder(sr).read_scores()[0].keys() == {"iteration", "FID_cls", "IS_cls", "IS_cls_std"}
     assert json.loads(RunFolder(sr).spectra.layout.read_text())["layers"][0]["shape"] == [4, 3, 3, 3]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ def test_regularizing_again_changes_the_method_and_keeps_the_buffers() -> None:
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     srgan.regularize(discriminator, "sr-s", optimizer=optimizer)
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
-    srgan.regularize(discriminator, "sr-d", optimizer=optimizer, first_iteration=5)
+    srgan.regularize(discriminator, "sr-d", optimizer=optimizer)
     after = discriminator.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     optimizer.step()  # SR-d records and SR-s, were it still there, would write
@@ -65,20 +66,6 @@ def test_regularizing_again_changes_the_method_and_keeps_the_buffers() -> None:
         for name, value in discriminator.state_dict().items()
         if name.endswith("ratios") and "conv" in name
     )
-
-
-def test_first_iteration_keeps_the_phase_of_the_schedule() -> None:
-    discriminator = small_discriminator()
-    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-    schedule = Schedule(every_iterations=5, start_iteration=10)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, first_iteration=9, form=Project(schedule))
-    written = []
-    for _ in range(4):  # iteration 9 twice, iteration 10 twice
-        before = [parameter.clone() for parameter in discriminator.parameters()]
-        optimizer.step()
-        pairs = zip(before, discriminator.parameters(), strict=True)
-        written.append(not all(torch.equal(old, new) for old, new in pairs))
-    assert written[:3] == [False, False, True]
 
 
 def test_frozen_convolutions_are_not_written_to() -> None:
@@ -92,7 +79,7 @@ def test_frozen_convolutions_are_not_written_to() -> None:
     assert srgan.spectra(discriminator)["blocks.1.conv1"][2] > 0.999
 
 
-def somebody_elses_optimizer() -> nn.Module:
+def somebody_elses_optimizer() -> object:
     return srgan.regularize(small_discriminator(), "sr-s", optimizer=torch.optim.SGD(nn.Linear(2, 2).parameters()))
 
 
@@ -126,6 +113,14 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "all-zero": lambda: srgan.regularize(zeroed_convolution(), "sn"),
     "Remove its weight norm": lambda: srgan.spectra(nn.utils.weight_norm(nn.Conv2d(3, 4, 3))),
     "run a lazy layer once": lambda: srgan.regularize(nn.Sequential(nn.LazyConv2d(4, 3)), "sn"),
+    "layers with a weight of two dimensions or more, found none that it names": lambda: srgan.regularize(
+        small_discriminator(), "sn", layers="conv*"
+    ),
+    "Expected exclude= to name layers": lambda: srgan.regularize(small_discriminator(), "sn", exclude=nn.Conv1d),
+    "leave none": lambda: srgan.regularize(small_discriminator(), "sn", exclude="*"),
+    "Or leave the layer out: exclude='0'": lambda: srgan.regularize(zeroed_convolution(), "sn"),
+    "of one shape": lambda: srgan.regularize(small_discriminator(), "gp").penalty(IMAGES, IMAGES[:2]),
+    "found str": lambda: srgan.regularize(small_discriminator(), "sn", optimizer="adam"),  # type: ignore[arg-type]
     "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
     "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
     "(0, 1], found 0": lambda: Static(compensated_fraction=0),
@@ -159,3 +154,39 @@ def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
         optimizer.step()
         acted.append(bool((spectra(discriminator, normalized=False)["blocks.1.conv2"][:3] - 1).abs().max() < 1e-5))
     assert acted == [False, True, False, False, False, True, False, False]
+
+
+SELECTIONS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "a name": ({"layers": "linear"}, {"linear"}),
+    "a pattern": ({"layers": "blocks.0.*"}, {"blocks.0.conv1", "blocks.0.conv2", "blocks.0.shortcut"}),
+    "a type": ({"layers": nn.Linear}, {"linear"}),
+    "several": ({"layers": ["blocks.1.conv?", nn.Linear]}, {"blocks.1.conv1", "blocks.1.conv2", "linear"}),
+    "a function": ({"layers": lambda name, layer: name.endswith("0.conv1")}, {"blocks.0.conv1"}),
+    "all but": ({"layers": "blocks.0.*", "exclude": "*.conv?"}, {"blocks.0.shortcut"}),
+}
+
+
+@pytest.mark.parametrize("way", SELECTIONS)
+def test_layers_are_chosen_by_name_type_or_function(way: str) -> None:
+    options, expected = SELECTIONS[way]
+    D = small_discriminator()
+    compiled: nn.Module = torch.compile(nn.DataParallel(D))  # type: ignore[assignment]
+    handle = srgan.regularize(compiled, "sn", **options)  # names know no wrapper
+    constrained = {name.partition(".parametrizations")[0] for name in D.state_dict() if name.endswith("original")}
+    assert set(handle.layers) == constrained == expected
+
+
+def test_a_chosen_layer_alone_is_clipped_penalized_and_projected() -> None:
+    D = small_discriminator()
+    optimizer = torch.optim.SGD(D.parameters(), lr=0.0)
+    before = {name: tensor.clone() for name, tensor in D.state_dict().items()}
+    srgan.regularize(D, "clip", layers="linear", optimizer=optimizer)
+    srgan.regularize(D, "sr-s", layers="blocks.1.*", optimizer=optimizer)
+    optimizer.step()
+    changed = {name for name, tensor in srgan.export(D).state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == {"linear.weight", *(name for name in before if name.startswith("blocks.1.") and "weight" in name)}
+    penalties = [
+        srgan.regularize(small_discriminator(), "orthonormal", layers=layers).penalty(IMAGES, IMAGES)
+        for layers in ("blocks.0.*", "blocks.[!0].*", "linear", None)
+    ]
+    torch.testing.assert_close(sum(penalties[:3]), penalties[3])

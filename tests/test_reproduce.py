@@ -1,4 +1,4 @@
-"""Table II: the paper's numbers, the plan, the launcher on real tiny runs, and the generated table and page."""
+"""Table II: the paper's numbers, the runs, the launcher on real tiny runs, and the generated table and page."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from rich.console import Console
 from reproduce import collapse, resume
 from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
-from reproduce.plan import MINI_DEFAULT, OUTDATED, PlannedRun, Run, mini_batch_size, mini_channels, plan
+from reproduce.resources import Resources
+from reproduce.run import FINISHED, OUTDATED, TO_DO, Run, merged
 from reproduce.settings import METHODS, SETTINGS
 from reproduce.table import collect, csv_text, described_table, markdown, mean_and_deviation
 from reproduce.table2 import main
+from reproduce.table_runs import MINI_DEFAULT, TableRun, mini_batch_size, mini_channels, table_runs
 from srgan.files import write_json
-from srgan.runs import RunFolder, flatten_settings
+from srgan.runs import RunFolder
 
 QUIET = Console(file=io.StringIO(), width=200)
 
@@ -46,18 +48,18 @@ def test_the_settings_are_the_papers_table(shared_data: Path) -> None:
 
 
 def test_the_plan_follows_table_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "state.json")
-    runs = plan("paper", ["A_1024-128", "E_2048-64"], METHODS, [1, 2], tmp_path)
+    monkeypatch.setattr("reproduce.table_runs.REPOSITORY", tmp_path)
+    runs = table_runs("paper", ["A_1024-128", "E_2048-64"], METHODS, [1, 2], tmp_path)
     assert [run.name for run in runs][:3] == ["A_1024-128 SN seed 1", "A_1024-128 SR seed 1", "A_1024-128 SN seed 2"]
-    assert [run.constraint for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
+    assert [run.configs[1] for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
     assert runs[0].batch_size == 1024
     assert runs[0].discriminator_channels == 128
-    assert runs[0].settings[1] == "configs/cifar10.yaml"
-    assert runs[0].state == "to do"
+    assert runs[0].configs[0] == "cifar10"
+    assert runs[0].state == TO_DO
     assert runs[4].state == "not run: first srgan prepare imagenet ROOT data/imagenet128"
-    assert {run.setting.group for run in plan("mini", MINI_DEFAULT, METHODS, [1], tmp_path)} == set("ABCDE")
+    assert {run.setting.group for run in table_runs("mini", MINI_DEFAULT, METHODS, [1], tmp_path)} == set("ABCDE")
     with pytest.raises(ValueError, match="found 'A_1-1'"):
-        plan("mini", ["A_1-1"], METHODS, [1], tmp_path)
+        table_runs("mini", ["A_1-1"], METHODS, [1], tmp_path)
 
 
 def test_mini_sizes_keep_the_order_of_the_rows(tmp_path: Path) -> None:
@@ -65,42 +67,42 @@ def test_mini_sizes_keep_the_order_of_the_rows(tmp_path: Path) -> None:
     minis = [mini_batch_size(next(s for s in SETTINGS if s.batch_size == batch)) for batch in batches]
     assert minis == sorted(set(minis))
     assert [mini_channels(channels) for channels in (32, 64, 128, 256)] == [6, 8, 12, 20]
-    assert all(run.missing is None for run in plan("mini", [s.name for s in SETTINGS], METHODS, [1], tmp_path))
+    assert all(run.missing is None for run in table_runs("mini", [s.name for s in SETTINGS], METHODS, [1], tmp_path))
 
 
-@dataclass(frozen=True)
-class TinyRun(PlannedRun):
+SIZES: dict[str, Any] = {
+    "data.init_args.image_size": 8, "data.init_args.batch_size": 4,
+    "model.networks.init_args.generator_channels": 4, "model.n_dis": 1, "samples.every": 0, "checkpoints.every": 5,
+    "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50,
+}  # fmt: skip
+
+
+def tiny_run(method: str, root: Path, **further: Any) -> Run:
     """A real run of a second."""
-
-    method: str
-    root: Path
-
-    @property
-    def name(self) -> str:
-        return self.method
-
-    @property
-    def folder(self) -> RunFolder:
-        return RunFolder(self.root / self.method)
-
-    @property
-    def settings(self) -> list[str]:
-        sizes = {"data.init_args.image_size": 8, "data.init_args.batch_size": 4, "model.iterations": 400}
-        sizes |= {f"model.networks.init_args.{name}": 4 for name in ("generator_channels", "discriminator_channels")}
-        sizes |= {"model.n_dis": 1, "samples.every": 0, "checkpoints.every": 25}
-        sizes |= {"scores.every": 200, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
-        words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-        return ["-c", "configs/digits.yaml", "-c", f"configs/{self.method}.yaml", *words]
+    lengths = {"model.networks.init_args.discriminator_channels": 4, "model.iterations": 400, "scores.every": 200}
+    overrides = {**SIZES, **lengths, "checkpoints.every": 25, **further}
+    return Run(name=method, folder=RunFolder(root / method), configs=("digits", method), overrides=overrides)
 
 
-def scores(run: PlannedRun) -> Any:
+def as_words(overrides: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in overrides.items())
+
+
+def test_settings_are_composed_and_another_class_drops_the_arguments_of_the_one_before() -> None:
+    base: dict[str, Any] = {"data": {"class_path": "A", "init_args": {"a": 1, "b": 2}}, "model": {"n_dis": 5}}
+    assert merged(base, {"data": {"init_args": {"b": 3}}})["data"]["init_args"] == {"a": 1, "b": 3}
+    assert merged(base, {"data": {"class_path": "B", "init_args": {"c": 3}}})["data"]["init_args"] == {"c": 3}
+    assert base["data"]["init_args"] == {"a": 1, "b": 2}
+
+
+def scores(run: Run) -> Any:
     record = run.folder.read_record()
     assert record is not None
-    return record["status"], record["scores"], record["verdicts"], record["reported"]
+    return record["status"], run.folder.read_scores(), record["verdicts"], record["reported"]
 
 
 def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbed_one(tmp_path: Path) -> None:
-    runs = [TinyRun(method, tmp_path / "stopped") for method in ("sn", "sr-s", "sr-d")]
+    runs = [tiny_run(method, tmp_path / "stopped") for method in ("sn", "sr-s", "sr-d")]
 
     def stop_when_under_way() -> None:
         while runs[0].iterations_done < 1:
@@ -109,59 +111,46 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
 
     threading.Thread(target=stop_when_under_way, daemon=True).start()
     with pytest.raises(Stopped):
-        launch(runs, jobs=2, gpus=0, console=QUIET)
-    assert runs[2].state == "to do"
-    assert launch([run for run in runs if run.state != "finished"], jobs=2, gpus=0, console=QUIET) == []
-    straight = [TinyRun(method, tmp_path / "straight") for method in ("sn", "sr-s", "sr-d")]
-    assert launch(straight, jobs=2, gpus=0, console=QUIET) == []
+        launch(runs, 2, 0, Resources(), QUIET)
+    assert runs[2].state == TO_DO
+    assert launch([run for run in runs if run.state != FINISHED], 2, 0, Resources(), QUIET) == []
+    straight = [tiny_run(method, tmp_path / "straight") for method in ("sn", "sr-s", "sr-d")]
+    assert launch(straight, 2, 0, Resources(), QUIET) == []
     assert [scores(run) for run in runs] == [scores(run) for run in straight]
-    assert {run.state for run in runs} == {"finished"}
-    assert replace(runs[0], root=tmp_path / "elsewhere").state == "to do"
+    assert {run.state for run in runs} == {FINISHED}
+    assert replace(runs[0], folder=RunFolder(tmp_path / "elsewhere")).state == TO_DO
 
 
-def test_a_failing_run_is_reported_with_its_log(tmp_path: Path) -> None:
-    class Impossible(TinyRun):
-        @property
-        def settings(self) -> list[str]:
-            return [*super().settings, "--model.n_dis", "0"]
-
-    run = Impossible("sn", tmp_path)
-    assert launch([run], jobs=1, gpus=0, console=QUIET) == [run]
+def test_a_failing_run_is_reported_with_its_log_and_what_waits_for_it_does_not_start(tmp_path: Path) -> None:
+    run = tiny_run("sn", tmp_path, **{"model.n_dis": 0})
+    then = replace(tiny_run("sr-d", tmp_path), after=run)
+    assert launch([then, run], 1, 0, Resources(), QUIET) == [run, then]
     assert "n_dis" in (run.folder.path / "log.txt").read_text()
+    assert then.state == "after sn"
+    assert not then.folder.path.exists()
 
 
-def finished_run(run: Run, fid: float, collapsed: bool = False, final: dict[str, Any] | None = None) -> None:
+def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict[str, Any] | None = None) -> None:
     """Files of a finished run as training leaves them, with chosen scores."""
-    import yaml
-
-    config: dict[str, Any] = {}
-    for path in run.settings[1:4:2]:
-        config |= flatten_settings(yaml.safe_load(Path(path).read_text()))
-    config |= {
-        "data.init_args.batch_size": run.batch_size,
-        "model.networks.init_args.discriminator_channels": run.discriminator_channels,
-        "model.seed": run.seed,
-    }
-    name = "FID_cls" if run.scale == "mini" else "FID"
+    name = "FID_cls" if run.configs[0] == "digits" else "FID"
     inception = name.replace("FID", "IS")
     rows = [{"iteration": 600, name: fid, inception: 200.0, f"{inception}_std": None, "modes": 900}]
     verdict = {"collapsed": collapsed, "iteration": 600 if collapsed else None}
-    verdicts = {"mode_collapse": verdict, "spectral_collapse": verdict}
     record: dict[str, Any] = {
         "status": "finished",
-        "config": config,
-        "scores": rows,
+        "config": run.settings,
         "reported": rows[0],
-        "verdicts": verdicts,
+        "verdicts": {"mode_collapse": verdict, "spectral_collapse": verdict},
     }
     protocol = {"num_fake_images": 40_000, "inception_splits": 7, "intra_fid_classes": 2, "intra_fid_images": 90}
-    record["final"] = {"iteration": 600, "protocol": protocol, "scores": final} if final else None
+    if final:
+        write_json(run.folder.final, {"iteration": 600, "protocol": protocol, "scores": final})
     write_json(run.folder.record, record)
     run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
 
 
 def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
-    runs = plan("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
+    runs = table_runs("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
     by_name = {run.name: run for run in runs}
     for seed, fid in ((1, 100.0), (2, 120.0)):
         finished_run(by_name[f"B_128-64 SN seed {seed}"], fid, collapsed=seed == 1)
@@ -177,31 +166,30 @@ def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     lines = list(csv.DictReader(io.StringIO(csv_text(rows, "mini"))))
     assert [line["FID_cls"] for line in lines] == ["110.0", "55.0", "", ""]
     assert lines[0]["paper_FID"] == "35.99"
-    assert lines[2]["gap"] == "to do"
+    assert lines[2]["gap"] == TO_DO
     assert lines[0]["FID_cls_difference"] == ""
 
 
 def test_the_front_of_the_page_leads_from_every_cell_to_its_runs(tmp_path: Path) -> None:
-    runs = plan("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
+    runs = table_runs("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
     for run in runs[:3]:  # B_128-64: both seeds of SN and of SR but one
         finished_run(run, 100.0 * run.seed, collapsed=run.method == "sn")
     write_front(collect(runs), "mini", tmp_path)
     front = json.loads((tmp_path / "front.json").read_text())
     table = front["sections"][0]["table"]
-    assert sum(width for _, width in table["groups"]) == len(table["header"])
     assert {len(line) for line in table["rows"]} == {len(table["header"])}
     first, second = table["rows"]
-    linked = [path for cell in first if isinstance(cell, dict) for _, path in cell.get("runs", [])]
+    linked = [path for cell in first for _, path in cell.get("runs", [])]
     assert sorted(linked) == sorted(run.folder.path.relative_to(tmp_path).as_posix() for run in runs[:3])
-    assert first[first.index({"text": "MC + SC", "kind": "collapsed"}) + 1]["text"] == "MC 2/2 + SC 2/2"
-    assert any("without seed 2: to do" in cell["note"] for cell in first if isinstance(cell, dict) and "note" in cell)
+    assert {"text": "MC + SC / MC 2/2 + SC 2/2", "kind": "collapsed"} in first
+    assert any("without seed 2: to do" in cell["text"] for cell in first)
     assert {"text": "to do", "kind": "gap"} in second
     titles = [section["title"] for section in front["sections"]]
     assert titles == ["Table II", "Paper audit", "Paper and code"]
 
 
 def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
-    runs = plan("mini", ["B_128-64"], METHODS, [1, 2], tmp_path)
+    runs = table_runs("mini", ["B_128-64"], METHODS, [1, 2], tmp_path)
     for run in runs:
         if run.name != "B_128-64 SR seed 2":
             finished_run(run, 100.0 * run.seed)
@@ -210,8 +198,8 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
 
 
 def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reproduce.plan.prepared_imagenet", lambda: tmp_path / "state.json")
-    runs = plan("paper", ["A_64-128", "E_512-64"], METHODS, [1], tmp_path)
+    monkeypatch.setattr("reproduce.table_runs.REPOSITORY", tmp_path)
+    runs = table_runs("paper", ["A_64-128", "E_512-64"], METHODS, [1], tmp_path)
     finished_run(runs[0], 21.40, final={"FID": 19.5, "IS": 8.5, "KID": 0.0123, "FID_intra_classes": [1.0, 2.0]})
     rows = collect(runs)
     text = markdown(rows, "paper")
@@ -225,31 +213,31 @@ def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypat
     sections = json.loads((tmp_path / "front.json").read_text())["sections"]
     (final,) = [section for section in sections if section["title"] == "Final scores"]
     assert "0.0123" in final["table"]["rows"][0]
-    assert any(cell.get("note") == "+0.25 to the paper" for cell in sections[0]["table"]["rows"][0][8:])
+    assert any("[+0.25]" in cell["text"] for cell in sections[0]["table"]["rows"][0])
     assert "not run: first srgan prepare imagenet" in text
 
 
 def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = plan("mini", ["B_128-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
+    run = table_runs("mini", ["B_128-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     finished_run(run, 100.0)
-    assert run.state == "finished"
+    assert run.state == FINISHED
     record = run.folder.read_record()
     assert record is not None
-    record["config"]["data.init_args.batch_size"] = 17
+    record["config"]["data"]["init_args"]["batch_size"] = 17
     write_json(run.folder.record, record)
     assert run.state == OUTDATED
     options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--runs", str(tmp_path)]
     assert main(options) == 2
-    assert "data.init_args.batch_size: 17 there, 16 in the plan" in capsys.readouterr().err
+    assert (
+        f"(data.init_args.batch_size: 17 there, 16 in the plan); remove or move {run.folder.path}"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_collapse_experiment_runs_its_stages_and_reports(tmp_path: Path) -> None:
     """All three runs for real, at a hundredth of their length: SR-d goes on from SN's best kept checkpoint."""
-    sizes = {"data.init_args.batch_size": 4, "model.n_dis": 1, "model.iterations": 30, "samples.every": 0}
-    sizes |= {"spectra.every": 10, "scores.every": 10, "checkpoints.keep_every": 10}
-    sizes |= {"scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
-    tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-    assert collapse.main(["--runs", str(tmp_path), *tiny]) == 0
+    sizes = {**SIZES, "model.iterations": 30, "spectra.every": 10, "scores.every": 10, "checkpoints.keep_every": 10}
+    assert collapse.main(["--runs", str(tmp_path), "--overrides", as_words(sizes)]) == 0
     summary = json.loads((tmp_path / "collapse" / "collapse.json").read_text())
     assert list(summary) == ["SN", "SR-s", "SR-d from SN's best"]
     best = min(summary["SN"]["scores"][:-1], key=lambda row: float(row["FID_cls"]))
@@ -268,17 +256,9 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Section IV-A for real at a thirtieth of its mini length, on fewer and smaller images."""
-    sizes = {"data.init_args.batch_size": 4, "data.init_args.image_size": 8}
-    sizes |= {
-        "model.networks.init_args.generator_channels": 4,
-        "model.n_dis": 1,
-        "samples.every": 0,
-        "checkpoints.every": 5,
-    }
-    sizes |= {"scores.every": 10, "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50}
-    tiny = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     monkeypatch.setitem(resume.LENGTHS, "mini", resume.Length(10, 20))
-    assert resume.main(["--scale", "mini", "--runs", str(tmp_path), *tiny]) == 0
+    words = as_words({**SIZES, "scores.every": 10})
+    assert resume.main(["--scale", "mini", "--runs", str(tmp_path), "--overrides", words]) == 0
     root = tmp_path / "resume" / "mini"
     summary = json.loads((root / "resume.json").read_text())
     assert list(summary) == ["SN", "SN goes on", "SR-d takes over"]
@@ -294,14 +274,13 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
 
 
 def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_path: Path) -> None:
-    row = next(setting for setting in SETTINGS if setting.name == "E_2048-64")
-    start, sn, sr_d = resume.stages(Run(row, "sn", 1, "paper", tmp_path), resume.LENGTHS["paper"])
-    assert [run.chosen["model.iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
+    start, sn, sr_d = resume.resume_runs("paper", tmp_path)
+    assert [run.settings["model"]["iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
     assert {run.devices for run in (start, sn, sr_d)} == {4}
     assert sn.source == sr_d.source == start.folder.checkpoint
-    assert sr_d.chosen["model.constraint.init_args.compensation.class_path"] == "srgan.constraints.Dynamic"
-    assert sn.chosen["model.constraint.class_path"] == "srgan.constraints.SpectralNormalization"
-    assert sr_d.chosen["model.micro_batch_size"] == 32
+    assert sr_d.fit_arguments()[:4] == ["-c", "configs/imagenet128.yaml", "-c", "configs/sr-d.yaml"]
+    assert sn.settings["model"]["constraint"]["class_path"] == "srgan.constraints.SpectralNormalization"
+    assert sr_d.settings["model"]["micro_batch_size"] == 32
 
 
 def test_one_seed_has_no_deviation() -> None:

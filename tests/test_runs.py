@@ -289,11 +289,26 @@ ORDER = [
     {"cli"},
     {"__main__"},
 ]
-LEVEL = {unit: level for level, units in enumerate(ORDER) for unit in units}
 
 
-def imported_units(path: Path) -> Iterator[str]:
-    """The modules and packages right below `srgan` that a file imports, wherever in the file it does."""
+REPRODUCE = [
+    {"settings", "run"},
+    {"resources", "cost", "table_runs"},
+    {"options", "launch", "table", "run_pictures"},
+    {"cluster", "audit", "comparison"},
+    {"campaign", "front"},
+    {"table2", "sweep", "resume", "collapse", "smoke"},
+    {"figures", "readme"},
+]
+FIGURES = [{"model"}, {"sources"}, {"spectra"}, {"history", "hyperparameter"}, {"catalogue"}, {"index"}, {"__main__"}]
+LEVELS = {
+    package: {unit: level for level, units in enumerate(order) for unit in units}
+    for package, order in (("srgan", ORDER), ("reproduce", REPRODUCE), ("reproduce.figures", FIGURES))
+}
+
+
+def imported_units(path: Path, package: str) -> Iterator[str]:
+    """The modules and packages right below a package that a file imports, wherever in the file it does."""
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -302,20 +317,31 @@ def imported_units(path: Path) -> Iterator[str]:
             assert node.level == 0, f"{path}: expected absolute imports, found a relative one"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            package, _, rest = name.partition(".")
-            if package == "srgan":
-                yield rest.partition(".")[0]
+            if name.startswith(f"{package}."):
+                yield name.removeprefix(f"{package}.").partition(".")[0]
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_flow_one_way(path: Path) -> None:
-    unit = path.relative_to(PACKAGE).with_suffix("").parts[0]
+def files_of(package: str) -> list[tuple[str, Path]]:
+    folder = PACKAGE.parent / package.replace(".", "/")
+    return [(package, path.relative_to(folder)) for path in sorted(folder.rglob("*.py"))]
+
+
+@pytest.mark.parametrize(("package", "path"), [place for package in LEVELS for place in files_of(package)])
+def test_imports_flow_one_way(package: str, path: Path) -> None:
+    folder, levels = PACKAGE.parent / package.replace(".", "/"), LEVELS[package]
+    unit = path.with_suffix("").parts[0]
+    imported = set(imported_units(folder / path, package))
     if unit == "__init__":
-        assert set(imported_units(path)) <= {"constraints"}  # the public one-liners, on first use
+        assert imported <= {"constraints"}  # the public one-liners, on first use
         return
-    assert unit in LEVEL, f"srgan.{unit} is new: say in ORDER what it may import"
-    upward = {other for other in imported_units(path) if other != unit and LEVEL.get(other, -1) >= LEVEL[unit]}
-    assert not upward, f"srgan.{unit} imports {upward}, which is not below it"
+    assert unit in levels, f"{package}.{unit} is new: say here what it may import"
+    upward = {other for other in imported if other != unit and levels.get(other, -1) >= levels[unit]}
+    assert not upward, f"{package}.{unit} imports {upward}, which is not below it"
+
+
+@pytest.mark.parametrize("path", files_of("srgan"))
+def test_the_package_knows_nothing_of_the_reproduction(path: tuple[str, Path]) -> None:
+    assert not set(imported_units(PACKAGE / path[1], "reproduce"))
 
 
 @pytest.mark.parametrize("name", ["srgan.runs", "srgan.files", "srgan.metrics.collapse", "srgan.pictures", "srgan.cli"])

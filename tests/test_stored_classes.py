@@ -90,12 +90,17 @@ def test_what_the_user_names_is_imported(content: dict[str, Any], evil: Path, tm
     assert evil.exists()
 
 
-def test_sample_takes_what_the_user_names(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_commands_take_what_the_user_names(
+    command: str, content: dict[str, Any], evil: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place, value = ("model", "constraint"), {"class_path": "evil.Evil", "init_args": {}}
     path = written(content, place, value, tmp_path / "other.ckpt")
-    picture = tmp_path / "samples.png"
-    assert main(["sample", str(path), "--allow", "evil.Evil", "--output", str(picture), "--device", "cpu"]) == 0
-    assert picture.exists()
+    output = str(tmp_path / ("samples.png" if command == "sample" else "scores.json"))
+    scored = ["--protocol.num_fake_images", "40", "--protocol.num_real_images", "40", "--protocol.batch_size", "20"]
+    options = ["--device", "cpu"] if command == "sample" else [*scored, "--accelerator", "cpu"]
+    assert main([command, str(path), "--allow", "evil.Evil", "--output", output, *options]) == 0, capsys.readouterr()
+    assert Path(output).exists()
 
 
 def test_every_shipped_setting_is_accepted(content: dict[str, Any], tmp_path: Path) -> None:

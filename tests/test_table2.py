@@ -1,34 +1,44 @@
-"""The command line of the tables and experiments: what it shows, what it refuses, how it shares the machine."""
+"""The command line of the experiments: what it shows, what it refuses, how it shares the machine."""
 
-import io
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from reproduce import resume
-from reproduce.launch import threads_of_each, usable_cores
-from reproduce.overview import refuse_impossible_splits, show_plan, whole_seconds
-from reproduce.plan import Run, plan
-from reproduce.settings import METHODS
-from reproduce.table2 import main, parse
+from reproduce import resume, table2
+from reproduce.options import CAMPAIGN, Options, read, resources
+from reproduce.resources import choose_gpus, threads_of_each
+from reproduce.run import REPOSITORY
+from srgan.provenance import usable_cores
+
+DRY = ["--dry-run", "1"]
 
 
-def test_a_dry_run_for_a_cluster_shows_the_whole_plan_and_times_nothing(
+@pytest.fixture(autouse=True)
+def nothing_from_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*CAMPAIGN.split(), "scale", "settings", "methods", "seeds"):
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def parse(*arguments: str) -> Options:
+    return read(arguments, "", f"seeds methods {CAMPAIGN}")
+
+
+def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no Slurm: the plan needs none
-    options = ["--scale", "paper", "--cluster", "slurm", "--dry-run", "1", "--settings", "A_1024-128"]
-    assert main([*options, "--gpus", "4", "--nodes", "2", "--runs", str(tmp_path)]) == 0
+    options = ["--scale", "paper", "--cluster", "slurm", *DRY, "--settings", "A_1024-128"]
+    assert table2.main([*options, "--gpus", "4", "--nodes", "2", "--runs", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert "2 runs" in shown
+    assert "2 runs, 2 to do" in shown
     assert "128 x 1 x 8" in shown
     assert "GPU hours" in shown
-    assert shown.count("--trainer.devices 4 --trainer.num_nodes 2") == 2
-    assert "0 in the queue" not in shown
-    assert main(["--scale", "mini", "--cluster", "slurm", "--dry-run", "1", "--runs", str(tmp_path)]) == 0
+    assert shown.count("--trainer.devices 4 --trainer.num_nodes 2 --trainer.strategy ddp") == 2
+    assert table2.main(["--scale", "mini", "--cluster", "slurm", *DRY, "--runs", str(tmp_path)]) == 0
     assert "10 runs, 10 to do" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []  # no calibration.json, no record of jobs
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("cluster", ["", "slurm"])
@@ -37,65 +47,93 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_happens(
     cluster: str, dry_run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--scale", "mini", "--settings", "B_128-64", "--gpus", "3", "--runs", str(tmp_path)]
-    assert main([*options, "--cluster", cluster, "--dry-run", dry_run]) == 2
+    assert table2.main([*options, "--cluster", cluster, "--dry-run", dry_run]) == 2
     assert "B_128-64 SN seed 1: Expected a global batch that divides among the devices" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_split_into_micro_batches_is_checked_too(tmp_path: Path) -> None:
-    runs = plan("paper", ["E_512-64"], METHODS, [1], tmp_path)
-    refuse_impossible_splits(runs)
-    with pytest.raises(ValueError, match=r"E_512-64 SN seed 1: Expected .* 64 devices.*Set GPUS"):
-        refuse_impossible_splits(runs, 64)
 
 
 def test_scale_paper_without_a_gpu_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("reproduce.table2.count_gpus", lambda: 0)
+    monkeypatch.setattr("reproduce.campaign.count_gpus", lambda: 0)
     options = ["--scale", "paper", "--settings", "A_64-128", "--runs", str(tmp_path)]
-    assert main(options) == 2
-    expected = "found no CUDA device; DRY_RUN=1 shows the plan, CLUSTER=slurm submits it"
+    assert table2.main(options) == 2
+    expected = "found no CUDA device; DRY_RUN=1 shows the plan, CLUSTER=slurm submits"
     assert expected in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-    assert main([*options, "--dry-run", "1"]) == 0
-    assert "2 runs" in capsys.readouterr().out
 
 
 def test_the_resume_experiment_of_the_paper_wants_its_four_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Run, "missing", None)
+    monkeypatch.setattr("reproduce.table_runs.imagenet_is_missing", lambda: None)
     options = ["--scale", "paper", "--runs", str(tmp_path)]
     for gpus, own, words in (
         (0, "", "found no CUDA device"),
-        (1, "", "reproduce: Expected 4 GPUs, found 1, for: SN to 40,000"),
+        (1, "", "reproduce: Expected 4 GPUs, found 1, for: SN, SN goes on, SR-d takes over"),
         (4, "8", "reproduce: Expected 8 GPUs, found 4"),
     ):
-        monkeypatch.setattr("reproduce.resume.count_gpus", lambda gpus=gpus: gpus)
+        monkeypatch.setattr("reproduce.campaign.count_gpus", lambda gpus=gpus: gpus)
         assert resume.main([*options, "--gpus", own]) == 2
         assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nought_means_no() -> None:
+def test_empty_text_is_the_default_and_nought_means_no() -> None:
     for text, meant in (("", False), ("0", False), ("1", True), ("yes", True)):
-        options = parse(["--dry-run", text, "--wait", text])
-        assert (options.dry_run, options.wait) == (meant, meant)
-    assert (parse([]).dry_run, parse([]).wait) == (False, False)
+        found = resources(parse("--dry-run", text, "--wait", text))
+        assert (found.dry_run, found.wait) == (meant, meant)
+    assert parse("--seeds", "1, 2 3").seeds == [1, 2, 3]
+    assert parse("--seeds", "").seeds == [1]
+    assert parse("--methods", "sr").methods == ["sr"]
+    assert parse("--overrides", "model.n_dis=1 samples.every=0").overrides == {"model.n_dis": 1, "samples.every": 0}
+    found = resources(parse("--sbatch", "--account=gan exclusive", "--partition", "gpu"))
+    assert found.sbatch == {"account": "gan", "exclusive": True, "partition": "gpu"}
 
 
-def test_seeds_are_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert parse(["--seeds", "1, 2 3"]).seeds == [1, 2, 3]
-    assert parse(["--seeds", ""]).seeds == [1]
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("seeds", "1 x", "expected whole numbers such as '1 2 3', found '1 x'"),
+        ("seeds", "1 1", "expected every seed once, found '1 1'"),
+        ("methods", "sn gp", "expected sn, sr or several"),
+        ("nodes", "-1", "expected a whole number of at least 0, found '-1'"),
+        ("hours", "nan", "expected hours above 0, found 'nan'"),
+        ("hours", "-2", "expected hours above 0"),
+        ("cluster", "pbs", "found 'pbs'"),
+        ("overrides", "n_dis", "expected settings such as"),
+    ],
+)
+def test_wrong_words_are_refused(
+    name: str, text: str, complaint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name.upper(), text)
     with pytest.raises(SystemExit):
-        parse(["--seeds", "1 x"])
-    assert "expected whole numbers such as '1 2 3', found '1 x'" in capsys.readouterr().err
+        parse()
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("on_the_command_line", [False, True])
+def test_variables_of_make_meet_neither_make_nor_a_shell(on_the_command_line: bool, tmp_path: Path) -> None:
+    """A quote, a semicolon, a command in a variable is text, and arrives as such."""
+    made = tmp_path / "made"
+    wicked = f"'; touch {made}; '\"$(touch {made})`touch {made}`$(shell touch {made})"
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s|%s" "$*" "$SETTINGS"\n')
+    python.chmod(0o755)
+    words = [f"SETTINGS={wicked}"] if on_the_command_line else []
+    shown = subprocess.run(
+        ["make", "-o", ".venv/installed", "-f", REPOSITORY / "Makefile", "reproduce-table2", *words],
+        env=os.environ | {"SETTINGS": wicked}, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout == f"-m reproduce.table2|{wicked}"
+    assert not made.exists()
 
 
 def test_all_processes_at_a_time_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usable_cores() >= 1
-    monkeypatch.setattr("reproduce.launch.usable_cores", lambda: 32)
+    monkeypatch.setattr("reproduce.resources.usable_cores", lambda: 32)
     assert threads_of_each([1] * 48, gpus=4, jobs=4) == 8
     assert threads_of_each([1], gpus=4, jobs=4) == 32  # the only run
     assert threads_of_each([4] * 4, gpus=4, jobs=4) == 8  # one at a time: four GPUs
@@ -105,23 +143,11 @@ def test_all_processes_at_a_time_share_the_cores(monkeypatch: pytest.MonkeyPatch
     assert threads_of_each([], gpus=4, jobs=4) == 32
 
 
-def test_the_time_of_all_runs_counts_their_gpus() -> None:
-    assert whole_seconds([(10.0, 1)] * 8, jobs=4, gpus=4) == 20.0
-    assert whole_seconds([(10.0, 4)] * 8, jobs=4, gpus=4) == 80.0  # one after the other
-    assert whole_seconds([(10.0, 1)] * 8, jobs=1, gpus=4) == 80.0
-    assert whole_seconds([(10.0, 4)] * 8, jobs=1, gpus=4) == 80.0
-    assert whole_seconds([(10.0, 1), (100.0, 1)], jobs=2, gpus=0) == 100.0
-
-
-def test_more_gpus_make_the_timed_run_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour on one GPU is a quarter on the plan's four."""
-    monkeypatch.setattr(Run, "missing", None)
-    monkeypatch.setattr("reproduce.overview.estimate_seconds", lambda runs, root: [7200.0 for _ in runs])
-    runs = plan("paper", ["A_64-128", "E_512-64"], ["sn"], [1], tmp_path)
-    shown = io.StringIO()
-    show_plan(runs, runs, 4, tmp_path, Console(file=shown, width=160), gpus=4)
-    (one,) = [line for line in shown.getvalue().splitlines() if "A_64-128 SN" in line]
-    (four,) = [line for line in shown.getvalue().splitlines() if "E_512-64 SN" in line]
-    assert "2.0 h" in one
-    assert "30.0 min" in four
-    assert "4 at a time: about 2.0 h" in shown.getvalue()
+def test_gpus_are_shared_out_in_groups() -> None:
+    assert choose_gpus(1, [], gpus=4, jobs=4) == [0]
+    assert choose_gpus(2, [[0]], gpus=4, jobs=4) == [1, 2]
+    assert choose_gpus(2, [[0], [1, 2]], gpus=4, jobs=4) is None
+    assert choose_gpus(4, [], gpus=4, jobs=2) == [0, 1, 2, 3]
+    assert choose_gpus(1, [[0], [1]], gpus=2, jobs=4) == [0]  # four runs on two GPUs: two on each
+    assert choose_gpus(1, [[0], [1], [0]], gpus=2, jobs=4) == [1]
+    assert choose_gpus(8, [], gpus=0, jobs=1) == []

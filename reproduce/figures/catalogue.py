@@ -1,24 +1,62 @@
 """The list of figures: number in the paper, what it shows, which runs it needs, what draws it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from reproduce.figures.history import figure_5, figure_6, figure_7
 from reproduce.figures.hyperparameter import figure_8, figure_11, figure_12
-from reproduce.figures.model import PaperFigure
+from reproduce.figures.model import Picture
+from reproduce.figures.sources import Sources
 from reproduce.figures.spectra import figure_2, figure_4, figures_15_to_22
+from srgan.pictures import AxisScale
 
-TABLE, COLLAPSE, RESUME, SWEEP = (f"make reproduce-{name}" for name in ("table2", "collapse", "resume", "sweep"))
+
+class PaperFigure(NamedTuple):
+    """One entry of the list of figures.
+
+    Attributes:
+        numbers: in the paper, e.g. (15, 16, ..., 22).
+        title: what the paper shows there.
+        groups: of `Sources`, from which it is drawn.
+        draw: makes its pictures.
+        has_spectra: whether the axes of sigma_k / sigma_1 can be linear or log.
+    """
+
+    numbers: tuple[int, ...]
+    title: str
+    groups: tuple[str, ...]
+    draw: Callable[[Sources, AxisScale], Iterator[Picture]]
+    has_spectra: bool = True
+
+    @property
+    def label(self) -> str:
+        """E.g. "2" or "15-22"."""
+        first, last = self.numbers[0], self.numbers[-1]
+        return str(first) if first == last else f"{first}-{last}"
+
+    @property
+    def file_label(self) -> str:
+        """How its files begin, e.g. "fig02"."""
+        return "fig" + "-".join(f"{int(number):02d}" for number in self.label.split("-"))
+
+    @property
+    def experiments(self) -> list[str]:
+        """The commands that make its runs."""
+        return [f"make reproduce-{name}" for name in dict.fromkeys(group.split()[0] for group in self.groups)]
+
+
+SN, SR, SWEEP, RESUME, COLLAPSE = "table2 sn", "table2 sr", "sweep", "resume", "collapse"
 # fmt: off
 FIGURES = (
-    PaperFigure((2,), "The last layer's spectrum over training, without collapse", (TABLE,), figure_2),
-    PaperFigure((4,), "The same with collapse; the five groups of Table I", (TABLE, COLLAPSE), figure_4),
-    PaperFigure((5,), "Spectrum beside FID and IS at the same iterations", (TABLE, COLLAPSE), figure_5),
+    PaperFigure((2,), "The last layer's spectrum over training, without collapse", (SN,), figure_2),
+    PaperFigure((4,), "The same with collapse; the five groups of Table I", (SN, COLLAPSE), figure_4),
+    PaperFigure((5,), "Spectrum beside FID and IS at the same iterations", (SN, COLLAPSE), figure_5),
     PaperFigure((6,), "Section IV-A: SN, and SR-d from SN's checkpoint", (RESUME, COLLAPSE), figure_6),
-    PaperFigure((7,), "SN against SR-s from scratch", (TABLE, COLLAPSE), figure_7),
-    PaperFigure((8,), "FID and IS against i", (TABLE, SWEEP), figure_8, has_spectra=False),
-    PaperFigure((11,), "D's outputs and objective for each i", (TABLE, SWEEP), figure_11, has_spectra=False),
-    PaperFigure((12,), "Static against dynamic compensation", (TABLE, SWEEP), figure_12),
-    PaperFigure(tuple(range(15, 23)), "Every layer's spectrum, with collapse", (TABLE, COLLAPSE), figures_15_to_22),
+    PaperFigure((7,), "SN against SR-s from scratch", (SN, SR, COLLAPSE), figure_7),
+    PaperFigure((8,), "FID and IS against i", (SN, SWEEP), figure_8, has_spectra=False),
+    PaperFigure((11,), "D's outputs and objective for each i", (SN, SWEEP), figure_11, has_spectra=False),
+    PaperFigure((12,), "Static against dynamic compensation", (SN, SWEEP), figure_12),
+    PaperFigure(tuple(range(15, 23)), "Every layer's spectrum, with collapse", (SN, COLLAPSE), figures_15_to_22),
 )
 # fmt: on
 

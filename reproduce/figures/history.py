@@ -10,10 +10,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from reproduce.figures.model import FinishedRun, Gap, Picture
-from reproduce.figures.run_pictures import present_scores, score_panels, score_title
+from reproduce.figures.model import FinishedRun, Picture
 from reproduce.figures.sources import SHOWCASE, Sources
-from reproduce.figures.spectra import ONSETS, no_collapse, no_showcase
+from reproduce.figures.spectra import ONSETS
+from reproduce.run_pictures import present_scores, score_panels, score_title
 from srgan.pictures import (
     K_LABEL,
     MARK,
@@ -74,25 +74,20 @@ def branch_of(run: FinishedRun) -> int:
     return int(run.record["parent"]["iteration"])
 
 
-def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """The spectrum beside the scores at the same iterations, of each run that collapsed under SN."""
-    found, missing = sources.table("sn")
-    showcase = sources.showcase("sn")
-    for run in [*found, *([showcase] if showcase else [])]:
-        if run.collapsed and run.scores:
+    for run in sources.collapsed_under_sn():
+        if run.scores:
             caption = (
                 "Spectra of D's last 3 × 3 convolution beside the scores at the same iterations, in the same colours: "
-                f"{run.words}. {ONSETS}{NOT_IN_TABLE if run is showcase else ''}"
+                f"{run.words}. {ONSETS}{NOT_IN_TABLE if run.setting == SHOWCASE else ''}"
             )
             yield Picture(run.slug, spectrum_beside_scores(run, axes), caption, [run])
-    yield from no_collapse(sources, found)
-    yield from no_showcase(sources, showcase)
-    yield from sources.table_gap(missing)
 
 
-def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Section IV-A: SN, and SR-d from one of its checkpoints."""
-    start, sn, sr_d = (sources.resumed(part) for part in ("sn-start", "sn", "sr-d"))
+    start, sn, sr_d = (sources.part("resume", part) for part in ("sn-start", "sn", "sr-d"))
     if start and sn and sr_d:
         branch = branch_of(sr_d)
         strands = {"SN": Strand(sn, start), "SR-d": Strand(sr_d, start, since=branch)}
@@ -101,9 +96,7 @@ def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
             f"convolution, samples of the same latents at the end: {sn.words}; {sr_d.words}. {happened(strands)}"
         )
         yield Picture("resume", training_history(strands, axes), caption, [start, sn, sr_d])
-    else:
-        yield Gap("The runs of Section IV-A are not there.", f"make reproduce-resume SCALE={sources.scale}")
-    sn, sr_d = sources.showcase("sn"), sources.showcase("sr-d")
+    sn, sr_d = sources.part("collapse", "sn"), sources.part("collapse", "sr-d")
     if sn and sr_d:
         branch = branch_of(sr_d)
         strands = {"SN": Strand(sn), "SR-d": Strand(sr_d, sn, since=branch)}
@@ -112,31 +105,21 @@ def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
             f"at iteration {branch:,}: {sn.words}; {sr_d.words}. {happened(strands)}"
         )
         yield Picture("showcase", training_history(strands, axes), caption, [sn, sr_d])
-    elif sources.scale == "mini":
-        yield Gap("The runs made to collapse are not there.", "make reproduce-collapse")
 
 
-def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Trained from scratch: SN, which collapses, against SR-s."""
-    found, missing = sources.table("sn")
-    finished, unfinished = sources.table("sr")
-    regularized = {run.setting: run for run in finished if run.method == "SR-s"}
-    collapsed = {run.setting for run in found if run.collapsed}
-    missing += [run for run in unfinished if run.setting.name in collapsed]
-    pairs = [(run, regularized[run.setting]) for run in found if run.collapsed and run.setting in regularized]
-    sn, sr_s = sources.showcase("sn"), sources.showcase("sr-s")
-    if sn and sr_s and sn.collapsed:
-        pairs.append((sn, sr_s))
-    for sn, sr_s in pairs:
-        strands = {"SN": Strand(sn), "SR-s": Strand(sr_s)}
-        caption = (
-            "SN against SR-s from scratch: scores, spectra of D's last 3 × 3 convolution, samples of the same latents "
-            f"at the end: {sn.words}; {sr_s.words}. {happened(strands)}{NOT_IN_TABLE if sn.setting == SHOWCASE else ''}"
-        )
-        yield Picture(sn.slug, training_history(strands, axes), caption, [sn, sr_s])
-    yield from no_collapse(sources, found)
-    yield from no_showcase(sources, sources.showcase("sn"))
-    yield from sources.table_gap(missing)
+    others = [*sources.finished("table2 sr"), *sources.finished("collapse")]
+    static = {run.setting: run for run in others if run.fraction is not None}
+    for sn in sources.collapsed_under_sn():
+        if sr_s := static.get(sn.setting):
+            strands = {run.method: Strand(run) for run in (sn, sr_s)}
+            caption = (
+                "SN against SR-s from scratch: scores, spectra of D's last 3 × 3 convolution, samples of the same "
+                f"latents at the end: {sn.words}; {sr_s.words}. {happened(strands)}"
+                f"{NOT_IN_TABLE if sn.setting == SHOWCASE else ''}"
+            )
+            yield Picture(sn.slug, training_history(strands, axes), caption, [sn, sr_s])
 
 
 def happened(strands: Mapping[str, Strand]) -> str:

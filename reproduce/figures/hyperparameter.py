@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reproduce.figures.model import FinishedRun, Gap, Picture
-from reproduce.figures.run_pictures import present_scores, score_title
+from reproduce.figures.model import FinishedRun, Picture
 from reproduce.figures.sources import FinishedSweep, Sources
 from reproduce.figures.spectra import listed, panels_of_runs
-from reproduce.sweep_plan import FRACTIONS, TABLE_FRACTION
+from reproduce.run_pictures import present_scores, score_title
+from reproduce.sweep import FRACTIONS, TABLE_FRACTION
 from srgan.pictures import (
     MARK,
     PAGE_WIDTH,
@@ -26,10 +26,9 @@ REPORTED = "As in Table II, a run that mode-collapsed (red cross) shows its best
 POINTS = 256  # of a density curve
 
 
-def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Scores against i."""
-    sweeps = sources.sweeps()
-    found = [sweep for sweep in sweeps if sweep.static]
+    found = [sweep for sweep in sources.sweeps() if sweep.static]
     if found:
         runs = [run for sweep in found for run in points(sweep).values()]
         caption = (
@@ -37,19 +36,12 @@ def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
             f"its own); SN is i = 1. i = floor(share of N), at least 1. {REPORTED} {listed(runs)}."
         )
         yield Picture("scores", scores_against_i(found), caption, runs)
-    yield from sources.sweep_gap(sweeps)
 
 
-def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Distributions of D's outputs and of its objective, for each i."""
-    sweeps = sources.sweeps()
-    for sweep in sweeps:
+    for sweep in sources.sweeps():
         runs = {share: run for share, run in sweep.static.items() if run.outputs is not None}
-        silent = [run for run in sweep.static.values() if run.outputs is None]
-        if silent:
-            folders = ", ".join(f"runs/{run.folder.path.relative_to(sources.runs)}" for run in silent)
-            command = f"make reproduce-sweep SCALE={sources.scale} SETTINGS={sweep.setting.name} SEEDS={sources.seed}"
-            yield Gap(f"These runs recorded no outputs of D; move them away and make them again: {folders}.", command)
         if runs:
             first = next(iter(runs.values()))
             images = len(last_outputs(first)["generated"])
@@ -62,13 +54,11 @@ def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
                 + f". Gaussian kernel estimates. {listed(list(runs.values()))}."
             )
             yield Picture(sweep.setting.name, distributions(runs), caption, list(runs.values()))
-    yield from sources.sweep_gap(sweeps)
 
 
-def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Static against dynamic compensation: scores and spectra."""
-    sweeps = sources.sweeps()
-    pairs = {sweep.setting.name: static_and_dynamic(sweep) for sweep in sweeps}
+    pairs = {sweep.setting.name: static_and_dynamic(sweep) for sweep in sources.sweeps()}
     complete = {name: pair for name, pair in pairs.items() if len(pair) == 3}
     if complete:
         runs = [run for pair in complete.values() for run in pair.values()]
@@ -78,7 +68,6 @@ def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
         yield Picture(
             "spectra", figure, f"Spectra of D's last 3 × 3 convolution, a curve for each iteration: {caption}", runs
         )
-    yield from sources.sweep_gap(sweeps)
 
 
 def points(sweep: FinishedSweep) -> dict[float, FinishedRun]:

@@ -6,14 +6,15 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reproduce.figures.catalogue import FIGURES
-from reproduce.figures.model import Gap, PaperFigure
-from reproduce.plan import Scale
+from reproduce.figures.catalogue import FIGURES, PaperFigure
+from reproduce.figures.sources import Gap
+from reproduce.run import Scale
 from srgan.files import write_json, write_text
 from srgan.pictures import AxisScale
 
 SCALE_WORDS = {
     "mini": "Scale mini: stacked digits, small nets; FID_cls and IS_cls by a classifier trained on the digits.",
+    "small": "Scale small: CIFAR-10 at 16 x 16, narrow nets; FID_cls and IS_cls by a classifier trained on the images.",
     "paper": "Scale paper: the protocol of the paper.",
 }
 STYLE = """

@@ -1,18 +1,14 @@
-"""What the figures are made of: a finished run, a picture with its caption, a gap with the command that fills it."""
+"""What the figures are made of: a finished run, and a picture with its caption."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from srgan.pictures import AxisScale
+from reproduce.run import BATCH_SIZE, CHANNELS, FRACTION, ITERATIONS, SEED
 from srgan.runs import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
-
-if TYPE_CHECKING:
-    from reproduce.figures.sources import Sources
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +74,7 @@ class FinishedRun:
     @property
     def sizes(self) -> str:
         """For a caption: how much was trained, for how long."""
-        iterations, seed = self.config["model.iterations"], self.config["model.seed"]
+        iterations, seed = self.config[ITERATIONS], self.config[SEED]
         return f"batch {self.batch_size}, CH {self.channels}, {int(iterations):,} iterations, seed {seed}"
 
     @property
@@ -88,11 +84,17 @@ class FinishedRun:
 
     @property
     def batch_size(self) -> int:
-        return int(self.config["data.init_args.batch_size"])
+        return int(self.config[BATCH_SIZE])
 
     @property
     def channels(self) -> int:
-        return int(self.config["model.networks.init_args.discriminator_channels"])
+        return int(self.config[CHANNELS])
+
+    @property
+    def fraction(self) -> float | None:
+        """i / N of SR-s; None for other methods."""
+        found = self.config.get(FRACTION)
+        return None if found is None else float(found)
 
     @property
     def last_convolution(self) -> str:
@@ -130,45 +132,6 @@ class Picture(NamedTuple):
     figure: Figure
     caption: str
     runs: list[FinishedRun]
-
-
-class Gap(NamedTuple):
-    """What cannot be drawn, and the command that makes the runs; "" if there is none."""
-
-    reason: str
-    command: str
-
-
-Draw = Callable[["Sources", AxisScale], Iterator[Picture | Gap]]
-
-
-class PaperFigure(NamedTuple):
-    """One entry of the list of figures.
-
-    Attributes:
-        numbers: in the paper, e.g. (15, 16, ..., 22).
-        title: what the paper shows there.
-        runs: which runs it needs, by the commands that make them.
-        draw: makes its pictures.
-        has_spectra: whether the axes of sigma_k / sigma_1 can be linear or log.
-    """
-
-    numbers: tuple[int, ...]
-    title: str
-    runs: tuple[str, ...]
-    draw: Draw
-    has_spectra: bool = True
-
-    @property
-    def label(self) -> str:
-        """E.g. "2" or "15-22"."""
-        first, last = self.numbers[0], self.numbers[-1]
-        return str(first) if first == last else f"{first}-{last}"
-
-    @property
-    def file_label(self) -> str:
-        """How its files begin, e.g. "fig02"."""
-        return "fig" + "-".join(f"{int(number):02d}" for number in self.label.split("-"))
 
 
 def finished_run(folder: RunFolder, setting: str) -> FinishedRun | None:

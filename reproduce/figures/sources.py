@@ -1,17 +1,19 @@
 """Where the runs are that figures need, and which of them are missing."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from reproduce.figures.model import FinishedRun, Gap, finished_run
-from reproduce.plan import MINI_DEFAULT, Run, Scale, plan
-from reproduce.settings import METHODS, SETTINGS, Method, Setting
-from reproduce.sweep_plan import SWEEP_DEFAULT, sweep_plan
-from srgan.runs import RunFolder
+from reproduce.collapse import collapse_runs
+from reproduce.figures.model import FinishedRun, finished_run
+from reproduce.resume import SETTING, resume_runs
+from reproduce.run import FINISHED, Run, Scale, states
+from reproduce.settings import SETTINGS, Method, Setting
+from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
+from reproduce.table_runs import TableRun, default_settings, table_runs
 
 SHOWCASE = "collapse showcase"
-BRANCH_SETTING = "E_2048-64"  # of Section IV-A
 
 
 class FinishedSweep(NamedTuple):
@@ -22,22 +24,27 @@ class FinishedSweep(NamedTuple):
         sn: SN, or None.
         static: i / N -> SR-s, those that have finished.
         dynamic: SR-d, or None.
-        missing: the others.
     """
 
     setting: Setting
     sn: FinishedRun | None
     static: dict[float, FinishedRun]
     dynamic: FinishedRun | None
-    missing: list[Run]
+
+
+class Gap(NamedTuple):
+    """What cannot be drawn, and the command that makes the runs; "" if there is none."""
+
+    reason: str
+    command: str
 
 
 class Sources:
-    """The runs of one scale and seed.
+    """The runs of one scale and seed, in groups: "table2 sn", "table2 sr", "sweep", "resume", "collapse".
 
     Args:
         runs: the folder that holds `table2/`, `sweep/`, `resume/` and `collapse/`.
-        scale: "mini" or "paper".
+        scale: "mini", "small" or "paper".
         seed: of the runs of Table II and of the sweep.
     """
 
@@ -47,78 +54,70 @@ class Sources:
         self.seed = seed
         self._read: dict[Path, FinishedRun | None] = {}
 
-    def table(self, method: Method) -> tuple[list[FinishedRun], list[Run]]:
-        """Table II's runs of a method: the finished ones, and those that are expected and missing."""
-        expected = MINI_DEFAULT if self.scale == "mini" else [setting.name for setting in SETTINGS]
+    @cached_property
+    def groups(self) -> dict[str, Sequence[Run]]:
+        """All runs that there may be. The run made to collapse has no part in scale paper."""
+        started = {path.name for path in (self.runs / "sweep" / self.scale).glob("*_*") if path.is_dir()}
+        swept = [row.name for row in SETTINGS if row.name in started | set(SWEEP_DEFAULT[self.scale])]
+        return {
+            "table2 sn": self._table("sn"),
+            "table2 sr": self._table("sr"),
+            "sweep": sweep_runs(self.scale, swept, [self.seed], self.runs),
+            "resume": resume_runs(self.scale, self.runs / "resume" / self.scale),
+            "collapse": collapse_runs(self.runs / "collapse") if self.scale == "mini" else [],
+        }
+
+    def _table(self, method: Method) -> list[TableRun]:
         every = [setting.name for setting in SETTINGS]
-        found, missing = [], []
-        for run in plan(self.scale, every, [method], [self.seed], self.runs / "table2" / self.scale):
-            finished = self._planned(run)
-            if finished:
-                found.append(finished)
-            elif run.setting.name in expected:
-                missing.append(run)
-        return found, missing
+        return table_runs(self.scale, every, [method], [self.seed], self.runs / "table2" / self.scale)
 
-    def table_gap(self, missing: Sequence[Run]) -> list[Gap]:
-        """Says which runs of Table II are not there; nothing if all are."""
-        if not missing:
-            return []
-        names = " ".join(dict.fromkeys(run.setting.name for run in missing))
-        methods = " ".join(method for method in METHODS if any(run.method == method for run in missing))
-        command = f'make reproduce-table2 SCALE={self.scale} SETTINGS="{names}" METHODS="{methods}" SEEDS={self.seed}'
-        return [Gap(f"Missing runs of Table II: {_states(missing)}.", command)]
+    def finished(self, group: str) -> list[FinishedRun]:
+        """Runs that have ended with the settings of their experiment."""
+        return [found for run in self.groups[group] if run.state == FINISHED and (found := self._finished(run))]
 
-    def showcase(self, method: str) -> FinishedRun | None:
-        """A run of `make reproduce-collapse`: "sn", "sr-s" or "sr-d". It has no part in scale paper."""
-        if self.scale == "paper":
-            return None
-        return self._finished(RunFolder(self.runs / "collapse" / method), SHOWCASE)
+    def part(self, group: str, folder: str) -> FinishedRun | None:
+        """The run of "resume" or "collapse" with a folder of this name."""
+        return next((run for run in self.finished(group) if run.folder.path.name == folder), None)
 
-    def resumed(self, part: str) -> FinishedRun | None:
-        """A run of `make reproduce-resume`: "sn-start", "sn" or "sr-d"."""
-        return self._finished(RunFolder(self.runs / "resume" / self.scale / part), BRANCH_SETTING)
+    def collapsed_under_sn(self) -> list[FinishedRun]:
+        """SN's runs of Table II that collapsed, and the run that was made to."""
+        showcase = self.part("collapse", "sn")
+        return [run for run in [*self.finished("table2 sn"), *([showcase] if showcase else [])] if run.collapsed]
 
     def sweeps(self) -> list[FinishedSweep]:
-        """The sweeps that there are or should be."""
-        started = {path.name for path in (self.runs / "sweep" / self.scale).glob("*_*") if path.is_dir()}
-        names = [row.name for row in SETTINGS if row.name in started | set(SWEEP_DEFAULT[self.scale])]
+        """What there is of each setting's sweep."""
         found = []
-        for sweep in sweep_plan(self.scale, names, [self.seed], self.runs):
-            static = {fraction: self._planned(run) for fraction, run in sweep.static.items()}
-            found.append(
-                FinishedSweep(
-                    sweep.setting,
-                    self._planned(sweep.sn),
-                    {fraction: run for fraction, run in static.items() if run},
-                    self._planned(sweep.dynamic),
-                    [run for run in sweep.runs if run.state != "finished"],
-                )
-            )
+        members = self.finished("sweep")
+        for setting in SETTINGS:
+            own = [run for run in members if run.setting == setting.name]
+            static = {run.fraction: run for run in own if run.fraction is not None}
+            others = {run.method: run for run in own if run.fraction is None}
+            if own:
+                found.append(FinishedSweep(setting, others.get("SN"), static, others.get("SR-d")))
         return found
 
-    def sweep_gap(self, sweeps: Sequence[FinishedSweep]) -> list[Gap]:
-        """Says which runs of the sweeps are not there; nothing if all are."""
-        missing = [run for sweep in sweeps for run in sweep.missing]
+    def gap(self, group: str) -> Gap | None:
+        """Which runs of a group are not there and how to make them; None if all are that are expected."""
+        expected, runs = default_settings(self.scale), self.groups[group]
+        experiment, _, method = group.partition(" ")
+        missing = [run for run in runs if run.state != FINISHED]
+        if method:
+            missing = [run for run in missing if isinstance(run, TableRun) and run.setting.name in expected]
         if not missing:
-            return []
-        names = " ".join(sweep.setting.name for sweep in sweeps if sweep.missing)
-        command = f'make reproduce-sweep SCALE={self.scale} SETTINGS="{names}" SEEDS={self.seed}'
-        return [Gap(f"Missing runs of the sweep: {_states(missing)}.", command)]
+            return None
+        command = f"make reproduce-{experiment}" + (f" SCALE={self.scale}" if experiment != "collapse" else "")
+        rows = dict.fromkeys(run.setting.name for run in missing if isinstance(run, TableRun))
+        if experiment in ("table2", "sweep"):
+            command += (
+                f' SETTINGS="{" ".join(rows)}"' + (f" METHODS={method}" if method else "") + f" SEEDS={self.seed}"
+            )
+        return Gap(f"Missing runs of {experiment}: {states(missing)}.", command)
 
-    def _planned(self, run: Run) -> FinishedRun | None:
-        return self._finished(run.folder, run.setting.name) if run.state == "finished" else None
-
-    def _finished(self, folder: RunFolder, setting: str) -> FinishedRun | None:
+    def _finished(self, run: Run) -> FinishedRun | None:
         """Read once: spectra of long runs are large."""
-        if folder.path not in self._read:
-            self._read[folder.path] = finished_run(folder, setting)
-        return self._read[folder.path]
-
-
-def _states(runs: Sequence[Run]) -> str:
-    """Names of some runs by their states, e.g. "to do: A_64-128 SN seed 1, ...; cut at iteration 5: ..."."""
-    by_state: dict[str, list[str]] = {}
-    for run in runs:
-        by_state.setdefault(run.state, []).append(run.name)
-    return "; ".join(f"{state}: {', '.join(names)}" for state, names in by_state.items())
+        path = run.folder.path
+        if path not in self._read:
+            parts = path.relative_to(self.runs).parts
+            names = {"collapse": SHOWCASE, "resume": SETTING}
+            self._read[path] = finished_run(run.folder, names.get(parts[0]) or parts[-2])
+        return self._read[path]

@@ -6,9 +6,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reproduce.figures.model import FinishedRun, Gap, Picture
-from reproduce.figures.run_pictures import convolutions
+from reproduce.figures.model import FinishedRun, Picture
 from reproduce.figures.sources import SHOWCASE, Sources
+from reproduce.run_pictures import convolutions
 from srgan.pictures import (
     K_LABEL,
     RATIO_LABEL,
@@ -34,64 +34,36 @@ FIRST_RECORD: dict[str, Any] = {
 }
 
 
-def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """The last convolution under SN, of settings that did not collapse."""
-    found, missing = sources.table("sn")
-    steady = [run for run in found if not run.collapsed]
+    steady = [run for run in sources.finished("table2 sn") if not run.collapsed]
     if steady:
         caption = f"{CURVES}, of the settings that did not collapse under SN: {listed(steady)}."
         yield Picture("uncollapsed", panels_of_runs(steady, axes), caption, steady)
-    elif found:
-        yield Gap(f"Every finished SN run of Table II at scale {sources.scale} collapsed.", "")
-    yield from sources.table_gap(missing)
 
 
-def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
+def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """The last convolution under SN, of settings that collapsed; and the five groups of Table I at the end."""
-    found, missing = sources.table("sn")
+    found = sources.finished("table2 sn")
     collapsed = [run for run in found if run.collapsed]
     if collapsed:
         caption = f"{CURVES}, of the settings that collapsed under SN: {listed(collapsed)}. {ONSETS}"
         yield Picture("collapsed", panels_of_runs(collapsed, axes), caption, collapsed)
-    yield from no_collapse(sources, found)
-    showcase = sources.showcase("sn")
+    showcase = sources.part("collapse", "sn")
     if showcase and showcase.collapsed:
         caption = f"{CURVES}, of a run made to collapse, which is no row of Table I: {showcase.words}. {ONSETS}"
         yield Picture("showcase", panels_of_runs([showcase], axes), caption, [showcase])
-    yield from no_showcase(sources, showcase)
     if found:
         caption = (
             "Spectra of D's last 3 × 3 convolution under SN at the end of training, a panel for each group of Table I, "
             f"a curve for each setting (dotted grey: at its first record): {listed(found)}."
         )
         yield Picture("groups", panels_of_groups(found, axes), caption, found)
-    yield from sources.table_gap(missing)
 
 
-def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture | Gap]:
-    """All convolutions under SN, of each setting that collapsed."""
-    found, missing = sources.table("sn")
-    yield from (all_layers(run, axes) for run in found if run.collapsed)
-    yield from no_collapse(sources, found)
-    showcase = sources.showcase("sn")
-    if showcase and showcase.collapsed:
-        yield all_layers(showcase, axes)
-    yield from no_showcase(sources, showcase)
-    yield from sources.table_gap(missing)
-
-
-def no_collapse(sources: Sources, found: Sequence[FinishedRun]) -> Iterator[Gap]:
-    """Says that none of the runs of Table II collapsed, if so."""
-    if found and not any(run.collapsed for run in found):
-        yield Gap(f"None of the {len(found)} finished SN runs of Table II at scale {sources.scale} collapsed.", "")
-
-
-def no_showcase(sources: Sources, showcase: FinishedRun | None) -> Iterator[Gap]:
-    """Says why the run made to collapse cannot stand in; it does so at scale mini alone."""
-    if sources.scale == "mini" and showcase is None:
-        yield Gap("The run made to collapse is not there.", "make reproduce-collapse")
-    elif showcase and not showcase.collapsed:
-        yield Gap("The run made to collapse did not collapse.", "")
+def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
+    """All convolutions under SN, of each run that collapsed."""
+    yield from (all_layers(run, axes) for run in sources.collapsed_under_sn())
 
 
 def all_layers(run: FinishedRun, axes: AxisScale) -> Picture:
@@ -143,8 +115,8 @@ def panels_of_groups(runs: Sequence[FinishedRun], axes: AxisScale) -> Figure:
 
 
 def listed(runs: Sequence[FinishedRun]) -> str:
-    """For a caption, e.g. "A_64-128 SN, SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
+    """For a caption, e.g. "A_64-128 SN / SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
     methods: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         methods.setdefault((run.setting, run.sizes), []).append(run.method)
-    return "; ".join(f"{setting} {', '.join(names)} ({sizes})" for (setting, sizes), names in methods.items())
+    return "; ".join(f"{setting} {' / '.join(names)} ({sizes})" for (setting, sizes), names in methods.items())

@@ -125,20 +125,15 @@ class RunRecorder(RunCallback):
 
 
 def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
-    """Scores over time, their protocol, final scores and verdicts of a run, from its files."""
+    """The verdicts of a run, and the evaluation that a table reports, from its files."""
     scores = folder.read_scores()
     spectra = folder.read_spectra()
     modes = mode_collapse(scores, thresholds)
     result: dict[str, Any] = {
-        "scores": scores,
-        "protocol": None,
         "reported": None,
-        "final": folder.read_final(),
-        "warnings": folder.read_warnings(),
         "verdicts": {"mode_collapse": asdict(modes) if scores else None, "thresholds": asdict(thresholds)},
     }
     if scores:
-        result["protocol"] = folder.read_protocol()
         ranking = next(name for name in scores[0] if name.startswith("FID"))
         result["reported"] = reported_scores(scores, modes, ranking)
     if spectra is not None:

@@ -3,7 +3,9 @@
 from srgan.constraints.base import Combination, Constraint, Unconstrained
 from srgan.constraints.batch_normalization import BatchNormalization
 from srgan.constraints.dragan import DRAGAN
+from srgan.constraints.export import export, unregularize
 from srgan.constraints.gradient_penalty import GradientPenalty
+from srgan.constraints.handle import Regularization
 from srgan.constraints.layers import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.methods import METHODS
 from srgan.constraints.orthonormal import OrthonormalRegularization
@@ -39,6 +41,7 @@ __all__ = [
     "GradientPenalty",
     "OrthonormalRegularization",
     "Project",
+    "Regularization",
     "Reparametrize",
     "RowSumNormalization",
     "Schedule",
@@ -48,9 +51,11 @@ __all__ = [
     "Unconstrained",
     "WeightClipping",
     "WeightNormalization",
+    "export",
     "raw_matrix",
     "raw_weight",
     "regularize",
     "spectra",
     "spectral_layers",
+    "unregularize",
 ]

@@ -1,13 +1,19 @@
-"""How a parametrization comes onto a layer that may carry another one already."""
+"""How a parametrization comes onto a layer that may carry another one already, and off it again."""
 
+from collections.abc import Callable
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
+from torch.nn.utils.spectral_norm import SpectralNormLoadStateDictPreHook
 
-from srgan.constraints.layers import raw_weight
+from srgan.constraints.layers import constrained, raw_weight
+from srgan.constraints.loading import accept_foreign_names
 from srgan.constraints.parametrization import RawWeight
+
+# Buffers in which layers of other libraries (BigGAN's, torch-mimicry's, ...) keep a spectral norm's state.
+_FOREIGN_SPECTRAL_NORM = ("u0", "sv0", "sn_u", "sn_sigma")
 
 
 def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
@@ -20,7 +26,7 @@ def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
 def refuse_foreign_weight(layer: nn.Module) -> None:
     """Passes raw weights, both spectral norms of PyTorch, and our own parametrizations."""
     classes = _parametrization_classes(layer)
-    known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and issubclass(classes[0], RawWeight))
+    known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and constrained(layer) is not None)
     if classes and not known:
         raise ValueError(
             f"expected a raw weight, found one that is already parametrized by "
@@ -30,19 +36,74 @@ def refuse_foreign_weight(layer: nn.Module) -> None:
     hooks = [hook for hook in layer._forward_pre_hooks.values() if getattr(hook, "name", None) == "weight"]
     if hasattr(layer, "weight_orig") and not any(isinstance(hook, TorchSpectralNormHook) for hook in hooks):
         raise ValueError("expected a raw weight, found one under another hook (pruning?). Remove that first.")
+    foreign = [name for name in _FOREIGN_SPECTRAL_NORM if name in layer._buffers]
+    if foreign:
+        raise ValueError(
+            f"expected a raw weight, found a layer with a spectral norm of its own (buffer '{foreign[0]}'), which "
+            "would normalize twice. Build the discriminator with plain torch.nn layers."
+        )
+    if type(raw_weight(layer)).__name__ == "DTensor":
+        raise ValueError(
+            "expected a whole weight, found one that fully_shard has split. Regularize first, then shard, then make "
+            "the optimizer; the sharded discriminator can be under 'sn' or SR-s with form=Reparametrize()."
+        )
 
 
 def replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> None:
     """Puts a parametrization on a layer, in place of PyTorch's spectral norm or of one of ours, whose buffers stay."""
-    if parametrize.is_parametrized(layer, "weight"):
-        present = layer.get_submodule("parametrizations.weight.0")
-        if isinstance(present, RawWeight):
-            parametrization.load_state_dict(present.state_dict())
-            cast(nn.ModuleList, layer.get_submodule("parametrizations.weight"))[0] = parametrization
-            return
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    elif hasattr(layer, "weight_orig"):
-        raw = raw_weight(layer)
-        remove_spectral_norm(layer)  # leaves the normalized weight in a new Parameter
-        layer.weight = raw
+    present = constrained(layer)
+    if present is not None:
+        kept = parametrization.state_dict().keys() & present.state_dict().keys()
+        parametrization.load_state_dict({name: present.state_dict()[name] for name in kept}, strict=False)
+        for name in parametrization._parameters.keys() & present._parameters.keys():
+            parametrization._parameters[name] = present._parameters[name]  # an optimizer has it already
+        parametrization.train(present.training)
+        cast(nn.ModuleList, layer.get_submodule("parametrizations.weight"))[0] = parametrization
+        return
+    u = _remove_torch_spectral_norm(layer)
+    if u is not None and u.shape == parametrization.u.shape:
+        parametrization.u.copy_(u)  # has converged already
+    parametrization.train(layer.training)
     parametrize.register_parametrization(layer, "weight", parametrization, unsafe=True)
+    accept_foreign_names(layer)
+
+
+def _remove_torch_spectral_norm(layer: nn.Module) -> Tensor | None:
+    """Leaves the raw weight, as the Parameter that it was, and returns the power vector if there was one."""
+    if parametrize.is_parametrized(layer, "weight"):
+        u = layer.get_buffer("parametrizations.weight.0._u")
+        restore_weight(layer)
+        return u
+    if not hasattr(layer, "weight_orig"):
+        return None
+    raw, u = raw_weight(layer), layer.get_buffer("weight_u")
+    remove_spectral_norm(layer)  # leaves the normalized weight in a new Parameter, and a hook
+    layer.weight = raw
+    forget_load_hooks(layer, lambda hook: isinstance(hook, SpectralNormLoadStateDictPreHook))
+    return u
+
+
+def restore_weight(layer: nn.Module) -> nn.Parameter:
+    """Takes all parametrizations off a layer's weight and puts the raw Parameter back in its place.
+
+    PyTorch's own removal deletes a property from the layer's class, which deep copies of the layer share.
+    """
+    raw = raw_weight(layer)
+    all_parametrizations = cast(nn.ModuleDict, layer.get_submodule("parametrizations"))
+    own, plain = type(layer), type(layer).__bases__[0]
+    del all_parametrizations["weight"]
+    if len(all_parametrizations):
+        kept = {name: value for name, value in vars(own).items() if name not in ("weight", "__dict__", "__weakref__")}
+        layer.__class__ = type(own.__name__, own.__bases__, kept)
+    else:
+        del layer.parametrizations
+        layer.__class__ = plain
+    layer._parameters = {"weight": raw, **layer._parameters}
+    return raw
+
+
+def forget_load_hooks(layer: nn.Module, which: Callable[[object], bool]) -> None:
+    """Removes hooks that a layer calls before it loads a state dict."""
+    for key, wrapped in list(layer._load_state_dict_pre_hooks.items()):
+        if which(getattr(wrapped, "hook", wrapped)):
+            del layer._load_state_dict_pre_hooks[key]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
-from srgan.constraints.layers import output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.layers import Chosen, raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.normalized_output import remove_batch_norm
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.step import DiscriminatorStep
 from srgan.parallel import ALONE, Ranks
@@ -33,6 +34,8 @@ class Constraint:
     """Whether `penalty` gives anything, so that somebody has to add it to the loss."""
     differentiates_twice: bool = False
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
+    adds_batch_norm: bool = False
+    """Whether `add_layers` puts batch norms behind convolutions."""
 
     @property
     def words(self) -> dict[str, str | None]:
@@ -45,36 +48,43 @@ class Constraint:
         Raises:
             ValueError: the layer is of a kind that the constraint cannot take.
         """
-        return RawWeight(raw_weight(layer), output_dim(layer))
+        return RawWeight(*raw_parts(layer))
 
-    def attach(self, discriminator: nn.Module) -> None:
+    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None) -> None:
         """Parametrizes every convolution, linear and embedding layer, in place, and adds what else it needs.
 
         Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another
         constraint of this package with their buffers too. The Parameter objects stay the same, so an optimizer
         that already holds them stays valid.
 
+        Args:
+            discriminator: any module.
+            layers: those of its layers, by name, that the constraint goes onto, if not all.
+
         Raises:
             ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
             parametrized by something else. Nothing has changed then.
         """
-        layers = list(spectral_layers(discriminator))
-        if not layers:
+        chosen = dict(spectral_layers(discriminator) if layers is None else layers)
+        if not chosen:
             raise ValueError(
                 "Expected a discriminator with convolution, linear or embedding layers of torch.nn, found none in "
-                f"{type(discriminator).__name__}. Build it of those."
+                f"{type(discriminator).__name__}. Build it of those, or name your own by layers= of srgan.regularize."
             )
         self.refuse(discriminator)
         attached = []
-        for name, layer in layers:
+        for name, layer in chosen.items():
             try:
                 refuse_foreign_weight(layer)
                 attached.append((layer, self.parametrization(layer)))
             except ValueError as error:
-                raise ValueError(f"Layer '{name}': {error}") from error
+                way_out = "" if layers is None else f" Or leave the layer out: exclude='{name}'."
+                raise ValueError(f"Layer '{name}': {error}{way_out}") from error
         for layer, parametrization in attached:
             replace_parametrization(layer, parametrization)
-        self.add_layers(discriminator)
+            if not self.adds_batch_norm:
+                remove_batch_norm(layer, fold=False)
+        self.add_layers(Chosen(chosen))
 
     def refuse(self, discriminator: nn.Module) -> None:
         """Looks for what this constraint cannot go with, before anything changes.
@@ -161,6 +171,10 @@ class Combination(Constraint):
     @property
     def differentiates_twice(self) -> bool:  # type: ignore[override]
         return any(part.differentiates_twice for part in self.constraints)
+
+    @property
+    def adds_batch_norm(self) -> bool:  # type: ignore[override]
+        return any(part.adds_batch_norm for part in self.constraints)
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         return self._parametrizing.parametrization(layer)

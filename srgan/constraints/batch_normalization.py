@@ -1,12 +1,11 @@
 """Batch normalization in the discriminator."""
 
-from typing import Any
-
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import CONVOLUTIONS, spectral_layers
+from srgan.constraints.normalized_output import normalize_output
 
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -24,6 +23,7 @@ class BatchNormalization(Constraint):
         momentum: of the running averages.
     """
 
+    adds_batch_norm = True
     label = "batch norm"
     sentence = "batch normalization behind each convolution of D but the first"
 
@@ -44,9 +44,4 @@ class BatchNormalization(Constraint):
             if layer.out_channels > 1 and not hasattr(layer, "batch_norm"):
                 norm = _NORMS[layer.weight.dim() - 2](layer.out_channels, self.eps, self.momentum)
                 layer.add_module("batch_norm", norm.to(layer.weight.device))
-                layer.register_forward_hook(_normalize)
-
-
-def _normalize(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-    normalized: Tensor = layer.get_submodule("batch_norm")(output)
-    return normalized
+                layer.register_forward_hook(normalize_output)

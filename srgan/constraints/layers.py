@@ -1,12 +1,13 @@
 """Which layers of a network have a spectrum, and where their raw weight is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
+from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize, normalized_spectrum, spectrum
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -14,16 +15,58 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 
 
+class Chosen(nn.Module):
+    """Some layers of a network under their names, for code that asks a network for its layers and parameters.
+
+    Args:
+        layers: by qualified name.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.layers = dict(layers)  # a plain dict: the layers stay where they are
+
+    def named_modules(
+        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
+        memo = set() if memo is None else memo
+        for name, layer in self.layers.items():
+            yield from layer.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+
 def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """(qualified name, layer) of every convolution, linear and embedding layer, in definition order."""
+    """(qualified name, layer) of every convolution, linear and embedding layer, in definition order.
+
+    And of layers of other classes that a constraint was asked to take.
+    """
+    if isinstance(module, Chosen):
+        yield from module.layers.items()
+        return
     for name, layer in module.named_modules():
-        if isinstance(layer, LAYERS_WITH_SPECTRUM):
+        if isinstance(layer, LAYERS_WITH_SPECTRUM) or constrained(layer) is not None:
             yield name, layer
+
+
+def constrained(layer: nn.Module) -> RawWeight | None:
+    """This package's parametrization of a layer's weight, if it has one."""
+    found = getattr(layer._modules.get("parametrizations"), "weight", None)
+    return found[0] if found is not None and isinstance(found[0], RawWeight) else None
+
+
+def is_convolution(layer: nn.Module) -> bool:
+    """Whether SR acts on a layer (Section 2: not on the linear head, nor on the class embedding).
+
+    A layer of a class outside torch.nn counts as one if its weight has more than two dimensions.
+    """
+    if isinstance(layer, LAYERS_WITH_SPECTRUM):
+        return isinstance(layer, CONVOLUTIONS)
+    return raw_weight(layer).dim() > 2
 
 
 def layer_kind(layer: nn.Module) -> str:
     """The class of torch.nn that a layer is of, whatever is derived from it or parametrizes it: "Conv2d"."""
-    return next(kind.__name__ for kind in LAYERS_WITH_SPECTRUM if isinstance(layer, kind))
+    own = parametrize.type_before_parametrizations(layer).__name__
+    return next((kind.__name__ for kind in LAYERS_WITH_SPECTRUM if isinstance(layer, kind)), own)
 
 
 def output_dim(layer: nn.Module) -> int:
@@ -54,6 +97,26 @@ def raw_weight(layer: nn.Module) -> nn.Parameter:
 def raw_matrix(layer: nn.Module) -> Tensor:
     """The raw weight as the matrix `W [out, in * k * k]`."""
     return matricize(raw_weight(layer).detach(), output_dim(layer))
+
+
+def num_groups(layer: nn.Module) -> int:
+    """How many parts of its channels a convolution keeps apart; 1 for every other layer."""
+    groups = getattr(layer, "groups", 1)
+    return groups if isinstance(groups, int) else 1
+
+
+def raw_parts(layer: nn.Module) -> tuple[nn.Parameter, int, int]:
+    """What a parametrization of a layer is made for: raw weight, dimension of its outputs, groups."""
+    return raw_weight(layer), output_dim(layer), num_groups(layer)
+
+
+def raw_matrices(layer: nn.Module) -> Tensor:
+    """What SR decomposes: `raw_matrix`, or of a grouped convolution `[groups, out / groups, in / groups * k * k]`.
+
+    A grouped convolution is block-diagonal; the blocks' singular values are its own.
+    """
+    W, groups = raw_matrix(layer), num_groups(layer)
+    return W if groups == 1 else W.unflatten(0, (groups, -1))
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from srgan.constraints.batch_normalization import BatchNormalization
 from srgan.constraints.dragan import DRAGAN
 from srgan.constraints.gradient_penalty import GradientPenalty
 from srgan.constraints.orthonormal import OrthonormalRegularization
+from srgan.constraints.r1 import R1Penalty
 from srgan.constraints.row_sum import RowSumNormalization
 from srgan.constraints.slogan import SLOGAN
 from srgan.constraints.spectral_normalization import SpectralNormalization
@@ -39,5 +40,6 @@ METHODS: dict[str, Callable[..., Constraint]] = {
     "gp": GradientPenalty,
     "dragan": DRAGAN,
     "slogan": SLOGAN,
+    "r1": R1Penalty,
 }
 """The constraints by the names that `srgan.regularize` and the files in `configs/` have for them."""

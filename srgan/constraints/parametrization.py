@@ -5,7 +5,8 @@ checkpoint written under one constraint loads under any other that adds no param
 
 - `parametrizations.weight.original`: W, raw, in the layer's own shape;
 - `parametrizations.weight.0.u [out]`: the power iteration's left vector;
-- `parametrizations.weight.0.recorded_ratios [N]`: SR-d's r_k, zero where nothing was recorded;
+- `parametrizations.weight.0.recorded_ratios [N]`: SR-d's r_k, zero where nothing was recorded; those of the groups of a
+  grouped convolution behind one another;
 - `parametrizations.weight.0.updates []`: discriminator updates counted by `srgan.regularize`.
 """
 
@@ -21,19 +22,21 @@ class RawWeight(nn.Module):
     Args:
         weight: the layer's weight, for shapes, device and dtype.
         output_dim: the dimension that counts output channels.
+        groups: of a grouped convolution.
     """
 
     u: Tensor
     recorded_ratios: Tensor
     updates: Tensor
 
-    def __init__(self, weight: Tensor, output_dim: int) -> None:
+    def __init__(self, weight: Tensor, output_dim: int, groups: int) -> None:
         super().__init__()
-        self.output_dim = output_dim
+        self.output_dim, self.groups = output_dim, groups
         m, n = matricize(weight, output_dim).shape
+        ranks = groups * min(m // groups, n)
         # The authors' u starts as N(0, 1), not normalized and not warmed up.
-        self.register_buffer("u", torch.randn(m).to(weight))
-        self.register_buffer("recorded_ratios", torch.zeros(min(m, n)).to(weight))
+        self.register_buffer("u", torch.randn(m).to(weight.device, weight.dtype))
+        self.register_buffer("recorded_ratios", torch.zeros(ranks, device=weight.device, dtype=weight.dtype))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -46,3 +49,11 @@ class RawWeight(nn.Module):
     def constrain(self, W: Tensor) -> Tensor:
         """`W [out, in * k * k]` -> the constrained matrix of the same shape."""
         return W
+
+    def state_for(self, weight: Tensor) -> dict[str, Tensor]:
+        """What a state dict that knows only a weight would say of this module: nothing recorded, u kept."""
+        return {
+            "u": self.u,
+            "recorded_ratios": torch.zeros_like(self.recorded_ratios),
+            "updates": torch.zeros_like(self.updates),
+        }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.layers import output_dim, raw_matrix, raw_weight
+from srgan.constraints.layers import output_dim, raw_matrices, raw_weight
 from srgan.spectral import SpectralMap, map_singular_values
 
 Projection = Callable[[Sequence[nn.Module]], SpectralMap]
@@ -20,18 +20,18 @@ def project_weights(layers: Sequence[nn.Module], projection: Projection) -> list
 
     Args:
         layers: their weights finite and not all zero.
-        projection: layers of one shape -> their f, `[b, N] -> [b, N]`.
+        projection: layers of one shape -> their f, `[b, N] -> [b, N]`, of grouped convolutions `[b, groups, N]`.
 
     Returns:
-        each layer and its former sigma `[N]`, float64.
+        each layer and its former sigma `[N]` (`[groups, N]`), float64.
     """
     stacks: dict[tuple[object, ...], list[nn.Module]] = defaultdict(list)
     for index, layer in enumerate(layers):
-        W = raw_matrix(layer)
+        W = raw_matrices(layer)
         stacks[(W.shape, W.dtype, W.device, index if W.device.type == "cpu" else None)].append(layer)
     former = []
     for stack in stacks.values():
-        W, sigma = map_singular_values(torch.stack([raw_matrix(layer) for layer in stack]), projection(stack))
+        W, sigma = map_singular_values(torch.stack([raw_matrices(layer) for layer in stack]), projection(stack))
         for layer, matrix in zip(stack, W, strict=True):
             _write(layer, matrix)
         former += list(zip(stack, sigma, strict=True))

@@ -1,17 +1,15 @@
 """The public one-liner: spectral regularization for anybody's discriminator."""
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import raw_weight, spectral_layers
+from srgan.constraints.handle import Regularization
+from srgan.constraints.layers import raw_weight
 from srgan.constraints.methods import METHODS
-
-_hooks: WeakKeyDictionary[nn.Module, RemovableHandle] = WeakKeyDictionary()
+from srgan.constraints.selecting import Selection, bare, select_layers
 
 
 def regularize(
@@ -20,41 +18,51 @@ def regularize(
     *,
     optimizer: torch.optim.Optimizer | None = None,
     n_dis: int = 1,
-    first_iteration: int = 0,
+    layers: Selection | None = None,
+    exclude: Selection | None = None,
+    seed: int = 0,
     **options: Any,
-) -> nn.Module:
+) -> Regularization:
     """Puts a discriminator under spectral normalization or regularization, in place.
 
     SN goes onto every convolution, linear and embedding layer; SR acts on the convolutions (Section 2) that
     train. The projecting form, and SR-d's recording, act after the discriminator's optimizer steps, which the
-    given optimizer announces: there is nothing to add to the training loop. Called again, it changes the
-    method and keeps weights and power vectors (SN first, SR-d later, as the authors advise).
+    given optimizer announces: there is nothing to add to the training loop but the penalty of a method that has one.
+    Called again, on the discriminator, a part, a parent or a wrapper of it, it changes the method of the layers that
+    it names and keeps weights and power vectors (SN first, SR-d later, as the authors advise).
 
     Args:
         discriminator: any module with `torch.nn` convolutions. Layers under PyTorch's `spectral_norm` are
-            taken over.
-        method: "sn", "sr-s" (static), "sr-d" (dynamic), "none", or a constraint value.
-        optimizer: the discriminator's. Needed by SR, unless by SR-s with `form=Reparametrize()`.
+            taken over with their power vectors.
+        method: a name in `srgan.constraints.METHODS`, such as "sn", "sr-s" (static), "sr-d" (dynamic), "none", or a
+            constraint value.
+        optimizer: the discriminator's. Needed by SR, unless by SR-s with `form=Reparametrize()`. Parameters that the
+            method adds join it as a new group.
         n_dis: discriminator steps per generator step, the unit in which a `Schedule` counts.
-        first_iteration: generator steps before the next one, where training is resumed.
-        options: of the method, e.g. `compensated_fraction=0.25`, `schedule=Schedule(1, "last")`.
+        layers: which layers, if not all: glob patterns of names, types, or a function of (name, layer). Also takes
+            layers of classes of your own whose matrix is named `weight`.
+        exclude: which layers not, in the same way.
+        seed: of the random numbers of penalties.
+        options: of the method, e.g. `compensated_fraction=0.25`, `form=Project(Schedule(1, "last"))`.
 
     Returns:
-        The same module. Its state dict names the raw weights `<layer>.parametrizations.weight.original`.
+        a handle: the same `discriminator`, the `constraint`, `penalty(real, fake)` and the number of `updates`. State
+        dicts name the raw weights `<layer>.parametrizations.weight.original` and count the updates, so that a resumed
+        loop goes on in the phase of the schedule. Those of plain layers and of PyTorch's `spectral_norm` load too.
 
     Raises:
-        ValueError: the method is unknown, the optimizer is missing or another network's, or there is nothing
-            to constrain.
+        ValueError: the method is unknown, the optimizer is missing or another network's, or a layer cannot be
+            constrained. Nothing has changed then.
 
     Example:
         >>> import torch, srgan
         >>> D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3))
         >>> optimizer = torch.optim.Adam(D.parameters(), 2e-4, betas=(0.0, 0.9))
-        >>> D = srgan.regularize(D, "sr-s", optimizer=optimizer, n_dis=5)
+        >>> handle = srgan.regularize(D, "sr-s", optimizer=optimizer, n_dis=5)
         >>> D(torch.randn(2, 3, 8, 8)).mean().backward(); optimizer.step()
         >>> sigma = srgan.spectra(D)["2"]  # N = 8: the first four are held at sigma_1
-        >>> [round(s, 4) for s in sigma[:4].tolist()], bool(sigma[4] < 1)
-        ([1.0, 1.0, 1.0, 1.0], True)
+        >>> [round(s, 4) for s in sigma[:4].tolist()], bool(sigma[4] < 1), handle.updates
+        ([1.0, 1.0, 1.0, 1.0], True, 1)
     """
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(f"Expected a method among {', '.join(METHODS)}, found {method!r}.")
@@ -63,41 +71,45 @@ def regularize(
     if n_dis < 1:
         raise ValueError(f"Expected n_dis >= 1, found {n_dis}.")
     constraint = METHODS[method](**options) if isinstance(method, str) else method
+    plain = bare(discriminator)
+    chosen = select_layers(plain, layers, exclude)
+    inner = None if optimizer is None else _unwrapped(optimizer)
     if constraint.acts_after_updates:
-        _check_optimizer(optimizer, discriminator)
-    constraint.attach(discriminator)
-    previous = _hooks.pop(discriminator, None)
-    if previous is not None:
-        previous.remove()
-    if optimizer is not None:
-        _hooks[discriminator] = _act_after_steps(optimizer, constraint, discriminator, n_dis, first_iteration)
-    return discriminator
+        _check_optimizer(inner, chosen)
+    before = set(plain.parameters())
+    constraint.attach(plain, chosen)
+    handle = Regularization(discriminator, constraint, chosen, n_dis, seed)
+    if inner is not None:
+        _add_parameters(inner, plain, before)
+        handle.follow(inner)
+    return handle
 
 
-def _check_optimizer(optimizer: torch.optim.Optimizer | None, discriminator: nn.Module) -> None:
+def _unwrapped(optimizer: Any) -> torch.optim.Optimizer:
+    """The optimizer whose steps count, within the wrappers of Lightning and accelerate, which announce none."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(
+            f"Expected a torch.optim.Optimizer or a wrapper with one as .optimizer, found {type(optimizer).__name__}."
+        )
+    return optimizer
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer | None, layers: dict[str, nn.Module]) -> None:
     if optimizer is None:
         raise ValueError(
             "Expected the discriminator's optimizer: this constraint acts after each of its steps. "
-            "Pass optimizer=..., or use SR-s with form='reparametrize', which acts in the forward pass alone."
+            "Pass optimizer=..., or use SR-s with form=Reparametrize(), which acts in the forward pass alone."
         )
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    if not any(id(raw_weight(layer)) in held for _, layer in spectral_layers(discriminator)):
+    if layers and not any(id(raw_weight(layer)) in held for layer in layers.values()):
         raise ValueError("Expected the discriminator's optimizer, found one that holds none of its weights.")
 
 
-def _act_after_steps(
-    optimizer: torch.optim.Optimizer,
-    constraint: Constraint,
-    discriminator: nn.Module,
-    n_dis: int,
-    first_iteration: int,
-) -> RemovableHandle:
-    """Calls `constraint.after_update` after each step, counting iterations of n_dis steps."""
-    steps = first_iteration * n_dis
-
-    def after_step(*_: Any) -> None:
-        nonlocal steps
-        constraint.after_update(discriminator, steps // n_dis, steps % n_dis, n_dis)
-        steps += 1
-
-    return optimizer.register_step_post_hook(after_step)
+def _add_parameters(optimizer: torch.optim.Optimizer, discriminator: nn.Module, before: set[nn.Parameter]) -> None:
+    """Those that the constraint added join the optimizer, under the settings of its first group."""
+    added = [parameter for parameter in discriminator.parameters() if parameter not in before]
+    if added:
+        settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+        optimizer.add_param_group({**settings, "params": added})

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.spectral_normalization import refuse_undivided
 
@@ -22,7 +22,7 @@ class RowSumNormalization(Constraint):
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         refuse_undivided(layer)
-        return RowSumNorm(raw_weight(layer), output_dim(layer))
+        return RowSumNorm(*raw_parts(layer))
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
         sums = [float(raw_matrix(layer).abs().sum(dim=1).amax()) for _, layer in spectral_layers(discriminator)]

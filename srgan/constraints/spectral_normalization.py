@@ -1,11 +1,14 @@
 """SN (Eq. 4)."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import output_dim, raw_weight
+from srgan.constraints.layers import raw_parts, raw_weight
 from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
 from srgan.spectral import power_iteration, spectral_normalize
 
 
@@ -29,7 +32,7 @@ class SpectralNormalization(Constraint):
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         refuse_undivided(layer)
-        return SpectralNorm(raw_weight(layer), output_dim(layer), self.power_iterations)
+        return SpectralNorm(*raw_parts(layer), self.power_iterations)
 
 
 class SpectralNorm(RawWeight):
@@ -40,16 +43,46 @@ class SpectralNorm(RawWeight):
     Departs from the authors' code: theirs stores u for linear and embedding layers in evaluation too.
     """
 
-    def __init__(self, weight: Tensor, output_dim: int, power_iterations: int) -> None:
-        super().__init__(weight, output_dim)
+    def __init__(self, weight: Tensor, output_dim: int, groups: int, power_iterations: int) -> None:
+        super().__init__(weight, output_dim, groups)
         self.power_iterations = power_iterations
 
     def constrain(self, W: Tensor) -> Tensor:
-        with torch.no_grad():
-            u, v = power_iteration(W, self.u, self.power_iterations)
-            if self.training:
-                self.u = u  # a new tensor: the backward pass still needs the values of this forward pass
+        u, v = once_per_forward(self, lambda: self.singular_vectors(W))
+        if is_transformed(W):  # torch.func differentiates no autograd.Function that is as fast as ours
+            return W / torch.dot(u, torch.mv(W, v))
         return spectral_normalize(W, u, v)
+
+    def power_iteration(self, W: Tensor) -> tuple[Tensor, Tensor]:
+        """The next u and v."""
+        return power_iteration(W, self.u, self.power_iterations)
+
+    def singular_vectors(self, W: Tensor) -> tuple[Tensor, Tensor]:
+        """u `[m]` and v `[n]`, new tensors: the backward pass still needs them when another use has moved u."""
+        with torch.no_grad(), outside_transforms(W) as plain:
+            u, v = self.power_iteration(plain)
+            if self.training and torch.compiler.is_compiling():
+                self.u = u  # compiled, the backward pass would read a buffer that the next use overwrites
+            elif self.training and not is_recomputing():
+                self.u.copy_(u)  # in place: a replica of DataParallel has the same storage, and is thrown away
+        return u, v
+
+
+class GroupedSpectralNorm(SpectralNorm):
+    """Eq. 4 for each block of a grouped convolution by itself: every block has sigma_1 = 1."""
+
+    def constrain(self, W: Tensor) -> Tensor:
+        u, v = once_per_forward(self, lambda: self.singular_vectors(W))
+        blocks = W.unflatten(0, (self.groups, -1))
+        sigma_1 = torch.einsum("gm,gmn,gn->g", u.view(self.groups, -1), blocks, v)
+        W_SN: Tensor = (blocks / sigma_1[:, None, None]).flatten(0, 1)
+        return W_SN
+
+    def power_iteration(self, W: Tensor) -> tuple[Tensor, Tensor]:
+        """u `[m]` of the blocks behind one another, v `[groups, n]`."""
+        step = partial(power_iteration, steps=self.power_iterations)
+        u, v = torch.vmap(step)(W.unflatten(0, (self.groups, -1)), self.u.view(self.groups, -1))
+        return u.flatten(), v
 
 
 def refuse_undivided(layer: nn.Module) -> None:

@@ -3,16 +3,30 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.layers import CONVOLUTIONS, output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.layers import (
+    is_convolution,
+    num_groups,
+    output_dim,
+    raw_matrices,
+    raw_parts,
+    raw_weight,
+    spectral_layers,
+)
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.projecting import project_weights
 from srgan.constraints.schedule import Schedule
 from srgan.constraints.sharing import on_owners
-from srgan.constraints.spectral_normalization import SpectralNorm, SpectralNormalization, refuse_undivided
+from srgan.constraints.spectral_normalization import (
+    GroupedSpectralNorm,
+    SpectralNorm,
+    SpectralNormalization,
+    refuse_undivided,
+)
 from srgan.parallel import ALONE, Ranks
 from srgan.spectral import (
     SpectralMap,
@@ -147,7 +161,8 @@ class Project(Form):
         return True
 
     def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
-        return SpectralNorm(raw_weight(layer), output_dim(layer), power_iterations)
+        norm = GroupedSpectralNorm if num_groups(layer) > 1 else SpectralNorm
+        return norm(*raw_parts(layer), power_iterations)
 
     def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
         return self.schedule.is_due(iteration, update, n_dis)
@@ -157,12 +172,13 @@ class Project(Form):
 
         def projection(group: Sequence[nn.Module]) -> SpectralMap:
             # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
-            return partial(compensation.project, r=torch.stack([recorded_ratios(layer) for layer in group]))
+            r = torch.stack([recorded_ratios(layer) for layer in group])
+            return lambda sigma: compensation.project(sigma, r.view_as(sigma))
 
         trained = [layer for layer in layers if raw_weight(layer).requires_grad]
         for layer, sigma in project_weights(trained, projection):
             if compensation.remembers:
-                record(layer, sigma / sigma[0])
+                record(layer, sigma / sigma[..., :1])
 
     @property
     def sentence(self) -> str:
@@ -178,7 +194,7 @@ class Reparametrize(Form):
         return compensation.remembers  # to record
 
     def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
-        return SpectrallyRegularized(raw_weight(layer), output_dim(layer), compensation)
+        return SpectrallyRegularized(*raw_parts(layer), compensation)
 
     def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
         return True
@@ -186,7 +202,8 @@ class Reparametrize(Form):
     def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
         """Records the raw spectra."""
         for layer in layers:
-            record(layer, normalized_spectrum(raw_matrix(layer)))
+            W = raw_matrices(layer)
+            record(layer, torch.stack([normalized_spectrum(block) for block in (W if W.dim() > 2 else [W])]))
 
     @property
     def sentence(self) -> str:
@@ -199,12 +216,15 @@ class SpectrallyRegularized(RawWeight):
     Reads the recorded ratios and never writes them: recording belongs to the form, after an update.
     """
 
-    def __init__(self, weight: Tensor, output_dim: int, compensation: Compensation) -> None:
-        super().__init__(weight, output_dim)
+    def __init__(self, weight: Tensor, output_dim: int, groups: int, compensation: Compensation) -> None:
+        super().__init__(weight, output_dim, groups)
         self.compensation = compensation
 
     def constrain(self, W: Tensor) -> Tensor:
-        return spectrally_regularize(W, partial(self.compensation.compensate, r=self.recorded_ratios))
+        blocks = zip(W.chunk(self.groups), self.recorded_ratios.chunk(self.groups), strict=True)
+        return torch.cat(
+            [spectrally_regularize(block, partial(self.compensation.compensate, r=r)) for block, r in blocks]
+        )
 
 
 class SpectralRegularization(SpectralNormalization):
@@ -214,14 +234,26 @@ class SpectralRegularization(SpectralNormalization):
         compensation: `Static(fraction)` (SR-s) or `Dynamic()` (SR-d).
         form: `Project(schedule)` (the authors' code) or `Reparametrize()` (the paper's Eq. 10 and 11).
         power_iterations: of the SN part.
+        grouped: what to do with grouped convolutions: "refuse" them, since the paper's W mixes channels that they keep
+            apart, or take each group's matrix "per-group", SN included.
+
+    Raises:
+        ValueError: there is not even one power step, or another word for grouped convolutions.
     """
 
     holds_spectra = True
 
     def __init__(
-        self, compensation: Compensation | None = None, form: Form | None = None, power_iterations: int = 1
+        self,
+        compensation: Compensation | None = None,
+        form: Form | None = None,
+        power_iterations: int = 1,
+        grouped: Literal["refuse", "per-group"] = "refuse",
     ) -> None:
         super().__init__(power_iterations)
+        if grouped not in ("refuse", "per-group"):
+            raise ValueError(f"Expected grouped 'refuse' or 'per-group', found {grouped!r}.")
+        self.grouped = grouped
         self.compensation = compensation or Static()
         self.form = form or Project()
 
@@ -242,13 +274,15 @@ class SpectralRegularization(SpectralNormalization):
         return self.form.acts_after_updates(self.compensation)
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        if not isinstance(layer, CONVOLUTIONS):
+        if not is_convolution(layer):
             return super().parametrization(layer)
         refuse_undivided(layer)
-        if layer.groups > 1:
+        groups = num_groups(layer)
+        if groups > 1 and (self.grouped == "refuse" or output_dim(layer) != 0):
             raise ValueError(
-                f"expected an ungrouped convolution, found {layer.groups} groups: the paper's W [out, in * k * k] "
-                "mixes channels that this layer keeps apart. Use 'sn' for such a discriminator."
+                f"expected an ungrouped convolution, found {groups} groups: the paper's W [out, in * k * k] mixes "
+                "channels that this layer keeps apart. Give the method grouped='per-group' (not for transposed "
+                "convolutions), or put the layer under 'sn'."
             )
         return self.form.parametrization(layer, self.compensation, self.power_iterations)
 
@@ -271,12 +305,14 @@ class SpectralRegularization(SpectralNormalization):
 
     def held_ratios(self, layer: nn.Module) -> Tensor:
         r = recorded_ratios(layer).double()
-        return self.compensation.held(r) if isinstance(layer, CONVOLUTIONS) else torch.zeros_like(r)
+        if not is_convolution(layer):
+            return torch.zeros_like(r)
+        return torch.cat([self.compensation.held(block) for block in r.chunk(num_groups(layer))])
 
 
 def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:
     """The layers that SR acts on, by name (Section 2: not the linear head, nor the class embedding)."""
-    return {name: layer for name, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)}
+    return {name: layer for name, layer in spectral_layers(discriminator) if is_convolution(layer)}
 
 
 def recorded_ratios(layer: nn.Module) -> Tensor:
@@ -285,6 +321,6 @@ def recorded_ratios(layer: nn.Module) -> Tensor:
 
 
 def record(layer: nn.Module, ratios: Tensor) -> None:
-    """Takes the elementwise maximum of r and some sigma_k / sigma_1 `[N]` as the new r, in place."""
+    """Takes the elementwise maximum of r and some sigma_k / sigma_1 `[..., N]` as the new r, in place."""
     r = recorded_ratios(layer)
-    torch.maximum(r, ratios.to(r), out=r)
+    torch.maximum(r, ratios.flatten().to(r), out=r)

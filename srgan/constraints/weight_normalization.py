@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import output_dim, raw_weight
+from srgan.constraints.layers import raw_parts
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.spectral_normalization import refuse_undivided
 from srgan.spectral import matricize
@@ -23,17 +23,20 @@ class WeightNormalization(Constraint):
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         refuse_undivided(layer)
-        return WeightNorm(raw_weight(layer), output_dim(layer))
+        return WeightNorm(*raw_parts(layer))
 
 
 class WeightNorm(RawWeight):
     """`W [out, n] = g v / ||v||` row by row; v is the raw weight."""
 
-    def __init__(self, weight: Tensor, output_dim: int) -> None:
-        super().__init__(weight, output_dim)
+    def __init__(self, weight: Tensor, output_dim: int, groups: int) -> None:
+        super().__init__(weight, output_dim, groups)
         self.g = nn.Parameter(matricize(weight.detach(), output_dim).norm(dim=1))
 
     def constrain(self, W: Tensor) -> Tensor:
         norms = W.norm(dim=1).clamp_min(torch.finfo(W.dtype).tiny)
         W_WN: Tensor = W * (self.g / norms).unsqueeze(1)
         return W_WN
+
+    def state_for(self, weight: Tensor) -> dict[str, Tensor]:
+        return {**super().state_for(weight), "g": matricize(weight, self.output_dim).norm(dim=1)}

@@ -1,0 +1,82 @@
+"""The way back: plain weights instead of constrained ones."""
+
+import copy
+
+import torch
+from torch import nn
+
+from srgan.constraints.attaching import forget_load_hooks, restore_weight
+from srgan.constraints.handle import release
+from srgan.constraints.layers import constrained, raw_weight
+from srgan.constraints.loading import rename_foreign
+from srgan.constraints.normalized_output import remove_batch_norm
+from srgan.constraints.selecting import bare
+
+
+def unregularize(discriminator: nn.Module) -> nn.Module:
+    """Takes the constraint off a discriminator, in place, and leaves the weights that its forward pass used.
+
+    In evaluation mode its outputs stay the same up to rounding. Batch norm that a constraint added goes into weights
+    and biases. No hook and no parametrization of this package is left; other people's stay. The weights are the
+    Parameter objects that they were.
+
+    Args:
+        discriminator: any module, or a part of one; what is not under a constraint stays as it is.
+
+    Returns:
+        the same module.
+
+    Raises:
+        ValueError: fully_shard has split a weight. Nothing has changed then.
+
+    Example:
+        >>> import torch, srgan
+        >>> D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3))
+        >>> handle = srgan.regularize(D, "sn")
+        >>> sorted(srgan.unregularize(D).state_dict())
+        ['0.bias', '0.weight']
+    """
+    layers = {name: layer for name, layer in discriminator.named_modules() if constrained(layer) is not None}
+    for name, layer in layers.items():
+        if type(raw_weight(layer)).__name__ == "DTensor":
+            raise ValueError(
+                f"Layer '{name}': expected a whole weight, found one that fully_shard has split. Load its full state "
+                "dict into a discriminator that is not sharded, and export that."
+            )
+    release(layers)
+    for layer in layers.values():
+        _restore(layer)
+    return discriminator
+
+
+@torch.no_grad()
+def _restore(layer: nn.Module) -> None:
+    parametrizations = layer.get_submodule("parametrizations.weight")
+    training = parametrizations.training
+    effective = parametrizations.eval()().clone()
+    parametrizations.train(training)
+    restore_weight(layer).copy_(effective)
+    forget_load_hooks(layer, lambda hook: hook is rename_foreign)
+    remove_batch_norm(layer, fold=True)
+
+
+def export(discriminator: nn.Module) -> nn.Module:
+    """A plain copy of a discriminator: its state dict loads into the discriminator as it was before `regularize`.
+
+    The discriminator itself stays under its constraint.
+
+    Args:
+        discriminator: any module; wrappers of torch.compile and data parallelism are left out of the copy.
+
+    Returns:
+        a deep copy with the weights that the forward pass used.
+
+    Example:
+        >>> import torch, srgan
+        >>> D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3))
+        >>> handle = srgan.regularize(D, "sn")
+        >>> exported, x = srgan.export(D), torch.randn(2, 3, 8, 8)
+        >>> torch.allclose(exported(x), D.eval()(x), atol=1e-6), sorted(exported.state_dict())
+        (True, ['0.bias', '0.weight'])
+    """
+    return unregularize(copy.deepcopy(bare(discriminator)))

@@ -1,0 +1,215 @@
+"""What `srgan.regularize` gives back, and what acts after the optimizer's steps."""
+
+import warnings
+import weakref
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.layers import Chosen, constrained, raw_weight, spectral_layers
+from srgan.constraints.selecting import bare
+from srgan.constraints.step import DiscriminatorStep
+
+# Training forward passes without an optimizer step after which something is wrong.
+FORWARDS_WITHOUT_STEP = 100
+
+
+class Regularization:
+    """A discriminator under a constraint.
+
+    Attributes:
+        discriminator: the module that was given.
+        constraint: what it is under.
+        n_dis: discriminator steps per generator step.
+        seed: of penalties' random numbers.
+    """
+
+    def __init__(
+        self, discriminator: nn.Module, constraint: Constraint, layers: Mapping[str, nn.Module], n_dis: int, seed: int
+    ) -> None:
+        self.discriminator, self.constraint, self.n_dis, self.seed = discriminator, constraint, n_dis, seed
+        self._layers = dict(layers)
+        self._watch: StepWatch | None = None
+        self._handles: list[Any] = []
+        self._counted: tuple[Tensor | None, int, int] = (None, 0, 0)  # a buffer, its version, its value
+        release(layers)
+        for layer in layers.values():
+            _acting[layer] = weakref.ref(self)
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """The layers that are under this constraint, by name: a later call may have taken some."""
+        return {name: layer for name, layer in self._layers.items() if _handle_of(layer) is self}
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps so far, as the layers' buffers have them: a loaded state dict counts on from there."""
+        counted, version, updates = self._counted
+        buffer = next(iter(self._buffers("updates")), counted)
+        if buffer is None:  # a later call took every layer before the first step
+            return updates
+        if buffer is not counted or buffer._version != version:  # reading it waits for the device
+            updates = int(buffer)
+            self._counted = (buffer, buffer._version, updates)
+        return updates
+
+    def penalty(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        real_labels: Tensor | None = None,
+        fake_labels: Tensor | None = None,
+    ) -> Tensor:
+        """What the constraint adds to the discriminator's loss, a scalar; 0 for one without a penalty.
+
+        Args:
+            real: `[B, ...]`, what D takes.
+            fake: `[B, ...]`, of the same shape.
+            real_labels: `[B]`, for a D that is called with them.
+            fake_labels: `[B]`.
+
+        Raises:
+            ValueError: the batches differ in shape, or D returns no tensor.
+        """
+        if real.shape != fake.shape:
+            raise ValueError(
+                f"Expected real and generated images of one shape, found {tuple(real.shape)} and {tuple(fake.shape)}."
+            )
+        given = real_labels is not None
+        no_labels = torch.zeros(len(real), dtype=torch.int64, device=real.device)
+        real_labels = no_labels if real_labels is None else real_labels
+        images = [x.detach() if x.dim() == 4 else x.detach().reshape(len(x), -1, 1, 1) for x in (real, fake)]
+        step = DiscriminatorStep(
+            _Scores(self.layers, bare(self.discriminator), real.shape[1:], given),
+            images[0],
+            real_labels,
+            images[1],
+            real_labels if fake_labels is None else fake_labels,
+            self.seed,
+            *divmod(self.updates, self.n_dis),
+            range(len(real)),
+            images[0],
+        )
+        # The fused attention kernels have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH) if self.constraint.differentiates_twice else nullcontext():
+            penalty = self.constraint.penalty(step)
+        return real.new_zeros(()) if penalty is None else penalty
+
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Acts after each step of the optimizer from now on."""
+        self._handles.append(optimizer.register_step_post_hook(self._after_step))
+        if self.constraint.acts_after_updates:
+            self._watch = StepWatch()
+            first = next(iter(self._layers.values()))
+            self._handles.append(first.register_forward_pre_hook(self._watch))
+
+    def stop(self) -> None:
+        """Acts no more."""
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        skipped = getattr(optimizer, "found_inf", None)  # fused optimizers skip an AMP step by themselves
+        if isinstance(skipped, Tensor) and bool(skipped):
+            return
+        layers = self.layers
+        if not layers:
+            return
+        if self._watch is not None:
+            self._watch.forwards = 0
+            refuse_sharded(layers)
+        updates = self.updates
+        everything = layers == dict(spectral_layers(bare(self.discriminator)))
+        self.constraint.after_update(
+            bare(self.discriminator) if everything else Chosen(layers), *divmod(updates, self.n_dis), self.n_dis
+        )
+        buffers = self._buffers("updates")
+        torch._foreach_add_(buffers, 1)
+        self._counted = (buffers[0], buffers[0]._version, updates + 1)
+
+    def _buffers(self, name: str) -> list[Tensor]:
+        found = [parametrization for layer in self.layers.values() if (parametrization := constrained(layer))]
+        return [parametrization.get_buffer(name) for parametrization in found]
+
+
+_acting: WeakKeyDictionary[nn.Module, "weakref.ref[Regularization]"] = WeakKeyDictionary()
+"""The last call that named each layer. By layer, since wrappers and parents of it are other objects."""
+
+
+def _handle_of(layer: nn.Module) -> Regularization | None:
+    reference = _acting.get(layer)
+    return None if reference is None else reference()
+
+
+def release(layers: Mapping[str, nn.Module]) -> None:
+    """Nothing acts on these layers any more."""
+    handles = {_handle_of(layer) for layer in layers.values()}
+    for layer in layers.values():
+        _acting.pop(layer, None)
+        for key, hook in list(layer._forward_pre_hooks.items()):
+            if isinstance(hook, StepWatch):  # of a deep copy, or of a handle that is gone with its optimizer
+                del layer._forward_pre_hooks[key]
+    for handle in handles:
+        if handle is not None and not handle.layers:
+            handle.stop()
+
+
+def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
+    """Refuses weights that fully_shard has split, whose spectra no process has.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name, layer in layers.items():
+        if type(raw_weight(layer)).__name__ == "DTensor":
+            raise ValueError(
+                f"Layer '{name}': expected a whole weight to act on, found one that fully_shard has split. Use SR-s "
+                "with form=Reparametrize(), which acts in the forward pass, or shard without this layer."
+            )
+
+
+class StepWatch:
+    """Says once that a discriminator trains without the steps after which its constraint acts."""
+
+    def __init__(self) -> None:
+        self.forwards = 0
+
+    def __call__(self, layer: nn.Module, _: Any) -> None:
+        if torch.compiler.is_compiling() or not layer.training:
+            return
+        self.forwards += 1
+        if self.forwards == FORWARDS_WITHOUT_STEP:
+            warnings.warn(
+                f"A regularized discriminator has had {self.forwards} training forward passes without a step of the "
+                "optimizer that srgan.regularize was given, so its constraint does not act. Is it a deep copy, or was "
+                "the optimizer made anew? Call srgan.regularize(D, method, optimizer=...) again.",
+                stacklevel=2,
+            )
+
+
+class _Scores(Chosen):
+    """D as penalties call it: images `[B, ...]` and labels -> scores `[B]`, the mean over an image's patches."""
+
+    def __init__(
+        self, layers: Mapping[str, nn.Module], discriminator: nn.Module, shape: torch.Size, labelled: bool
+    ) -> None:
+        super().__init__(layers)
+        self._call = lambda *inputs: discriminator(*inputs)
+        self._shape, self._labelled = shape, labelled
+        self._dtype = next(raw_weight(layer).dtype for layer in layers.values())
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        x = images.reshape(-1, *self._shape).to(self._dtype)
+        scores = self._call(x, labels) if self._labelled else self._call(x)
+        if not isinstance(scores, Tensor):
+            raise ValueError(
+                f"Expected a discriminator that returns a tensor of scores, found {type(scores).__name__}. Regularize "
+                "a module that returns the scores alone."
+            )
+        return scores.float().reshape(len(x), -1).mean(dim=1)

@@ -1,0 +1,28 @@
+"""The R1 penalty."""
+
+from torch import Tensor
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.gradient_penalty import refuse_negative
+from srgan.constraints.step import DiscriminatorStep
+
+
+class R1Penalty(Constraint):
+    """`gamma / 2 E[||grad D(x)||_2^2]` on real images alone (Mescheder et al. 2018, Eq. 9).
+
+    Args:
+        gamma: 10 in the paper.
+
+    Raises:
+        ValueError: gamma is negative.
+    """
+
+    label = "R1"
+    penalizes = differentiates_twice = True
+
+    def __init__(self, gamma: float = 10.0) -> None:
+        self.gamma = refuse_negative(gamma)
+        self.sentence = f"R1 penalty, γ = {gamma:g}: the slope of D on real images"
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor:
+        return self.gamma / 2 * step.slopes(step.real, step.real_labels).square().mean()

@@ -1,0 +1,171 @@
+"""The one-liner on other people's discriminators: trained, saved, loaded, exported."""
+
+import copy
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from foreign_discriminators import FOREIGN, EqualConv, EqualLinear, Inputs
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+import srgan
+from srgan.constraints import Project, Regularization, Schedule, raw_matrix, raw_weight, spectra
+from srgan.constraints.layers import is_convolution, output_dim
+from srgan.spectral import matricize
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "StyleGAN's layers": {"layers": [EqualConv, EqualLinear]},
+    "depthwise": {"exclude": lambda name, layer: getattr(layer, "groups", 1) > 1},
+    "a weight norm on one layer": {
+        "exclude": lambda name, layer: isinstance(layer, nn.Conv2d) and hasattr(layer, "parametrizations")
+    },
+}
+PENALTIES = {"DCGAN": "dragan", "a weight norm on one layer": "orthonormal"}
+HELD = 1e-4
+
+
+def regularized(name: str, method: str, lr: float = 1e-3, **options: Any) -> tuple[Regularization, Any]:
+    torch.manual_seed(0)
+    D = FOREIGN[name][0]()
+    optimizer = torch.optim.SGD([p for p in D.parameters() if p.requires_grad], lr)
+    selection = OPTIONS.get(name, {}) if method != "none" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of attention's weights
+        return srgan.regularize(D, method, optimizer=optimizer, **selection, **options), optimizer
+
+
+def train(handle: Regularization, optimizer: Any, inputs: Inputs, steps: int = 3) -> None:
+    for step in range(steps):
+        optimizer.zero_grad()
+        x, labels = inputs[0], inputs[1:]
+        fake = x.flip(0) * 0.5 + step
+        scores = handle.discriminator(x, *labels).float().mean() - handle.discriminator(fake, *labels).float().mean()
+        (scores + handle.penalty(x, fake, *labels)).backward()
+        optimizer.step()
+
+
+def outputs(D: nn.Module, inputs: Inputs) -> Tensor:
+    with torch.no_grad():
+        result: Tensor = D.eval()(*inputs).float()
+    return result
+
+
+def spectrum_in_use(layer: nn.Module) -> Tensor:
+    """Of the weight that the forward pass uses in evaluation."""
+    weight = layer.eval().weight
+    assert isinstance(weight, Tensor)
+    sigma: Tensor = torch.linalg.svdvals(matricize(weight.detach().double(), output_dim(layer)))
+    return sigma
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_under_sn_the_largest_singular_value_in_use_is_one(name: str) -> None:
+    handle, optimizer = regularized(name, "sn", power_iterations=100)
+    train(handle, optimizer, FOREIGN[name][1])
+    assert handle.updates == 3
+    for layer in handle.layers.values():
+        bound = 0.05 if raw_weight(layer).dtype == torch.bfloat16 else 2e-3
+        assert spectrum_in_use(layer)[0].item() == pytest.approx(1, abs=bound)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_under_sr_half_of_each_spectrum_that_trains_is_held(name: str) -> None:
+    handle, optimizer = regularized(name, "sr-s", form=Project(Schedule(1)))
+    train(handle, optimizer, FOREIGN[name][1])
+    held = 0
+    for layer in handle.layers.values():
+        if is_convolution(layer) and raw_weight(layer).requires_grad:
+            W = raw_matrix(layer).double()
+            tolerance = 0.05 if raw_weight(layer).dtype == torch.bfloat16 else HELD
+            i = max(1, min(W.shape) // 2)
+            assert (torch.linalg.svdvals(W)[:i] - 1).abs().max() < tolerance
+            held += 1
+    assert held or name == "MLP"
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_penalty_is_added_and_reaches_the_weights(name: str) -> None:
+    handle, optimizer = regularized(name, PENALTIES.get(name, "gp"))
+    x, labels = FOREIGN[name][1][0], FOREIGN[name][1][1:]
+    penalty = handle.penalty(x, x.flip(0), *labels)
+    assert penalty.dim() == 0
+    assert penalty > 0
+    train(handle, optimizer, FOREIGN[name][1])
+    assert all(torch.isfinite(parameter).all() for parameter in handle.discriminator.parameters())
+
+
+@pytest.mark.parametrize("method", ["sn", "sr-s", "weight-norm"])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_state_dict_comes_back_and_an_export_scores_alike(name: str, method: str) -> None:
+    inputs = FOREIGN[name][1]
+    handle, optimizer = regularized(name, method)
+    train(handle, optimizer, inputs)
+    D = handle.discriminator
+    resumed, _ = regularized(name, method)
+    resumed.discriminator.load_state_dict(copy.deepcopy(D.state_dict()))
+    assert resumed.updates == 3
+    tolerance = 0.05 if inputs[0].dtype == torch.bfloat16 else 1e-4
+    expected = outputs(D, inputs)
+    torch.testing.assert_close(outputs(resumed.discriminator, inputs), expected, rtol=0, atol=1e-6)
+    exported = srgan.export(D)
+    torch.testing.assert_close(outputs(exported, inputs), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(outputs(D, inputs), expected)  # the live one is still there
+    D.train()
+    train(handle, optimizer, inputs, 1)
+    plain = FOREIGN[name][0]()
+    norm_free = getattr(plain, "_orig_mod", getattr(plain, "module", plain))
+    if "norm by" not in name and "spectral norm" not in name:  # those name their weights otherwise
+        norm_free.load_state_dict(exported.state_dict())
+        torch.testing.assert_close(outputs(norm_free, inputs), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_attention_is_named_as_left_out() -> None:
+    with pytest.warns(UserWarning, match=r"stay as they are: encoder\.self_attn\.in_proj_weight"):
+        srgan.regularize(FOREIGN["patch transformer"][0](), "sn")
+
+
+def test_layers_of_other_classes_are_taken_where_a_function_names_them() -> None:
+    D = FOREIGN["StyleGAN's layers"][0]()
+    with pytest.raises(ValueError, match="found none in Sequential"), pytest.warns(UserWarning, match=r"0\.weight"):
+        srgan.regularize(D, "sn")
+    handle = srgan.regularize(D, "sn", layers=lambda name, layer: isinstance(layer, EqualConv))
+    assert list(handle.layers) == ["0", "2"] == list(spectra(D))
+
+
+def test_grouped_convolutions_go_under_sn_and_the_rest_under_sr() -> None:
+    D = FOREIGN["depthwise"][0]()
+    optimizer = torch.optim.SGD(D.parameters(), 0.0)
+    with pytest.raises(ValueError, match=r"Layer '2': .* 8 groups.*exclude='2'"):
+        srgan.regularize(D, "sr-s", optimizer=optimizer)
+    assert not any("parametrizations" in name for name in D.state_dict())
+    sn = srgan.regularize(D, "sn", layers="2", optimizer=optimizer)
+    sr = srgan.regularize(D, "sr-s", exclude="2", optimizer=optimizer)
+    optimizer.step()
+    assert (list(sn.layers), list(sr.layers)) == (["2"], ["0", "3", "5.2"])
+    assert (sn.updates, sr.updates) == (1, 1)
+    assert srgan.spectra(D)["3"][3] > 1 - HELD
+
+
+class NormalizedByItself(nn.Conv2d):
+    """As BigGAN's and mimicry's layers: the power vector is a buffer of the layer."""
+
+    def __init__(self, buffer: str) -> None:
+        super().__init__(3, 4, 3)
+        self.register_buffer(buffer, torch.randn(1, 4))
+
+
+@pytest.mark.parametrize("buffer", ["u0", "sn_u"])
+def test_layers_with_a_spectral_norm_of_their_own_are_refused(buffer: str) -> None:
+    D = nn.Sequential(nn.Conv2d(3, 3, 3), NormalizedByItself(buffer))
+    with pytest.raises(ValueError, match=rf"Layer '1': .* of its own \(buffer '{buffer}'\).*exclude='1'"):
+        srgan.regularize(D, "sn")
+    srgan.regularize(D, "sn", exclude=NormalizedByItself)
+    assert [hasattr(layer, "parametrizations") for layer in D] == [True, False]
+
+
+def test_a_weight_norm_of_pytorch_is_refused_with_the_way_out() -> None:
+    D = nn.Sequential(nn.Conv2d(3, 3, 3), parametrizations.weight_norm(nn.Conv2d(3, 3, 3)))
+    with pytest.raises(ValueError, match=r"Layer '1': .*exclude='1'"):
+        srgan.regularize(D, "sn")
