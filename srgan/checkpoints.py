@@ -6,6 +6,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from srgan.runs import RunFolder
+from srgan.stored_classes import refuse_foreign_classes
 
 if TYPE_CHECKING:
     from srgan.training import AdversarialTraining
@@ -58,13 +60,15 @@ def read_file(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another kind of file, is cut short, or holds pickled Python code.
+        ValueError: it is another kind of file, is cut short or otherwise damaged, or holds pickled Python code.
     """
     if not path.is_file():
         last = RunFolder(path).checkpoint
         found = "a folder" if path.is_dir() else "nothing"
         hint = f" Its last checkpoint is '{last}'." if last.is_file() else ""
         raise FileNotFoundError(f"Expected a checkpoint at '{path.resolve()}', found {found}.{hint}")
+    if damage := damage_of(path):
+        raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
     try:
         with torch.serialization.safe_globals(harmless_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they are about is refused below
@@ -73,6 +77,23 @@ def read_file(path: Path) -> Any:
         raise
     except Exception as error:  # bytes that are no pickle end in errors of any class
         raise ValueError(_why_unreadable(path, error)) from None
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a file that torch.save wrote as a zip archive; None for a sound one, and for other files.
+
+    The archive has a CRC-32 of each of its parts, which torch.load does not look at. A flipped bit that leaves no trace
+    here lies where nothing is stored.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except Exception as error:  # damage ends in errors of any class
+        return f"an archive that is cut or damaged ({error})"
+    return f"other bytes than were written in its part {part}" if part else None
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -136,12 +157,16 @@ def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
         return None
 
 
-def read_run_checkpoint(path: Path) -> RunCheckpoint:
-    """Reads a checkpoint of `srgan fit`.
+def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
+    """Reads a checkpoint of `srgan fit`. What its settings name is judged before any of it is imported.
+
+    Args:
+        path: of the file.
+        allowed: class paths beside this package's that its settings may name.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another file.
+        ValueError: it is another file, or its settings name classes of somebody else's.
     """
     expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "
     try:
@@ -151,6 +176,7 @@ def read_run_checkpoint(path: Path) -> RunCheckpoint:
     checkpoint = run_checkpoint(path, content)
     if checkpoint is None:
         raise ValueError(f"{expected}it does not hold the settings of a run.")
+    refuse_foreign_classes(checkpoint.config, path, allowed)
     return checkpoint
 
 
@@ -158,12 +184,17 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
     """Networks and constraint as they were in the run, with the checkpoint's weights. Not compiled.
 
     Raises:
-        ValueError: settings of another version, or weights of other networks.
+        ValueError: settings of another version, or weights of other networks, or ones that are not finite.
     """
     import jsonargparse  # these take seconds, which looking at weights alone does not need
 
     from srgan.training import AdversarialTraining
 
+    if broken := nonfinite_tensor(checkpoint.weights):
+        raise ValueError(
+            f"Expected finite weights in '{checkpoint.path}', found NaN or infinity in {broken}: that training had "
+            "diverged. Take an earlier checkpoint."
+        )
     wanted = {"model": copy.deepcopy(checkpoint.config["model"])}
     wanted["model"]["compile"] = False
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
@@ -179,3 +210,9 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
             f"Expected weights of the networks that '{checkpoint.path}' describes, found others: {error}"
         ) from error
     return module
+
+
+def nonfinite_tensor(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity."""
+    floating = ((name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point())
+    return next((name for name, tensor in floating if not torch.isfinite(tensor).all()), None)

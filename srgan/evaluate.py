@@ -78,6 +78,9 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     parser.add_subclass_arguments(ImageData, "data", instantiate=False)
     parser.add_argument("--devices", type=int, default=1, help="that share the work")
     parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
+    parser.add_argument(
+        "--allow", action="append", default=[], help="a class of yours that the checkpoint's settings name, to import"
+    )
     parser.add_argument("--output", type=Path | None, default=None, help="JSON file for scores and protocol")
     parser.set_defaults(
         {
@@ -130,7 +133,9 @@ def read_checkpoint(path: Path, options: Sequence[str] = ()) -> tuple[Stored, js
         FileNotFoundError: there is no such file, or its data set is not where it was.
         ValueError: it is no checkpoint of srgan's, or of another version, or an option is wrong.
     """
-    checkpoint = read_run_checkpoint(path)
+    trust = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    trust.add_argument("--allow", action="append", default=[])
+    checkpoint = read_run_checkpoint(path, trust.parse_known_args(list(options))[0].allow)
     try:
         chosen = parser_of(checkpoint).parse_args(list(options))
     except argparse.ArgumentError as error:

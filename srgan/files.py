@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +42,16 @@ def only_process(lock: Path, waiting: str) -> Iterator[None]:
         held.release()
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing."""
+def write_atomically(
+    path: Path, write: Callable[[IO[bytes]], object], before_replacing: Callable[[Path], object] = lambda written: None
+) -> None:
+    """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing, on the disk.
+
+    Args:
+        path: of the file.
+        write: writes its content.
+        before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -49,9 +59,43 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        before_replacing(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file's content, or the names in a folder, are on the disk: a power cut leaves them there."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(folder: Path, names: str = "*") -> None:
+    """Removes what a kill left of `write_atomically` for files of such names, which nobody else may write now."""
+    for path in folder.glob(f".{names}.*"):
+        if path.suffix[1:].isdecimal():
+            path.unlink(missing_ok=True)
+
+
+def place_link(existing: Path, name: Path) -> None:
+    """A second name, in place of what had it, for a file that is replaced, never overwritten.
+
+    Where there are no hard links it is a copy.
+    """
+    temporary = name.with_name(f".{name.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(existing, temporary)
+    except OSError:
+        shutil.copyfile(existing, temporary)
+        flush(temporary)
+    temporary.replace(name)
+    temporary.unlink(missing_ok=True)  # stays where both are names of one file already
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,22 +109,49 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of an append-only file; a last line that a kill cut short is left out. No file, no rows."""
+    """Rows of an append-only file; a last line that a kill cut short is left out. No file, no rows.
+
+    Raises:
+        ValueError: a row is not what was written.
+    """
     if not path.exists():
         return []
-    complete = path.read_bytes().rpartition(b"\n")[0]
-    return [json.loads(line) for line in complete.splitlines()]
+    return parse_rows(path.read_bytes().rpartition(b"\n")[0], path)
+
+
+def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
+    """The rows in whole lines of an append-only file.
+
+    Raises:
+        ValueError: a row is not what was written.
+    """
+    return [_checked_row(line, path) for line in lines.splitlines()]
 
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
-    """Appends one row."""
+    """Appends one row, with the checksum of its text as its last key, "crc"."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(row, allow_nan=False)
     with path.open("a") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+        file.write(f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}\n')
+
+
+def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        checksum = row.pop("crc")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        checksum = None
+    if checksum is None or checksum != zlib.crc32(json.dumps(row, allow_nan=False).encode()):
+        raise ValueError(f"Expected the rows of '{path}' as they were written, found a damaged one: {line[:60]!r}.")
+    return row
+
+
+CHECKSUM_BYTES = 4
 
 
 class RecordFile:
-    """Fixed-size binary records in a row, and a JSON file beside them that says what they hold.
+    """Fixed-size binary records in a row, each with its CRC-32, and a JSON file beside them that says what they hold.
 
     Args:
         path: of the records.
@@ -93,15 +164,27 @@ class RecordFile:
         self.dtype_of = dtype_of
 
     def read(self, first: int = 0) -> tuple[dict[str, Any], np.ndarray] | None:
-        """Layout and records `[T]` from the `first` on, without one that a kill cut short; None if there are none."""
+        """Layout and records `[T]` from the `first` on, without one that a kill cut short; None if there are none.
+
+        Raises:
+            ValueError: a record or the layout is not what was written.
+        """
         if not self.layout.exists() or not self.path.exists():
             return None
         layout = json.loads(self.layout.read_text())
         dtype = self.dtype_of(layout)
+        size = dtype.itemsize + CHECKSUM_BYTES
         with self.path.open("rb") as file:
-            file.seek(first * dtype.itemsize)
+            file.seek(first * size)
             content = file.read()
-        return layout, np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
+        stored = np.dtype([("record", dtype), ("checksum", "<u4")])
+        found = np.frombuffer(content[: len(content) // size * size], stored)
+        for place, checksum in enumerate(found["checksum"]):
+            if zlib.crc32(content[place * size : place * size + dtype.itemsize]) != checksum:
+                raise ValueError(
+                    f"Expected record {first + place + 1} of '{self.path}' as it was written, found it damaged."
+                )
+        return layout, np.ascontiguousarray(found["record"])
 
     def append(self, layout: dict[str, Any], record: np.ndarray) -> None:
         """Appends a record; the first one writes the layout.
@@ -116,24 +199,6 @@ class RecordFile:
                 f"Expected records of one layout in '{self.path}', found {stored} there and {layout} now. Go on with "
                 "the settings and data that the run began with, or choose another --run folder."
             )
+        content = record.tobytes()
         with self.path.open("ab") as file:
-            file.write(record.tobytes())
-
-    def forget_after(self, iteration: int) -> None:
-        """Drops records beyond `iteration`, and a last one that was cut short; the layout too if none is left."""
-        found = self.read()
-        kept = int((found[1]["iteration"] <= iteration).sum()) if found else 0
-        if found is None or not kept:
-            self.path.unlink(missing_ok=True)
-            self.layout.unlink(missing_ok=True)
-            return
-        with self.path.open("r+b") as file:
-            file.truncate(kept * found[1].dtype.itemsize)
-
-
-def forget_after(path: Path, iteration: int) -> None:
-    """Drops rows beyond `iteration` from an append-only file: a resumed run writes them again."""
-    rows = read_json_lines(path)
-    kept = [row for row in rows if row["iteration"] <= iteration]
-    if path.exists():
-        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+            file.write(content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))

@@ -1,7 +1,7 @@
 """`srgan fit`: composes a run from configuration files, trains it, or resumes it where it was stopped."""
 
+import argparse
 import logging
-import re
 import shlex
 import sys
 import warnings
@@ -26,9 +26,11 @@ from srgan.callbacks import (
     ScoreRecorder,
     SpectraRecorder,
 )
+from srgan.checkpoint_files import find_resume_point, reinstate
 from srgan.checkpoints import read_file
 from srgan.data import ImageData
 from srgan.files import only_process
+from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
 from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
@@ -55,8 +57,24 @@ TRAINER_DEFAULTS = {
 }
 
 
+STOPPED_EARLY, FAILED = 3, 1
+"""Exit statuses of runs that Lightning or a callback ended before their last iteration, and of runs that failed."""
+
+
 class RunCLI(LightningCLI):
     """LightningCLI with a run folder, measuring callbacks under keys of their own, and linked settings."""
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """None: what is random follows --model.seed."""
+
+    def _set_seed(self) -> None:
+        """Nothing: see above."""
+
+    def instantiate_classes(self) -> None:
+        """Refuses what the Trainer would take in silence."""
+        refuse_options(self.config["trainer"], TRAINER_DEFAULTS)
+        super().instantiate_classes()
+        refuse_callbacks(self.trainer)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
@@ -77,33 +95,40 @@ class RunCLI(LightningCLI):
 
 
 def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
-    """What the settings build: model, data, trainer."""
+    """What the settings build: model, data, trainer.
+
+    Raises:
+        argparse.ArgumentError: an argument that the parser does not know or understand.
+        ValueError: settings that do not go together, or options that do not apply.
+        OSError: a file of settings is missing.
+        TypeError, MisconfigurationException: Lightning's refusals.
+    """
+    arguments = with_methods(arguments)
+    refuse_arguments(arguments)
     return cli(
         AdversarialTraining,
         ImageData,
         subclass_mode_data=True,
-        seed_everything_default=False,
+        auto_configure_optimizers=False,
         save_config_callback=None,
         trainer_defaults=TRAINER_DEFAULTS,
+        parser_kwargs={"prog": "srgan fit", "exit_on_error": False},
         run=False,
         args=arguments,
     )
 
 
 def main(arguments: list[str]) -> int:
-    """Trains; returns the exit status: 0 finished, 128 + signal number when stopped, 2 on wrong settings."""
+    """Trains; returns the exit status.
+
+    0 finished, 1 failed (diverged, or the disk is full), 2 wrong settings, 3 ended before its last iteration by a limit
+    of Lightning's or a callback, 128 + signal number when stopped.
+    """
     _quiet_libraries()
-    if any(re.match(r"--model\.networks\.(init_args\.)?image_size\b", argument) for argument in arguments):
-        print(
-            "srgan fit: expected the image size in the data, which the networks follow, found one for the networks. "
-            "Set --data.init_args.image_size.",
-            file=sys.stderr,
-        )
-        return 2
     try:
         cli = compose(arguments)
-    except (ValueError, FileNotFoundError, MisconfigurationException) as error:  # of what the settings build
-        print(f"srgan fit: {error}", file=sys.stderr)
+    except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
+        print(f"srgan fit: {essence(str(error))}", file=sys.stderr)
         return 2
     if not cli.config["run"]:
         print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
@@ -133,13 +158,34 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         return 2
     if cli.trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+    except (FloatingPointError, OSError) as error:  # diverged; or the disk is full: what was saved stays
+        print(f"{folder.path}: failed: {error}", file=sys.stderr)
+        return FAILED
+    return conclude(cli, folder)
+
+
+def conclude(cli: RunCLI, folder: RunFolder) -> int:
+    """Says how the training ended, by its own record; returns the exit status."""
     saver = cli.trainer.checkpoint_callback
     assert isinstance(saver, Checkpoints)
+    record = folder.read_record() if cli.trainer.is_global_zero else None
+    missing = record["missing"] if record else []
+    if cli.model.iteration == cli.model.iterations and not missing:
+        message, status = f"finished, {cli.model.iterations} iterations.", 0
+    elif saver.received:
+        message = f"stopped after {cli.model.iteration} iterations; the same command goes on."
+        status = 128 + saver.received
+    else:
+        message = (
+            f"ended early after {cli.model.iteration} iterations, by a limit of Lightning's (max_time, max_epochs, "
+            "fast_dev_run, limit_train_batches) or a callback; saved. Without that limit the same command goes on."
+        )
+        status = STOPPED_EARLY
     if cli.trainer.is_global_zero:
-        stopped = f"stopped after {cli.model.iteration} iterations; the same command goes on."
-        print(f"{folder.path}: " + (stopped if saver.received else f"finished, {cli.model.iterations} iterations."))
-    return 128 + saver.received if saver.received else 0
+        print(f"{folder.path}: {message}" + (f" Missing: {', '.join(missing)}." if missing else ""))
+    return status
 
 
 def provide(cli: RunCLI) -> None:
@@ -172,8 +218,8 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
     for key in ("config", "run", "from_checkpoint"):
         config.pop(key, None)
-    checkpoint, parent = _source(cli, folder, config)
-    recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent, cli.model.constraint.words)
+    checkpoint, parent, marks = _source(cli, folder, config)
+    recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent, cli.model.constraint.words, marks)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     callbacks[:] = [recorder, *callbacks, Publisher()]
@@ -186,11 +232,13 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     return folder, checkpoint
 
 
-def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str | None, dict[str, Any] | None]:
-    """The checkpoint to go on from, and where the run once branched off: decided when it started.
+def _source(
+    cli: RunCLI, folder: RunFolder, config: dict[str, Any]
+) -> tuple[str | None, dict[str, Any] | None, dict[str, list[int]] | None]:
+    """The checkpoint to go on from, where the run once branched off (decided when it started), its history's marks.
 
     Raises:
-        ValueError: the folder holds another run, or the checkpoint does not fit this one.
+        ValueError: the folder holds another run or damaged files only, or the checkpoint does not fit this one.
         FileNotFoundError: the checkpoint to branch off from is missing.
     """
     source, before = cli.config["from_checkpoint"], folder.read_record()
@@ -202,10 +250,12 @@ def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str
                 f"Expected the run in '{folder.path}' to go on as it started, from "
                 f"{(parent or {}).get('checkpoint')}, found --from-checkpoint {source}. Choose another --run folder."
             )
-    if folder.checkpoint.exists():
-        return str(folder.checkpoint), parent
+    if point := find_resume_point(folder):
+        if cli.trainer.is_global_zero:
+            reinstate(folder, point)
+        return str(folder.checkpoint), parent, point.marks
     if not source:
-        return None, None
+        return None, None, None
     stored = read_file(Path(source))
     cli.model.refuse_other_draws(stored, cli.datamodule)
     iteration = stored["srgan"]["iteration"]
@@ -214,7 +264,8 @@ def _source(cli: RunCLI, folder: RunFolder, config: dict[str, Any]) -> tuple[str
             f"Expected more iterations than the checkpoint's {iteration}, found {cli.model.iterations}. "
             "Raise --model.iterations."
         )
-    return source, {"checkpoint": source, "iteration": iteration, "constraint": stored["srgan"]["constraint"]}
+    parent = {"checkpoint": source, "iteration": iteration, "constraint": stored["srgan"]["constraint"]}
+    return source, parent, None
 
 
 def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:

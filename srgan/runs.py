@@ -14,10 +14,14 @@ spectra.bin           one fixed-size record per recorded iteration (the source o
 spectra.json          what spectra.bin holds: layers, shapes
 samples/00001000.png  grids on fixed noise
 progress.json         where it stands, for whoever watches
-checkpoints/last.ckpt everything that a resumed run needs
+checkpoints/last.ckpt everything that a resumed run needs; beside it the one before, previous.ckpt, and kept ones
+
+Rows and records carry checksums; a checkpoint says how long each history was and what it held.
 """
 
 import json
+import os
+import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -25,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.files import RecordFile, forget_after, read_json_lines
+from srgan.files import RecordFile, flush, read_json_lines, remove_leftovers
 
 SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
 """What tables and pictures show of an evaluation, where a run has it."""
@@ -112,6 +116,7 @@ class RunFolder:
         self.spectra = RecordFile(self.path / "spectra.bin", _spectra_dtype)
         self.samples = self.path / "samples"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.previous_checkpoint = self.checkpoint.with_name("previous.ckpt")
         self.protocol = self.path / "protocol.json"
         self.progress = self.path / "progress.json"
         self.lock = self.path / "lock"
@@ -191,18 +196,63 @@ class RunFolder:
         """iteration -> picture."""
         return {int(path.stem): path for path in sorted(self.samples.glob("*.png"))}
 
-    def forget_after(self, iteration: int) -> None:
-        """Drops what was recorded beyond `iteration`: a resumed run records it again."""
-        for history in (self.scores, self.losses, self.gradients, self.warnings):
-            forget_after(history, iteration)
-        final = self.read_final()
-        if final and final["iteration"] > iteration:
-            self.final.unlink()
-        for records in (self.spectra, self.outputs):
-            records.forget_after(iteration)
+    @property
+    def histories(self) -> list[Path]:
+        """The files that only grow."""
+        records = (self.spectra, self.outputs)
+        return [
+            *(self.scores, self.losses, self.gradients, self.warnings),
+            *(path for history in records for path in (history.path, history.layout)),
+        ]
+
+    def history_marks(self) -> dict[str, list[int]]:
+        """Name of each history -> its bytes so far and their CRC-32; all of it is on the disk when this returns."""
+        marks = {}
+        for path in self.histories:
+            if path.exists():
+                flush(path)
+                content = path.read_bytes()
+                marks[path.name] = [len(content), zlib.crc32(content)]
+        if self.samples.exists():
+            flush(self.samples)
+        flush(self.path)
+        return marks
+
+    def damaged_histories(self, marks: dict[str, list[int]]) -> list[str]:
+        """Names of the histories that no longer begin with what these marks were taken of."""
+        damaged = []
+        for path in self.histories:
+            size, checksum = marks.get(path.name, (0, 0))
+            content = path.read_bytes()[:size] if path.exists() else b""
+            if len(content) != size or zlib.crc32(content) != checksum:
+                damaged.append(path.name)
+        return damaged
+
+    def roll_back(self, marks: dict[str, list[int]], iteration: int) -> None:
+        """Drops what was recorded beyond `iteration`, of which the marks are: a resumed run records it again."""
+        for path in self.histories:
+            size = marks.get(path.name, (0, 0))[0]
+            if size:
+                os.truncate(path, size)
+            else:
+                path.unlink(missing_ok=True)
+        if not self._has_final(iteration):
+            self.final.unlink(missing_ok=True)
         for sample_iteration, path in self.read_samples().items():
             if sample_iteration > iteration:
                 path.unlink()
+        remove_leftovers(self.path, "*.json")
+        remove_leftovers(self.path, self.config.name)
+        for folder in (self.samples, self.checkpoint.parent):
+            remove_leftovers(folder)
+
+    def _has_final(self, iteration: int) -> bool:
+        """Whether there are final scores that can be read, of no later than `iteration`."""
+        try:
+            final = self.read_final()
+        except ValueError:
+            return False
+        return final is not None and final["iteration"] <= iteration
 
 
 def flatten_settings(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tiny_runs import assert_identical
 
 from srgan.cli import main
 from srgan.runs import RunFolder
@@ -41,22 +42,6 @@ def weights(run: Path) -> dict[str, Any]:
     """Everything that decides how a run goes on."""
     stored = torch.load(RunFolder(run).checkpoint, weights_only=True)
     return {key: stored[key] for key in ("state_dict", "optimizer_states", "srgan", "global_step")}
-
-
-def assert_identical(ours: Any, theirs: Any, place: str = "") -> None:
-    """Bit by bit, through nested dictionaries and lists."""
-    assert type(ours) is type(theirs), place
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys(), place
-        for key in ours:
-            assert_identical(ours[key], theirs[key], f"{place}.{key}")
-    elif isinstance(ours, (list, tuple)):
-        for index, pair in enumerate(zip(ours, theirs, strict=True)):
-            assert_identical(*pair, f"{place}[{index}]")
-    elif isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs), place
-    else:
-        assert ours == theirs, place
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +150,7 @@ def test_a_polite_stop_saves_and_the_same_command_goes_on(
     number: signal.Signals, tmp_path: Path, finished: Path
 ) -> None:
     run = tmp_path / "stopped"
-    words = [sys.executable, "-m", "srgan", *command("sr-s", run, "--checkpoints.every", "0", iterations=100_000)]
+    words = [sys.executable, "-m", "srgan", *command("sr-s", run, "--checkpoints.every", "100000", iterations=100_000)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     while _last_iteration(run) < 5:
         assert process.poll() is None

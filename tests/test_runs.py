@@ -1,6 +1,7 @@
 """The files of a run, what recording spectra writes into them, and which module may import which."""
 
 import ast
+import contextlib
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import torch
 import srgan
 from srgan.callbacks import RunRecorder, SpectraRecorder
 from srgan.data import DigitsData
-from srgan.files import append_json_line, forget_after, read_json_lines, write_atomically, write_json, write_text
+from srgan.files import append_json_line, read_json_lines, write_atomically, write_json, write_text
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer
 from srgan.training import AdversarialTraining, optimizer_steps
@@ -62,9 +63,20 @@ def test_rows_survive_a_last_line_that_was_cut(tmp_path: Path) -> None:
     for cut in range(1, len(whole) // 3):
         path.write_bytes(whole[:-cut])
         assert read_json_lines(path) == rows[:2]
-    forget_after(path, 200)  # as every resumed run does first
-    append_json_line(path, rows[2])
-    assert path.read_bytes() == whole
+
+
+def test_a_row_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
+    """Whatever bit flips in a row, it is refused or still the same row; a flipped end of the last line drops it."""
+    path = tmp_path / "scores.jsonl"
+    rows = [{"iteration": t, "FID": 10.5 - t, "IS_std": None} for t in (100, 200, 300)]
+    for row in rows:
+        append_json_line(path, row)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in (0, 3, 6):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            with contextlib.suppress(ValueError):
+                assert read_json_lines(path) == (rows if place < len(whole) - 1 else rows[:2])
 
 
 # Run folders.
@@ -91,7 +103,7 @@ def test_an_empty_run_folder_holds_nothing(tmp_path: Path) -> None:
     assert [folder.read_record(), folder.read_protocol(), folder.read_progress(), folder.read_spectra()] == [None] * 4
     assert [folder.read_scores(), folder.read_losses(), folder.read_samples()] == [[], [], {}]
     assert [folder.read_gradients(), folder.read_warnings(), folder.read_outputs()] == [[], [], None]
-    folder.forget_after(0)
+    folder.roll_back({}, 0)
     assert not folder.path.exists()
 
 
@@ -118,12 +130,15 @@ def test_spectra_survive_a_last_record_that_was_cut(tmp_path: Path) -> None:
 def test_everything_beyond_an_iteration_is_forgotten(
     tmp_path: Path, iteration: int, kept: list[int], cut: bool
 ) -> None:
-    folder = recorded_run(tmp_path, [0, 20, 40])
+    folder = recorded_run(tmp_path, kept)
+    marks = folder.history_marks()
+    for later in {0, 20, 40} - set(kept):
+        recorded_run(tmp_path, [later])
     if cut:  # the beginnings of what was being written when the run was killed
         rows = (folder.scores, folder.losses, folder.gradients, folder.warnings)
         for path in (*rows, folder.spectra.path, folder.outputs.path):
             path.write_bytes(path.read_bytes() + path.read_bytes()[:7])
-    folder.forget_after(iteration)
+    folder.roll_back(marks, iteration)
     expected = recorded_run(tmp_path / "expected", kept)
     assert folder.read_scores() == expected.read_scores()
     assert folder.read_losses() == expected.read_losses()
@@ -135,13 +150,33 @@ def test_everything_beyond_an_iteration_is_forgotten(
         assert not kept or records.path.read_bytes() == wanted.path.read_bytes()
 
 
+def test_a_flipped_bit_in_a_record_is_refused(tmp_path: Path) -> None:
+    folder = recorded_run(tmp_path, [0, 20])
+    whole = folder.spectra.path.read_bytes()
+    for place in range(len(whole)):
+        folder.spectra.path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"record [12] of .*spectra.bin.* damaged"):
+            folder.read_spectra()
+
+
+def test_damage_before_the_marks_is_told_and_what_came_after_them_is_not_looked_at(tmp_path: Path) -> None:
+    folder = recorded_run(tmp_path, [0, 20])
+    marks = folder.history_marks()
+    recorded_run(tmp_path, [40])
+    assert folder.damaged_histories(marks) == []
+    folder.scores.write_bytes(folder.scores.read_bytes()[: marks["scores.jsonl"][0] - 1])
+    folder.losses.write_bytes(folder.losses.read_bytes().replace(b"-1.0", b"-2.0", 1))
+    folder.spectra.path.unlink()
+    assert folder.damaged_histories(marks) == ["scores.jsonl", "losses.jsonl", "spectra.bin"]
+
+
 def test_records_of_another_layout_are_refused_and_lose_nothing(tmp_path: Path) -> None:
     folder = recorded_run(tmp_path, [0, 20])
     before = folder.outputs.path.read_bytes()
     with pytest.raises(ValueError, match=r"'images': 3\} there and .*'images': 4\} now"):
         folder.append_outputs(40, {"train": np.arange(4), "generated": np.arange(4)})
     assert folder.outputs.path.read_bytes() == before
-    folder.forget_after(-1)  # the run starts anew: nothing binds it
+    folder.roll_back({}, -1)  # the run starts anew: nothing binds it
     folder.append_outputs(0, {"train": np.arange(4), "test": np.arange(4), "generated": np.arange(4)})
     history = folder.read_outputs()
     assert history is not None
@@ -230,14 +265,26 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path:
 
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
-    {"decomposition", "randomness", "files", "memory", "parallel", "progress", "decoding", "provenance"},
+    {
+        "decomposition",
+        "randomness",
+        "files",
+        "memory",
+        "parallel",
+        "progress",
+        "decoding",
+        "provenance",
+        "stored_classes",
+    },
     {"spectral", "prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses"},
     {"sampling", "feature_matching"},
     {"training"},
     {"metrics"},
     {"tracking", "report"},
-    {"callbacks", "checkpoints"},
+    {"checkpoints", "fit_options"},
+    {"checkpoint_files"},
+    {"callbacks"},
     {"fit", "evaluate", "inspection"},
     {"cli"},
     {"__main__"},

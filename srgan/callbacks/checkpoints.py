@@ -1,9 +1,8 @@
 """Checkpoints that are never half-written, on the iteration clock."""
 
-import os
-import shutil
 import signal
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, cast
 
@@ -12,7 +11,9 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
-from srgan.callbacks.clock import RunCallback
+from srgan.callbacks.clock import RunCallback, how_to_go_on
+from srgan.checkpoint_files import RunCheckpointIO
+from srgan.checkpoints import nonfinite_tensor
 from srgan.parallel import POLITE_STOPS
 from srgan.training import AdversarialTraining
 
@@ -23,8 +24,8 @@ class Checkpoints(RunCallback, Checkpoint):
     Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
     It is enough that one process of a run gets the signal: all of them stop after the same iteration.
     Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
-    counts iterations and replaces files whole. Deriving from Lightning's `Checkpoint` puts it behind the
-    other callbacks, so that whatever it saves has been recorded.
+    counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's
+    `Checkpoint` puts it behind the other callbacks, so that whatever it saves has been recorded.
 
     Args:
         every: iterations between two saves.
@@ -33,13 +34,24 @@ class Checkpoints(RunCallback, Checkpoint):
 
     def __init__(self, every: int = 1_000, keep_every: int = 0) -> None:
         super().__init__(every)
+        if every < 1 or keep_every < 0:
+            raise ValueError(
+                "Expected checkpoints.every of at least 1, since a run without checkpoints cannot go on after a stop, "
+                f"and keep_every of at least 0 (none stay), found {every} and {keep_every}."
+            )
         self.keep_every = keep_every
         self.received: signal.Signals | None = None
+        self.saved_iteration: int | None = None
+        self.stops_at_once = False
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Keeps Lightning from handling signals: it would end a run unsaved, or requeue it by a file of its own."""
+        """Writes files our way, and keeps Lightning from handling signals.
+
+        It would end a run unsaved, or requeue it by a file of its own.
+        """
+        trainer.strategy.checkpoint_io = RunCheckpointIO()
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,6 +66,8 @@ class Checkpoints(RunCallback, Checkpoint):
 
     def _stop_after_iteration(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
+        if self.stops_at_once:
+            raise _Stop
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
 
     def _agreed_signal(self, world_size: int) -> signal.Signals | None:
@@ -73,32 +87,48 @@ class Checkpoints(RunCallback, Checkpoint):
         assert isinstance(pl_module, AdversarialTraining)
         stop = self._agreed_signal(trainer.world_size)
         keep = bool(self.keep_every) and pl_module.iteration % self.keep_every == 0
-        if keep or stop or (self.every and self.is_due(pl_module)):
-            self._save(trainer, self.folder.checkpoint)
-            if keep and trainer.is_global_zero:
-                _link(
-                    self.folder.checkpoint,
-                    self.folder.checkpoint.with_name(f"{pl_module.iteration:08d}.ckpt"),
-                )
+        if keep or stop or self.is_due(pl_module):
+            self._save(trainer, pl_module, keep)
         if stop:
             self.received = stop
             trainer.should_stop = True
 
-    @staticmethod
-    def _save(trainer: pl.Trainer, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.partial")
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            temporary.replace(path)
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Whatever else ended the training, a limit of Lightning's or another callback: nothing computed is lost."""
+        assert isinstance(pl_module, AdversarialTraining)
+        if pl_module.iteration and pl_module.iteration != self.saved_iteration:
+            self._save(trainer, pl_module, keep=False)
+
+    def _save(self, trainer: pl.Trainer, module: AdversarialTraining, keep: bool) -> None:
+        """Replaces the last checkpoint; before that, writes the one that stays.
+
+        Raises:
+            FloatingPointError: a weight is NaN or infinite; no file has changed.
+        """
+        if broken := nonfinite_tensor(module.state_dict()):
+            raise FloatingPointError(
+                f"Expected finite weights after iteration {module.iteration}, found NaN or infinity in {broken}: "
+                f"training has diverged. {how_to_go_on(self.folder)}"
+            )
+        path = self.folder.checkpoint
+        kept = [path.with_name(f"{module.iteration:08d}.ckpt")] if keep else []
+        trainer.save_checkpoint(path, storage_options=kept)
+        self.saved_iteration = module.iteration
+
+    @contextmanager
+    def stopping_at_once(self, trainer: pl.Trainer) -> Iterator[None]:
+        """Around work that any run may be cut in, since all before it is saved: a polite stop ends the work quietly.
+
+        Several processes share such work and wait for each other, so theirs goes on to its end.
+        """
+        try:
+            self.stops_at_once = trainer.world_size == 1
+            yield
+        except _Stop:
+            pass
+        finally:
+            self.stops_at_once = False
 
 
-def _link(existing: Path, kept: Path) -> None:
-    """A second name for a file that the next save replaces, not overwrites; a copy where there are no hard links."""
-    kept.unlink(missing_ok=True)
-    try:
-        os.link(existing, kept)
-    except OSError:
-        partial = kept.with_name(f".{kept.name}.partial")
-        shutil.copyfile(existing, partial)
-        partial.replace(kept)
+class _Stop(BaseException):
+    """A polite stop of work that is not worth finishing."""

@@ -1,5 +1,6 @@
 """The base of all callbacks: a run folder and the iteration as the only clock."""
 
+import shlex
 import sys
 from typing import Any
 
@@ -43,6 +44,10 @@ class RunCallback(pl.Callback):
         append_json_line(self.folder.warnings, {"iteration": module.iteration, "name": name, "message": message})
         print(f"{self.folder.path}: {name} at iteration {module.iteration}: {message}", file=sys.stderr, flush=True)
 
+    def missing(self, module: AdversarialTraining) -> str | None:
+        """What this callback owes a run that has trained to its end."""
+        return None
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
         if self.every and self.at_start and pl_module.iteration == 0 and self._acts_here(trainer):
@@ -60,3 +65,13 @@ class RunCallback(pl.Callback):
 
     def is_due(self, module: AdversarialTraining) -> bool:
         return module.iteration % self.every == 0 or module.iteration == module.iterations
+
+
+def how_to_go_on(folder: RunFolder) -> str:
+    """Advice after a divergence."""
+    if not folder.checkpoint.exists():
+        return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
+    return (
+        f"The last healthy checkpoint stays: go on from it with SR-d, srgan fit ... -c configs/sr-d.yaml --run NEW "
+        f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}, or with lower learning rates."
+    )

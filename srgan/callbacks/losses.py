@@ -6,7 +6,7 @@ from collections import deque
 import pytorch_lightning as pl
 import torch
 
-from srgan.callbacks.clock import RunCallback
+from srgan.callbacks.clock import RunCallback, how_to_go_on
 from srgan.files import append_json_line
 from srgan.losses import Loss
 from srgan.training import AdversarialTraining
@@ -42,7 +42,7 @@ class LossRecorder(RunCallback):
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(
                 f"Expected finite losses, found {values} in iteration {module.iteration}: training has diverged. "
-                "Lower the learning rates or resume an earlier checkpoint."
+                f"{how_to_go_on(self.folder)}"
             )
         append_json_line(self.folder.losses, {"iteration": module.iteration} | values)
         self.recent.append(values["loss/discriminator"])

@@ -32,7 +32,8 @@ class Publisher(RunCallback):
         self._publish(trainer)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        self._publish(trainer)
+        if module.iteration < module.iterations:  # the last row is not whole before the final scores
+            self._publish(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._conclude(trainer)

@@ -27,6 +27,8 @@ class RunRecorder(RunCallback):
         command: what was typed.
         parent: the checkpoint of another run from which this one goes on; None for a fresh start.
         constraint: label, sentence and note of the run's constraint.
+        marks: how far the histories went at the checkpoint from which the run goes on (`RunFolder.history_marks`);
+            None for a run that begins.
     """
 
     seconds_between_reports = 1.0
@@ -37,8 +39,10 @@ class RunRecorder(RunCallback):
         command: list[str],
         parent: dict[str, Any] | None,
         constraint: dict[str, str | None],
+        marks: dict[str, list[int]] | None = None,
     ) -> None:
         super().__init__(every=1)
+        self.marks = marks
         self.record: dict[str, Any] = {
             "status": "running",
             "command": command,
@@ -60,7 +64,7 @@ class RunRecorder(RunCallback):
         if not trainer.is_global_zero:
             return
         # A run that starts anew forgets iteration 0 too: it is recorded again.
-        self.folder.forget_after(pl_module.iteration or -1)
+        self.folder.roll_back(self.marks or {}, -1 if self.marks is None else pl_module.iteration)
         before = self.folder.read_record() or {}
         self.record |= {
             "seed": pl_module.seed,
@@ -91,10 +95,14 @@ class RunRecorder(RunCallback):
         if trainer.is_global_zero:
             self.bar.stop()
             self._report(pl_module)
-            finished = pl_module.iteration == pl_module.iterations
+            callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
+            missing = [work for one in callbacks if (work := one.missing(pl_module))]
+            if pl_module.iteration < pl_module.iterations:
+                missing = [f"iterations {pl_module.iteration + 1} to {pl_module.iterations}", *missing]
             elapsed = time.monotonic() - self.started
             self.record |= {
-                "status": "finished" if finished else "stopped",
+                "status": "stopped" if missing else "finished",
+                "missing": missing,
                 "ended": now(),
                 "seconds": round(self.record["seconds"] + elapsed, 1),
                 "peak_memory": peak_memory(trainer),
@@ -104,8 +112,10 @@ class RunRecorder(RunCallback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Every setting goes along, so that a checkpoint can be scored without its run."""
+        """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
         checkpoint["srgan_config"] = self.record["config"]
+        if trainer.is_global_zero:  # which writes both
+            checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """A run that diverged says so; one that was interrupted goes on with the next call."""

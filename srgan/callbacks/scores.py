@@ -1,7 +1,10 @@
 """Scores the generator during training, and once more, by the field's standard, at its end."""
 
+from collections.abc import Iterator
+
 import pytorch_lightning as pl
 
+from srgan.callbacks.checkpoints import Checkpoints
 from srgan.callbacks.clock import RunCallback
 from srgan.data.base import ImageData
 from srgan.files import append_json_line, write_json
@@ -9,7 +12,7 @@ from srgan.metrics.collapse import collapsed_scores, is_lower_better
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, refuse_few_images
+from srgan.metrics.scores import Scorer, Scores, refuse_few_images
 from srgan.networks import Generator
 from srgan.training import AdversarialTraining
 
@@ -46,6 +49,7 @@ class ScoreRecorder(RunCallback):
         self.protocol = protocol
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
+        self.final_results: Iterator[Scores] | None = None
 
     def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
         """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
@@ -65,8 +69,10 @@ class ScoreRecorder(RunCallback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares the scorer before the first iteration, so that what is missing is said at once."""
         assert isinstance(pl_module, AdversarialTraining)
-        if not self.every:
-            return
+        if self.every:
+            self._make_scorer(trainer, pl_module)
+
+    def _make_scorer(self, trainer: pl.Trainer, pl_module: AdversarialTraining) -> Scorer:
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData)
         ranks, device = pl_module.ranks, pl_module.device
@@ -74,21 +80,48 @@ class ScoreRecorder(RunCallback):
         self.scorer = Scorer(features, data, self.protocol, ranks)
         if trainer.is_global_zero:
             write_json(self.folder.protocol, self.scorer.describe())
+        return self.scorer
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.scorer is not None
         at_end = module.iteration == module.iterations
         protocols = [self.protocol, *([self.final] if self.final and at_end else [])]
         results = self.scorer.of_generator_in_turn(module.generator, *protocols)
-        # Written before the final protocol is measured, which takes far longer and may fail.
         scores = next(results)
         if trainer.is_global_zero:
             append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
             self._warn_of_collapse(module)
-        for final_scores in results:
-            if trainer.is_global_zero:
-                final = {"protocol": self.scorer.describe(self.final), "scores": final_scores}
-                write_json(self.folder.final, {"iteration": module.iteration} | final)
+        self.final_results = results if self.final and at_end else None
+
+    def missing(self, module: AdversarialTraining) -> str | None:
+        return "the final scores" if self.every and self.final and not self.folder.final.exists() else None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Of a run that was stopped in its final scores, after which it trains no more."""
+        assert isinstance(pl_module, AdversarialTraining)
+        if pl_module.iteration == pl_module.iterations and self.missing(pl_module):
+            scorer = self._make_scorer(trainer, pl_module)
+            assert self.final is not None
+            results = scorer.of_generator_in_turn(pl_module.generator, self.protocol, self.final)
+            next(results)  # recorded before; taken again so that the sums are the same to the last bit
+            self._record_final(trainer, pl_module, results)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The final scores take far longer than those in training: the last checkpoint is saved by now."""
+        assert isinstance(pl_module, AdversarialTraining)
+        saver = trainer.checkpoint_callback
+        assert isinstance(saver, Checkpoints)
+        if self.final_results is not None and not saver.received:
+            with saver.stopping_at_once(trainer):
+                self._record_final(trainer, pl_module, self.final_results)
+
+    def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining, results: Iterator[Scores]) -> None:
+        """Those of the final protocol, the next of the results."""
+        assert self.scorer is not None
+        scores = next(results)
+        if trainer.is_global_zero:
+            final = {"protocol": self.scorer.describe(self.final), "scores": scores}
+            write_json(self.folder.final, {"iteration": module.iteration} | final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
         """At the evaluation from which on a score is far from its best; it may recover yet."""

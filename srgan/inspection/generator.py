@@ -1,5 +1,6 @@
 """The generator of one of our checkpoints, drawn from as its run did."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,14 +46,14 @@ class StoredGenerator:
     generator: Generator
 
     @classmethod
-    def read(cls, path: Path, device: torch.device) -> "StoredGenerator":
-        """Rebuilds the generator of a checkpoint of `srgan fit`.
+    def read(cls, path: Path, device: torch.device, allowed: Collection[str] = ()) -> "StoredGenerator":
+        """Rebuilds the generator of a checkpoint of `srgan fit`, whose settings name srgan's classes or `allowed` ones.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is another file, or of another version.
+            ValueError: it is another file or of another version, names other classes, or its weights are not finite.
         """
-        checkpoint = read_run_checkpoint(path)
+        checkpoint = read_run_checkpoint(path, allowed)
         return cls(checkpoint, rebuild_training(checkpoint).generator.to(device).requires_grad_(False))
 
     @property

@@ -28,6 +28,10 @@ def arguments_parser() -> argparse.ArgumentParser:
         help="draw entries of z beyond +-PSI again, as BigGAN does: better single images, less variety",
     )  # fmt: skip
     parser.add_argument("--frames", type=_positive, default=24, metavar="N", help="from point to point (default: 24)")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="CLASS_PATH",
+        help="a class of yours that the checkpoint's settings name, to import; once for each",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
     parser.add_argument("--number", type=_positive, metavar="N", help="of --images (default: as the run scores)")
     kinds = parser.add_argument_group("instead of a grid of independent images").add_mutually_exclusive_group()

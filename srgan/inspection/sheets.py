@@ -41,7 +41,7 @@ def make(options: argparse.Namespace, path: Path) -> str:
     """
     if options.truncation is not None:
         check_threshold(options.truncation)
-    stored = StoredGenerator.read(options.checkpoint, chosen_device(options.device))
+    stored = StoredGenerator.read(options.checkpoint, chosen_device(options.device), options.allow)
     classes = numbers(options.classes, stored.generator.num_classes, "class") if options.classes else []
     if options.images:
         count = export(stored, path, options.number, options.seed, options.truncation, classes or None)

@@ -82,12 +82,12 @@ def write_page(
     for run in shown(found):
         try:
             content, spectra = read_run(run, most_values)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            required = [verdict["iteration"] for verdict in content["verdicts"].values() if verdict]
+            required += [content["best"]["iteration"]] if content["best"] else []
+            strip = sample_strip(run.folder.read_samples(), run.record["config"], required, sample_bytes)
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:  # of files of any content
             notes.append(f"{run.key}: cannot be read ({type(error).__name__}: {error})")
             continue
-        required = [verdict["iteration"] for verdict in content["verdicts"].values() if verdict]
-        required += [content["best"]["iteration"]] if content["best"] else []
-        strip = sample_strip(run.folder.read_samples(), run.record["config"], required, sample_bytes)
         content["parent_key"] = parent_key(run, found)
         content["samples"] = {
             "iterations": strip.iterations,

@@ -3,7 +3,6 @@
 Histories are read from where the last call ended, so that following a long run costs no more than a short one.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from srgan.files import parse_rows
 from srgan.metrics.collapse import CollapseThresholds, summarize
 from srgan.runs import OutputsHistory, RunFolder, SpectraHistory
 
@@ -129,7 +129,7 @@ class History:
                 file.seek(self._bytes_read[path])
                 whole = file.read().rpartition(b"\n")[0]
             self._bytes_read[path] += len(whole) + 1 if whole else 0
-            yield from map(json.loads, whole.splitlines())
+            yield from parse_rows(whole, path)
 
     def _add_spectra(self, row: Row, history: SpectraHistory, place: int) -> None:
         self.iterations.append(row.iteration)

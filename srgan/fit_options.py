@@ -1,0 +1,182 @@
+"""What `srgan fit` makes of its command line: short names of methods, refusals of options that do not apply, messages.
+
+Training steps its optimizers itself and counts in iterations, so some options of Lightning's Trainer would do nothing,
+or harm, without a word: they are refused with what to use instead.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from jsonargparse import Namespace
+from pytorch_lightning.callbacks import (
+    BackboneFinetuning,
+    BatchSizeFinder,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    ModelCheckpoint,
+    ModelPruning,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
+
+from srgan.constraints.methods import METHODS
+
+NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
+CLOCK = "A run's length is --model.iterations."
+
+INSTEAD = {
+    "accumulate_grad_batches": "Set --model.micro_batch_size, which accumulates gradients within an iteration.",
+    "gradient_clip_val": "The constraint bounds the discriminator; lower the learning rates if training diverges.",
+    "gradient_clip_algorithm": "The constraint bounds the discriminator.",
+    "overfit_batches": "Give --data a smaller set of images.",
+    "min_steps": CLOCK,
+    "min_epochs": CLOCK,
+    "limit_val_batches": NO_VALIDATION,
+    "limit_test_batches": NO_VALIDATION,
+    "limit_predict_batches": NO_VALIDATION,
+    "val_check_interval": NO_VALIDATION,
+    "check_val_every_n_epoch": NO_VALIDATION,
+    "num_sanity_val_steps": NO_VALIDATION,
+    "inference_mode": NO_VALIDATION,
+    "log_every_n_steps": "Set --losses.every.",
+    "enable_checkpointing": "Checkpoints are what a run goes on from: set --checkpoints.every.",
+    "default_root_dir": "Set --run.",
+    "barebones": "Set --scores.every 0, --samples.every 0 and so on to measure nothing.",
+    "reload_dataloaders_every_n_epochs": "Images of an iteration are decided by --model.seed.",
+    "use_distributed_sampler": "The data modules share out the batch themselves.",
+}
+"""Option of the Trainer -> what to use instead. It is refused at any value but its default."""
+
+LIGHTNING_DEFAULTS = {"inference_mode": True, "barebones": False, "overfit_batches": 0.0, "accumulate_grad_batches": 1,
+                      "check_val_every_n_epoch": 1, "reload_dataloaders_every_n_epochs": 0}  # fmt: skip
+"""Of those that are not None; 0 or False, say."""
+
+PRECISIONS = ("32-true", "bf16-mixed")
+REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
+    ModelCheckpoint: "Set --checkpoints.every and --checkpoints.keep_every.",
+    GradientAccumulationScheduler: INSTEAD["accumulate_grad_batches"],
+    StochasticWeightAveraging: "It would replace the weights behind the optimizers.",
+    WeightAveraging: "It would replace the weights behind the optimizers.",
+    LearningRateFinder: "Set the learning_rate of --model.generator_optimizer and of the discriminator's.",
+    BatchSizeFinder: "Set --data.init_args.batch_size.",
+    BackboneFinetuning: "Both nets train from the first iteration on.",
+    ModelPruning: "It would change the weights behind the optimizers.",
+}
+GONE = {
+    "--seed_everything": "--model.seed",
+    "--optimizer": "--model.generator_optimizer and --model.discriminator_optimizer",
+    "--lr_scheduler": "--model.linear_decay",
+    "--model.networks.image_size": "--data.init_args.image_size, which the networks follow",
+    "--model.networks.init_args.image_size": "--data.init_args.image_size, which the networks follow",
+}
+"""Arguments that people may expect -> what does that here."""
+
+
+def refuse_arguments(arguments: list[str]) -> None:
+    """Refuses arguments that are not there.
+
+    Raises:
+        ValueError: with what to use instead.
+    """
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        for gone, instead in GONE.items():
+            if name == gone or name.startswith(f"{gone}."):
+                raise ValueError(f"Expected no {name}, which does not apply here. Set {instead}.")
+
+
+def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
+    """Refuses options of the Trainer that would do nothing, or harm.
+
+    Args:
+        trainer: its settings.
+        defaults: where they are ours, not Lightning's.
+
+    Raises:
+        ValueError: with what to use instead.
+    """
+    if str(trainer.precision) not in ("None", "32", "bf16", *PRECISIONS):
+        raise ValueError(
+            f"Expected --trainer.precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "
+            "precision, and penalties do not go with the loss scaling of float16. Set --trainer.precision bf16-mixed."
+        )
+    for name, instead in INSTEAD.items():
+        found = trainer.get(name)
+        if found is not None and found != defaults.get(name, LIGHTNING_DEFAULTS.get(name)):
+            raise ValueError(f"Expected no --trainer.{name}, which does not apply here, found {found}. {instead}")
+
+
+def refuse_callbacks(trainer: pl.Trainer) -> None:
+    """Refuses callbacks that do not go with two optimizers stepped by hand.
+
+    Raises:
+        ValueError: with what to use instead.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for kind, instead in REFUSED_CALLBACKS.items():
+            if isinstance(callback, kind):
+                raise ValueError(
+                    f"Expected no callback {type(callback).__name__}, which does not apply here. {instead}"
+                )
+
+
+def with_methods(arguments: list[str]) -> list[str]:
+    """The arguments, `--model.constraint NAME` with one of METHODS spelled out as the settings that it stands for."""
+    spelled: list[str] = []
+    for argument in arguments:
+        name = argument.removeprefix("--model.constraint=")
+        if name in METHODS and (name != argument or spelled[-1:] == ["--model.constraint"]):
+            argument = argument.removesuffix(name) + _settings_of(name)
+        spelled.append(argument)
+    return spelled
+
+
+def _settings_of(method: str) -> str:
+    """JSON of the class that a method's name stands for."""
+    made = METHODS[method]()
+    settings: dict[str, Any] = {"class_path": _path(made)}
+    if compensation := getattr(made, "compensation", None):
+        settings["init_args"] = {"compensation": {"class_path": _path(compensation)}}
+    return json.dumps(settings)
+
+
+def _path(value: object) -> str:
+    return f"srgan.constraints.{type(value).__name__}"
+
+
+def essence(message: str) -> str:
+    """A parser's message as one sentence: which setting, what was expected, what was found.
+
+    For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
+    is the innermost setting. Messages that are no parser's stay, in at most three lines.
+    """
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    if not keys:
+        return "\n".join([line for line in message.splitlines() if line.strip()][:3])
+    setting = ".".join(keys)
+    innermost = message[message.rindex("Parser key") :]
+    named = re.search(r"Expected a dot import path string: (.*)", innermost)
+    problem = re.search(
+        r"(Option '.*' is not accepted|No module named .*|has no attribute .*|does not exist.*)", innermost
+    )
+    expected = [
+        "" if "NoneType" in kind or kind.startswith("path") else _in_words(kind)
+        for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", innermost, re.MULTILINE)
+    ]
+    found = re.search(r"(?:Got value|Given value): (.*)", innermost)
+    if named:
+        methods = f", or one of {', '.join(METHODS)}" if setting == "model.constraint" else ""
+        return f"Expected the path of a class for --{setting}{methods}; found {named[1]}."
+    if problem or not any(expected) or not found:
+        first = problem[1] if problem else " ".join(innermost.partition(":")[2].split())
+        return f"Expected other settings for --{setting}: {first}."
+    return f"Expected {' or '.join(filter(None, expected))} for --{setting}, found {found[1]}."
+
+
+def _in_words(kind: str) -> str:
+    """A type as the parser names it, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']"."""
+    choices = re.fullmatch(r"typing\.Literal\[(.*)\]", kind)
+    return f"one of {choices[1]}" if choices else re.sub(r"<class '(?:.*\.)?(\w+)'>", r"\1", kind)

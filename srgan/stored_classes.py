@@ -1,0 +1,86 @@
+"""Which classes the settings in a checkpoint may name. They are judged before anything is imported.
+
+Settings name a class by a "class_path". The parser would also take a text, or the path of a YAML file, in the place of
+an object, so a text is refused wherever the class that is to be built does not ask for one.
+"""
+
+import inspect
+import pydoc
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+PACKAGE = "srgan."
+KNOWN = {"model": "srgan.training.AdversarialTraining", "scores": "srgan.callbacks.ScoreRecorder"}
+"""Settings without a class path of their own -> what they build."""
+
+
+def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
+    """Refuses settings of a run that would import code from elsewhere.
+
+    Args:
+        settings: resolved; of them "model", "data" and "scores" are built again.
+        origin: the file that they are from.
+        allowed: class paths that the user trusts beside this package's.
+
+    Raises:
+        ValueError: a class path of somebody else's, or a text in the place of an object.
+    """
+    built = {"data": settings.get("data")} | {
+        name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()
+    }
+    foreign = sorted({path for path in _class_paths(built) if not path.startswith(PACKAGE)} - set(allowed))
+    if foreign:
+        raise ValueError(
+            f"Expected classes of srgan in the settings of '{origin}', found {', '.join(foreign)}. Nothing of it was "
+            f"imported. If you trust that code, add --allow {foreign[0]}"
+        )
+    for name, settings_of in built.items():
+        for place in _misplaced_texts(settings_of, None, name, allowed):
+            raise ValueError(
+                f"Expected an object's settings at {place} in '{origin}', found a text, which could name any code. "
+                "Nothing of it was imported. Take a checkpoint that srgan fit wrote."
+            )
+
+
+def _class_paths(settings: Any) -> Iterator[str]:
+    if isinstance(settings, Mapping):
+        if "class_path" in settings:
+            yield str(settings["class_path"])
+        settings = settings.values()
+    elif not isinstance(settings, list | tuple):
+        return
+    for value in settings:
+        yield from _class_paths(value)
+
+
+def _misplaced_texts(settings: Any, kind: Any, place: str, allowed: Collection[str]) -> Iterator[str]:
+    """Places of texts where `kind`, a class or an annotation, does not take one."""
+    if isinstance(settings, str):
+        if not _takes_text(kind):
+            yield place
+    elif isinstance(settings, Mapping) and "class_path" in settings:
+        path = str(settings["class_path"])
+        if path not in allowed:  # the user's own are as they are
+            found = pydoc.locate(path)
+            yield from _misplaced_texts(settings.get("init_args") or {}, found, place, allowed)
+    elif isinstance(settings, Mapping):
+        hints = _parameters(kind)
+        for name, value in settings.items():
+            yield from _misplaced_texts(value, hints.get(name), f"{place}.{name}", allowed)
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            yield from _misplaced_texts(value, kind, place, allowed)
+
+
+def _parameters(kind: Any) -> dict[str, Any]:
+    """Parameter -> annotation of what builds `kind`, or the class in an annotation such as `FinalProtocol | None`."""
+    classes = [kind, *get_args(kind)]
+    made = next((one for one in classes if inspect.isclass(one) and one.__module__.startswith(PACKAGE)), None)
+    return get_type_hints(made.__init__) if made else {}
+
+
+def _takes_text(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return True
+    return annotation in (str, Path) or any(map(_takes_text, get_args(annotation)))

@@ -1,0 +1,150 @@
+"""Whatever ends a training: what is computed is saved, and status, words and exit status say how far it came."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+from tiny_runs import assert_same_run, fit, state
+
+from srgan.callbacks import ScoreRecorder
+from srgan.fit import FAILED, STOPPED_EARLY
+from srgan.runs import RunFolder
+
+SCORES = [
+    "--scores.every", "6", "--scores.features", "classifier", "--scores.protocol.num_fake_images", "60",
+    "--scores.protocol.batch_size", "20", "--scores.protocol.num_real_images", "60",
+    "--scores.final.num_fake_images", "130", "--checkpoints.every", "5",
+]  # fmt: skip
+
+
+class Ends(pl.Callback):
+    """A callback that ends the training after 6 iterations."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        trainer.should_stop = pl_module.iteration == 6
+
+
+class FillsTheDisk(pl.Callback):
+    """Fails as a write to a full disk does, after 6 iterations."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration == 6:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "whole")
+    assert fit(folder) == 0
+    return folder
+
+
+def status(folder: RunFolder) -> str:
+    record = folder.read_record()
+    assert record is not None
+    found: str = record["status"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "iteration"),
+    [
+        (["--trainer.limit_train_batches", "3", "--trainer.max_epochs", "2"], 6),
+        (["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"], 4),
+        (["--trainer.max_time", "00:00:00:00"], 0),
+        (["--trainer.fast_dev_run", "true"], 1),
+        (["--trainer.callbacks", "test_fit_endings.Ends"], 6),
+    ],
+    ids=["limit", "epochs", "time", "dev", "callback"],
+)
+def test_a_run_that_ends_early_says_so_and_goes_on_without_the_limit(
+    options: list[str], iteration: int, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, *options) == STOPPED_EARLY
+    said = capsys.readouterr().out
+    assert f"ended early after {iteration} iterations" in said
+    assert f"Missing: iterations {iteration + 1} to 12." in said
+    assert status(folder) == "stopped"
+    if iteration:
+        assert state(folder.checkpoint)["srgan"]["iteration"] == iteration
+    assert fit(folder) == 0
+    assert status(folder) == "finished"
+    assert_same_run(folder, whole)
+
+
+def test_epochs_that_do_not_end_the_run_change_nothing(whole: RunFolder, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--trainer.limit_train_batches", "5") == 0
+    assert_same_run(folder, whole)
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_keeps_the_state(
+    whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--trainer.callbacks", "test_fit_endings.FillsTheDisk") == FAILED
+    assert "failed: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert status(folder) == "failed"
+    assert fit(folder) == 0
+    assert_same_run(folder, whole)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "scored")
+    assert fit(folder, *SCORES) == 0
+    return folder
+
+
+def test_a_stop_in_the_final_scores_leaves_them_to_the_same_command(
+    scored: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+
+    def killed(self: ScoreRecorder, *_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("expected to be stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ScoreRecorder, "_record_final", killed)
+        assert fit(folder, *SCORES) == 128 + signal.SIGTERM
+    assert "Missing: the final scores." in capsys.readouterr().out
+    record = folder.read_record()
+    assert record is not None
+    assert (record["status"], record["missing"]) == ("stopped", ["the final scores"])
+    assert state(folder.checkpoint)["srgan"]["iteration"] == 12
+    assert fit(folder, *SCORES) == 0
+    assert status(folder) == "finished"
+    assert folder.read_final() == scored.read_final()
+    assert_same_run(folder, scored)
+
+
+def test_a_run_killed_in_the_final_scores_finishes_with_the_same_numbers(scored: RunFolder, tmp_path: Path) -> None:
+    folder = RunFolder(shutil.copytree(scored.path, tmp_path / "run"))
+    folder.final.unlink()
+    folder.record.write_text(folder.record.read_text().replace('"finished"', '"running"'))
+    assert fit(folder, *SCORES) == 0
+    assert folder.read_final() == scored.read_final()
+
+
+def test_a_signal_after_the_end_does_not_unfinish_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It comes while the last iteration is being scored, which is then complete."""
+    act = ScoreRecorder.act
+
+    def signalled(self: ScoreRecorder, trainer: pl.Trainer, module: Any) -> None:
+        act(self, trainer, module)
+        if module.iteration == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(ScoreRecorder, "act", signalled)
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, *SCORES, "--scores.final", "null") == 0
+    assert status(folder) == "finished"
+    assert "finished, 12 iterations" in capsys.readouterr().out

@@ -1,0 +1,148 @@
+"""The command line of `srgan fit`: options that do not apply, short names, messages of a sentence."""
+
+from pathlib import Path
+
+import jsonargparse
+import pytest
+import yaml
+from tiny_runs import assert_identical, fit, state
+
+from srgan.cli import main
+from srgan.constraints import Constraint
+from srgan.constraints.methods import METHODS
+from srgan.fit_options import GONE, INSTEAD, essence, with_methods
+from srgan.runs import RunFolder
+
+
+def said(run: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a refused command says on the terminal."""
+    assert fit(RunFolder(run), *options) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert not (run / "run.json").exists()
+    return output.err
+
+
+@pytest.mark.parametrize(
+    ("options", "instead"),
+    [
+        (["--trainer.accumulate_grad_batches", "2"], "--model.micro_batch_size"),
+        (["--trainer.gradient_clip_val", "1.0"], "learning rates"),
+        (["--trainer.overfit_batches", "3"], "smaller set of images"),
+        (["--trainer.barebones", "true"], "--scores.every 0"),
+        (["--trainer.enable_checkpointing", "false"], "--checkpoints.every"),
+        (["--trainer.default_root_dir", "there"], "--run"),
+        (["--trainer.use_distributed_sampler", "true"], "share out the batch"),
+        (["--trainer.precision", "16-mixed"], "bf16-mixed"),
+        (["--trainer.precision", "16-true"], "bf16-mixed"),
+        (["--trainer.precision", "bf16-true"], "bf16-mixed"),
+        (["--trainer.callbacks", "ModelCheckpoint"], "--checkpoints.keep_every"),
+        (["--trainer.callbacks", "StochasticWeightAveraging", "--trainer.callbacks.swa_lrs", "0.1"], "weights"),
+        (["--trainer.callbacks", "GradientAccumulationScheduler", "--trainer.callbacks.scheduling", "{0: 2}"],
+         "--model.micro_batch_size"),
+        (["--seed_everything", "3"], "--model.seed"),
+        (["--optimizer", "Adam"], "--model.generator_optimizer"),
+        (["--lr_scheduler.gamma=0.1"], "--model.linear_decay"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) and len(value) > 1 else None,
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*Unable to serialize instance")
+def test_options_that_would_do_nothing_or_harm_are_refused(
+    options: list[str], instead: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = said(tmp_path, options, capsys)
+    assert message.startswith("srgan fit: Expected")
+    assert instead in message
+    assert message.count("\n") == 1
+
+
+def test_every_refused_option_is_one_of_lightning_s(tmp_path: Path) -> None:
+    """Each of them at its default is no refusal: `TINY` sets none."""
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--model.iterations", "1") == 0
+    trainer = yaml.safe_load(folder.config.read_text())["trainer"]
+    assert INSTEAD.keys() <= trainer.keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.profiler", "simple"],
+        ["--trainer.deterministic", "true"],
+        ["--trainer.detect_anomaly", "true"],
+        ["--trainer.precision", "bf16-mixed"],
+        ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "CSVLogger", "--trainer.logger.save_dir"],
+    ],
+    ids=lambda options: options[0],
+)
+def test_harmless_options_work(options: list[str], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    last = [str(tmp_path / "logs")] if options[-1].endswith("save_dir") else []
+    assert fit(folder, *options, *last, "--model.iterations", "2") == 0
+
+
+def test_what_is_gone_is_not_in_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    words = capsys.readouterr().out.replace("=", " ").split()
+    assert "--model.seed" in words
+    assert not {name for name in GONE if name.count(".") == 0} & set(words)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model.iterations", "many"], "Expected int for --model.iterations, found many."),
+        (["--data.init_args.batch_size", "x"], "Expected int for --data.batch_size, found x."),
+        (["--scores.features", "x"], "Expected one of 'inception', 'classifier' for --scores.features, found x."),
+        (["--scores.final.num_fake_images", "x"], "Expected int for --scores.final.num_fake_images, found x."),
+        (["--model.constraint", "sr-x"], "or one of none, sn, sr-s, sr-d,"),
+        (["--data", "NoData"], "Expected the path of a class for --data; found NoData."),
+        (["--model.constraint.init_args.foo", "3"], "--model.constraint: Option 'foo' is not accepted."),
+        (["--trainer.callbacks", "absent_module.Callback"], "No module named 'absent_module'"),
+        (["--trainer.devices", "x"], "devices"),
+        (["--trainer.max_time", "3x"], "is not a valid duration"),
+        (["--iterations", "3"], "unrecognized arguments: --iterations"),
+        (["-c", "absent.yaml"], "absent.yaml"),
+        (["--checkpoints.every", "0"], "a run without checkpoints cannot go on"),
+        (["--checkpoints.keep_every", "-1"], "keep_every of at least 0"),
+        (["--losses.every", "-1"], "Expected `every` of at least 0"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_usage_errors_are_a_sentence(
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = said(tmp_path, options, capsys)
+    assert sentence in message
+    assert message.count("\n") <= 3
+
+
+def test_messages_of_others_keep_three_lines() -> None:
+    assert essence("one\n\ntwo\nthree\nfour") == "one\ntwo\nthree"
+
+
+@pytest.mark.parametrize("method", ["sr-s", "sr-d", "gp"])
+def test_the_short_name_of_a_method_trains_as_its_configuration_file(method: str, tmp_path: Path) -> None:
+    named, filed = RunFolder(tmp_path / "named"), RunFolder(tmp_path / "filed")
+    assert fit(named, "--model.iterations", "1", "--model.constraint", method) == 0
+    assert fit(filed, "-c", f"configs/{method}.yaml", "--model.iterations", "1") == 0
+    ours, theirs = named.read_record(), filed.read_record()
+    assert ours is not None
+    assert theirs is not None
+    assert ours["constraint"] == theirs["constraint"]
+    assert_identical(state(named.checkpoint), state(filed.checkpoint))
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_short_name_is_a_setting_that_jsonargparse_knows(method: str) -> None:
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model.constraint", type=Constraint)
+    for arguments in (["--model.constraint", method], [f"--model.constraint={method}"]):
+        built = parser.instantiate_classes(parser.parse_args(with_methods(arguments)))
+        assert built["model.constraint"].words == METHODS[method]().words
+
+
+def test_only_the_constraint_has_short_names() -> None:
+    arguments = ["--run", "sn", "--model.constraint", "mine.Constraint", "--data", "sn"]
+    assert with_methods(arguments) == arguments

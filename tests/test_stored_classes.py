@@ -1,0 +1,108 @@
+"""Settings in a checkpoint: nothing of somebody else's is imported unless the user names it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import fit
+
+from srgan.checkpoints import read_file, read_run_checkpoint, rebuild_training
+from srgan.cli import main
+from srgan.runs import RunFolder
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of a checkpoint."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "run")
+    assert fit(folder, "--model.iterations", "1", "--model.constraint", "sr-s") == 0
+    found: dict[str, Any] = read_file(folder.checkpoint)
+    return found
+
+
+@pytest.fixture
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module beside the checkpoint, which leaves a file behind when it is imported."""
+    (tmp_path / "evil.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
+        "from srgan.constraints import SpectralNormalization\nclass Evil(SpectralNormalization):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path / "ran"
+    sys.modules.pop("evil", None)
+
+
+SETTINGS = ("model", "constraint", "init_args")
+PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",), (*SETTINGS, "compensation"),
+          (*SETTINGS, "form")]  # fmt: skip
+
+
+def written(content: dict[str, Any], place: tuple[str, ...], value: Any, path: Path) -> Path:
+    """A checkpoint with another setting at that place."""
+    changed = torch.load(_bytes(content, path), weights_only=True)
+    settings = changed["srgan_config"]
+    for key in place[:-1]:
+        settings = settings[key]
+    settings[place[-1]] = value
+    torch.save(changed, path)
+    return path
+
+
+def _bytes(content: dict[str, Any], path: Path) -> Path:
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize("value", [{"class_path": "evil.Evil", "init_args": {}}, "evil.Evil"], ids=["class", "text"])
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_code_beside_a_checkpoint_is_never_imported(
+    place: tuple[str, ...], value: Any, command: str, content: dict[str, Any], evil: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = written(content, place, value, tmp_path / "other.ckpt")
+    assert main([command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Nothing of it was imported" in said
+    assert not evil.exists()
+    assert "evil" not in sys.modules
+
+
+def test_a_yaml_file_in_the_place_of_an_object_is_not_read(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
+    (tmp_path / "constraint.yaml").write_text("class_path: evil.Evil\n")
+    path = written(content, ("model", "constraint"), str(tmp_path / "constraint.yaml"), tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match="found a text"):
+        read_run_checkpoint(path)
+    assert not evil.exists()
+
+
+def test_what_the_user_names_is_imported(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
+    place, value = ("model", "constraint"), {"class_path": "evil.Evil", "init_args": {}}
+    path = written(content, place, value, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"add --allow evil\.Evil"):
+        read_run_checkpoint(path)
+    training = rebuild_training(read_run_checkpoint(path, ["evil.Evil"]))
+    assert type(training.constraint).__name__ == "Evil"
+    assert evil.exists()
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_commands_take_what_the_user_names(
+    command: str, content: dict[str, Any], evil: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, value = ("model", "constraint"), {"class_path": "evil.Evil", "init_args": {}}
+    path = written(content, place, value, tmp_path / "other.ckpt")
+    output = str(tmp_path / ("samples.png" if command == "sample" else "scores.json"))
+    scored = ["--protocol.num_fake_images", "40", "--protocol.num_real_images", "40", "--protocol.batch_size", "20"]
+    options = ["--device", "cpu"] if command == "sample" else [*scored, "--accelerator", "cpu"]
+    assert main([command, str(path), "--allow", "evil.Evil", "--output", output, *options]) == 0, capsys.readouterr()
+    assert Path(output).exists()
+
+
+def test_every_shipped_setting_is_accepted(content: dict[str, Any], tmp_path: Path) -> None:
+    path = _bytes(content, tmp_path / "same.ckpt")
+    assert read_run_checkpoint(path).config == content["srgan_config"]
