@@ -65,6 +65,8 @@ class Campaign:
             self._show_commands(to_do, resources)
             return 0
         status = self._submit(to_do, resources, prices) if resources.cluster else self._launch(to_do, resources)
+        if self._report_outdated():  # what the parser reads otherwise than the plan writes it
+            return 2
         finished = [run for run in self.runs if run.state == FINISHED]
         if finished and self.finish and status != 130:
             self.finish(finished, self.console)

@@ -129,12 +129,12 @@ def resolved(run: Run) -> Namespace:
 
 @cache
 def _parsed(settings: str) -> Namespace:
-    config: Namespace = _parser().parser.parse_object(json.loads(settings))
+    config: Namespace = fit_parser().parser.parse_object(json.loads(settings))
     return config
 
 
 @cache
-def _parser() -> RunCLI:
+def fit_parser() -> RunCLI:
     return compose([], _Parser)
 
 

@@ -12,20 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from reproduce import collapse, resume
+from reproduce.collapse import collapse_runs
+from reproduce.cost import fit_parser
 from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
 from reproduce.resources import Resources
-from reproduce.run import FINISHED, OUTDATED, TO_DO, Run, merged
+from reproduce.resume import resume_runs
+from reproduce.run import FINISHED, IMAGES, OUTDATED, TO_DO, Run, Scale, merged
 from reproduce.settings import METHODS, SETTINGS
+from reproduce.sweep import sweep_runs
 from reproduce.table import collect, csv_text, described_table, markdown, mean_and_deviation
 from reproduce.table2 import main
 from reproduce.table_runs import MINI_DEFAULT, TableRun, mini_batch_size, mini_channels, table_runs
+from reproduce.works import SLIDE, THREAD, works_run
 from srgan.files import write_json
 from srgan.runs import RunFolder
 
+SCALES: tuple[Scale, ...] = ("mini", "small", "paper")
 QUIET = Console(file=io.StringIO(), width=200)
 
 
@@ -93,6 +100,29 @@ def test_settings_are_composed_and_another_class_drops_the_arguments_of_the_one_
     assert merged(base, {"data": {"init_args": {"b": 3}}})["data"]["init_args"] == {"a": 1, "b": 3}
     assert merged(base, {"data": {"class_path": "B", "init_args": {"c": 3}}})["data"]["init_args"] == {"c": 3}
     assert base["data"]["init_args"] == {"a": 1, "b": 2}
+
+
+def every_run(root: Path) -> list[Run]:
+    """Of every experiment at every scale, one seed."""
+    names = ["A_64-128", "E_64-128", "E_512-64"]
+    runs: list[Run] = [
+        *(run for scale in SCALES for run in table_runs(scale, names, METHODS, [1], root)),
+        *(run for scale in SCALES for run in resume_runs(scale, root)),
+        *sweep_runs("mini", ["A_64-128"], [1], root),
+        *collapse_runs(root),
+        *table_runs("small", ["C_64-32"], METHODS, [1], root, {IMAGES: "images.tar"}),
+    ]
+    of_works: tuple[Scale, ...] = ("mini", "paper")
+    return runs + [works_run(row, "x", scale, 1, root, {}) for row in (*SLIDE, *THREAD) for scale in of_works]
+
+
+def test_what_a_run_records_is_what_its_plan_says(tmp_path: Path) -> None:
+    """Else a finished run would count as one of other settings. Resolved as training does it."""
+    parser = fit_parser().parser
+    for run in every_run(tmp_path):
+        config = parser.parse_object(run.settings)
+        recorded = yaml.safe_load(parser.dump(config, skip_none=False, skip_link_targets=False))
+        assert run.differing_settings(recorded) == {}, run.name
 
 
 def scores(run: Run) -> Any:
