@@ -22,8 +22,8 @@ LOSS = "model.loss.class_path"
 ENOUGH_MODES = 500
 RULE = (
     "Works: trained to the end, no mode collapse by the package's rule, and at the last evaluation "
-    f"{ENOUGH_MODES} of the 1,000 modes or more in 5,000 images (scale mini), or an IS of 5 or more (scale paper). At scale mini "
-    "FID and IS are a classifier's of the digits, FID_cls and IS_cls: not comparable with published ones."
+    f"{ENOUGH_MODES} of the 1,000 modes or more in 5,000 images (scale mini), or an IS of 5 or more (scale paper). At "
+    "scale mini FID and IS are those of a classifier of the digits, not comparable with published ones."
 )
 NEAR_ZERO = "discriminator loss near zero"
 
