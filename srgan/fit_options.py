@@ -22,6 +22,7 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 
+from srgan import constraints
 from srgan.constraints.methods import METHODS
 
 NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
@@ -144,7 +145,10 @@ def _settings_of(method: str) -> str:
 
 
 def _path(value: object) -> str:
-    return f"srgan.constraints.{type(value).__name__}"
+    """The class's public path, as in configs/, else that of its module."""
+    name = type(value).__name__
+    module = "srgan.constraints" if hasattr(constraints, name) else type(value).__module__
+    return f"{module}.{name}"
 
 
 def essence(message: str) -> str:
