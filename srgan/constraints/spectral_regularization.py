@@ -151,11 +151,11 @@ class Project(Form):
     Adam's moments are not touched; frozen weights stay as they are.
 
     Args:
-        schedule: when; the authors' `Schedule()` if None.
+        schedule: when; `Schedule()` is the authors'.
     """
 
-    def __init__(self, schedule: Schedule | None = None) -> None:
-        self.schedule = schedule or Schedule()
+    def __init__(self, schedule: Schedule = Schedule()) -> None:  # noqa: B008 (a frozen value)
+        self.schedule = schedule
 
     def acts_after_updates(self, compensation: Compensation) -> bool:
         return True
@@ -245,8 +245,8 @@ class SpectralRegularization(SpectralNormalization):
 
     def __init__(
         self,
-        compensation: Compensation | None = None,
-        form: Form | None = None,
+        compensation: Compensation = Static(),  # noqa: B008 (a value without state)
+        form: Form = Project(),  # noqa: B008 (a value without state)
         power_iterations: int = 1,
         grouped: Literal["refuse", "per-group"] = "refuse",
     ) -> None:
@@ -254,8 +254,8 @@ class SpectralRegularization(SpectralNormalization):
         if grouped not in ("refuse", "per-group"):
             raise ValueError(f"Expected grouped 'refuse' or 'per-group', found {grouped!r}.")
         self.grouped = grouped
-        self.compensation = compensation or Static()
-        self.form = form or Project()
+        self.compensation = compensation
+        self.form = form
 
     @property
     def label(self) -> str:  # type: ignore[override]
