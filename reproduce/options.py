@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from reproduce.resources import Resources, count_gpus
-from reproduce.run import REPOSITORY
+from reproduce.run import IMAGES, REPOSITORY
 from reproduce.settings import METHODS, SETTINGS
 
 Options = argparse.Namespace
@@ -53,6 +53,18 @@ def resources(found: Options) -> Resources:
 
 def _by_devices(found: Options) -> str:
     return "paper" if found.cluster or count_gpus() else "mini"
+
+
+def with_images(options: Options) -> dict[str, Any]:
+    """Overrides of the runs, with the folder or tar that IMAGES names for scale small.
+
+    Raises:
+        ValueError: another scale has images of its own.
+    """
+    if options.images and options.scale != "small":
+        raise ValueError(f"Expected IMAGES with SCALE=small alone, found it with {options.scale}.")
+    overrides: dict[str, Any] = options.overrides
+    return {IMAGES: options.images} | overrides if options.images else overrides
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:

@@ -26,13 +26,14 @@ class Length(NamedTuple):
 
 LENGTHS: dict[Scale, Length] = {
     "paper": Length(40_000, 80_000),  # SN collapses at about 40,000 with batch 2048
-    "small": Length(3_000, 10_000),
     "mini": Length(300, 600),
 }
 
 
 def resume_runs(scale: Scale, root: Path, overrides: Mapping[str, Any] | None = None) -> list[Run]:
     """SN up to the branch, and from its last checkpoint SN and SR-d side by side."""
+    if scale == "small":
+        raise ValueError(f"Expected SCALE=mini or SCALE=paper, found small: {SETTING} is a row of ImageNet.")
     (setting,), length = rows([SETTING]), LENGTHS[scale]
     further = {"scores.every": 100} if scale == "mini" else {}
 

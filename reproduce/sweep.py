@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
-from reproduce.options import Options
+from reproduce.options import Options, with_images
 from reproduce.run import FRACTION, Run, Scale
 from reproduce.settings import METHODS, Setting
 from reproduce.table_runs import MINI_DEFAULT, TableRun, rows, table_run
@@ -38,7 +38,7 @@ def experiment(options: Options) -> Campaign:
     def finish(finished: Sequence[Run], console: Console) -> None:
         console.print(f'Now: make reproduce-figures SCALE={scale} FIGURES="8 11 12"', highlight=False)
 
-    runs = sweep_runs(scale, names, options.seeds, options.runs, options.overrides)
+    runs = sweep_runs(scale, names, options.seeds, options.runs, with_images(options))
     return Campaign(runs, options.runs / "sweep" / scale, finish)
 
 
@@ -81,7 +81,7 @@ def _sweep(scale: Scale, setting: Setting, seed: int, runs: Path, overrides: dic
     return [sn, *(further("sr-s", fraction) for fraction in FRACTIONS), further("sr-d", None)]
 
 
-main = partial(perform, experiment, __doc__, "scale settings seeds")
+main = partial(perform, experiment, __doc__, "scale settings seeds images")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,9 +10,8 @@ from rich.markdown import Markdown
 
 from reproduce.campaign import Campaign, perform
 from reproduce.front import write_front
-from reproduce.options import Options
-from reproduce.resources import count_gpus
-from reproduce.run import IMAGES, Run, Scale
+from reproduce.options import Options, with_images
+from reproduce.run import Run, Scale
 from reproduce.table import collect, csv_text, described_table
 from reproduce.table_runs import TableRun, default_settings, table_runs
 from srgan.files import write_text
@@ -27,10 +26,7 @@ def experiment(options: Options) -> Campaign:
     """
     root = options.runs / "table2" / options.scale
     names = options.settings or default_settings(options.scale)
-    overrides = ({IMAGES: options.images} if options.images else {}) | options.overrides
-    if options.scale == "small" and not count_gpus():
-        overrides = {"trainer.accelerator": "cpu"} | overrides
-    runs = table_runs(options.scale, names, options.methods, options.seeds, root, overrides)
+    runs = table_runs(options.scale, names, options.methods, options.seeds, root, with_images(options))
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         write_table(runs, options.scale, root, console)

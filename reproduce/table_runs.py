@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduce.run import BATCH_SIZE, CHANNELS, IMAGES, REPOSITORY, SEED, Run, Scale
+from reproduce.resources import count_gpus
+from reproduce.run import BATCH_SIZE, CHANNELS, IMAGE_SIZE, IMAGES, REPOSITORY, SEED, Run, Scale
 from reproduce.settings import SETTINGS, Method, Setting
 from srgan.runs import RunFolder
 
@@ -119,7 +120,8 @@ def table_run(
         sizes = {BATCH_SIZE: mini_batch_size(setting), CHANNELS: mini_channels(setting.discriminator_channels)}
     if scale == "small":
         sizes[CHANNELS] = setting.discriminator_channels // SMALL_WIDTHS
-        overrides = from_folder(overrides)
+        here = {} if count_gpus() else {"trainer.accelerator": "cpu"}
+        overrides = here | from_folder(overrides)
     imagenet = scale == "paper" and setting.dataset == "imagenet128"
     return TableRun(
         name=f"{setting.name} {part or method.upper()} seed {seed}",
@@ -147,7 +149,8 @@ def missing_images(scale: Scale, setting: Setting) -> str | None:
 
 def from_folder(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Where the images are read from a folder or tar (IMAGES), its data module too."""
-    return ({"data.class_path": "srgan.data.FolderData"} if IMAGES in overrides else {}) | dict(overrides)
+    folder = {"data.class_path": "srgan.data.FolderData", IMAGE_SIZE: 16}
+    return (folder if IMAGES in overrides else {}) | dict(overrides)
 
 
 def mini_channels(channels: int) -> int:

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
 from reproduce.options import Options
-from reproduce.run import SEED, Run, Scale
+from reproduce.run import FINISHED, SEED, Run, Scale
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.report.page import write_page
-from srgan.runs import RunFolder
+from srgan.runs import DISCRIMINATOR_NEAR_ZERO, RunFolder
 
 GENERATOR, DISCRIMINATOR = "model.generator_optimizer", "model.discriminator_optimizer"
 LOSS = "model.loss.class_path"
@@ -25,7 +25,6 @@ RULE = (
     f"{ENOUGH_MODES} of the 1,000 modes or more in 5,000 images (scale mini), or an IS of 5 or more (scale paper). At "
     "scale mini FID and IS are those of a classifier of the digits, not comparable with published ones."
 )
-NEAR_ZERO = "discriminator loss near zero"
 
 
 class Row(NamedTuple):
@@ -105,11 +104,18 @@ def works_run(row: Row, source: str, scale: Scale, seed: int, root: Path, overri
     )
 
 
-def works(run: Run) -> bool:
-    """By the rule above."""
-    record, last = run.folder.read_record() or {}, run.folder.read_scores()[-1]
-    enough = last["modes"] >= ENOUGH_MODES if "modes" in last else last["IS"] >= 5
-    return record["status"] == "finished" and enough and not record["verdicts"]["mode_collapse"]["collapsed"]
+def verdict(run: Run) -> str:
+    """By the rule above, of a run that has ended."""
+    record, scores = run.folder.read_record() or {}, run.folder.read_scores()
+    if record.get("status") == "failed":
+        return f"NOT WORK (failed at iteration {run.iterations_done:,})"
+    enough = scores[-1]["modes"] >= ENOUGH_MODES if "modes" in scores[-1] else scores[-1]["IS"] >= 5
+    return "work" if enough and not record["verdicts"]["mode_collapse"]["collapsed"] else "NOT WORK"
+
+
+def has_ended(run: Run) -> bool:
+    """Whether there is a verdict: a run that has diverged has one too."""
+    return run.state == FINISHED or (run.folder.read_record() or {}).get("status") == "failed"
 
 
 def experiment(options: Options) -> Campaign:
@@ -121,59 +127,50 @@ def experiment(options: Options) -> Campaign:
     if options.scale == "small":
         raise ValueError("Expected SCALE=mini or SCALE=paper, found small: these rows are of digits or of CIFAR-10.")
     root = options.runs / "works" / options.scale
-    rows = [(source, row) for source, group in (("slide", SLIDE), ("thread", THREAD)) for row in group]
-    planned = {
-        works_run(row, source, options.scale, seed, root, options.overrides): (source, row)
-        for source, row in rows
-        for seed in options.seeds
-    }
+
+    def runs_of(source: str, rows: Sequence[Row]) -> list[tuple[Row, Run]]:
+        seeds = options.seeds
+        return [(row, works_run(row, source, options.scale, s, root, options.overrides)) for row in rows for s in seeds]
+
+    slide, thread = runs_of("slide", SLIDE), runs_of("thread", THREAD)
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        tables = []
-        for source, words in (("slide", slide_cells), ("thread", thread_cells)):
-            found = [(row, run) for run, (of, row) in planned.items() if of == source and run in finished]
-            header = words(None, None)
-            tables.append(markdown_table(header, [words(row, run) for row, run in found]))
-        text = "\n".join((tables[0], RULE, "", tables[1]))
+        first = markdown_table(SLIDE_HEADER, [slide_cells(row, run) for row, run in slide if has_ended(run)])
+        second = markdown_table(THREAD_HEADER, [thread_cells(row, run) for row, run in thread if has_ended(run)])
+        text = "\n".join((first, RULE, "", second))
         write_text(root / "works.md", text)
         write_page(root, root / "works.html")
         console.print(text, highlight=False, soft_wrap=True)
 
-    return Campaign(list(planned), root, finish)
+    return Campaign([run for _, run in (*slide, *thread)], root, finish)
 
 
-def slide_cells(row: Row | None, run: Run | None) -> list[str]:
-    """A line of the first table; its header without a run."""
-    if row is None or run is None:
-        return [
-            "model",
-            "loss",
-            "architecture",
-            "Does it work? (slide)",
-            "ours",
-            "FID",
-            "IS",
-            "modes",
-            "seed",
-        ]
-    last = run.folder.read_scores()[-1]
-    scores = [f"{last.get(name, last.get(f'{name}_cls')):.4g}" for name in ("FID", "IS")]
-    answer = "work" if works(run) else "NOT WORK"
-    modes = str(last.get("modes", "–"))
-    return [row.model, row.loss, row.architecture, row.answer, answer, *scores, modes, str(run.flat[SEED])]
+SLIDE_HEADER = ("model", "loss", "architecture", "Does it work? (slide)", "ours", "FID", "IS", "modes", "seed")
+THREAD_HEADER = ("discriminator", "thread", "median loss of D, last fifth", "of G", "warning", "modes", "seed")
 
 
-def thread_cells(row: Row | None, run: Run | None) -> list[str]:
-    """A line of the second table; its header without a run."""
-    if row is None or run is None:
-        return ["discriminator", "thread", "median loss of D, last fifth", "of G", "warning", "modes", "seed"]
+def slide_cells(row: Row, run: Run) -> list[str]:
+    """A line of the first table."""
+    last = next(iter(run.folder.read_scores()[-1:]), {})
+    scores = [score(last, name) for name in ("FID", "IS", "modes")]
+    return [row.model, row.loss, row.architecture, row.answer, verdict(run), *scores, str(run.flat[SEED])]
+
+
+def thread_cells(row: Row, run: Run) -> list[str]:
+    """A line of the second table."""
     losses = run.folder.read_losses()
     last = losses[-max(1, len(losses) // 5) :]
-    medians = [median(line[f"loss/{player}"] for line in last) for player in ("discriminator", "generator")]
-    warned = [line["iteration"] for line in run.folder.read_warnings() if line["name"] == NEAR_ZERO]
-    warning = f"{NEAR_ZERO}, iteration {warned[0]:,}" if warned else "none"
-    modes = str(run.folder.read_scores()[-1].get("modes", "–"))
-    return [row.model, row.answer, *(f"{value:.3g}" for value in medians), warning, modes, str(run.flat[SEED])]
+    medians = [f"{median(line[f'loss/{player}'] for line in last):.3g}" for player in ("discriminator", "generator")]
+    warned = [line["iteration"] for line in run.folder.read_warnings() if line["name"] == DISCRIMINATOR_NEAR_ZERO]
+    warning = f"{DISCRIMINATOR_NEAR_ZERO}, iteration {warned[0]:,}" if warned else "none"
+    scores = next(iter(run.folder.read_scores()[-1:]), {})
+    return [row.model, row.answer, *medians, warning, score(scores, "modes"), str(run.flat[SEED])]
+
+
+def score(scores: Mapping[str, Any], name: str) -> str:
+    """One score of an evaluation, by whichever network; a dash where there is none."""
+    found = scores.get(name, scores.get(f"{name}_cls"))
+    return "–" if found is None else f"{found:.4g}"
 
 
 main = partial(perform, experiment, __doc__, "scale seeds")

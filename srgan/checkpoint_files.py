@@ -6,7 +6,7 @@ anybody's torch.load reads it.
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -42,7 +42,32 @@ class RunCheckpointIO(TorchCheckpointIO):
             if path.exists():
                 place_link(path, path.with_name("previous.ckpt"))
 
-        write_atomically(path, lambda file: torch.save(checkpoint, file), check_and_keep)
+        def write(file: IO[bytes]) -> None:
+            remembering = _Remembering(file)
+            try:
+                torch.save(checkpoint, cast(IO[bytes], remembering))
+            except RuntimeError as error:  # by which PyTorch's archive writer hides what the file said
+                raise remembering.refusal or error from error
+
+        write_atomically(path, write, check_and_keep)
+
+
+class _Remembering:
+    """A file that remembers why it could not be written to."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 class ResumePoint(NamedTuple):

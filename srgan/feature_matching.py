@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints import spectral_layers
+from srgan.constraints import raw_weight, spectral_layers
 from srgan.constraints.layers import CONVOLUTIONS
 
 Batch = tuple[Tensor, Tensor]
@@ -21,7 +21,7 @@ class FeatureMatching:
     Attributes:
         weight: at iteration 0.
         decay_iterations: over which the weight falls linearly to 0; None: it stays.
-        layer: name of the layer of D whose output is f; None: its middle convolution.
+        layer: name of the layer of D whose output is f; None: its middle convolution, shortcuts of 1 x 1 left out.
 
     Raises:
         ValueError: the weight or the number of iterations is not positive.
@@ -59,7 +59,9 @@ class FeatureMatching:
                 f"Expected a layer of the discriminator to match features of, found {self.layer!r}. Its convolutions: "
                 f"{', '.join(convolutions) or 'none'}."
             )
-        return list(convolutions.values())[len(convolutions) // 2]
+        every = list(convolutions.values())
+        wide = [layer for layer in every if raw_weight(layer)[0, 0].numel() > 1] or every
+        return wide[len(wide) // 2]
 
     def scores_and_term(
         self, discriminator: nn.Module, real: Batch, fake: Batch, iteration: int

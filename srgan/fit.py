@@ -136,6 +136,12 @@ def main(arguments: list[str]) -> int:
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return train(cli, arguments)
     folder = RunFolder(cli.config["run"])
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.lock.touch()
+    except OSError as error:
+        print(f"srgan fit: expected a folder for --run that can be written to, found: {error}", file=sys.stderr)
+        return 2
     with only_process(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
         return train(cli, arguments)
 
@@ -144,7 +150,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     """Trains or resumes the composed run; returns the exit status."""
     try:
         folder, checkpoint = prepare(cli, arguments)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2
     record = folder.read_record()

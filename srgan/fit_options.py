@@ -159,6 +159,9 @@ def essence(message: str) -> str:
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     if not keys:
+        inner = re.search(r"^  - (Expected (?!an? ).*)", message, re.MULTILINE)  # what a constructor says, in a union
+        if inner:
+            return inner[1]
         return "\n".join([line for line in message.splitlines() if line.strip()][:3])
     setting = ".".join(keys)
     innermost = message[message.rindex("Parser key") :]

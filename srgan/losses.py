@@ -100,7 +100,7 @@ class BEGAN(Loss):
 
     `L_D = L(x) - k_t L(G(z))`, `L_G = L(G(z))`, and after each discriminator update
     `k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))`, clipped to [0, 1]. Here a low output means "real". The balance
-    takes the losses of D's own batch, not of G's next one.
+    takes the losses of D's own batch: departs from the paper, which has those of the batch that G trains on.
 
     Args:
         gamma: the ratio of E L(G(z)) to E L(x) that is held, in (0, 1]: lower is less diverse; 0.3 to 0.7 there.

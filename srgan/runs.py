@@ -31,6 +31,8 @@ import numpy as np
 
 from srgan.files import RecordFile, flush, read_json_lines, remove_leftovers
 
+DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
+"""Name of a warning."""
 SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
 """What tables and pictures show of an evaluation, where a run has it."""
 

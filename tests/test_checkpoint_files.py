@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -276,3 +277,18 @@ def test_a_damaged_run_is_left_out_of_a_page_with_its_reason(
     shown = 2 if name.startswith("samples") else 1  # a picture is not the run
     assert f": {shown} run" in output.out
     assert ("left out: run: " in output.err) == (shown == 1)
+
+
+def test_a_disk_that_takes_no_more_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    """PyTorch's archive writer tells of it as a RuntimeError of its own; the checkpoint before stays."""
+    path = tmp_path / "last.ckpt"
+    RunCheckpointIO().save_checkpoint({"weights": torch.zeros(10)}, path)
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            RunCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]

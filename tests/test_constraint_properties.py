@@ -250,8 +250,39 @@ def test_batch_norm_stands_behind_every_convolution_but_the_first() -> None:
     D(images(6, 1))
     for output in outputs.values():
         torch.testing.assert_close(output.mean(dim=(0, 2, 3)), torch.zeros(output.shape[1]), rtol=0, atol=1e-5)
-    with pytest.raises(ValueError, match="without batch norm under a gradient penalty"):
-        METHODS["gp"]().attach(D)
+    METHODS["gp"]().attach(D)  # takes the place of batch norm, which a constraint may have put there
+    assert not any("batch_norm" in name for name, _ in D.named_modules())
+
+
+def test_batch_norm_fits_its_layer() -> None:
+    """Its dtype and mode; it is attached without a forward pass, so the power vectors stay."""
+    D = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)).double().eval()
+    SpectralNormalization().attach(D)
+    u = D[1].get_buffer("parametrizations.weight.0.u").clone()
+    Combination([SpectralNormalization(), BatchNormalization()]).attach(D)
+    assert torch.equal(D[1].get_buffer("parametrizations.weight.0.u"), u)
+    norm = D[1].get_submodule("batch_norm")
+    assert not norm.training
+    assert norm.get_parameter("weight").dtype == torch.float64
+    assert D(torch.rand(2, 3, 8, 8).double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("method", ["gp", "r1"])
+def test_slopes_at_single_images_do_not_go_with_batch_norm(method: str) -> None:
+    with pytest.raises(ValueError, match="without batch norm of its own, found '1'"):
+        METHODS[method]().attach(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+    with pytest.raises(ValueError, match="no batch norm beside a penalty"):
+        Combination([BatchNormalization(), METHODS[method]()])
+
+
+def test_a_weight_keeps_what_weight_norm_made_of_it_when_another_method_comes() -> None:
+    layer = nn.Conv2d(3, 5, 3)
+    WeightNormalization().attach(layer)
+    with torch.no_grad():
+        layer.get_parameter("parametrizations.weight.0.g").mul_(3)
+    before = used_weight(layer)
+    METHODS["none"]().attach(layer)
+    torch.testing.assert_close(used_weight(layer), before)
 
 
 def test_a_combination_does_what_its_parts_do() -> None:

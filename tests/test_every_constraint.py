@@ -1,4 +1,4 @@
-"""Every constraint in training: a run that was cut is the run that was not, and two processes are one."""
+"""Every constraint in training: a run that goes on from a checkpoint ends as the run that never stopped."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -137,7 +137,7 @@ def test_a_figure_without_a_run_that_shows_it_says_so(tmp_path: Path, capsys: py
         (["--figures", "two"], "expected whole numbers"),
         (["--axes", "loglog"], "expected linear or log"),
         (["--formats", "svg"], "expected png, pdf or several"),
-        (["--scale", "huge"], "expected auto or mini or paper"),
+        (["--scale", "huge"], "expected auto or mini or small or paper"),
     ],
 )
 def test_wrong_words_are_refused(

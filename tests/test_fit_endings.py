@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from tiny_runs import assert_same_run, fit, state
 
 from srgan.callbacks import ScoreRecorder
-from srgan.fit import FAILED, STOPPED_EARLY
+from srgan.fit import FAILED, STOPPED_EARLY, main
 from srgan.runs import RunFolder
 
 SCORES = [
@@ -148,3 +148,12 @@ def test_a_signal_after_the_end_does_not_unfinish_a_run(
     assert fit(folder, *SCORES, "--scores.final", "null") == 0
     assert status(folder) == "finished"
     assert "finished, 12 iterations" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["file/run", "x" * 300])
+def test_a_place_that_cannot_hold_a_run_is_refused(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["-c", "configs/digits.yaml", "--run", str(tmp_path / where)]) == 2
+    assert "expected a folder for --run that can be written to" in capsys.readouterr().err

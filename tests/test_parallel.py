@@ -82,7 +82,14 @@ def test_two_processes_x_two_micro_batches_are_one_process_x_four(tmp_path: Path
 
 
 TOGETHER = {
-    "penalties": ["SpectralNormalization", "GradientPenalty", "DRAGAN", "SLOGAN", "OrthonormalRegularization"],
+    "penalties": [
+        "RowSumNormalization",
+        "GradientPenalty",
+        "R1Penalty",
+        "DRAGAN",
+        "SLOGAN",
+        "OrthonormalRegularization",
+    ],
     "norms": ["WeightNormalization", "BatchNormalization", "DRAGAN", "WeightClipping"],
 }
 

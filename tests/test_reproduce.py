@@ -107,7 +107,8 @@ def every_run(root: Path) -> list[Run]:
     names = ["A_64-128", "E_64-128", "E_512-64"]
     runs: list[Run] = [
         *(run for scale in SCALES for run in table_runs(scale, names, METHODS, [1], root)),
-        *(run for scale in SCALES for run in resume_runs(scale, root)),
+        *resume_runs("mini", root),
+        *resume_runs("paper", root),
         *sweep_runs("mini", ["A_64-128"], [1], root),
         *collapse_runs(root),
         *table_runs("small", ["C_64-32"], METHODS, [1], root, {IMAGES: "images.tar"}),

@@ -293,8 +293,9 @@ ORDER = [
 
 REPRODUCE = [
     {"settings", "run"},
-    {"resources", "cost", "table_runs"},
-    {"options", "launch", "table", "run_pictures"},
+    {"resources", "cost"},
+    {"table_runs", "options", "launch", "run_pictures"},
+    {"table"},
     {"cluster", "audit", "comparison"},
     {"campaign", "front"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},

@@ -66,7 +66,7 @@ def test_scale_paper_without_a_gpu_is_refused(
 def test_the_resume_experiment_of_the_paper_wants_its_four_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("reproduce.table_runs.imagenet_is_missing", lambda: None)
+    monkeypatch.setattr("reproduce.table_runs.missing_images", lambda scale, setting: None)
     options = ["--scale", "paper", "--runs", str(tmp_path)]
     for gpus, own, words in (
         (0, "", "found no CUDA device"),
@@ -123,9 +123,10 @@ def test_variables_of_make_meet_neither_make_nor_a_shell(on_the_command_line: bo
     python.write_text('#!/bin/sh\nprintf "%s|%s" "$*" "$SETTINGS"\n')
     python.chmod(0o755)
     words = [f"SETTINGS={wicked}"] if on_the_command_line else []
+    outside_of_make = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     shown = subprocess.run(
         ["make", "-o", ".venv/installed", "-f", REPOSITORY / "Makefile", "reproduce-table2", *words],
-        env=os.environ | {"SETTINGS": wicked}, cwd=tmp_path, capture_output=True, text=True, check=True,
+        env=outside_of_make | {"SETTINGS": wicked}, cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert shown.stdout == f"-m reproduce.table2|{wicked}"
     assert not made.exists()

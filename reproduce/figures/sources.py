@@ -63,7 +63,7 @@ class Sources:
             "table2 sn": self._table("sn"),
             "table2 sr": self._table("sr"),
             "sweep": sweep_runs(self.scale, swept, [self.seed], self.runs),
-            "resume": resume_runs(self.scale, self.runs / "resume" / self.scale),
+            "resume": [] if self.scale == "small" else resume_runs(self.scale, self.runs / "resume" / self.scale),
             "collapse": collapse_runs(self.runs / "collapse") if self.scale == "mini" else [],
         }
 

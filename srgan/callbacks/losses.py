@@ -9,12 +9,12 @@ import torch
 from srgan.callbacks.clock import RunCallback, how_to_go_on
 from srgan.files import append_json_line
 from srgan.losses import Loss
+from srgan.runs import DISCRIMINATOR_NEAR_ZERO
 from srgan.training import AdversarialTraining
 
 NEAR_ZERO = 0.01
 """Of the loss of a discriminator that cannot tell the images apart."""
 RECORDS_NEAR_ZERO = 3
-DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
 
 
 class LossRecorder(RunCallback):

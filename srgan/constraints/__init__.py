@@ -9,6 +9,7 @@ from srgan.constraints.handle import Regularization
 from srgan.constraints.layers import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.methods import METHODS
 from srgan.constraints.orthonormal import OrthonormalRegularization
+from srgan.constraints.r1 import R1Penalty
 from srgan.constraints.regularize import regularize
 from srgan.constraints.row_sum import RowSumNormalization
 from srgan.constraints.schedule import Schedule
@@ -41,6 +42,7 @@ __all__ = [
     "GradientPenalty",
     "OrthonormalRegularization",
     "Project",
+    "R1Penalty",
     "Regularization",
     "Reparametrize",
     "RowSumNormalization",

@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 from torch.nn.utils.spectral_norm import SpectralNormLoadStateDictPreHook
 
-from srgan.constraints.layers import constrained, raw_weight
+from srgan.constraints.layers import constrained, is_sharded, raw_weight
 from srgan.constraints.loading import accept_foreign_names
 from srgan.constraints.parametrization import RawWeight
 
@@ -42,7 +42,7 @@ def refuse_foreign_weight(layer: nn.Module) -> None:
             f"expected a raw weight, found a layer with a spectral norm of its own (buffer '{foreign[0]}'), which "
             "would normalize twice. Build the discriminator with plain torch.nn layers."
         )
-    if type(raw_weight(layer)).__name__ == "DTensor":
+    if is_sharded(layer):
         raise ValueError(
             "expected a whole weight, found one that fully_shard has split. Regularize first, then shard, then make "
             "the optimizer; the sharded discriminator can be under 'sn' or SR-s with form=Reparametrize()."
@@ -53,6 +53,9 @@ def replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> Non
     """Puts a parametrization on a layer, in place of PyTorch's spectral norm or of one of ours, whose buffers stay."""
     present = constrained(layer)
     if present is not None:
+        if present._parameters.keys() - parametrization._parameters.keys():
+            raw = raw_weight(layer)
+            raw.data.copy_(present(raw.detach()))  # what the parameters that go have made of the weight
         kept = parametrization.state_dict().keys() & present.state_dict().keys()
         parametrization.load_state_dict({name: present.state_dict()[name] for name in kept}, strict=False)
         for name in parametrization._parameters.keys() & present._parameters.keys():

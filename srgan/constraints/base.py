@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
-from srgan.constraints.layers import Chosen, raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.normalized_output import remove_batch_norm
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.step import DiscriminatorStep
@@ -36,6 +36,8 @@ class Constraint:
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
     adds_batch_norm: bool = False
     """Whether `add_layers` puts batch norms behind convolutions."""
+    separates_images: bool = False
+    """Whether its penalty is on the slope at each image by itself, which batch norm in D would mix."""
 
     @property
     def words(self) -> dict[str, str | None]:
@@ -71,7 +73,7 @@ class Constraint:
                 "Expected a discriminator with convolution, linear or embedding layers of torch.nn, found none in "
                 f"{type(discriminator).__name__}. Build it of those, or name your own by layers= of srgan.regularize."
             )
-        self.refuse(discriminator)
+        self.refuse(discriminator, chosen)
         attached = []
         for name, layer in chosen.items():
             try:
@@ -84,17 +86,21 @@ class Constraint:
             replace_parametrization(layer, parametrization)
             if not self.adds_batch_norm:
                 remove_batch_norm(layer, fold=False)
-        self.add_layers(Chosen(chosen))
+        self.add_layers(discriminator, chosen)
 
-    def refuse(self, discriminator: nn.Module) -> None:
+    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """Looks for what this constraint cannot go with, before anything changes.
+
+        Args:
+            discriminator: the module that it goes onto.
+            layers: those of its layers that it takes, from another constraint if need be.
 
         Raises:
             ValueError: it is there.
         """
 
-    def add_layers(self, discriminator: nn.Module) -> None:
-        """Adds layers of the constraint's own, behind the parametrizations."""
+    def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        """Adds layers of the constraint's own, behind the parametrizations; arguments as for `refuse`."""
 
     def penalty(self, step: DiscriminatorStep) -> Tensor | None:
         """What is added to the discriminator's loss in one micro-batch, a scalar; None for nothing."""
@@ -131,61 +137,44 @@ class Combination(Constraint):
         constraints: at least two, of which one at most parametrizes weights. They act in this order.
 
     Raises:
-        ValueError: there are fewer than two, or two parametrize the same weights.
+        ValueError: there are fewer than two, two parametrize the same weights, or batch norm stands beside a penalty
+            that it spoils.
     """
 
     def __init__(self, constraints: Sequence[Constraint]) -> None:
-        own = [part for part in constraints if type(part).parametrization is not Constraint.parametrization]
-        if len(constraints) < 2 or len(own) > 1:
+        parts: list[Constraint] = []
+        for one in constraints:
+            parts += one.constraints if isinstance(one, Combination) else [one]
+        own = [part for part in parts if type(part).parametrization is not Constraint.parametrization]
+        if len(parts) < 2 or len(own) > 1:
             raise ValueError(
                 "Expected at least two constraints of which one at most parametrizes the weights, found "
-                f"{', '.join(part.label for part in constraints) or 'none'}. Leave all but one of those out."
+                f"{', '.join(part.label for part in parts) or 'none'}. Leave all but one of those out."
             )
-        self.constraints = list(constraints)
+        self.constraints: list[Constraint] = parts
         self._parametrizing = own[0] if own else Constraint()
-
-    @property
-    def label(self) -> str:  # type: ignore[override]
-        return " + ".join(part.label for part in self.constraints)
-
-    @property
-    def sentence(self) -> str:  # type: ignore[override]
-        return "; ".join(part.sentence for part in self.constraints)
-
-    @property
-    def note(self) -> str | None:  # type: ignore[override]
-        return " ".join(part.note for part in self.constraints if part.note) or None
-
-    @property
-    def holds_spectra(self) -> bool:  # type: ignore[override]
-        return any(part.holds_spectra for part in self.constraints)
-
-    @property
-    def acts_after_updates(self) -> bool:  # type: ignore[override]
-        return any(part.acts_after_updates for part in self.constraints)
-
-    @property
-    def penalizes(self) -> bool:  # type: ignore[override]
-        return any(part.penalizes for part in self.constraints)
-
-    @property
-    def differentiates_twice(self) -> bool:  # type: ignore[override]
-        return any(part.differentiates_twice for part in self.constraints)
-
-    @property
-    def adds_batch_norm(self) -> bool:  # type: ignore[override]
-        return any(part.adds_batch_norm for part in self.constraints)
+        self.label = " + ".join(part.label for part in parts)
+        self.sentence = "; ".join(part.sentence for part in parts)
+        self.note = " ".join(part.note for part in parts if part.note) or None
+        for name in ("holds_spectra", "acts_after_updates", "penalizes", "differentiates_twice", "adds_batch_norm"):
+            setattr(self, name, any(getattr(part, name) for part in parts))
+        self.separates_images = any(part.separates_images for part in parts)
+        if self.separates_images and self.adds_batch_norm:
+            raise ValueError(
+                f"Expected no batch norm beside a penalty on the slope at each image, found {self.label}. Leave one "
+                "of them out."
+            )
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         return self._parametrizing.parametrization(layer)
 
-    def refuse(self, discriminator: nn.Module) -> None:
+    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         for part in self.constraints:
-            part.refuse(discriminator)
+            part.refuse(discriminator, layers)
 
-    def add_layers(self, discriminator: nn.Module) -> None:
+    def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         for part in self.constraints:
-            part.add_layers(discriminator)
+            part.add_layers(discriminator, layers)
 
     def penalty(self, step: DiscriminatorStep) -> Tensor | None:
         penalties = [penalty for part in self.constraints if (penalty := part.penalty(step)) is not None]
@@ -202,3 +191,14 @@ class Combination(Constraint):
 
     def held_ratios(self, layer: nn.Module) -> Tensor:
         return torch.stack([part.held_ratios(layer) for part in self.constraints]).amax(dim=0)
+
+
+def refuse_negative(weight: float) -> float:
+    """The weight of a penalty, if it is one.
+
+    Raises:
+        ValueError: it is negative, infinite or NaN.
+    """
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
+    return weight

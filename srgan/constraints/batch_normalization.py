@@ -1,11 +1,12 @@
 """Batch normalization in the discriminator."""
 
+from collections.abc import Mapping
+
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import CONVOLUTIONS, spectral_layers
-from srgan.constraints.normalized_output import normalize_output
+from srgan.constraints.layers import CONVOLUTIONS, raw_weight, spectral_layers
+from srgan.constraints.normalized_output import normalize_output, refuse_batch_norm
 
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -30,18 +31,16 @@ class BatchNormalization(Constraint):
     def __init__(self, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.eps, self.momentum = eps, momentum
 
-    def refuse(self, discriminator: nn.Module) -> None:
-        present = [name for name, module in discriminator.named_modules() if isinstance(module, _BatchNorm)]
-        if any(not name.endswith(".batch_norm") for name in present):
-            raise ValueError(
-                f"Expected a discriminator without batch norm of its own, found '{present[0]}'. Leave out this "
-                "constraint."
-            )
+    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        refuse_batch_norm(discriminator, layers, "Leave out this constraint.")
 
-    def add_layers(self, discriminator: nn.Module) -> None:
-        convolutions = [layer for _, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)]
-        for layer in convolutions[1:]:
+    def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        first = next((layer for _, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)), None)
+        for layer in layers.values():
+            if layer is first or not isinstance(layer, CONVOLUTIONS):
+                continue
             if layer.out_channels > 1 and not hasattr(layer, "batch_norm"):
-                norm = _NORMS[layer.weight.dim() - 2](layer.out_channels, self.eps, self.momentum)
-                layer.add_module("batch_norm", norm.to(layer.weight.device))
+                W = raw_weight(layer)
+                norm = _NORMS[W.dim() - 2](layer.out_channels, self.eps, self.momentum)
+                layer.add_module("batch_norm", norm.to(W.device, W.dtype).train(layer.training))
                 layer.register_forward_hook(normalize_output)

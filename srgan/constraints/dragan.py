@@ -2,16 +2,17 @@
 
 from torch import Tensor
 
-from srgan.constraints.base import Constraint
-from srgan.constraints.gradient_penalty import refuse_negative
+from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.step import DiscriminatorStep
 
 
 class DRAGAN(Constraint):
     """`lambda E[(||grad D(xhat)||_2 - 1)^2]` near the data (Kodali et al. 2017).
 
-    `xhat = x + 0.5 std(x) U(0, 1)`, with one number for each pixel and the deviation of all pixels of the batch, as in
-    the authors' code; their paper's formula has Gaussian noise and a target that it leaves open.
+    `xhat = x + 0.5 std(x) U(0, 1)`, with one number for each pixel and the deviation of all pixels of the batch: our
+    reading of the authors' code, without the second number per image by which copies of it shrink the step. Their
+    discriminator has batch norm, under which the slope at an image is one of all images of its batch: then it depends
+    on the split into micro-batches.
 
     Args:
         weight: lambda; 10 in their code.

@@ -7,7 +7,7 @@ from torch import nn
 
 from srgan.constraints.attaching import forget_load_hooks, restore_weight
 from srgan.constraints.handle import release
-from srgan.constraints.layers import constrained, raw_weight
+from srgan.constraints.layers import constrained, is_sharded
 from srgan.constraints.loading import rename_foreign
 from srgan.constraints.normalized_output import remove_batch_norm
 from srgan.constraints.selecting import bare
@@ -38,7 +38,7 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
     """
     layers = {name: layer for name, layer in discriminator.named_modules() if constrained(layer) is not None}
     for name, layer in layers.items():
-        if type(raw_weight(layer)).__name__ == "DTensor":
+        if is_sharded(layer):
             raise ValueError(
                 f"Layer '{name}': expected a whole weight, found one that fully_shard has split. Load its full state "
                 "dict into a discriminator that is not sharded, and export that."

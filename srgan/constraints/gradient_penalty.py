@@ -1,10 +1,12 @@
 """The gradient penalty of WGAN-GP."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.normalized_output import refuse_batch_norm
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -21,33 +23,17 @@ class GradientPenalty(Constraint):
     """
 
     label = "GP"
-    penalizes = differentiates_twice = True
+    penalizes = differentiates_twice = separates_images = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = refuse_negative(weight)
         self.sentence = f"gradient penalty (WGAN-GP), λ = {weight:g}: the slope of D between real and generated images"
 
-    def refuse(self, discriminator: nn.Module) -> None:
+    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """No batch norm, which makes the gradient of one image one of all images (Section 4 there)."""
-        for name, module in discriminator.named_modules():
-            if isinstance(module, _BatchNorm):
-                raise ValueError(
-                    f"Expected a discriminator without batch norm under a gradient penalty, found '{name}'. Take "
-                    "layer norm, or dragan."
-                )
+        refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         e = step.uniform("gradient penalty", 1, 1, 1)
         xhat = torch.lerp(step.fake.float(), step.real.float(), e)
         return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
-
-
-def refuse_negative(weight: float) -> float:
-    """The weight of a penalty, if it is one.
-
-    Raises:
-        ValueError: it is negative, infinite or NaN.
-    """
-    if not 0 <= weight < float("inf"):
-        raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
-    return weight

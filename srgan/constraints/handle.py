@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import Chosen, constrained, raw_weight, spectral_layers
+from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
 from srgan.constraints.selecting import bare
 from srgan.constraints.step import DiscriminatorStep
 
@@ -65,6 +65,7 @@ class Regularization:
         fake: Tensor,
         real_labels: Tensor | None = None,
         fake_labels: Tensor | None = None,
+        first_row: int = 0,
     ) -> Tensor:
         """What the constraint adds to the discriminator's loss, a scalar; 0 for one without a penalty.
 
@@ -73,6 +74,8 @@ class Regularization:
             fake: `[B, ...]`, of the same shape.
             real_labels: `[B]`, for a D that is called with them.
             fake_labels: `[B]`.
+            first_row: where these images begin in the update's global batch: micro-batches and ranks that say it draw
+                numbers of their own, those that do not the same ones.
 
         Raises:
             ValueError: the batches differ in shape, or D returns no tensor.
@@ -93,7 +96,7 @@ class Regularization:
             real_labels if fake_labels is None else fake_labels,
             self.seed,
             *divmod(self.updates, self.n_dis),
-            range(len(real)),
+            range(first_row, first_row + len(real)),
             images[0],
         )
         # The fused attention kernels have no second derivative.
@@ -167,7 +170,7 @@ def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
         ValueError: there is one.
     """
     for name, layer in layers.items():
-        if type(raw_weight(layer)).__name__ == "DTensor":
+        if is_sharded(layer):
             raise ValueError(
                 f"Layer '{name}': expected a whole weight to act on, found one that fully_shard has split. Use SR-s "
                 "with form=Reparametrize(), which acts in the forward pass, or shard without this layer."

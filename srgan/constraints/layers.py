@@ -119,6 +119,23 @@ def raw_matrices(layer: nn.Module) -> Tensor:
     return W if groups == 1 else W.unflatten(0, (groups, -1))
 
 
+def refuse_undivided(layer: nn.Module) -> None:
+    """Refuses a layer whose weight cannot be divided by a norm of it.
+
+    Raises:
+        ValueError: the weight is all zero, or an embedding's gradients are sparse.
+    """
+    if not raw_weight(layer).any():
+        raise ValueError("expected a weight with a largest singular value, found an all-zero one. Initialize it.")
+    if getattr(layer, "sparse", False):
+        raise ValueError("expected dense gradients, found an embedding with sparse=True.")
+
+
+def is_sharded(layer: nn.Module) -> bool:
+    """Whether fully_shard has split the layer's weight, so that no process has its spectrum."""
+    return type(raw_weight(layer)).__name__ == "DTensor"
+
+
 @torch.no_grad()
 def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """Singular values of every convolution, linear and embedding layer of any network.

@@ -1,5 +1,6 @@
 """A batch norm behind a layer, on and off again."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -14,6 +15,24 @@ def normalize_output(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     """The forward hook that calls the layer's own `batch_norm`."""
     normalized: Tensor = layer.get_submodule("batch_norm")(output)
     return normalized
+
+
+def refuse_batch_norm(discriminator: nn.Module, layers: Mapping[str, nn.Module], way_out: str) -> None:
+    """Passes batch norm that a constraint has put behind some layers, and refuses any other.
+
+    Raises:
+        ValueError: there is one.
+    """
+    own = {_own_norm(layer) for layer in layers.values()}
+    for name, module in discriminator.named_modules():
+        if isinstance(module, _BatchNorm) and module not in own:
+            raise ValueError(f"Expected a discriminator without batch norm of its own, found '{name}'. {way_out}")
+
+
+def _own_norm(layer: nn.Module) -> nn.Module | None:
+    """The batch norm that a constraint has put behind a layer."""
+    added = any(hook is normalize_output for hook in layer._forward_hooks.values())
+    return layer._modules["batch_norm"] if added else None
 
 
 def remove_batch_norm(layer: nn.Module, fold: bool) -> None:

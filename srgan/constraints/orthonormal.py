@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.base import Constraint
-from srgan.constraints.gradient_penalty import refuse_negative
+from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize
@@ -38,14 +37,15 @@ class OrthonormalRegularization(Constraint):
     def excesses(self, discriminator: nn.Module) -> list[Tensor]:
         """What each layer's Gram matrix has too much, `[N, N]`, with its graph."""
         with torch.autocast(next(discriminator.parameters()).device.type, enabled=False):
-            grams = []
+            excesses = []
             for _, layer in spectral_layers(discriminator):
                 W = matricize(raw_weight(layer), output_dim(layer))
                 G = W @ W.T if W.shape[0] <= W.shape[1] else W.T @ W
-                grams.append(G - (torch.diag(G.diagonal()) if self.off_diagonal else torch.eye(len(G)).to(G)))
-        return grams
+                target = torch.diag(G.diagonal() if self.off_diagonal else torch.ones_like(G.diagonal()))
+                excesses.append(G - target)
+        return excesses
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
         with torch.no_grad():
-            largest = max(float(excess.abs().amax()) for excess in self.excesses(discriminator))
-        return {"constraint/largest_excess": largest}
+            largest = torch.stack([excess.abs().amax() for excess in self.excesses(discriminator)]).amax()
+        return {"constraint/largest_excess": float(largest)}

@@ -1,7 +1,7 @@
 """What turns the raw weight W of a layer into the weight of its forward pass.
 
 Every constraint attaches one of these to every layer, with the same buffers under the same names, so that a
-checkpoint written under one constraint loads under any other that adds no parameter of its own:
+checkpoint written under one constraint loads under any other, where neither adds parameters (weight norm, batch norm):
 
 - `parametrizations.weight.original`: W, raw, in the layer's own shape;
 - `parametrizations.weight.0.u [out]`: the power iteration's left vector;

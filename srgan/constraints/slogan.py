@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from srgan.constraints.base import Constraint
-from srgan.constraints.gradient_penalty import refuse_negative
+from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.step import DiscriminatorStep
 
 

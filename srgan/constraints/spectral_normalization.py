@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import raw_parts, raw_weight
+from srgan.constraints.layers import raw_parts, refuse_undivided
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
 from srgan.spectral import power_iteration, spectral_normalize
@@ -83,15 +83,3 @@ class GroupedSpectralNorm(SpectralNorm):
         step = partial(power_iteration, steps=self.power_iterations)
         u, v = torch.vmap(step)(W.unflatten(0, (self.groups, -1)), self.u.view(self.groups, -1))
         return u.flatten(), v
-
-
-def refuse_undivided(layer: nn.Module) -> None:
-    """Refuses a layer whose weight cannot be divided by a norm of it.
-
-    Raises:
-        ValueError: the weight is all zero, or an embedding's gradients are sparse.
-    """
-    if not raw_weight(layer).any():
-        raise ValueError("expected a weight with a largest singular value, found an all-zero one. Initialize it.")
-    if getattr(layer, "sparse", False):
-        raise ValueError("expected dense gradients, found an embedding with sparse=True.")

@@ -15,6 +15,7 @@ from srgan.constraints.layers import (
     raw_matrices,
     raw_parts,
     raw_weight,
+    refuse_undivided,
     spectral_layers,
 )
 from srgan.constraints.parametrization import RawWeight
@@ -25,7 +26,6 @@ from srgan.constraints.spectral_normalization import (
     GroupedSpectralNorm,
     SpectralNorm,
     SpectralNormalization,
-    refuse_undivided,
 )
 from srgan.parallel import ALONE, Ranks
 from srgan.spectral import (
@@ -256,22 +256,9 @@ class SpectralRegularization(SpectralNormalization):
         self.grouped = grouped
         self.compensation = compensation
         self.form = form
-
-    @property
-    def label(self) -> str:  # type: ignore[override]
-        return self.compensation.label
-
-    @property
-    def note(self) -> str | None:  # type: ignore[override]
-        return self.compensation.note
-
-    @property
-    def sentence(self) -> str:  # type: ignore[override]
-        return f"{self.compensation.sentence}, {self.form.sentence}"
-
-    @property
-    def acts_after_updates(self) -> bool:  # type: ignore[override]
-        return self.form.acts_after_updates(self.compensation)
+        self.label, self.note = compensation.label, compensation.note
+        self.sentence = f"{compensation.sentence}, {form.sentence}"
+        self.acts_after_updates = form.acts_after_updates(compensation)
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         if not is_convolution(layer):

@@ -57,7 +57,7 @@ class DiscriminatorStep:
     def slopes(self, images: Tensor, labels: Tensor) -> Tensor:
         """`||grad D(x)||_2` of each image `[B]`, differentiable in D's weights.
 
-        D must not mix the images of a batch (no batch norm): the gradient of the sum is taken.
+        The gradient of the sum is taken: where D mixes the images of a batch (batch norm), a slope is one of all.
         """
         x = images.detach().float().requires_grad_()
         with torch.autocast(x.device.type, enabled=False):  # of the backward pass, whose graph is gone through again

@@ -4,9 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import raw_parts
+from srgan.constraints.layers import raw_parts, refuse_undivided
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.spectral_normalization import refuse_undivided
 from srgan.spectral import matricize
 
 
