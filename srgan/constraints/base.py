@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
 from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
-from srgan.constraints.normalized_output import remove_batch_norm
+from srgan.constraints.normalized_output import refuse_batch_norm, remove_batch_norm
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.step import DiscriminatorStep
 from srgan.parallel import ALONE, Ranks
@@ -98,6 +98,8 @@ class Constraint:
         Raises:
             ValueError: it is there.
         """
+        if self.separates_images:
+            refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """Adds layers of the constraint's own, behind the parametrizations; arguments as for `refuse`."""

@@ -1,12 +1,9 @@
 """The gradient penalty of WGAN-GP."""
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from srgan.constraints.base import Constraint, refuse_negative
-from srgan.constraints.normalized_output import refuse_batch_norm
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -28,10 +25,6 @@ class GradientPenalty(Constraint):
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = refuse_negative(weight)
         self.sentence = f"gradient penalty (WGAN-GP), λ = {weight:g}: the slope of D between real and generated images"
-
-    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """No batch norm, which makes the gradient of one image one of all images (Section 4 there)."""
-        refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         e = step.uniform("gradient penalty", 1, 1, 1)

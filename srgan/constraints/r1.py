@@ -1,11 +1,8 @@
 """The R1 penalty."""
 
-from collections.abc import Mapping
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from srgan.constraints.base import Constraint, refuse_negative
-from srgan.constraints.normalized_output import refuse_batch_norm
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -25,10 +22,6 @@ class R1Penalty(Constraint):
     def __init__(self, gamma: float = 10.0) -> None:
         self.gamma = refuse_negative(gamma)
         self.sentence = f"R1 penalty, γ = {gamma:g}: the slope of D on real images"
-
-    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """No batch norm, which makes the gradient of one image one of all images."""
-        refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         return self.gamma / 2 * step.slopes(step.real, step.real_labels).square().mean()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu_, relu_
+from torch.nn.functional import relu_
 
 from srgan.networks.blocks import batch_norm, initialize_normally
-from srgan.networks.pair import IMAGE_CHANNELS, Discriminator, Generator, Pair, check_widths
+from srgan.networks.pair import IMAGE_CHANNELS, Generator, Pair, PlainDiscriminator, check_widths
 
 IMAGE_SIZES = (16, 32, 64)
 SLOPE = 0.2  # of the leaky ReLU
@@ -49,7 +49,7 @@ class DCGANGenerator(Generator):
         return image
 
 
-class DCGANDiscriminator(Discriminator):
+class DCGANDiscriminator(PlainDiscriminator):
     """Images -> [conv4x4 of stride 2, leaky ReLU] down to 4 x 4 -> linear.
 
     Departs from the paper: without batch norm, which here is a constraint like all others
@@ -66,15 +66,9 @@ class DCGANDiscriminator(Discriminator):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(inputs, outputs, 4, stride=2, padding=1) for inputs, outputs in pairwise(widths)
         )
+        self.slope = SLOPE
         self.linear = nn.Linear(4 * 4 * widths[-1], 1)
         initialize_normally(self)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        h = images.contiguous(memory_format=self.memory_format)
-        for convolution in self.convolutions:
-            h = leaky_relu_(convolution(h), SLOPE)
-        score: Tensor = self.linear(h.flatten(1)).squeeze(1)
-        return score
 
 
 @dataclass(frozen=True)

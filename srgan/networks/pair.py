@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu_
 
 IMAGE_CHANNELS = 3
 
@@ -40,6 +41,21 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images `[B, 3, H, W]` in [-1, 1], labels `[B]` int64 if conditional -> scores `[B]`, higher for "real"."""
+
+
+class PlainDiscriminator(Discriminator):
+    """Convolutions one behind the other, each with a leaky ReLU of `slope`, and a linear head on all that is left."""
+
+    convolutions: nn.ModuleList
+    linear: nn.Linear
+    slope: float
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = images.contiguous(memory_format=self.memory_format)
+        for convolution in self.convolutions:
+            h = leaky_relu_(convolution(h), self.slope)
+        score: Tensor = self.linear(h.flatten(1)).squeeze(1)
+        return score
 
 
 class Pair(ABC):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu_, relu_
+from torch.nn.functional import relu_
 
 from srgan.networks.blocks import batch_norm, initialize_normally
-from srgan.networks.pair import IMAGE_CHANNELS, Discriminator, Generator, Pair, check_widths
+from srgan.networks.pair import IMAGE_CHANNELS, Generator, Pair, PlainDiscriminator, check_widths
 
 GENERATOR_MULTIPLES = (8, 4, 2, 1)  # of ch: 512, 256, 128, 64
 DISCRIMINATOR_MULTIPLES = (1, 2, 4, 8)
@@ -44,7 +44,7 @@ class SNDCGANGenerator(Generator):
         return image
 
 
-class SNDCGANDiscriminator(Discriminator):
+class SNDCGANDiscriminator(PlainDiscriminator):
     """Images -> three [conv3x3, conv4x4 of stride 2] -> conv3x3 -> linear, leaky ReLU behind each convolution.
 
     Args:
@@ -62,15 +62,9 @@ class SNDCGANDiscriminator(Discriminator):
             self.convolutions.append(nn.Conv2d(width, width, 4, stride=2, padding=1))
             inputs = width
         self.convolutions.append(nn.Conv2d(inputs, last, 3, padding=1))
+        self.slope = SLOPE
         self.linear = nn.Linear((image_size // 8) ** 2 * last, 1)
         initialize_normally(self)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        h = images.contiguous(memory_format=self.memory_format)
-        for convolution in self.convolutions:
-            h = leaky_relu_(convolution(h), SLOPE)
-        score: Tensor = self.linear(h.flatten(1)).squeeze(1)
-        return score
 
 
 @dataclass(frozen=True)
