@@ -1,37 +1,72 @@
-"""`make reproduce-collapse`: SN, SR-s, and SR-d from SN's best checkpoint, until SN has collapsed."""
+"""`make reproduce-collapse`: group C of scale small with seeds: SN, SR-s, and SR-d from an early checkpoint of SN."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from reproduce.campaign import Campaign, perform
-from reproduce.comparison import Comparison
-from reproduce.options import Options
+from reproduce.evidence import finished_evidence, read_evidence, write_evidence
+from reproduce.evidence_page import evidence_page
+from reproduce.options import Options, with_images
 from reproduce.run import Run
-from srgan.runs import RunFolder
+from reproduce.settings import METHODS
+from reproduce.table_runs import TableRun, rows, table_run
+
+BRANCH = 2_000
+"""The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
+DEFAULT = ("C_64-32",)
+SEEDS = [1, 2, 3, 4, 5]
 
 
-def collapse_runs(root: Path, overrides: Mapping[str, Any] | None = None) -> list[Run]:
-    """SN, SR-s, SR-d."""
+def collapse_runs(
+    names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
+) -> list[TableRun]:
+    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then SR-d.
 
-    def run(name: str, method: str, after: Run | None = None) -> Run:
-        folder, configs = RunFolder(root / method), ("digits", "collapse", method)
-        return Run(name=name, folder=folder, configs=configs, overrides=overrides or {}, after=after, checkpoint="best")
+    Args:
+        names: rows of Table I, of CIFAR-10.
+        seeds: three runs for each.
+        runs: the folder that holds `table2/small` and `collapse`.
+        overrides: settings of every run.
 
-    sn = run("SN", "sn")
-    return [sn, run("SR-s", "sr-s"), run("SR-d from SN's best", "sr-d", sn)]
+    Raises:
+        ValueError: a setting that Table I does not have.
+    """
+    table, further, seeds = runs / "table2" / "small", overrides or {}, list(seeds)
+    first: list[TableRun] = []
+    then: list[TableRun] = []
+    for setting in rows(names):
+        for seed in seeds:
+            sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
+            sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
+            first += [sn, sr_s]
+            then.append(replace(sr_d, name=f"{setting} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
+    return first + then
 
 
 def experiment(options: Options) -> Campaign:
-    """The three runs, and their comparison."""
+    """The runs of the chosen rows and seeds, and what they say.
+
+    Raises:
+        ValueError: a setting that Table I does not have.
+    """
+    options.scale = "small"
     root = options.runs / "collapse"
-    title = "Stacked digits 8 x 8, batch 256: SN against SR"
-    return Campaign(collapse_runs(root, options.overrides), root, Comparison("collapse", title, root))
+    runs = collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, with_images(options))
+
+    def finish(finished: Sequence[Run], console: Console) -> None:
+        write_evidence(root / "evidence.json", finished_evidence(finished))
+        evidence_page(read_evidence(root / "evidence.json"), root, console)
+
+    return Campaign(runs, root, finish)
 
 
-main = partial(perform, experiment, __doc__, "")
+main = partial(perform, experiment, __doc__, "settings seeds images")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ from typing import Any
 
 from reproduce.audit import DIFFERENCES, audit, finding_words, mean_change, published
 from reproduce.run import Scale
-from reproduce.table import LEGEND, LEGEND_OF_ALL, Row, final_scores, layout, legend_of_final, provenance
+from reproduce.table import LEGEND, LEGEND_OF_ALL, Row, final_scores, layout, legend_of_final, provenance, significance
 from srgan.files import write_json
 
 Section = dict[str, Any]
@@ -29,6 +29,7 @@ def _table(rows: Sequence[Row], scale: Scale, root: Path) -> Section:
     for cell in (cell for line in lines for cell in line if "runs" in cell):
         cell["runs"] = [[name, folder.path.relative_to(root).as_posix()] for name, folder in cell["runs"].items()]
     paragraphs = [LEGEND[scale], f"{LEGEND_OF_ALL} {provenance(rows)} Paper: arXiv:1908.10999."]
+    paragraphs += [words] if (words := significance(rows, scale)) else []
     return {"title": "Table II", "paragraphs": paragraphs, "table": {"groups": None, "header": header, "rows": lines}}
 
 

@@ -108,8 +108,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def _seeds(text: str) -> list[int]:
-    """Of one run each: the same twice would be no second sample."""
-    numbers = _numbers(text) or [1]
+    """Of one run each, [] for the default ones: the same twice would be no second sample."""
+    numbers = _numbers(text)
     if len(set(numbers)) < len(numbers):
         raise argparse.ArgumentTypeError(f"expected every seed once, found {text!r}")
     return numbers

@@ -37,7 +37,7 @@ class Run:
         overrides: further settings by their dotted names.
         devices: processes that train it together, one GPU each.
         after: the run from whose checkpoint it starts, once that has finished; None for a fresh start.
-        checkpoint: which one: the last, or the kept one at the best evaluation before the last.
+        checkpoint: iteration of the kept one; None: the last.
         missing: why it cannot be made here; None if it can.
     """
 
@@ -47,7 +47,7 @@ class Run:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     devices: int = 1
     after: "Run | None" = None
-    checkpoint: Literal["last", "best"] = "last"
+    checkpoint: int | None = None
     missing: str | None = None
 
     @cached_property
@@ -80,8 +80,8 @@ class Run:
         """The checkpoint to start from, of a run that has finished."""
         if self.after is None:
             return None
-        folder = self.after.folder
-        return folder.checkpoint if self.checkpoint == "last" else best_checkpoint(folder)
+        last = self.after.folder.checkpoint
+        return last if self.checkpoint is None else last.with_name(f"{self.checkpoint:08d}.ckpt")
 
     @property
     def is_ready(self) -> bool:
@@ -160,13 +160,6 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             inner = inner.setdefault(folder, {})
         inner[last] = value
     return result
-
-
-def best_checkpoint(folder: RunFolder) -> Path:
-    """The kept checkpoint at a run's evaluation of the lowest FID, the last evaluation excepted."""
-    rows = folder.read_scores()[:-1]
-    best = min(rows, key=lambda row: min(float(value) for name, value in row.items() if name.startswith("FID")))
-    return folder.checkpoint.with_name(f"{best['iteration']:08d}.ckpt")
 
 
 def states(runs: Iterable[Run]) -> str:

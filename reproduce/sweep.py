@@ -38,7 +38,7 @@ def experiment(options: Options) -> Campaign:
     def finish(finished: Sequence[Run], console: Console) -> None:
         console.print(f'Now: make reproduce-figures SCALE={scale} FIGURES="8 11 12"', highlight=False)
 
-    runs = sweep_runs(scale, names, options.seeds, options.runs, with_images(options))
+    runs = sweep_runs(scale, names, options.seeds or [1], options.runs, with_images(options))
     return Campaign(runs, options.runs / "sweep" / scale, finish)
 
 

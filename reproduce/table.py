@@ -9,7 +9,9 @@ from typing import Any
 
 from reproduce.run import FINISHED, Scale
 from reproduce.settings import METHODS, Cell, Method, Setting
+from reproduce.significance import compare, in_words
 from reproduce.table_runs import TableRun
+from srgan.metrics.collapse import is_lower_better
 from srgan.runs import RunFolder
 
 
@@ -27,9 +29,15 @@ class Ours:
     records: list[dict[str, Any]]
     gap: str | None
 
+    @property
+    def reported(self) -> dict[int, dict[str, float]]:
+        """Scores of each seed that has any: the last, or the best before a mode collapse (as the paper)."""
+        pairs = zip(self.folders, self.records, strict=True)
+        return {seed: record["reported"] for seed, record in pairs if record["reported"]}
+
     def scores(self, name: str) -> list[float]:
-        """One score as reported by each seed: the last, or the best before a mode collapse (as the paper)."""
-        return [record["reported"][name] for record in self.records if name in (record["reported"] or {})]
+        """One reported score of each seed."""
+        return [scores[name] for scores in self.reported.values() if name in scores]
 
     def final_scores(self, name: str) -> list[float]:
         """One score of each seed by the field's protocol, at its last iteration."""
@@ -74,7 +82,7 @@ def collect(runs: Iterable[TableRun]) -> list[Row]:
 
 def _ours(runs: Sequence[TableRun]) -> Ours:
     finished = [run for run in runs if run.state == FINISHED]
-    records = [record for run in finished if (record := run.folder.read_record())]
+    records = [run.folder.read_record() or {} for run in finished]
     unfinished = [run for run in runs if run.state != FINISHED]
     gap: str | None
     if len({run.state for run in unfinished}) == 1 and not finished:
@@ -190,6 +198,18 @@ def change_of_ours(row: Row, score: str) -> str | None:
     return change(statistics.mean(sn.scores(score)), statistics.mean(sr.scores(score)))
 
 
+def significance(rows: Sequence[Row], scale: Scale) -> str:
+    """What the pairs of runs, both methods with one setting and seed, say in words; "" without a pair."""
+    reported = [[row.ours[method].reported for method in METHODS] for row in rows if row.ours.keys() >= set(METHODS)]
+    words = []
+    for score in score_names(scale):
+        pairs = [(sn[seed][score], sr[seed][score]) for sn, sr in reported for seed in sn if seed in sr]
+        if pairs:
+            first, second = zip(*pairs, strict=True)
+            words.append(in_words("SR ahead of SN", score, compare(first, second, is_lower_better(score))))
+    return " ".join(words)
+
+
 def provenance(rows: Sequence[Row]) -> str:
     """Which code made the numbers: commits, "+" where the work tree differed."""
     commits = {
@@ -244,6 +264,8 @@ def is_number(value: Any) -> bool:
 def described_table(rows: Sequence[Row], scale: Scale) -> str:
     """Markdown with its legend, and a table of the final scores where there are any."""
     text = f"{markdown(rows, scale)}\n{LEGEND[scale]} {LEGEND_OF_ALL} {provenance(rows)}\n"
+    if words := significance(rows, scale):
+        text += f"\n{words}\n"
     header, lines = final_scores(rows)
     if lines:
         text += f"\n{legend_of_final(rows)}\n\n{markdown_table(header, lines)}"

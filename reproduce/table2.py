@@ -26,7 +26,7 @@ def experiment(options: Options) -> Campaign:
     """
     root = options.runs / "table2" / options.scale
     names = options.settings or default_settings(options.scale)
-    runs = table_runs(options.scale, names, options.methods, options.seeds, root, with_images(options))
+    runs = table_runs(options.scale, names, options.methods, options.seeds or [1], root, with_images(options))
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         write_table(runs, options.scale, root, console)

@@ -133,7 +133,7 @@ def experiment(options: Options) -> Campaign:
     root = options.runs / "works" / options.scale
 
     def runs_of(source: str, rows: Sequence[Row]) -> list[tuple[Row, Run]]:
-        seeds = options.seeds
+        seeds = options.seeds or [1]
         return [(row, works_run(row, source, options.scale, s, root, options.overrides)) for row in rows for s in seeds]
 
     slide, thread = runs_of("slide", SLIDE), runs_of("thread", THREAD)

@@ -93,20 +93,22 @@ def write_planned(run: Run, collapses: bool = False, branch: int | None = None) 
 
 
 def write_mini_runs(root: Path) -> None:
-    """Everything that scale mini makes. Of the table, B_128-64 collapses under SN; so does the showcase."""
+    """Everything that scale mini makes. Of the table, B_128-64 collapses under SN."""
     for run in table_runs("mini", MINI_DEFAULT, METHODS, [1], root / "table2" / "mini"):
         write_planned(run, collapses=run.setting.name == "B_128-64" and run.method == "sn")
     for run in sweep_runs("mini", SWEEP_DEFAULT["mini"], [1], root):
         if run.folder.path.is_relative_to(root / "sweep"):
             write_planned(run)
-    sn, sr_s, sr_d = collapse_runs(root / "collapse")
-    write_planned(sn, collapses=True)
-    write_planned(sr_s)
-    write_planned(sr_d, branch=150)
     start, *branches = resume_runs("mini", root / "resume" / "mini")
     write_planned(start)
     for branch in branches:
         write_planned(branch, branch=300)
+
+
+def write_small_runs(root: Path) -> None:
+    """C_64-32 at scale small: SN collapses, SR-s and SR-d do not."""
+    for run in collapse_runs(["C_64-32"], [1], root):
+        write_planned(run, collapses=run.method == "sn", branch=150 if run.after else None)
 
 
 def pictures(parts: Iterator[Picture]) -> dict[str, Picture]:

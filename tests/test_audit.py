@@ -8,6 +8,7 @@ from reproduce.audit import CLAIMS, Claim, Finding, Measured, audit, finding_wor
 from reproduce.settings import METHODS, SETTINGS
 from reproduce.table import collect
 from reproduce.table_runs import table_runs
+from srgan.runs import RunFolder
 
 
 def claim_about(words: str) -> Claim:
@@ -73,7 +74,10 @@ def test_ours_are_settings_of_which_both_methods_have_finished(tmp_path_factory:
         "reported": {"FID_cls": 10.0, "IS_cls": 5.0},
         "verdicts": {"mode_collapse": {"collapsed": True}, "spectral_collapse": {"collapsed": False}},
     }
-    ours = {method: replace(cell, records=[record], gap=None) for method, cell in rows[0].ours.items()}
+    ours = {
+        method: replace(cell, folders={1: RunFolder("")}, records=[record], gap=None)
+        for method, cell in rows[0].ours.items()
+    }
     (row,) = measured([replace(rows[0], ours=ours)], "mini")
     assert row == Measured(
         "B_128-64", dict.fromkeys(METHODS, 10.0), dict.fromkeys(METHODS, 5.0),

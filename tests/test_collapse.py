@@ -13,6 +13,7 @@ from srgan.metrics.collapse import (
     is_lower_better,
     mode_collapse,
     reported_scores,
+    running_median,
     spectral_collapse,
     stable_rank,
     summarize,
@@ -27,6 +28,8 @@ def history(**scores: list[Any]) -> list[dict[str, Any]]:
 
 
 # Mode collapse.
+
+SINGLE = CollapseThresholds(evaluations=1)
 
 
 @pytest.mark.parametrize("name", ["FID", "FID_cls"])
@@ -44,7 +47,7 @@ def history(**scores: list[Any]) -> list[dict[str, Any]]:
     ],
 )
 def test_fid_that_stays_above_one_and_a_half_times_its_best(name: str, fid: list[float], onset: int | None) -> None:
-    assert mode_collapse(history(**{name: fid})) == Verdict(onset is not None, onset)
+    assert mode_collapse(history(**{name: fid}), SINGLE) == Verdict(onset is not None, onset)
 
 
 @pytest.mark.parametrize("name", ["IS", "IS_cls", "modes"])
@@ -59,13 +62,30 @@ def test_fid_that_stays_above_one_and_a_half_times_its_best(name: str, fid: list
     ],
 )
 def test_scores_that_stay_below_three_quarters_of_their_best(name: str, score: list[float], onset: int | None) -> None:
-    assert mode_collapse(history(**{name: score})) == Verdict(onset is not None, onset)
+    assert mode_collapse(history(**{name: score}), SINGLE) == Verdict(onset is not None, onset)
+
+
+@pytest.mark.parametrize(
+    ("fid", "onset"),
+    [
+        ([26, 12, 11, 11, 5, 12, 10, 11], None),  # one lucky evaluation: by single ones a collapse from 600 on
+        ([12, 11, 11, 10, 11, 10, 30], None),  # a bad last one
+        ([12, 11, 11, 10, 20, 19, 30], 600),  # the median of three is above 1.5 x 11 from the second bad one on
+    ],
+)
+def test_single_evaluations_do_not_decide(fid: list[float], onset: int | None) -> None:
+    assert mode_collapse(history(FID=fid)) == Verdict(onset is not None, onset)
+    assert mode_collapse(history(FID=fid), SINGLE).collapsed
+
+
+def test_the_running_median_begins_with_what_there_is() -> None:
+    assert running_median(np.array([9.0, 5.0, 1.0, 7.0, 8.0])).tolist() == [9, 7, 5, 5, 7]
 
 
 def test_the_earliest_of_all_scores_is_the_collapse_iteration() -> None:
     rows = history(FID=[10, 11, 12, 30], IS=[8, 9, 8, 9], IS_std=[None] * 4, modes=[900, 950, 100, 90])
-    assert mode_collapse(rows) == Verdict(True, 300)
-    assert mode_collapse([row | {"modes": 900} for row in rows]) == Verdict(True, 400)
+    assert mode_collapse(rows, SINGLE) == Verdict(True, 300)
+    assert mode_collapse([row | {"modes": 900} for row in rows], SINGLE) == Verdict(True, 400)
 
 
 def test_spread_and_divergence_do_not_decide() -> None:
@@ -80,9 +100,9 @@ def test_thresholds_of_mode_collapse_are_settings() -> None:
     rows = history(FID=[10, 13], IS=[10, 9], modes=[100, 90])
     assert not mode_collapse(rows).collapsed
     for thresholds in (
-        CollapseThresholds(fid=1.2),
-        CollapseThresholds(inception_score=0.95),
-        CollapseThresholds(modes=0.95),
+        CollapseThresholds(fid=1.2, evaluations=1),
+        CollapseThresholds(inception_score=0.95, evaluations=1),
+        CollapseThresholds(modes=0.95, evaluations=1),
     ):
         assert mode_collapse(rows, thresholds) == Verdict(True, 200)
 

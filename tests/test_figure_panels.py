@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from figure_runs import ITERATIONS, LAYERS, panels, pictures, write_mini_runs, write_planned, xs, ys
+from figure_runs import ITERATIONS, LAYERS, panels, pictures, write_mini_runs, write_planned, write_small_runs, xs, ys
 from matplotlib.colors import to_rgb
 
 from reproduce.figures.history import around, figure_5, figure_6, figure_7
@@ -59,7 +59,7 @@ def test_curves_are_the_recorded_spectra_on_the_same_axes(sources: Sources, axes
 
 def test_every_convolution_has_a_panel_of_its_own(sources: Sources) -> None:
     found = pictures(figures_15_to_22(sources, "log"))
-    assert list(found) == ["B_128-64", "collapse-showcase"]
+    assert list(found) == ["B_128-64"]
     history = found["B_128-64"].runs[0].spectra
     drawn = panels(found["B_128-64"])
     assert [panel.get_title() for panel in drawn] == ["0.conv1  6×27", "0.shortcut  6×3", "3.conv2  6×54"]
@@ -78,10 +78,9 @@ def test_the_verdict_decides_which_figure_shows_a_setting(sources: Sources, runs
         "E_256-64",
     ]
     assert [run.name for run in sunk["collapsed"].runs] == ["B_128-64 SN"]
-    assert "MC 450, SC 330" in panels(sunk["collapsed"])[0].get_title()
-    assert "no row of Table I" in sunk["showcase"].caption
-    assert list(pictures(figure_5(sources, "linear"))) == ["B_128-64", "collapse-showcase"]
-    assert list(pictures(figure_7(sources, "linear"))) == ["B_128-64", "collapse-showcase"]
+    assert "MC 600, SC 330" in panels(sunk["collapsed"])[0].get_title()
+    assert list(pictures(figure_5(sources, "linear"))) == ["B_128-64"]
+    assert list(pictures(figure_7(sources, "linear"))) == ["B_128-64"]
 
     run = table_runs("mini", ["B_128-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     write_planned(run)
@@ -109,7 +108,7 @@ def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources
         assert ys(panel.lines[0]) == [row[score] for row in run.scores]
         colours = np.asarray(panel.collections[0].get_facecolor())
         assert np.allclose(colours[:, :3], [to_rgb(line.get_color()) for line in spectra.lines])
-        assert [xs(line)[0] for line in panel.lines[1:]] == [450, 330]  # where MC and SC were found
+        assert [xs(line)[0] for line in panel.lines[1:]] == [600, 330]  # where MC and SC were found
 
 
 def test_of_many_evaluations_those_around_the_collapse_are_shown() -> None:
@@ -118,9 +117,10 @@ def test_of_many_evaluations_those_around_the_collapse_are_shown() -> None:
     assert [row["iteration"] for row in around(rows, None)][::15] == [1000, 50_000]
 
 
-def test_a_branch_begins_where_it_left_its_origin(sources: Sources) -> None:
-    found = pictures(figure_6(sources, "linear"))
-    for name, branch in (("resume", 300), ("showcase", 150)):
+def test_a_branch_begins_where_it_left_its_origin(sources: Sources, tmp_path: Path) -> None:
+    write_small_runs(tmp_path)
+    found = pictures(figure_6(sources, "linear")) | pictures(figure_6(Sources(tmp_path, "small"), "linear"))
+    for name, branch in (("resume", 300), ("C_64-32", 150)):
         scores = panels(found[name])[0]
         sn, sr_d = (line for line in scores.lines if line.get_label() in ("SN", "SR-d"))
         assert xs(sn) == [150, 300, 450, 600]

@@ -90,7 +90,6 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
     text = (tmp_path / "figures" / "mini" / "index.md").read_text()
     for command in (
         'make reproduce-table2 SCALE=mini SETTINGS="A_64-128 B_128-64 C_32-32 D_128-256 E_256-64" METHODS=sn SEEDS=1',
-        "make reproduce-collapse",
         "make reproduce-resume SCALE=mini",
         'make reproduce-sweep SCALE=mini SETTINGS="A_64-128 C_32-32" SEEDS=1',
     ):
@@ -123,9 +122,6 @@ def test_a_figure_without_a_run_that_shows_it_says_so(tmp_path: Path, capsys: py
     for sn in Sources(tmp_path, "mini").groups["table2 sn"]:
         if sn.folder.path.exists():
             write_json(sn.folder.record, (sn.folder.read_record() or {}) | {"verdicts": {}})
-    assert main(["--scale", "mini", "--runs", str(tmp_path), "--figures", "5"]) == 0  # the showcase
-    showcase = Sources(tmp_path, "mini").groups["collapse"][0].folder
-    write_json(showcase.record, (showcase.read_record() or {}) | {"verdicts": {}})
     assert main(["--scale", "mini", "--runs", str(tmp_path), "--figures", "5"]) == 1
     assert "not drawn: None of the finished runs shows this." in capsys.readouterr().out
 

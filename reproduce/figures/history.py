@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from reproduce.figures.model import FinishedRun, Picture
-from reproduce.figures.sources import SHOWCASE, Sources
+from reproduce.figures.sources import Sources
 from reproduce.figures.spectra import ONSETS
 from reproduce.run_pictures import present_scores, score_panels, score_title
 from srgan.pictures import (
@@ -30,7 +30,6 @@ from srgan.pictures import (
     spectrum_curves,
 )
 
-NOT_IN_TABLE = " This run was made to collapse and is no row of Table I."
 EVALUATIONS = 16  # shown in Fig. 5 at most
 
 
@@ -80,7 +79,7 @@ def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
         if run.scores:
             caption = (
                 "Spectra of D's last 3 × 3 convolution beside the scores at the same iterations, in the same colours: "
-                f"{run.words}. {ONSETS}{NOT_IN_TABLE if run.setting == SHOWCASE else ''}"
+                f"{run.words}. {ONSETS}"
             )
             yield Picture(run.slug, spectrum_beside_scores(run, axes), caption, [run])
 
@@ -96,28 +95,26 @@ def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
             f"convolution, samples of the same latents at the end: {sn.words}; {sr_d.words}. {happened(strands)}"
         )
         yield Picture("resume", training_history(strands, axes), caption, [start, sn, sr_d])
-    sn, sr_d = sources.part("collapse", "sn"), sources.part("collapse", "sr-d")
-    if sn and sr_d:
+    for sr_d in sources.finished("collapse"):
         branch = branch_of(sr_d)
+        sn = next(run for run in sources.finished("table2 sn") if run.setting == sr_d.setting)
         strands = {"SN": Strand(sn), "SR-d": Strand(sr_d, sn, since=branch)}
         caption = (
-            "The same on a run made to collapse, which is no row of Table I; SR-d goes on from SN's best evaluation, "
-            f"at iteration {branch:,}: {sn.words}; {sr_d.words}. {happened(strands)}"
+            f"The same with few channels: SR-d goes on from SN's checkpoint at iteration {branch:,}: {sn.words}; "
+            f"{sr_d.words}. {happened(strands)}"
         )
-        yield Picture("showcase", training_history(strands, axes), caption, [sn, sr_d])
+        yield Picture(sr_d.slug, training_history(strands, axes), caption, [sn, sr_d])
 
 
 def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Trained from scratch: SN, which collapses, against SR-s."""
-    others = [*sources.finished("table2 sr"), *sources.finished("collapse")]
-    static = {run.setting: run for run in others if run.fraction is not None}
+    static = {run.setting: run for run in sources.finished("table2 sr") if run.fraction is not None}
     for sn in sources.collapsed_under_sn():
         if sr_s := static.get(sn.setting):
             strands = {run.method: Strand(run) for run in (sn, sr_s)}
             caption = (
                 "SN against SR-s from scratch: scores, spectra of D's last 3 × 3 convolution, samples of the same "
                 f"latents at the end: {sn.words}; {sr_s.words}. {happened(strands)}"
-                f"{NOT_IN_TABLE if sn.setting == SHOWCASE else ''}"
             )
             yield Picture(sn.slug, training_history(strands, axes), caption, [sn, sr_s])
 

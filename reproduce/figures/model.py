@@ -17,7 +17,7 @@ class FinishedRun:
 
     Attributes:
         folder: its files.
-        setting: for people, e.g. "B_128-64" or "collapse showcase".
+        setting: for people, e.g. "B_128-64".
         spectra: recorded at one iteration at least.
     """
 

@@ -13,8 +13,6 @@ from reproduce.settings import SETTINGS, Method, Setting
 from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
 from reproduce.table_runs import TableRun, default_settings, table_runs
 
-SHOWCASE = "collapse showcase"
-
 
 class FinishedSweep(NamedTuple):
     """What there is of one setting's sweep.
@@ -56,7 +54,7 @@ class Sources:
 
     @cached_property
     def groups(self) -> dict[str, Sequence[Run]]:
-        """All runs that there may be. The run made to collapse has no part in scale paper."""
+        """All runs that there may be; those of "collapse" are SR-d's, on from SN's of the table, at scale small."""
         started = {path.name for path in (self.runs / "sweep" / self.scale).glob("*_*") if path.is_dir()}
         swept = [row.name for row in SETTINGS if row.name in started | set(SWEEP_DEFAULT[self.scale])]
         return {
@@ -64,8 +62,12 @@ class Sources:
             "table2 sr": self._table("sr"),
             "sweep": sweep_runs(self.scale, swept, [self.seed], self.runs),
             "resume": [] if self.scale == "small" else resume_runs(self.scale, self.runs / "resume" / self.scale),
-            "collapse": collapse_runs(self.runs / "collapse") if self.scale == "mini" else [],
+            "collapse": self._collapse() if self.scale == "small" else [],
         }
+
+    def _collapse(self) -> list[TableRun]:
+        group = [setting.name for setting in SETTINGS if setting.name.startswith("C_")]
+        return [run for run in collapse_runs(group, [self.seed], self.runs) if run.after]
 
     def _table(self, method: Method) -> list[TableRun]:
         every = [setting.name for setting in SETTINGS]
@@ -76,13 +78,12 @@ class Sources:
         return [found for run in self.groups[group] if run.state == FINISHED and (found := self._finished(run))]
 
     def part(self, group: str, folder: str) -> FinishedRun | None:
-        """The run of "resume" or "collapse" with a folder of this name."""
+        """The run of "resume" with a folder of this name."""
         return next((run for run in self.finished(group) if run.folder.path.name == folder), None)
 
     def collapsed_under_sn(self) -> list[FinishedRun]:
-        """SN's runs of Table II that collapsed, and the run that was made to."""
-        showcase = self.part("collapse", "sn")
-        return [run for run in [*self.finished("table2 sn"), *([showcase] if showcase else [])] if run.collapsed]
+        """SN's runs of Table II that collapsed."""
+        return [run for run in self.finished("table2 sn") if run.collapsed]
 
     def sweeps(self) -> list[FinishedSweep]:
         """What there is of each setting's sweep."""
@@ -101,13 +102,13 @@ class Sources:
         expected, runs = default_settings(self.scale), self.groups[group]
         experiment, _, method = group.partition(" ")
         missing = [run for run in runs if run.state != FINISHED]
-        if method:
+        if experiment in ("table2", "collapse"):
             missing = [run for run in missing if isinstance(run, TableRun) and run.setting.name in expected]
         if not missing:
             return None
         command = f"make reproduce-{experiment}" + (f" SCALE={self.scale}" if experiment != "collapse" else "")
         rows = dict.fromkeys(run.setting.name for run in missing if isinstance(run, TableRun))
-        if experiment in ("table2", "sweep"):
+        if experiment in ("table2", "sweep", "collapse"):
             command += (
                 f' SETTINGS="{" ".join(rows)}"' + (f" METHODS={method}" if method else "") + f" SEEDS={self.seed}"
             )
@@ -118,6 +119,5 @@ class Sources:
         path = run.folder.path
         if path not in self._read:
             parts = path.relative_to(self.runs).parts
-            names = {"collapse": SHOWCASE, "resume": SETTING}
-            self._read[path] = finished_run(run.folder, names.get(parts[0]) or parts[-2])
+            self._read[path] = finished_run(run.folder, SETTING if parts[0] == "resume" else parts[-2])
         return self._read[path]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reproduce.figures.model import FinishedRun, Picture
-from reproduce.figures.sources import SHOWCASE, Sources
+from reproduce.figures.sources import Sources
 from reproduce.run_pictures import convolutions
 from srgan.pictures import (
     K_LABEL,
@@ -49,10 +49,6 @@ def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     if collapsed:
         caption = f"{CURVES}, of the settings that collapsed under SN: {listed(collapsed)}. {ONSETS}"
         yield Picture("collapsed", panels_of_runs(collapsed, axes), caption, collapsed)
-    showcase = sources.part("collapse", "sn")
-    if showcase and showcase.collapsed:
-        caption = f"{CURVES}, of a run made to collapse, which is no row of Table I: {showcase.words}. {ONSETS}"
-        yield Picture("showcase", panels_of_runs([showcase], axes), caption, [showcase])
     if found:
         caption = (
             "Spectra of D's last 3 × 3 convolution under SN at the end of training, a panel for each group of Table I, "
@@ -71,8 +67,7 @@ def all_layers(run: FinishedRun, axes: AxisScale) -> Picture:
     figure = grid_of_layers(
         convolutions(run.spectra), run.spectra.iterations, f"{run.words}: {run.verdict_words}", axes
     )
-    note = ", made to collapse, which is no row of Table I" if run.setting == SHOWCASE else ""
-    caption = f"Spectra of every convolution of D, a curve for each iteration: {run.words}{note}. {ONSETS}"
+    caption = f"Spectra of every convolution of D, a curve for each iteration: {run.words}. {ONSETS}"
     return Picture(run.slug, figure, caption, [run])
 
 

@@ -19,6 +19,8 @@ class CollapseThresholds:
         modes: times the largest number of modes so far, below which it has to stay.
         tail_mean: times a layer's largest tail mean so far, below which the layer has collapsed.
         layers: share of the non-shortcut convolutions that makes a spectral collapse.
+        evaluations: how many in a row are judged by their median: with 3, a lucky one makes no best and a bad one no
+            collapse; with 1, each counts by itself.
     """
 
     fid: float = 1.5
@@ -26,6 +28,7 @@ class CollapseThresholds:
     modes: float = 0.75
     tail_mean: float = 0.5
     layers: float = 0.5
+    evaluations: int = 3
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Verdict:
 def is_lower_better(score: str) -> bool:
     """Whether a score improves downwards: Fréchet and kernel distances and divergences do."""
     return score.startswith(("FID", "KID")) or score.endswith("_kl")
+
+
+def running_median(values: np.ndarray, count: int = 3) -> np.ndarray:
+    """Of each value and those before it, `count` in all; of fewer at the beginning. `[T]` -> `[T]`."""
+    return np.array([np.median(values[max(0, end - count) : end]) for end in range(1, len(values) + 1)])
 
 
 def tail_mean(spectrum: np.ndarray) -> np.ndarray:
@@ -119,6 +127,8 @@ def summarize(
 def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
     """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
 
+    Scores are running medians (`CollapseThresholds.evaluations`).
+
     Args:
         rows: evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes".
         thresholds: how far is far.
@@ -140,13 +150,17 @@ def collapsed_scores(rows: Sequence[Row], thresholds: CollapseThresholds = Colla
         "IS_cls": thresholds.inception_score,
         "modes": thresholds.modes,
     }
-    onsets = {score: _onset(rows, score, factor) for score, factor in factors.items() if rows and score in rows[0]}
+    onsets = {
+        score: _onset(rows, score, factor, thresholds.evaluations)
+        for score, factor in factors.items()
+        if rows and score in rows[0]
+    }
     return {score: onset for score, onset in onsets.items() if onset is not None}
 
 
-def _onset(rows: Sequence[Row], score: str, factor: float) -> int | None:
+def _onset(rows: Sequence[Row], score: str, factor: float, evaluations: int) -> int | None:
     """First iteration from which one score stays beyond `factor` times its best so far; None if it does not."""
-    values = np.array([row[score] for row in rows])
+    values = running_median(np.array([row[score] for row in rows]), evaluations)
     if is_lower_better(score):
         beyond = values > factor * np.minimum.accumulate(values)
     else:

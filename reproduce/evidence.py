@@ -1,0 +1,227 @@
+"""What the runs of a campaign recorded, small enough to keep, and what they say together. No torch in here."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from reproduce.run import Run
+from reproduce.significance import LEVEL, compare, in_words
+from reproduce.table_runs import TableRun
+from srgan.files import write_text
+from srgan.metrics.collapse import is_lower_better, running_median, tail_mean
+
+BASELINE = "SN"
+LATE = 0.75
+"""Share of a run after which its evaluations count as its end."""
+SUNK = 0.9
+"""Times its largest so far, below which the mean tail has begun to sink."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One finished run.
+
+    Attributes:
+        setting: row of Table I.
+        method: "SN", "SR-s", "SR-d".
+        seed: of everything random in it.
+        branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
+        iterations: its length.
+        commit: of the code.
+        processor: it ran on.
+        seconds: training and scoring.
+        scores: "iteration" and each score -> one value for each evaluation.
+        tails: "iteration" and each 3x3 convolution of D -> tail mean of sigma_k / sigma_1 at each record.
+        signals: "iteration", "loss" and "gradient" of D at each record: what simpler warnings could go by.
+        mode_collapse: iteration of the verdict, None for none.
+        spectral_collapse: iteration of the verdict, None for none.
+    """
+
+    setting: str
+    method: str
+    seed: int
+    branch: int | None
+    iterations: int
+    commit: str
+    processor: str
+    seconds: float
+    scores: dict[str, list[float]]
+    tails: dict[str, list[float]]
+    signals: dict[str, list[float]]
+    mode_collapse: int | None
+    spectral_collapse: int | None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.setting, self.method, self.seed
+
+    def late(self, score: str) -> float:
+        """Median of the evaluations of the last quarter."""
+        late = np.array(self.scores["iteration"]) > LATE * self.iterations
+        return float(np.median(np.array(self.scores[score])[late]))
+
+    def best(self, score: str) -> float:
+        """Of the running medians of three evaluations: a single lucky one makes no best."""
+        smooth = running_median(np.array(self.scores[score]))
+        return float(smooth.min() if is_lower_better(score) else smooth.max())
+
+    @property
+    def rise(self) -> float:
+        """FID at the end over the best FID: 1 for a run that never got worse."""
+        return self.late("FID_cls") / self.best("FID_cls")
+
+    @property
+    def mean_tail(self) -> np.ndarray:
+        """`[T]`, over the 3x3 convolutions."""
+        mean: np.ndarray = np.mean([values for name, values in self.tails.items() if name != "iteration"], axis=0)
+        return mean
+
+    @property
+    def fall(self) -> float:
+        """The mean tail at the last record over its largest: 1 for spectra that never sank."""
+        return float(self.mean_tail[-1] / self.mean_tail.max())
+
+    @property
+    def sinking(self) -> int | None:
+        """The first iteration from which on the mean tail stays below `SUNK` of its largest."""
+        tail = self.mean_tail
+        above = np.flatnonzero(tail >= SUNK * np.maximum.accumulate(tail))
+        return int(self.tails["iteration"][above[-1] + 1]) if above[-1] + 1 < len(tail) else None
+
+
+def evidence_of(run: TableRun) -> Evidence:
+    """Of a finished run's files, in four digits."""
+    folder = run.folder
+    record, spectra = folder.read_record(), folder.read_spectra()
+    assert record is not None
+    assert spectra is not None
+    rows, losses, gradients = folder.read_scores(), folder.read_losses(), folder.read_gradients()
+    norms = {row["iteration"]: np.hypot.reduce(list(row["discriminator"].values())) for row in gradients}
+    recorded = [row for row in losses if row["iteration"] in norms]
+    verdicts = record["verdicts"]
+    tails = {name: tail_mean(values) for name, values in spectra.judged().items()}
+    scores = [name for name in rows[0] if rows[0][name] is not None and name not in ("crc", "iteration")]
+    return Evidence(
+        setting=run.setting.name,
+        method=record["constraint"]["label"].split()[0],
+        seed=run.seed,
+        branch=record["parent"]["iteration"] if record["parent"] else None,
+        iterations=record["iterations"],
+        commit=record["commit"],
+        processor=record["hardware"]["device"],
+        seconds=record["seconds"],
+        scores=_columns([row["iteration"] for row in rows], {name: [row[name] for row in rows] for name in scores}),
+        tails=_columns(spectra.iterations, tails),
+        signals=_columns(
+            [row["iteration"] for row in recorded],
+            {
+                "loss": [row["loss/discriminator"] for row in recorded],
+                "gradient": [norms[row["iteration"]] for row in recorded],
+            },
+        ),
+        mode_collapse=verdicts["mode_collapse"]["iteration"],
+        spectral_collapse=verdicts["spectral_collapse"]["iteration"],
+    )
+
+
+def _columns(iterations: Iterable[int], columns: Mapping[str, Iterable[float]]) -> dict[str, list[float]]:
+    rounded = {name: [float(f"{value:.4g}") for value in values] for name, values in columns.items()}
+    return {"iteration": [int(iteration) for iteration in iterations], **rounded}
+
+
+def write_evidence(path: Path, runs: Iterable[Evidence]) -> None:
+    """One line for each run, in order; what the file held of other runs stays."""
+    found = {run.key: run for run in [*read_evidence(path), *runs]}
+    lines = ",\n".join(json.dumps(asdict(found[key])) for key in sorted(found))
+    write_text(path, f"[\n{lines}\n]\n")
+
+
+def read_evidence(path: Path) -> list[Evidence]:
+    """What there is; [] without the file."""
+    return [Evidence(**run) for run in json.loads(path.read_text())] if path.exists() else []
+
+
+def paired(runs: Sequence[Evidence], method: str) -> list[tuple[Evidence, Evidence]]:
+    """Runs of SN and of a method with one setting and seed."""
+    found = {run.key: run for run in runs}
+    baselines = [run for run in runs if run.method == BASELINE]
+    others = [(run, found.get((run.setting, method, run.seed))) for run in baselines]
+    return [(sn, other) for sn, other in others if other]
+
+
+def statements(runs: Sequence[Evidence]) -> list[str]:
+    """What the runs say, a sentence each, with n."""
+    words = []
+    for method in sorted({run.method for run in runs} - {BASELINE}):
+        pairs = paired(runs, method)
+        name = f"{method} ahead of {BASELINE}"
+        for score in ("FID_cls", "IS_cls"):
+            values = [(sn.late(score), other.late(score)) for sn, other in pairs]
+            if values:
+                first, second = zip(*values, strict=True)
+                words.append(in_words(name, f"{score} at the end", compare(first, second, is_lower_better(score))))
+        if pairs:
+            first, second = zip(*((sn.fall, other.fall) for sn, other in pairs), strict=True)
+            label = "Mean tail at the end over its largest"
+            words.append(in_words(f"{method} above {BASELINE}", label, compare(first, second, lower_is_better=False)))
+    return [*words, *_link(runs)]
+
+
+def _link(runs: Sequence[Evidence]) -> list[str]:
+    """How mode and spectral collapse go together, over all runs."""
+    if len(runs) < 4:
+        return []
+    found = spearmanr([run.rise for run in runs], [-run.fall for run in runs], alternative="greater")
+    verdict = "significant" if found.pvalue <= LEVEL else "not significant"
+    counts = {
+        (modes, spectra): sum(
+            (run.mode_collapse is not None, run.spectral_collapse is not None) == (modes, spectra) for run in runs
+        )
+        for modes in (True, False)
+        for spectra in (True, False)
+    }
+    first = [
+        (run.sinking, run.mode_collapse) for run in runs if run.sinking is not None and run.mode_collapse is not None
+    ]
+    words = (
+        f"Rank correlation of FID's rise (end over best) with the fall of the tail over {len(runs)} runs: "
+        f"{found.statistic:+.2f} (one-sided p = {found.pvalue:.2g}): {verdict}. Verdicts: both {counts[True, True]}, "
+        f"modes alone {counts[True, False]}, spectra alone {counts[False, True]}, neither {counts[False, False]}."
+    )
+    if first:
+        leads = [modes - sinking for sinking, modes in first]
+        words += (
+            f" Where both happened, the mean tail fell below {SUNK} of its largest {np.median(leads):,.0f} iterations "
+            f"before the mode collapse (median of {len(leads)}; {min(leads):,} to {max(leads):,})."
+        )
+    return [words]
+
+
+def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line for each run."""
+    header = [
+        "setting",
+        "method",
+        "seed",
+        "FID_cls best",
+        "at the end",
+        "IS_cls at the end",
+        "tail at the end / largest",
+    ]
+    header += ["sinks from", "mode collapse", "spectral collapse"]
+    lines = []
+    for run in runs:
+        numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall]
+        onsets = [run.sinking, run.mode_collapse, run.spectral_collapse]
+        words = ["no" if onset is None else f"{onset:,}" for onset in onsets]
+        lines.append([run.setting, run.method, str(run.seed), *(f"{number:.2f}" for number in numbers), *words])
+    return header, lines
+
+
+def finished_evidence(runs: Sequence[Run]) -> list[Evidence]:
+    """Of the finished runs, in the order of the campaign."""
+    return [evidence_of(run) for run in runs if isinstance(run, TableRun)]

@@ -1,0 +1,71 @@
+"""What is made of a campaign's runs: summaries by hand, pairs by seed, runs added to those that are there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reproduce.evidence import Evidence, paired, read_evidence, statements, table, write_evidence
+
+ITERATIONS = [250, 500, 750, 1000]
+
+
+def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: Any) -> Evidence:
+    fid = changes.pop("fid", [40.0, 10.0, 20.0, 30.0])
+    tail = changes.pop("tail", [0.5, 0.8, 0.7, 0.6])
+    fields: dict[str, Any] = {
+        "setting": setting, "method": method, "seed": seed, "branch": None, "iterations": 1000, "commit": "abc",
+        "processor": "x", "seconds": 1.0, "scores": {"iteration": ITERATIONS, "FID_cls": fid, "IS_cls": [2.0] * 4},
+        "tails": {"iteration": ITERATIONS, "a": tail, "b": tail}, "signals": {"iteration": []},
+        "mode_collapse": None, "spectral_collapse": None,
+    }  # fmt: skip
+    return Evidence(**(fields | changes))
+
+
+def test_summaries_of_a_run() -> None:
+    found = run()
+    assert found.late("FID_cls") == 30  # the evaluations after 750
+    assert found.best("FID_cls") == 20  # medians: 40, 25, 20, 20
+    assert found.best("IS_cls") == 2
+    assert found.rise == 1.5
+    assert found.fall == pytest.approx(0.75)
+    assert found.sinking == 750  # 0.7 < 0.9 x 0.8
+    assert run(tail=[0.5, 0.8, 0.7, 0.8]).sinking is None  # it came back
+    assert run(tail=[0.5, 0.6, 0.7, 0.8]).fall == 1
+
+
+def test_pairs_have_one_setting_and_seed() -> None:
+    runs = [run(), run(seed=2), run("SR-s", 2), run("SR-s", 3), run("SR-s", 1, setting="C_8-32")]
+    assert [(sn.key, other.key) for sn, other in paired(runs, "SR-s")] == [
+        (("C_64-32", "SN", 2), ("C_64-32", "SR-s", 2))
+    ]
+
+
+def test_statements_say_who_is_ahead_and_how_collapses_go_together() -> None:
+    steady: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8, 0.8, 0.8, 0.8]}
+    runs = [run(seed=seed, mode_collapse=1000) for seed in range(5)] + [
+        run("SR-s", seed, **steady) for seed in range(5)
+    ]
+    words = statements(runs)
+    assert words[0].startswith("FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)")
+    assert words[0].endswith("significant.")
+    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in words[1]
+    assert "Mean tail at the end over its largest: SR-s above SN in 5 of 5 pairs" in words[2]
+    assert "over 10 runs: +1.00" in words[3]
+    assert "both 0, modes alone 5, spectra alone 0, neither 5" in words[3]
+    assert "250 iterations before the mode collapse (median of 5" in words[3]
+    header, lines = table(runs)
+    assert {len(line) for line in lines} == {len(header)}
+
+
+def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+    """A file that came with the repository keeps its runs; one made again takes the place of the older."""
+    path = tmp_path / "evidence.json"
+    assert read_evidence(path) == []
+    write_evidence(path, [run(), run(seed=2)])
+    write_evidence(path, [run("SR-s"), run(seed=2, commit="def")])
+    assert [(found.method, found.seed, found.commit) for found in read_evidence(path)] == [
+        ("SN", 1, "abc"),
+        ("SN", 2, "def"),
+        ("SR-s", 1, "abc"),
+    ]
