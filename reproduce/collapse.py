@@ -45,7 +45,7 @@ def collapse_runs(
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
             sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
             first += [sn, sr_s]
-            then.append(replace(sr_d, name=f"{setting} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
+            then.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
     return first + then
 
 
