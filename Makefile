@@ -34,7 +34,7 @@ test: lint ## lint, types and tests, as many files at a time as there are cores
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
 	@$(BIN)/python -m reproduce.table2
 
-reproduce-collapse: .venv/installed ## SN, SR-s, and SR-d from SN's best checkpoint on stacked digits, 8,000 iterations (about an hour on two cores)
+reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d in pairs, and what the seeds say (SETTINGS, SEEDS, IMAGES; about 40 minutes a run and core)
 	@$(BIN)/python -m reproduce.collapse
 
 reproduce-works: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
@@ -56,7 +56,7 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 	@$(BIN)/srgan dashboard --project "$${PROJECT:-srgan}" $${ENTITY:+--entity "$$ENTITY"} \
 		$${TABLE:+--table "$$TABLE"} $${DRY_RUN:+--dry-run}
 
-readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the showcase into docs/collapse
+readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the evidence into docs/evidence
 	@$(BIN)/python -m reproduce.readme
 
 bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit")
