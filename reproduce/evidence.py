@@ -36,6 +36,7 @@ class Evidence:
         seconds: training and scoring.
         scores: "iteration" and each score -> one value for each evaluation.
         tails: "iteration" and each 3x3 convolution of D -> tail mean of sigma_k / sigma_1 at each record.
+        held: the same of the mean over k <= N / 2, which SR-s with i = 0.5 N holds; what is beyond may fall (Fig. 7c).
         signals: "iteration", "loss" and "gradient" of D at each record: what simpler warnings could go by.
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
@@ -51,6 +52,7 @@ class Evidence:
     seconds: float
     scores: dict[str, list[float]]
     tails: dict[str, list[float]]
+    held: dict[str, list[float]]
     signals: dict[str, list[float]]
     mode_collapse: int | None
     spectral_collapse: int | None
@@ -77,8 +79,12 @@ class Evidence:
     @property
     def mean_tail(self) -> np.ndarray:
         """`[T]`, over the 3x3 convolutions."""
-        mean: np.ndarray = np.mean([values for name, values in self.tails.items() if name != "iteration"], axis=0)
-        return mean
+        return _mean_of_layers(self.tails)
+
+    @property
+    def mean_held(self) -> np.ndarray:
+        """`[T]`, over the 3x3 convolutions."""
+        return _mean_of_layers(self.held)
 
     @property
     def fall(self) -> float:
@@ -93,6 +99,11 @@ class Evidence:
         return int(self.tails["iteration"][above[-1] + 1]) if above[-1] + 1 < len(tail) else None
 
 
+def _mean_of_layers(columns: Mapping[str, Sequence[float]]) -> np.ndarray:
+    mean: np.ndarray = np.mean([values for name, values in columns.items() if name != "iteration"], axis=0)
+    return mean
+
+
 def evidence_of(run: TableRun) -> Evidence:
     """Of a finished run's files, in four digits."""
     folder = run.folder
@@ -104,6 +115,7 @@ def evidence_of(run: TableRun) -> Evidence:
     recorded = [row for row in losses if row["iteration"] in norms]
     verdicts = record["verdicts"]
     tails = {name: tail_mean(values) for name, values in spectra.judged().items()}
+    held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in spectra.judged().items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name not in ("crc", "iteration")]
     return Evidence(
         setting=run.setting.name,
@@ -116,6 +128,7 @@ def evidence_of(run: TableRun) -> Evidence:
         seconds=record["seconds"],
         scores=_columns([row["iteration"] for row in rows], {name: [row[name] for row in rows] for name in scores}),
         tails=_columns(spectra.iterations, tails),
+        held=_columns(spectra.iterations, held),
         signals=_columns(
             [row["iteration"] for row in recorded],
             {
@@ -165,9 +178,17 @@ def statements(runs: Sequence[Evidence]) -> list[str]:
                 first, second = zip(*values, strict=True)
                 words.append(in_words(name, f"{score} at the end", compare(first, second, is_lower_better(score))))
         if pairs:
-            first, second = zip(*((sn.fall, other.fall) for sn, other in pairs), strict=True)
-            label = "Mean tail at the end over its largest"
-            words.append(in_words(f"{method} above {BASELINE}", label, compare(first, second, lower_is_better=False)))
+            shapes = {
+                "Mean tail at the end over its largest": [(sn.fall, other.fall) for sn, other in pairs],
+                "Mean of the first half of the spectra at the end": [
+                    (float(sn.mean_held[-1]), float(other.mean_held[-1])) for sn, other in pairs
+                ],
+            }
+            for label, values in shapes.items():
+                first, second = zip(*values, strict=True)
+                words.append(
+                    in_words(f"{method} above {BASELINE}", label, compare(first, second, lower_is_better=False))
+                )
     return [*words, *_link(runs)]
 
 
@@ -215,7 +236,7 @@ def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     header += ["sinks from", "mode collapse", "spectral collapse"]
     lines = []
     for run in runs:
-        numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall]
+        numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]
         onsets = [run.sinking, run.mode_collapse, run.spectral_collapse]
         words = ["no" if onset is None else f"{onset:,}" for onset in onsets]
         lines.append([run.setting, run.method, str(run.seed), *(f"{number:.2f}" for number in numbers), *words])

@@ -16,7 +16,7 @@ def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: 
     fields: dict[str, Any] = {
         "setting": setting, "method": method, "seed": seed, "branch": None, "iterations": 1000, "commit": "abc",
         "processor": "x", "seconds": 1.0, "scores": {"iteration": ITERATIONS, "FID_cls": fid, "IS_cls": [2.0] * 4},
-        "tails": {"iteration": ITERATIONS, "a": tail, "b": tail}, "signals": {"iteration": []},
+        "tails": {"iteration": ITERATIONS, "a": tail, "b": tail}, "held": {"iteration": ITERATIONS, "a": tail}, "signals": {"iteration": []},
         "mode_collapse": None, "spectral_collapse": None,
     }  # fmt: skip
     return Evidence(**(fields | changes))
@@ -51,9 +51,10 @@ def test_statements_say_who_is_ahead_and_how_collapses_go_together() -> None:
     assert words[0].endswith("significant.")
     assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in words[1]
     assert "Mean tail at the end over its largest: SR-s above SN in 5 of 5 pairs" in words[2]
-    assert "over 10 runs: +1.00" in words[3]
-    assert "both 0, modes alone 5, spectra alone 0, neither 5" in words[3]
-    assert "250 iterations before the mode collapse (median of 5" in words[3]
+    assert "Mean of the first half of the spectra at the end: SR-s above SN in 5 of 5" in words[3]
+    assert "over 10 runs: +1.00" in words[4]
+    assert "both 0, modes alone 5, spectra alone 0, neither 5" in words[4]
+    assert "250 iterations before the mode collapse (median of 5" in words[4]
     header, lines = table(runs)
     assert {len(line) for line in lines} == {len(header)}
 
