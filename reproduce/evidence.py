@@ -224,16 +224,8 @@ def _link(runs: Sequence[Evidence]) -> list[str]:
 
 def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     """Header and a line for each run."""
-    header = [
-        "setting",
-        "method",
-        "seed",
-        "FID_cls best",
-        "at the end",
-        "IS_cls at the end",
-        "tail at the end / largest",
-    ]
-    header += ["sinks from", "mode collapse", "spectral collapse"]
+    header = ["setting", "method", "seed", "FID_cls best", "at the end", "IS_cls at the end", "tail / its largest"]
+    header += ["first half", "tail sinks from", "mode collapse", "spectral collapse"]
     lines = []
     for run in runs:
         numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]

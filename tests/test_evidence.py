@@ -16,7 +16,8 @@ def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: 
     fields: dict[str, Any] = {
         "setting": setting, "method": method, "seed": seed, "branch": None, "iterations": 1000, "commit": "abc",
         "processor": "x", "seconds": 1.0, "scores": {"iteration": ITERATIONS, "FID_cls": fid, "IS_cls": [2.0] * 4},
-        "tails": {"iteration": ITERATIONS, "a": tail, "b": tail}, "held": {"iteration": ITERATIONS, "a": tail}, "signals": {"iteration": []},
+        "tails": {"iteration": ITERATIONS, "a": tail, "b": tail}, "held": {"iteration": ITERATIONS, "a": tail},
+        "signals": {"iteration": []},
         "mode_collapse": None, "spectral_collapse": None,
     }  # fmt: skip
     return Evidence(**(fields | changes))
