@@ -1,5 +1,6 @@
 """Files that are never half-written, and where caches live. No torch in here: reporting reads runs with it."""
 
+import io
 import json
 import os
 import shutil
@@ -13,12 +14,38 @@ from typing import IO, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+CHECKSUM_BYTES = 4
+
 
 def cache_folder() -> Path:
     """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again."""
     chosen = os.environ.get("SRGAN_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(chosen) if chosen else Path(base) / "srgan"
+
+
+def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file of a cache, atomically: the CRC-32 of its content, then the content."""
+    content = io.BytesIO()
+    write(content)
+    checksum = zlib.crc32(content.getbuffer()).to_bytes(CHECKSUM_BYTES, "little")
+
+    def put(file: IO[bytes]) -> None:
+        file.write(checksum)
+        file.write(content.getbuffer())
+
+    write_atomically(path, put)
+
+
+def read_cached(path: Path) -> io.BytesIO | None:
+    """The content of a file of a cache; None if it has to be made, which is said where it is there but damaged."""
+    if not path.exists():
+        return None
+    stored = path.read_bytes()
+    if zlib.crc32(stored[CHECKSUM_BYTES:]).to_bytes(CHECKSUM_BYTES, "little") == stored[:CHECKSUM_BYTES]:
+        return io.BytesIO(stored[CHECKSUM_BYTES:])
+    print(f"'{path}' is damaged and is made anew.", file=sys.stderr, flush=True)
+    return None
 
 
 @contextmanager
@@ -145,9 +172,6 @@ def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
     if checksum is None or checksum != zlib.crc32(json.dumps(row, allow_nan=False).encode()):
         raise ValueError(f"Expected the rows of '{path}' as they were written, found a damaged one: {line[:60]!r}.")
     return row
-
-
-CHECKSUM_BYTES = 4
 
 
 class RecordFile:

@@ -1,6 +1,7 @@
 """What tests share: a cache of their own, small image files, and the real data that lies beside the repository."""
 
 import hashlib
+import os
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,8 +25,9 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Tiny nets are fastest on one thread, and on a busy machine by far."""
+    """Tiny nets are fastest on one thread, and on a busy machine by far; processes that tests start see it too."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

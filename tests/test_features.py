@@ -9,6 +9,7 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from srgan.data import DigitsData, FolderData
+from srgan.files import read_cached, write_cached
 from srgan.metrics.features import ClassifierFeatures, InceptionFeatures, feature_network, hash_weights
 
 DIGITS = DigitsData(8)
@@ -53,9 +54,26 @@ def test_the_classifier_is_reproducible_and_trained_once(tmp_path: Path, monkeyp
         torch.rand(1)
     assert hashes[0] == hashes[1]
     (path,) = (tmp_path / "b" / "classifiers").iterdir()
-    weights = torch.load(path, weights_only=True)
-    torch.save({name: tensor + 1 for name, tensor in weights.items()}, path)  # read, not trained again
+    stored = read_cached(path)
+    assert stored is not None
+    weights = torch.load(stored, weights_only=True)
+    changed = {name: tensor + 1 for name, tensor in weights.items()}
+    write_cached(path, lambda file: torch.save(changed, file))  # read, not trained again
     assert torch.equal(BrieflyTrained(DIGITS).classifier.output.bias, weights["output.bias"] + 1)
+
+
+def test_a_damaged_classifier_is_trained_again_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SRGAN_CACHE", str(tmp_path))
+    before = BrieflyTrained(DIGITS).weights_hash
+    (path,) = (tmp_path / "classifiers").iterdir()
+    for damaged in (path.read_bytes()[:1000], bytes(5000), b""):
+        path.write_bytes(damaged)
+        assert BrieflyTrained(DIGITS).weights_hash == before
+        assert f"'{path}' is damaged and is made anew." in capsys.readouterr().err
+    assert BrieflyTrained(DIGITS).weights_hash == before
+    assert capsys.readouterr().err == ""
 
 
 def test_one_class_is_refused(folder_root: Path) -> None:

@@ -47,6 +47,16 @@ def test_statistics_of_real_images_are_read_again(empty_cache: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in empty_cache.rglob("*.np*")} == files
 
 
+def test_damaged_statistics_are_computed_again(empty_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = Scorer(Projection(), DIGITS, protocol(kid=True)).of_images(stream(noise_images()))
+    for path in empty_cache.rglob("*.np*"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert Scorer(Projection(), DIGITS, protocol(kid=True)).of_images(stream(noise_images())) == first
+    assert capsys.readouterr().err.count("is damaged and is made anew") == 2
+
+
 def test_a_pass_that_was_cut_goes_on_where_it_saved(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "IMAGES_BETWEEN_SAVES", 90)  # every 2 batches of 50
     with pytest.raises(KeyboardInterrupt):

@@ -73,10 +73,22 @@ class ScoreRecorder(RunCallback):
             self._make_scorer(trainer, pl_module)
 
     def _make_scorer(self, trainer: pl.Trainer, pl_module: AdversarialTraining) -> Scorer:
+        """What scores; never another feature network than the one that scored this run before.
+
+        Raises:
+            RuntimeError: it is another one.
+        """
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData)
         ranks, device = pl_module.ranks, pl_module.device
         features = feature_network(self.features, self.inception_weights, data, device, ranks)
+        stored = (self.folder.read_protocol() or {}) if self.folder.read_scores() else {}
+        if stored.get("weights_hash", features.weights_hash) != features.weights_hash:
+            raise RuntimeError(
+                f"Expected the {features.name} with weights {stored['weights_hash']} that scored this run before, "
+                f"found {features.weights_hash}: scores of both cannot be compared. Bring back the cache of then "
+                "(SRGAN_CACHE), or go on in a new folder (--run NEW --from-checkpoint CKPT)."
+            )
         self.scorer = Scorer(features, data, self.protocol, ranks)
         if trainer.is_global_zero:
             write_json(self.folder.protocol, self.scorer.describe())

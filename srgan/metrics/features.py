@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.base import ImageData
-from srgan.files import cache_folder, write_atomically
+from srgan.files import cache_folder, read_cached, write_cached
 from srgan.parallel import ALONE, Ranks
 from srgan.randomness import counter_generator, counter_seed, seeded
 
@@ -172,11 +172,13 @@ class ClassifierFeatures(FeatureNetwork):
         channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
             self.classifier = _Classifier(channels, data.image_size, data.num_classes)
-        path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.pt"
-        if not path.exists():
+        path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.pt.crc"
+        stored = read_cached(path)
+        if stored is None:
             self._fit(data)
-            write_atomically(path, lambda file: torch.save(self.classifier.state_dict(), file))
-        self.classifier.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            write_cached(path, lambda file: torch.save(self.classifier.state_dict(), file))
+        else:
+            self.classifier.load_state_dict(torch.load(stored, map_location="cpu", weights_only=True))
         self.weights_hash = hash_weights(self.classifier)
         self.num_features = 3 * 64 if self.counts_modes else 64
         self.num_logits = data.num_labels

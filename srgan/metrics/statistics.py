@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srgan.data.base import ImageData, Split
-from srgan.files import cache_folder, write_atomically
+from srgan.files import cache_folder, read_cached, write_cached
 from srgan.metrics.features import FeatureNetwork
 from srgan.parallel import Ranks
 from srgan.progress import Progress
@@ -113,10 +113,10 @@ class RealStatistics:
 
     def sums(self) -> FeatureSums:
         """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved."""
-        path = cache_folder() / "real-statistics" / f"{self.key}.npz"
+        path = cache_folder() / "real-statistics" / f"{self.key}.npz.crc"
         sums = FeatureSums.zero(self.features.num_features)
-        if self.ranks.rank == 0 and path.exists():
-            with np.load(path) as stored:
+        if self.ranks.rank == 0 and (content := read_cached(path)):
+            with np.load(content) as stored:
                 sums = FeatureSums(
                     int(stored["count"]), torch.from_numpy(stored["total"]), torch.from_numpy(stored["outer"])
                 )
@@ -130,20 +130,22 @@ class RealStatistics:
             part = part.over(self.ranks)
             if self.ranks.rank == 0:
                 sums.join(part)
-                write_atomically(path, partial(_save_sums, sums))
+                write_cached(path, partial(_save_sums, sums))
         return sums
 
     def set_of_features(self) -> Tensor:
         """Features `[n, d]` float32 of the first 50,000 of the images; on rank zero, empty on the others."""
-        path = cache_folder() / "real-features" / f"{self.key}.npy"
-        if not self._as_rank_zero(int(path.exists())):
+        path = cache_folder() / "real-features" / f"{self.key}.npy.crc"
+        content = read_cached(path) if self.ranks.rank == 0 else None
+        features = np.load(content) if content else np.empty(0, np.float32)
+        if not self._as_rank_zero(int(content is not None)):
             found = list(self._features_of(range(min(self.count, LARGEST_SET))))
             width = self.features.num_features
             own = torch.cat([torch.empty(0, width, device=self.device), *found])
-            gathered = self.ranks.gather(own).cpu().numpy()
+            features = self.ranks.gather(own).cpu().numpy()
             if self.ranks.rank == 0:
-                write_atomically(path, lambda file: np.save(file, gathered))
-        return torch.from_numpy(np.load(path)) if self.ranks.rank == 0 else torch.empty(0)
+                write_cached(path, lambda file: np.save(file, features))
+        return torch.from_numpy(features) if self.ranks.rank == 0 else torch.empty(0)
 
     def _features_of(self, rows: range) -> Iterator[Tensor]:
         """Features of this rank's share of some images, batch by batch."""
