@@ -34,7 +34,7 @@ from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refus
 from srgan.memory import keep_freed_memory
 from srgan.metrics.collapse import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
-from srgan.runs import RunFolder, flatten_settings
+from srgan.runs import OtherRunError, RunFolder, flatten_settings
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
 
@@ -166,7 +166,11 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         keep_freed_memory()
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
-    except (FloatingPointError, OSError) as error:  # diverged; or the disk is full: what was saved stays
+    except (
+        FloatingPointError,
+        OSError,
+        OtherRunError,
+    ) as error:  # diverged, the disk is full, ...: what was saved stays
         print(f"{folder.path}: failed: {error}", file=sys.stderr)
         return FAILED
     return conclude(cli, folder)

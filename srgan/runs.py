@@ -37,6 +37,10 @@ SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
 """What tables and pictures show of an evaluation, where a run has it."""
 
 
+class OtherRunError(RuntimeError):
+    """Something that decides a run's results is not what the run began with."""
+
+
 @dataclass(frozen=True)
 class SpectralLayer:
     """One layer in a spectra file.

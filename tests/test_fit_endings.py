@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from tiny_runs import assert_same_run, fit, state
 
 from srgan.callbacks import ScoreRecorder
+from srgan.files import write_json
 from srgan.fit import FAILED, STOPPED_EARLY, main
 from srgan.runs import RunFolder
 
@@ -157,3 +158,20 @@ def test_a_place_that_cannot_hold_a_run_is_refused(
     (tmp_path / "file").write_text("")
     assert main(["-c", "configs/digits.yaml", "--run", str(tmp_path / where)]) == 2
     assert "expected a folder for --run that can be written to" in capsys.readouterr().err
+
+
+def test_a_run_is_never_scored_by_two_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The cache of then is gone, and another machine or version trains another classifier: refused, nothing is lost."""
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, *SCORES, "--trainer.limit_train_batches", "7", "--trainer.max_epochs", "1") == STOPPED_EARLY
+    protocol, before = folder.read_protocol(), folder.read_scores()
+    assert protocol is not None
+    assert [row["iteration"] for row in before] == [6]
+    write_json(folder.protocol, protocol | {"weights_hash": "0123456789ab"})
+    assert fit(folder, *SCORES) == FAILED
+    said = capsys.readouterr().err
+    assert f"classifier with weights 0123456789ab that scored this run before, found {protocol['weights_hash']}" in said
+    assert folder.read_scores() == before
+    write_json(folder.protocol, protocol)
+    assert fit(folder, *SCORES) == 0
+    assert [row["iteration"] for row in folder.read_scores()] == [6, 12]

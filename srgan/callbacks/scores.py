@@ -14,6 +14,7 @@ from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
 from srgan.metrics.scores import Scorer, Scores, refuse_few_images
 from srgan.networks import Generator
+from srgan.runs import OtherRunError
 from srgan.training import AdversarialTraining
 
 MODE_COLLAPSE = "mode collapse"
@@ -76,7 +77,7 @@ class ScoreRecorder(RunCallback):
         """What scores; never another feature network than the one that scored this run before.
 
         Raises:
-            RuntimeError: it is another one.
+            OtherRunError: it is another one.
         """
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData)
@@ -84,7 +85,7 @@ class ScoreRecorder(RunCallback):
         features = feature_network(self.features, self.inception_weights, data, device, ranks)
         stored = (self.folder.read_protocol() or {}) if self.folder.read_scores() else {}
         if stored.get("weights_hash", features.weights_hash) != features.weights_hash:
-            raise RuntimeError(
+            raise OtherRunError(
                 f"Expected the {features.name} with weights {stored['weights_hash']} that scored this run before, "
                 f"found {features.weights_hash}: scores of both cannot be compared. Bring back the cache of then "
                 "(SRGAN_CACHE), or go on in a new folder (--run NEW --from-checkpoint CKPT)."
