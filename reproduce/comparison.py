@@ -11,7 +11,7 @@ from reproduce.run import Run
 from reproduce.run_pictures import present_scores, scores_picture, spectra_picture
 from reproduce.table import markdown_table
 from srgan.files import write_json, write_text
-from srgan.metrics.collapse import tail_mean
+from srgan.metrics.verdicts import tail_mean
 from srgan.report.page import write_page
 from srgan.runs import RunFolder
 

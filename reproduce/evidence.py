@@ -12,7 +12,7 @@ from reproduce.run import Run
 from reproduce.significance import LEVEL, compare, in_words
 from reproduce.table_runs import TableRun
 from srgan.files import write_text
-from srgan.metrics.collapse import is_lower_better, running_median, tail_mean
+from srgan.metrics.verdicts import is_lower_better, running_median, tail_mean
 
 BASELINE = "SN"
 LATE = 0.75

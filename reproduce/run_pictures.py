@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srgan.metrics.collapse import is_lower_better
+from srgan.metrics.verdicts import is_lower_better
 from srgan.pictures import SERIES, grid_of_layers, grid_of_panels, save, style
 from srgan.runs import SHOWN_SCORES, RunFolder, SpectraHistory
 

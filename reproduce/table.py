@@ -11,7 +11,7 @@ from reproduce.run import FINISHED, Scale
 from reproduce.settings import METHODS, Cell, Method, Setting
 from reproduce.significance import compare, in_words
 from reproduce.table_runs import TableRun
-from srgan.metrics.collapse import is_lower_better
+from srgan.metrics.verdicts import is_lower_better
 from srgan.runs import RunFolder
 
 

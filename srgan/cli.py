@@ -7,11 +7,11 @@ from importlib import import_module
 COMMANDS = {
     "fit": "srgan.fit",
     "evaluate": "srgan.evaluate",
-    "report": "srgan.report.command",
-    "spectra": "srgan.inspection.spectra",
+    "report": "srgan.report.report_command",
+    "spectra": "srgan.inspection.spectra_table",
     "sample": "srgan.inspection.sample",
-    "dashboard": "srgan.tracking.command",
-    "prepare": "srgan.prepare.command",
+    "dashboard": "srgan.tracking.dashboard_command",
+    "prepare": "srgan.prepare.prepare_command",
 }
 """Command -> the module whose `main(arguments) -> exit status` runs it."""
 

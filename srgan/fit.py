@@ -32,7 +32,7 @@ from srgan.data import ImageData
 from srgan.files import only_process
 from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
 from srgan.memory import keep_freed_memory
-from srgan.metrics.collapse import CollapseThresholds
+from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
 from srgan.runs import OtherRunError, RunFolder, flatten_settings
 from srgan.tracking.view import RunView
@@ -170,7 +170,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         FloatingPointError,
         OSError,
         OtherRunError,
-    ) as error:  # diverged, the disk is full, ...: what was saved stays
+    ) as error:  # what was saved stays
         print(f"{folder.path}: failed: {error}", file=sys.stderr)
         return FAILED
     return conclude(cli, folder)

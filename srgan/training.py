@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
-from srgan.data.base import Batch, ImageData
+from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
 from srgan.losses import Hinge, Loss
 from srgan.networks import DEFAULT_PAIR, Pair

@@ -18,7 +18,7 @@ from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
 from reproduce.table_runs import MINI_DEFAULT, table_runs
 from srgan.constraints import Dynamic, SpectralNormalization, Static
 from srgan.files import append_json_line, write_json
-from srgan.metrics.collapse import mode_collapse, spectral_collapse
+from srgan.metrics.verdicts import mode_collapse, spectral_collapse
 from srgan.runs import RunFolder, SpectralLayer
 
 ITERATIONS = range(0, 601, 30)

@@ -9,7 +9,7 @@ from sklearn.datasets import load_sample_image
 
 from srgan.constraints import SpectralNormalization
 from srgan.files import append_json_line, write_json
-from srgan.metrics.collapse import CollapseThresholds, mode_collapse, spectral_collapse
+from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, spectral_collapse
 from srgan.runs import RunFolder, SpectralLayer
 
 ITERATIONS = 50_000

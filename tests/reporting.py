@@ -14,7 +14,7 @@ import numpy as np
 
 from srgan.cli import main
 from srgan.files import append_json_line, write_json
-from srgan.metrics.collapse import CollapseThresholds, mode_collapse, spectral_collapse
+from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, spectral_collapse
 from srgan.runs import RunFolder
 
 TINY = [

@@ -10,7 +10,7 @@ import pytest
 import tracked
 
 from srgan.cli import main
-from srgan.tracking.command import read_table
+from srgan.tracking.dashboard_command import read_table
 from srgan.tracking.keys import KEYS, SECTIONS, SPECTRA, panels
 
 wr = pytest.importorskip("wandb_workspaces.reports.v2", reason="wandb-workspaces is not installed")

@@ -22,7 +22,7 @@ from srgan.data import CIFAR10Data, FolderData, STL10Data
 from srgan.data.folder import _place
 from srgan.data.images import dequantize, quantize
 from srgan.parallel import Ranks
-from srgan.prepare.sources import MAX_BYTES
+from srgan.prepare.image_sources import MAX_BYTES
 
 # The one place where ranges convert.
 

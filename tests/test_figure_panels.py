@@ -9,10 +9,10 @@ import torch
 from figure_runs import ITERATIONS, LAYERS, panels, pictures, write_mini_runs, write_planned, write_small_runs, xs, ys
 from matplotlib.colors import to_rgb
 
-from reproduce.figures.history import around, figure_5, figure_6, figure_7
-from reproduce.figures.hyperparameter import density, figure_8, figure_11, figure_12, objective
-from reproduce.figures.sources import Sources
-from reproduce.figures.spectra import figure_2, figure_4, figures_15_to_22
+from reproduce.figures.available_runs import Sources
+from reproduce.figures.history_figures import around, figure_5, figure_6, figure_7
+from reproduce.figures.hyperparameter_figures import density, figure_8, figure_11, figure_12, objective
+from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
 from reproduce.sweep import FRACTIONS
 from reproduce.table_runs import table_runs
 from srgan.losses import Hinge

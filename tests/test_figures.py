@@ -13,9 +13,9 @@ from figure_runs import pictures, write_mini_runs, write_planned
 from PIL import Image
 
 from reproduce.figures.__main__ import main
+from reproduce.figures.available_runs import Sources
 from reproduce.figures.catalogue import FIGURES, chosen_figures
-from reproduce.figures.sources import Sources
-from reproduce.figures.spectra import figure_2
+from reproduce.figures.spectra_figures import figure_2
 from reproduce.table_runs import table_runs
 from srgan.files import write_json
 

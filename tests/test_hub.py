@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from srgan.cli import main
 from srgan.data import FolderData, HubData, ImageData
-from srgan.data.base import _BatchOfIteration
+from srgan.data.image_data import _BatchOfIteration
 from srgan.decoding import read_image
 from srgan.parallel import Ranks
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from srgan.checkpoints import read_file
 from srgan.inspection.formats import read_checkpoint
-from srgan.inspection.layers import inspect_file, spectra_of
+from srgan.inspection.stored_layers import inspect_file, spectra_of
 from srgan.inspection.weights import find_weights
 
 

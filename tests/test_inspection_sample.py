@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from srgan.callbacks.samples import grid_picture
+from srgan.callbacks.sample_recorder import grid_picture
 from srgan.cli import main
 from srgan.inspection.generator import StoredGenerator, frozen_on, render
 from srgan.inspection.latents import drawn_latents

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import nn
 
 from srgan.cli import main
-from srgan.inspection.spectra import short_names
-from srgan.metrics.collapse import tail_mean
+from srgan.inspection.spectra_table import short_names
+from srgan.metrics.verdicts import tail_mean
 from srgan.runs import RunFolder
 
 
@@ -181,5 +181,5 @@ def test_refusals(foreign: Path, run: RunFolder, tmp_path: Path, capsys: pytest.
 
 def test_looking_needs_no_training_code() -> None:
     """Lightning takes seconds to import."""
-    code = "import sys, srgan.inspection.spectra; sys.exit('pytorch_lightning' in sys.modules)"
+    code = "import sys, srgan.inspection.spectra_table; sys.exit('pytorch_lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

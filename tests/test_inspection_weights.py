@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from srgan.inspection.layers import inspect_file, layer_spectrum, spectra_of
+from srgan.inspection.stored_layers import inspect_file, layer_spectrum, spectra_of
 from srgan.inspection.weights import Weight, find_weights
 
 

@@ -12,8 +12,8 @@ from conftest import random_pixels
 from PIL import Image, ImageOps
 
 from srgan.decoding import FORMATS, UnreadableImage, read_image
+from srgan.prepare.image_sources import place_of
 from srgan.prepare.job import rows_per_part
-from srgan.prepare.sources import place_of
 
 # One image.
 

@@ -91,5 +91,5 @@ def test_wrong_options_are_refused(tmp_path: Path, options: list[str], capsys: p
 
 
 def test_preparing_needs_no_torch() -> None:
-    code = "import sys, srgan.prepare.command; sys.exit('torch' in sys.modules)"
+    code = "import sys, srgan.prepare.prepare_command; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,14 +12,14 @@ from torch import nn
 
 from srgan.callbacks import GradientRecorder, LossRecorder, OutputRecorder, RunCallback, ScoreRecorder, SpectraRecorder
 from srgan.callbacks.gradients import gradient_norms
-from srgan.callbacks.losses import undecided_loss
+from srgan.callbacks.loss_recorder import undecided_loss
 from srgan.constraints import METHODS, Constraint, raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import layer_kind
 from srgan.data import DigitsData
 from srgan.data.images import dequantize
 from srgan.files import append_json_line
 from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
-from srgan.metrics.collapse import CollapseThresholds
+from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder, SpectralLayer
 from srgan.sampling import generate

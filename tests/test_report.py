@@ -13,9 +13,9 @@ from PIL import Image
 from reporting import COLLAPSE, ODD_NAME, overview_of, run_folders, stored_run, unpacked
 
 from srgan.cli import main
-from srgan.metrics.collapse import effective_rank, stable_rank, tail_mean
+from srgan.metrics.verdicts import effective_rank, stable_rank, tail_mean
 from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
-from srgan.report.samples import native, sample_strip
+from srgan.report.sample_pictures import native, sample_strip
 from srgan.report.thinning import kept_positions, kept_times, pack_spectra
 from srgan.runs import RunFolder
 

@@ -12,7 +12,7 @@ import pytest
 from reporting import COLLAPSE, ODD_NAME, run_folders
 
 from srgan.cli import main
-from srgan.metrics.collapse import tail_mean
+from srgan.metrics.verdicts import tail_mean
 from srgan.runs import RunFolder
 
 playwright = pytest.importorskip(

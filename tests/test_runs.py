@@ -345,7 +345,7 @@ def test_the_package_knows_nothing_of_the_reproduction(path: tuple[str, Path]) -
     assert not set(imported_units(PACKAGE / path[1], "reproduce"))
 
 
-@pytest.mark.parametrize("name", ["srgan.runs", "srgan.files", "srgan.metrics.collapse", "srgan.pictures", "srgan.cli"])
+@pytest.mark.parametrize("name", ["srgan.runs", "srgan.files", "srgan.metrics.verdicts", "srgan.pictures", "srgan.cli"])
 def test_reporting_needs_no_torch(name: str) -> None:
     code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

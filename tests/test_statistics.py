@@ -9,7 +9,7 @@ import torch
 from test_metrics import DIGITS, Projection, noise_images, protocol, real_images, stream
 
 from srgan.data import DigitsData, FolderData, ImageData
-from srgan.data.base import LabelledImages
+from srgan.data.image_data import LabelledImages
 from srgan.metrics import statistics
 from srgan.metrics.scores import Scorer
 from srgan.metrics.statistics import FeatureSums, RealStatistics, share_batches

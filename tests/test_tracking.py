@@ -14,7 +14,7 @@ import pytest
 import tracked
 
 from srgan.cli import main
-from srgan.metrics.collapse import CollapseThresholds, summarize
+from srgan.metrics.verdicts import CollapseThresholds, summarize
 from srgan.runs import RunFolder
 from srgan.tracking.history import History
 from srgan.tracking.keys import KEYS, key_of

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from reproduce.figures.available_runs import Gap, Sources
 from reproduce.figures.catalogue import PaperFigure, chosen_figures
 from reproduce.figures.index import Drawn, Index
-from reproduce.figures.sources import Gap, Sources
 from reproduce.options import Options, read
 from srgan.pictures import AxisScale, save, style
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from reproduce.figures.history import figure_5, figure_6, figure_7
-from reproduce.figures.hyperparameter import figure_8, figure_11, figure_12
+from reproduce.figures.available_runs import Sources
+from reproduce.figures.history_figures import figure_5, figure_6, figure_7
+from reproduce.figures.hyperparameter_figures import figure_8, figure_11, figure_12
 from reproduce.figures.model import Picture
-from reproduce.figures.sources import Sources
-from reproduce.figures.spectra import figure_2, figure_4, figures_15_to_22
+from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
 from srgan.pictures import AxisScale
 
 

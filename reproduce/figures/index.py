@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reproduce.figures.available_runs import Gap
 from reproduce.figures.catalogue import FIGURES, PaperFigure
-from reproduce.figures.sources import Gap
 from reproduce.run import Scale
 from srgan.files import write_json, write_text
 from srgan.pictures import AxisScale

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from srgan.files import append_json_line
-from srgan.metrics.collapse import CollapseThresholds
+from srgan.metrics.verdicts import CollapseThresholds
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
 

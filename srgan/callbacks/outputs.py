@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from srgan.callbacks.clock import RunCallback
-from srgan.data.base import ImageData, Split
+from srgan.data.image_data import ImageData, Split
 from srgan.data.images import dequantize
 from srgan.networks import Generator
 from srgan.randomness import counter_rows

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
-from srgan.metrics.collapse import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
+from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
 from srgan.provenance import commit, hardware, now, peak_memory, versions
 from srgan.runs import SHOWN_SCORES, RunFolder
 from srgan.training import AdversarialTraining

@@ -1,7 +1,7 @@
 """What keeps a discriminator Lipschitz: values with up to four moments, and the one-liner on top."""
 
-from srgan.constraints.base import Combination, Constraint, Unconstrained
 from srgan.constraints.batch_normalization import BatchNormalization
+from srgan.constraints.constraint import Combination, Constraint, Unconstrained
 from srgan.constraints.dragan import DRAGAN
 from srgan.constraints.export import export, unregularize
 from srgan.constraints.gradient_penalty import GradientPenalty

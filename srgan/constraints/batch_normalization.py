@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.constraint import Constraint
 from srgan.constraints.layers import CONVOLUTIONS, raw_weight, spectral_layers
 from srgan.constraints.normalized_output import normalize_output, refuse_batch_norm
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.constraint import Constraint
 from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
 from srgan.constraints.selecting import bare
 from srgan.constraints.step import DiscriminatorStep

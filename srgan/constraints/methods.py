@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from srgan.constraints.base import Constraint, Unconstrained
 from srgan.constraints.batch_normalization import BatchNormalization
+from srgan.constraints.constraint import Constraint, Unconstrained
 from srgan.constraints.dragan import DRAGAN
 from srgan.constraints.gradient_penalty import GradientPenalty
 from srgan.constraints.orthonormal import OrthonormalRegularization

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.constraint import Constraint
 from srgan.constraints.handle import Regularization
 from srgan.constraints.layers import raw_weight
 from srgan.constraints.methods import METHODS

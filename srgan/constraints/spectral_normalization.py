@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.constraint import Constraint
 from srgan.constraints.layers import raw_parts, refuse_undivided
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms

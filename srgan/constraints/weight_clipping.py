@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.constraint import Constraint
 from srgan.parallel import ALONE, Ranks
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torchvision.datasets import CIFAR10
 
-from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.data.download import download
+from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.data.images import shrink
 
 STORED_SIZE = 32

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from srgan.data.base import ImageData, LabelledImages, Split
+from srgan.data.image_data import ImageData, LabelledImages, Split
 from srgan.randomness import counter_generator, counter_rows
 
 NUM_TRAINING_DIGITS = 1_500

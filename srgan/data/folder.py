@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from srgan.data.base import ImageData, LabelledImages, Split, check_labelled_images
+from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.decoding import PIXELS, UnreadableImage, read_image
 from srgan.files import cache_folder, write_atomically
-from srgan.prepare.sources import MAX_BYTES, Source, refuse_merged_classes
+from srgan.prepare.image_sources import MAX_BYTES, Source, refuse_merged_classes
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.base import ImageData, LabelledImages, Split
+from srgan.data.image_data import ImageData, LabelledImages, Split
 from srgan.decoding import PIXELS, UnreadableImage, read_image
 from srgan.files import cache_folder, only_process
 from srgan.prepare.job import FINISHED, JOB, features_of

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from srgan.callbacks.samples import grid_picture
+from srgan.callbacks.sample_recorder import grid_picture
 from srgan.files import write_atomically
 
 FRAMES_PER_SECOND = 20

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from srgan.callbacks.samples import GRID_PURPOSE, GRID_SEED
+from srgan.callbacks.sample_recorder import GRID_PURPOSE, GRID_SEED
 from srgan.checkpoints import RunCheckpoint, read_run_checkpoint, rebuild_training
 from srgan.data.images import quantize
 from srgan.inspection.latents import drawn_latents

@@ -10,11 +10,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srgan.callbacks.samples import GRID_SEED, PADDING, grid_picture
+from srgan.callbacks.sample_recorder import GRID_SEED, PADDING, grid_picture
 from srgan.files import write_atomically
 from srgan.inspection.animations import write_animation
-from srgan.inspection.export import export
 from srgan.inspection.generator import StoredGenerator, chosen_device, render
+from srgan.inspection.image_export import export
 from srgan.inspection.latents import along_dimensions, check_threshold, walks
 
 BATCH_SIZE = 64

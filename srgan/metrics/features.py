@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
-from srgan.data.base import ImageData
+from srgan.data.image_data import ImageData
 from srgan.files import cache_folder, read_cached, write_cached
 from srgan.parallel import ALONE, Ranks
 from srgan.randomness import counter_generator, counter_seed, seeded

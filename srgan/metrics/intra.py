@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from srgan.data.base import ImageData
+from srgan.data.image_data import ImageData
 from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.formulas import frechet_distance
 from srgan.metrics.protocol import ScoreProtocol

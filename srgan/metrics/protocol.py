@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 
-from srgan.data.base import Split
+from srgan.data.image_data import Split
 from srgan.metrics.formulas import DENSITY_NEIGHBOURS
 from srgan.sampling import GeneratorStatistics
 

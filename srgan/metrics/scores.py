@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srgan.data.base import ImageData
+from srgan.data.image_data import ImageData
 from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.base import ImageData, Split
+from srgan.data.image_data import ImageData, Split
 from srgan.files import cache_folder, read_cached, write_cached
 from srgan.metrics.features import FeatureNetwork
 from srgan.parallel import Ranks

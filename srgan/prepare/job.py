@@ -16,8 +16,8 @@ from typing import Any
 
 from srgan.decoding import DECODER, PIXELS
 from srgan.files import write_json
+from srgan.prepare.image_sources import Listing, list_sources
 from srgan.prepare.parts import Part, make_parts, record_of
-from srgan.prepare.sources import Listing, list_sources
 from srgan.progress import Progress
 
 JOB, REPORT, FINISHED, LOCK = "job.json", "report.json", "state.json", ".lock"

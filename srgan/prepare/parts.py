@@ -17,7 +17,7 @@ import pyarrow
 
 from srgan.decoding import UnreadableImage, read_image
 from srgan.files import write_atomically, write_json
-from srgan.prepare.sources import Source
+from srgan.prepare.image_sources import Source
 from srgan.progress import Progress
 
 SIGNALS = (SIGINT, SIGTERM)

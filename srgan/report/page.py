@@ -21,7 +21,7 @@ from srgan.files import write_text
 from srgan.report.finding import FoundRun, find_runs, parent_key
 from srgan.report.overview import card, read_front, side_by_side
 from srgan.report.reading import read_run
-from srgan.report.samples import sample_strip
+from srgan.report.sample_pictures import sample_strip
 
 SCRIPTS = (
     "data.js",

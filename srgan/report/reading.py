@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.metrics.collapse import (
+from srgan.metrics.verdicts import (
     CollapseThresholds,
     is_lower_better,
     mode_collapse,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from srgan.files import parse_rows
-from srgan.metrics.collapse import CollapseThresholds, summarize
+from srgan.metrics.verdicts import CollapseThresholds, summarize
 from srgan.runs import OutputsHistory, RunFolder, SpectraHistory
 
 BINS = 64

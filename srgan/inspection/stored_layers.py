@@ -13,7 +13,7 @@ import numpy as np
 from srgan.checkpoints import RunCheckpoint, run_checkpoint
 from srgan.inspection.formats import read_checkpoint
 from srgan.inspection.weights import Weight, find_weights
-from srgan.metrics.collapse import summarize
+from srgan.metrics.verdicts import summarize
 from srgan.progress import Progress
 from srgan.spectral import matricize, spectrum
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srgan.metrics.collapse import (
+from srgan.metrics.verdicts import (
     CollapseThresholds,
     Verdict,
     effective_rank,

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reproduce.figures.available_runs import FinishedSweep, Sources
 from reproduce.figures.model import FinishedRun, Picture
-from reproduce.figures.sources import FinishedSweep, Sources
-from reproduce.figures.spectra import listed, panels_of_runs
+from reproduce.figures.spectra_figures import listed, panels_of_runs
 from reproduce.run_pictures import present_scores, score_title
 from reproduce.sweep import FRACTIONS, TABLE_FRACTION
 from srgan.pictures import (

@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from reproduce.figures.available_runs import Sources
 from reproduce.figures.model import FinishedRun, Picture
-from reproduce.figures.sources import Sources
-from reproduce.figures.spectra import ONSETS
+from reproduce.figures.spectra_figures import ONSETS
 from reproduce.run_pictures import present_scores, score_panels, score_title
 from srgan.pictures import (
     K_LABEL,

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from srgan.callbacks.clock import RunCallback
 from srgan.constraints import raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import layer_kind
-from srgan.metrics.collapse import SpectrumSummary, spectral_collapse, summarize
+from srgan.metrics.verdicts import SpectrumSummary, spectral_collapse, summarize
 from srgan.runs import SpectralLayer, normalized
 from srgan.training import AdversarialTraining
 

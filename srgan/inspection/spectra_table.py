@@ -14,8 +14,8 @@ from rich.table import Table
 
 from srgan.checkpoints import RunCheckpoint
 from srgan.files import write_json, write_text
-from srgan.inspection.layers import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
-from srgan.metrics.collapse import CollapseThresholds, spectral_collapse, summarize
+from srgan.inspection.stored_layers import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
+from srgan.metrics.verdicts import CollapseThresholds, spectral_collapse, summarize
 from srgan.pictures import FORMATS, AxisScale, grid_of_layers, layers_in_one_panel, save, style
 
 DISCRIMINATOR = "discriminator."

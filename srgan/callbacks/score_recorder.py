@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.checkpoints import Checkpoints
+from srgan.callbacks.checkpoint_saver import Checkpoints
 from srgan.callbacks.clock import RunCallback
-from srgan.data.base import ImageData
+from srgan.data.image_data import ImageData
 from srgan.files import append_json_line, write_json
-from srgan.metrics.collapse import collapsed_scores, is_lower_better
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
 from srgan.metrics.scores import Scorer, Scores, refuse_few_images
+from srgan.metrics.verdicts import collapsed_scores, is_lower_better
 from srgan.networks import Generator
 from srgan.runs import OtherRunError
 from srgan.training import AdversarialTraining

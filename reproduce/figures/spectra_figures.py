@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from reproduce.figures.available_runs import Sources
 from reproduce.figures.model import FinishedRun, Picture
-from reproduce.figures.sources import Sources
 from reproduce.run_pictures import convolutions
 from srgan.pictures import (
     K_LABEL,
