@@ -292,16 +292,24 @@ ORDER = [
 
 
 REPRODUCE = [
-    {"settings", "run"},
+    {"settings", "run", "significance"},
     {"resources", "cost"},
     {"table_runs", "options", "launch", "run_pictures"},
-    {"table"},
-    {"cluster", "audit", "comparison"},
+    {"table", "evidence"},
+    {"cluster", "audit", "comparison", "evidence_page"},
     {"campaign", "front"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"figures", "readme"},
 ]
-FIGURES = [{"model"}, {"sources"}, {"spectra"}, {"history", "hyperparameter"}, {"catalogue"}, {"index"}, {"__main__"}]
+FIGURES = [
+    {"model"},
+    {"available_runs"},
+    {"spectra_figures"},
+    {"history_figures", "hyperparameter_figures"},
+    {"catalogue"},
+    {"index"},
+    {"__main__"},
+]
 LEVELS = {
     package: {unit: level for level, units in enumerate(order) for unit in units}
     for package, order in (("srgan", ORDER), ("reproduce", REPRODUCE), ("reproduce.figures", FIGURES))
