@@ -228,10 +228,13 @@ def test_a_mode_collapse_is_warned_of_at_its_onset(tmp_path: Path) -> None:
     recorder.folder = folder = RunFolder(tmp_path / "run")
     for t, fid in enumerate((50.0, 40.0, 70.0, 80.0, 41.0, 42.0, 41.0), start=1):
         module.iteration = t
-        modes = 700 if t == 7 else 1000
+        modes = 700 if t >= 6 else 1000
         append_json_line(folder.scores, {"iteration": t, "FID": fid, "modes": modes})
         recorder._warn_of_collapse(module)
     found = folder.read_warnings()
-    assert [(row["iteration"], row["name"]) for row in found] == [(3, "mode collapse"), (7, "mode collapse")]
+    assert [(row["iteration"], row["name"]) for row in found] == [
+        (4, "mode collapse"),
+        (7, "mode collapse"),
+    ]  # by medians of three
     assert "modes is 700, its best was 1000 at iteration 1" in found[1]["message"]
-    assert "FID is 70, its best was 40 at iteration 2" in found[0]["message"]
+    assert "FID is 80, its best was 40 at iteration 2" in found[0]["message"]
