@@ -84,7 +84,7 @@ def test_empty_text_is_the_default_and_nought_means_no() -> None:
         found = resources(parse("--dry-run", text, "--wait", text))
         assert (found.dry_run, found.wait) == (meant, meant)
     assert parse("--seeds", "1, 2 3").seeds == [1, 2, 3]
-    assert parse("--seeds", "").seeds == [1]
+    assert parse("--seeds", "").seeds == []  # which each experiment reads as its own default
     assert parse("--methods", "sr").methods == ["sr"]
     assert parse("--overrides", "model.n_dis=1 samples.every=0").overrides == {"model.n_dis": 1, "samples.every": 0}
     found = resources(parse("--sbatch", "--account=gan exclusive", "--partition", "gpu"))
