@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
-from reproduce.evidence import finished_evidence, read_evidence, write_evidence
-from reproduce.evidence_page import evidence_page
+from reproduce.evidence import evidence_of
+from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
 from reproduce.run import Run
 from reproduce.settings import METHODS
@@ -60,8 +60,7 @@ def experiment(options: Options) -> Campaign:
     runs = collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, with_images(options))
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        write_evidence(root / "evidence.json", finished_evidence(finished))
-        evidence_page(read_evidence(root / "evidence.json"), root, console)
+        add_evidence([evidence_of(run) for run in runs if run in finished], root, console)
 
     return Campaign(runs, root, finish)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from reproduce.run import Run
 from reproduce.significance import LEVEL, compare, in_words
 from reproduce.table_runs import TableRun
 from srgan.files import write_text
-from srgan.metrics.verdicts import is_lower_better, running_median, tail_mean
+from srgan.metrics.verdicts import CollapseThresholds, is_lower_better, running_median, tail_mean
 
 BASELINE = "SN"
 LATE = 0.75
@@ -68,7 +67,7 @@ class Evidence:
 
     def best(self, score: str) -> float:
         """Of the running medians of three evaluations: a single lucky one makes no best."""
-        smooth = running_median(np.array(self.scores[score]))
+        smooth = running_median(np.array(self.scores[score]), CollapseThresholds().evaluations)
         return float(smooth.min() if is_lower_better(score) else smooth.max())
 
     @property
@@ -116,7 +115,7 @@ def evidence_of(run: TableRun) -> Evidence:
     verdicts = record["verdicts"]
     tails = {name: tail_mean(values) for name, values in spectra.judged().items()}
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in spectra.judged().items()}
-    scores = [name for name in rows[0] if rows[0][name] is not None and name not in ("crc", "iteration")]
+    scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     return Evidence(
         setting=run.setting.name,
         method=record["constraint"]["label"].split()[0],
@@ -233,8 +232,3 @@ def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         words = ["no" if onset is None else f"{onset:,}" for onset in onsets]
         lines.append([run.setting, run.method, str(run.seed), *(f"{number:.2f}" for number in numbers), *words])
     return header, lines
-
-
-def finished_evidence(runs: Sequence[Run]) -> list[Evidence]:
-    """Of the finished runs, in the order of the campaign."""
-    return [evidence_of(run) for run in runs if isinstance(run, TableRun)]

@@ -1,6 +1,6 @@
 """The evidence as one page with one picture: scores and spectra with bands over seeds, and how they go together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reproduce.evidence import LATE, Evidence, statements, table
+from reproduce.evidence import LATE, Evidence, read_evidence, statements, table, write_evidence
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
@@ -28,8 +28,14 @@ end, is what it holds.
 """
 
 
-def evidence_page(runs: Sequence[Evidence], root: Path, console: Console) -> None:
-    """Writes `evidence.md` and `evidence.png`; the words go to the terminal too."""
+def add_evidence(found: Iterable[Evidence], root: Path, console: Console) -> None:
+    """Adds runs to a folder's `evidence.json` and writes its page of all that it holds."""
+    write_evidence(root / "evidence.json", found)
+    write_page_of(read_evidence(root / "evidence.json"), root, console)
+
+
+def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> None:
+    """`evidence.md` and `evidence.png`; the words go to the terminal too."""
     words = [f"- {sentence}" for sentence in statements(runs)]
     commits = ", ".join(sorted({run.commit[:8] + run.commit[40:] for run in runs}))
     processors = ", ".join(sorted({run.processor for run in runs}))

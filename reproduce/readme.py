@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from reproduce.cost import GPU_FLOPS, USABLE, price
-from reproduce.evidence import read_evidence, write_evidence
-from reproduce.evidence_page import evidence_page
+from reproduce.evidence import read_evidence
+from reproduce.evidence_page import add_evidence
 from reproduce.run import FINISHED, REPOSITORY, Run, states
 from reproduce.settings import METHODS
 from reproduce.table import collect, described_table
@@ -25,8 +25,7 @@ def main() -> int:
     """Writes what the runs allow; returns 0, or 1 if some are not finished, which it names."""
     write_text(COST, cost_page())
     table = table_runs("mini", MINI_DEFAULT, METHODS, [1], RUNS / "table2" / "mini")
-    write_evidence(EVIDENCE / "evidence.json", read_evidence(RUNS / "collapse" / "evidence.json"))
-    evidence_page(read_evidence(EVIDENCE / "evidence.json"), EVIDENCE, Console())
+    add_evidence(read_evidence(RUNS / "collapse" / "evidence.json"), EVIDENCE, Console())
     if not are_finished(table, "reproduce-table2 SCALE=mini"):
         return 1
     readme = REPOSITORY / "README.md"

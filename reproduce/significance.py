@@ -11,22 +11,33 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Pairs:
     """A second method against a first one, over n pairs.
 
     Attributes:
         ratios: second / first of each pair.
-        ahead: in how many pairs the second is better.
         lower_is_better: of the score.
     """
 
     ratios: tuple[float, ...]
-    ahead: int
     lower_is_better: bool
 
     @property
     def n(self) -> int:
         return len(self.ratios)
+
+    @property
+    def ahead(self) -> int:
+        """In how many pairs the second is better."""
+        return self._on_one_side(below=self.lower_is_better)
+
+    @property
+    def behind(self) -> int:
+        """In how many it is worse."""
+        return self._on_one_side(below=not self.lower_is_better)
+
+    def _on_one_side(self, below: bool) -> int:
+        return sum(ratio < 1 if below else ratio > 1 for ratio in self.ratios)
 
     @property
     def change(self) -> float:
@@ -50,7 +61,15 @@ class Comparison:
     @property
     def p(self) -> float:
         """Of the exact sign test against "the second is not better": one-sided, as the paper's claims are."""
-        return float(binomtest(self.ahead, self.n, alternative="greater").pvalue)
+        return self._sign_test(self.ahead)
+
+    @property
+    def p_of_worse(self) -> float:
+        """The same against "the second is not worse"."""
+        return self._sign_test(self.behind)
+
+    def _sign_test(self, count: int) -> float:
+        return float(binomtest(count, self.n, alternative="greater").pvalue)
 
     @property
     def smallest_p(self) -> float:
@@ -58,7 +77,7 @@ class Comparison:
         return 0.5**self.n
 
 
-def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Comparison:
+def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Pairs:
     """Pairs of positive scores, in the same order.
 
     Raises:
@@ -66,20 +85,18 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
     """
     if not first or len(first) != len(second) or min(*first, *second) <= 0:
         raise ValueError(f"Expected pairs of positive scores, found {list(first)} and {list(second)}.")
-    ahead = sum((b < a) if lower_is_better else (b > a) for a, b in zip(first, second, strict=True))
-    return Comparison(tuple(b / a for a, b in zip(first, second, strict=True)), ahead, lower_is_better)
+    return Pairs(tuple(b / a for a, b in zip(first, second, strict=True)), lower_is_better)
 
 
-def in_words(name: str, score: str, comparison: Comparison) -> str:
+def in_words(name: str, score: str, pairs: Pairs) -> str:
     """E.g. "FID_cls: SR is ahead of SN in 13 of 15 pairs (sign test p = 0.0037), change -12 % (95 % interval ...)"."""
-    c = comparison
-    words = f"{score}: {name} in {c.ahead} of {c.n} pairs (one-sided sign test p = {c.p:.2g}), change {c.change:+.0%}"
-    if c.interval:
-        words += f" (95 % bootstrap interval {c.interval[0]:+.0%} to {c.interval[1]:+.0%})"
-    if c.smallest_p > LEVEL:
-        count = "1 pair decides" if c.n == 1 else f"{c.n} pairs decide"
-        return f"{words}. {count} nothing: p would be {c.smallest_p:.2g} if all agreed."
-    if c.p <= LEVEL:
+    words = f"{score}: {name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
+    words += f", change {pairs.change:+.0%}"
+    if interval := pairs.interval:
+        words += f" (95 % bootstrap interval {interval[0]:+.0%} to {interval[1]:+.0%})"
+    if pairs.smallest_p > LEVEL:
+        count = "1 pair decides" if pairs.n == 1 else f"{pairs.n} pairs decide"
+        return f"{words}. {count} nothing: p would be {pairs.smallest_p:.2g} if all agreed."
+    if pairs.p <= LEVEL:
         return f"{words}: significant."
-    against = compare([1.0] * c.n, [1 / ratio for ratio in c.ratios], c.lower_is_better)
-    return f"{words}: significant the other way." if against.p <= LEVEL else f"{words}: not significant."
+    return f"{words}: significant the other way." if pairs.p_of_worse <= LEVEL else f"{words}: not significant."

@@ -68,7 +68,7 @@ def evaluate(checkpoint: Path, output: Path, *options: str) -> dict[str, Any]:
 
 def on_two_processes(arguments: list[str], cache: Path) -> None:
     """Runs the command line, which starts a second process by itself; nothing is cached yet."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "SRGAN_CACHE": str(cache)}
+    environment = os.environ | {"SRGAN_CACHE": str(cache)}
     finished = subprocess.run(
         [sys.executable, "-m", "srgan", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True
     )

@@ -1,7 +1,6 @@
 """Our scores of a checkpoint against torch-fidelity's own command line on the same images and the same network."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +46,7 @@ def fidelity(fake: Path, real: Path, weights: Path, splits: int) -> dict[str, An
             "--isc-splits", str(splits),
             "--kid-subset-size", str(IMAGES), "--rng-seed", str(SEED), "--feature-extractor-weights-path", weights,
         ],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True,
+        check=True, capture_output=True, text=True,
     )  # fmt: skip
     printed: dict[str, Any] = json.loads(finished.stdout)
     return printed

@@ -49,7 +49,7 @@ def run_command(launcher: list[str], *options: str) -> None:
     """In processes of its own: a process group leaves its mark on the environment."""
     finished = subprocess.run(
         [*launcher, *SETTINGS, *options],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
         cwd=TESTS.parent,
         capture_output=True,
         text=True,

@@ -79,7 +79,7 @@ def test_single_evaluations_do_not_decide(fid: list[float], onset: int | None) -
 
 
 def test_the_running_median_begins_with_what_there_is() -> None:
-    assert running_median(np.array([9.0, 5.0, 1.0, 7.0, 8.0])).tolist() == [9, 7, 5, 5, 7]
+    assert running_median(np.array([9.0, 5.0, 1.0, 7.0, 8.0]), 3).tolist() == [9, 7, 5, 5, 7]
 
 
 def test_the_earliest_of_all_scores_is_the_collapse_iteration() -> None:

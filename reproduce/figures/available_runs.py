@@ -77,9 +77,9 @@ class Sources:
         """Runs that have ended with the settings of their experiment."""
         return [found for run in self.groups[group] if run.state == FINISHED and (found := self._finished(run))]
 
-    def part(self, group: str, folder: str) -> FinishedRun | None:
+    def part_of_resume(self, folder: str) -> FinishedRun | None:
         """The run of "resume" with a folder of this name."""
-        return next((run for run in self.finished(group) if run.folder.path.name == folder), None)
+        return next((run for run in self.finished("resume") if run.folder.path.name == folder), None)
 
     def collapsed_under_sn(self) -> list[FinishedRun]:
         """SN's runs of Table II that collapsed."""

@@ -51,7 +51,7 @@ FIGURES = (
     PaperFigure((2,), "The last layer's spectrum over training, without collapse", (SN,), figure_2),
     PaperFigure((4,), "The same with collapse; the five groups of Table I", (SN,), figure_4),
     PaperFigure((5,), "Spectrum beside FID and IS at the same iterations", (SN,), figure_5),
-    PaperFigure((6,), "Section IV-A: SN, and SR-d from SN's checkpoint", (RESUME, SN, COLLAPSE), figure_6),
+    PaperFigure((6,), "Section IV-A: SN, and SR-d from SN's checkpoint", (RESUME, COLLAPSE), figure_6),
     PaperFigure((7,), "SN against SR-s from scratch", (SN, SR), figure_7),
     PaperFigure((8,), "FID and IS against i", (SN, SWEEP), figure_8, has_spectra=False),
     PaperFigure((11,), "D's outputs and objective for each i", (SN, SWEEP), figure_11, has_spectra=False),

@@ -86,7 +86,7 @@ def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Section IV-A: SN, and SR-d from one of its checkpoints."""
-    start, sn, sr_d = (sources.part("resume", part) for part in ("sn-start", "sn", "sr-d"))
+    start, sn, sr_d = (sources.part_of_resume(part) for part in ("sn-start", "sn", "sr-d"))
     if start and sn and sr_d:
         branch = branch_of(sr_d)
         strands = {"SN": Strand(sn, start), "SR-d": Strand(sr_d, start, since=branch)}

@@ -83,7 +83,7 @@ class ScoreRecorder(RunCallback):
         assert isinstance(data, ImageData)
         ranks, device = pl_module.ranks, pl_module.device
         features = feature_network(self.features, self.inception_weights, data, device, ranks)
-        stored = (self.folder.read_protocol() or {}) if self.folder.read_scores() else {}
+        stored = (self.folder.read_protocol() or {}) if self.folder.scores.exists() else {}
         if stored.get("weights_hash", features.weights_hash) != features.weights_hash:
             raise OtherRunError(
                 f"Expected the {features.name} with weights {stored['weights_hash']} that scored this run before, "

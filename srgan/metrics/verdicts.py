@@ -44,7 +44,7 @@ def is_lower_better(score: str) -> bool:
     return score.startswith(("FID", "KID")) or score.endswith("_kl")
 
 
-def running_median(values: np.ndarray, count: int = 3) -> np.ndarray:
+def running_median(values: np.ndarray, count: int) -> np.ndarray:
     """Of each value and those before it, `count` in all; of fewer at the beginning. `[T]` -> `[T]`."""
     return np.array([np.median(values[max(0, end - count) : end]) for end in range(1, len(values) + 1)])
 
