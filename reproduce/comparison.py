@@ -71,7 +71,7 @@ def _rows(folder: RunFolder, record: dict[str, Any], names: Sequence[str]) -> li
     """A line for each evaluation, and one for each verdict."""
     history = folder.read_spectra()
     assert history is not None
-    tails = [tail_mean(spectra) for spectra in history.judged().values()]
+    tails = [tail_mean(history.spectra[layer]) for layer in history.judged()]
     lines = []
     for row in folder.read_scores():
         at = max(0, int((history.iterations <= row["iteration"]).sum()) - 1)  # the record at or last before

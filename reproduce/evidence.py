@@ -113,8 +113,9 @@ def evidence_of(run: TableRun) -> Evidence:
     norms = {row["iteration"]: np.hypot.reduce(list(row["discriminator"].values())) for row in gradients}
     recorded = [row for row in losses if row["iteration"] in norms]
     verdicts = record["verdicts"]
-    tails = {name: tail_mean(values) for name, values in spectra.judged().items()}
-    held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in spectra.judged().items()}
+    whole = {name: spectra.spectra[name] for name in spectra.judged()}
+    tails = {name: tail_mean(values) for name, values in whole.items()}
+    held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     return Evidence(
         setting=run.setting.name,

@@ -74,11 +74,11 @@ def wrong_spectra(run: Run) -> str | None:
     history = run.folder.read_spectra()
     assert history is not None
     training = rebuild_training(read_run_checkpoint(run.folder.checkpoint))
-    for layer, spectra in history.judged().items():
+    for layer in history.judged():
         held = training.constraint.held_ratios(training.discriminator.get_submodule(layer)).numpy()
         if "sn" not in run.configs and not held.any():
             return f"expected {run.configs[-1]} to hold the spectrum of {layer}, found that it holds nothing"
-        short = float(np.max(held - spectra[-1]))
+        short = float(np.max(held - history.spectra[layer][-1]))
         if short > TOLERANCE:
             return f"expected {run.configs[-1]} to hold the spectrum of {layer}, found it {short:.1e} below"
     return None

@@ -50,12 +50,14 @@ class SpectralLayer:
         kind: torch class of the layer, e.g. "Conv2d".
         shape: of the raw weight, e.g. [128, 128, 3, 3].
         rank: N, how many singular values it has.
+        judged: how many of them, from the largest, decide on a collapse (`Constraint.judged_values`).
     """
 
     name: str
     kind: str
     shape: list[int]
     rank: int
+    judged: int
 
     @property
     def is_shortcut(self) -> bool:
@@ -89,8 +91,8 @@ class SpectraHistory:
     spectra: dict[str, np.ndarray]
 
     def judged(self) -> dict[str, np.ndarray]:
-        """The spectra that decide on a spectral collapse."""
-        return {layer.name: self.spectra[layer.name] for layer in self.layers if layer.is_judged}
+        """What decides on a spectral collapse: layer -> `[T, judged]`."""
+        return {layer.name: self.spectra[layer.name][:, : layer.judged] for layer in self.layers if layer.is_judged}
 
 
 @dataclass(frozen=True)

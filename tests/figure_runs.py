@@ -23,10 +23,10 @@ from srgan.runs import RunFolder, SpectralLayer
 
 ITERATIONS = range(0, 601, 30)
 LAYERS = [
-    SpectralLayer("blocks.0.conv1", "Conv2d", [6, 3, 3, 3], 6),
-    SpectralLayer("blocks.0.shortcut", "Conv2d", [6, 3, 1, 1], 3),
-    SpectralLayer("blocks.3.conv2", "Conv2d", [6, 6, 3, 3], 6),
-    SpectralLayer("linear", "Linear", [1, 6], 1),
+    SpectralLayer("blocks.0.conv1", "Conv2d", [6, 3, 3, 3], 6, 6),
+    SpectralLayer("blocks.0.shortcut", "Conv2d", [6, 3, 1, 1], 3, 3),
+    SpectralLayer("blocks.3.conv2", "Conv2d", [6, 6, 3, 3], 6, 6),
+    SpectralLayer("linear", "Linear", [1, 6], 1, 1),
 ]
 
 

@@ -27,8 +27,8 @@ def discriminator_layers(image_size: int, channels: int) -> list[SpectralLayer]:
             shapes["shortcut"] = [outputs, inputs, 1, 1]
         for name, shape in shapes.items():
             rank = min(shape[0], int(np.prod(shape[1:])))
-            layers.append(SpectralLayer(f"blocks.{block}.{name}", "Conv2d", shape, rank))
-    return [*layers, SpectralLayer("linear", "Linear", [1, widths[-1]], 1)]
+            layers.append(SpectralLayer(f"blocks.{block}.{name}", "Conv2d", shape, rank, rank))
+    return [*layers, SpectralLayer("linear", "Linear", [1, widths[-1]], 1, 1)]
 
 
 def synthesize(path: Path, image_size: int, channels: int) -> None:

@@ -15,7 +15,7 @@ README = (REPOSITORY / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "module", ["srgan.constraints.export", "srgan.constraints.layers", "srgan.constraints.regularize"]
+    "module", ["srgan.constraints.export", "srgan.constraints.layers", "srgan.constraints.regularize", "srgan.watching"]
 )
 def test_examples_in_docstrings_print_what_they_say(module: str) -> None:
     outcome = doctest.testmod(import_module(module))
@@ -43,7 +43,7 @@ def test_the_readme_names_code_that_exists() -> None:
 
 
 def test_the_public_names_are_there() -> None:
-    assert {"export", "regularize", "spectra", "unregularize"} <= set(srgan.__all__)
+    assert {"export", "regularize", "spectra", "unregularize", "watch"} <= set(srgan.__all__)
     assert all(getattr(srgan, name) for name in srgan.__all__)
     with pytest.raises(AttributeError, match="no attribute 'regularise'"):
         _ = srgan.regularise

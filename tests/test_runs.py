@@ -81,7 +81,7 @@ def test_a_row_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
 
 # Run folders.
 
-LAYERS = [SpectralLayer("conv", "Conv2d", [4, 3, 3, 3], 4), SpectralLayer("head", "Linear", [1, 4], 1)]
+LAYERS = [SpectralLayer("conv", "Conv2d", [4, 3, 3, 3], 4, 4), SpectralLayer("head", "Linear", [1, 4], 1, 1)]
 
 
 def recorded_run(path: Path, iterations: list[int]) -> RunFolder:
@@ -196,7 +196,7 @@ def test_records_of_another_layout_are_refused_and_lose_nothing(tmp_path: Path) 
     ],
 )
 def test_shortcuts_are_the_1_x_1_convolutions(kind: str, shape: list[int], shortcut: bool, judged: bool) -> None:
-    layer = SpectralLayer("layer", kind, shape, 1)
+    layer = SpectralLayer("layer", kind, shape, 1, 1)
     assert layer.is_shortcut == shortcut
     assert (layer.is_convolution and not layer.is_shortcut) == judged
 
@@ -282,7 +282,7 @@ ORDER = [
     {"training"},
     {"metrics"},
     {"tracking", "report"},
-    {"checkpoints", "fit_options"},
+    {"checkpoints", "fit_options", "watching"},
     {"checkpoint_files"},
     {"callbacks"},
     {"fit", "evaluate", "inspection"},
@@ -341,7 +341,7 @@ def test_imports_flow_one_way(package: str, path: Path) -> None:
     unit = path.with_suffix("").parts[0]
     imported = set(imported_units(folder / path, package))
     if unit == "__init__":
-        assert imported <= {"constraints"}  # the public one-liners, on first use
+        assert imported <= {"constraints", "watching"}  # the public one-liners, on first use
         return
     assert unit in levels, f"{package}.{unit} is new: say here what it may import"
     upward = {other for other in imported if other != unit and levels.get(other, -1) >= levels[unit]}

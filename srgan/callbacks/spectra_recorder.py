@@ -1,13 +1,11 @@
 """Records the spectrum of every discriminator layer over training, and warns when the spectra collapse."""
 
-from collections.abc import Mapping
-
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback
-from srgan.constraints import raw_weight, spectra, spectral_layers
+from srgan.constraints import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import layer_kind
-from srgan.metrics.verdicts import SpectrumSummary, spectral_collapse, summarize
+from srgan.metrics.verdicts import SpectralCollapse
 from srgan.runs import SpectralLayer, normalized
 from srgan.training import AdversarialTraining
 
@@ -25,48 +23,24 @@ class SpectraRecorder(RunCallback):
 
     def __init__(self, every: int = 100) -> None:
         super().__init__(every)
-        self.largest_tail_means: dict[str, float] = {}  # of the judged layers
-        self.has_collapsed = False
+        self.collapse = SpectralCollapse(self.thresholds)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A resumed run goes on from its records."""
+        self.collapse = SpectralCollapse(self.thresholds)
         history = self.folder.read_spectra() if trainer.is_global_zero else None
-        if history is not None and len(history.iterations):
+        if history is not None:
             judged = history.judged()
-            self.has_collapsed = spectral_collapse(history.iterations, judged, self.thresholds).collapsed
-            self.largest_tail_means = {
-                name: float(summarize(spectra).largest_tail_mean[-1]) for name, spectra in judged.items()
-            }
+            for time in range(len(history.iterations)):
+                self.collapse.add({name: spectra[time] for name, spectra in judged.items()})
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         values = {name: sigma.numpy() for name, sigma in spectra(module.discriminator, normalized=False).items()}
-        layers = [
-            SpectralLayer(
-                name,
-                layer_kind(layer),
-                list(raw_weight(layer).shape),
-                len(values[name]),
-            )
-            for name, layer in spectral_layers(module.discriminator)
-        ]
+        layers = recorded_layers(module)
         self.folder.append_spectra(module.iteration, layers, list(values.values()))
-        ratios = {layer.name: normalized(values[layer.name])[None] for layer in layers if layer.is_judged}
-        summaries = {
-            name: summarize(spectra, self.thresholds, self.largest_tail_means.get(name, 0.0))
-            for name, spectra in ratios.items()
-        }
-        self.largest_tail_means = {name: float(found.largest_tail_mean[-1]) for name, found in summaries.items()}
-        self._warn_of_collapse(module, summaries)
-
-    def _warn_of_collapse(self, module: AdversarialTraining, summaries: Mapping[str, SpectrumSummary]) -> None:
-        """At the record that brings the verdict; SR holds what it is meant to hold, whatever the tail does."""
-        if module.constraint.holds_spectra or not summaries:
-            return
-        fallen = [name for name, summary in summaries.items() if summary.collapsed[-1]]
-        collapsed = len(fallen) / len(summaries) >= self.thresholds.layers
-        if collapsed and not self.has_collapsed:
-            self.has_collapsed = True
+        judged = {layer.name: normalized(values[layer.name])[: layer.judged] for layer in layers if layer.is_judged}
+        if fallen := self.collapse.add(judged):
             self.warn(
                 module,
                 SPECTRAL_COLLAPSE,
@@ -74,3 +48,17 @@ class SpectraRecorder(RunCallback):
                 "largest so far: mode collapse goes along with it. Go on from a checkpoint before it with SR: "
                 "srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
             )
+
+
+def recorded_layers(module: AdversarialTraining) -> list[SpectralLayer]:
+    """What the records say of D's layers, beside their spectra."""
+    return [
+        SpectralLayer(
+            name,
+            layer_kind(layer),
+            list(raw_weight(layer).shape),
+            min(raw_matrix(layer).shape),
+            module.constraint.judged_values(layer),
+        )
+        for name, layer in spectral_layers(module.discriminator)
+    ]

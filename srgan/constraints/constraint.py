@@ -26,8 +26,6 @@ class Constraint:
     """What it does, for people."""
     note: str | None = None
     """What to know when reading its verdicts."""
-    holds_spectra: bool = False
-    """Whether it keeps spectra from falling, so that a fallen tail is no warning."""
     acts_after_updates: bool = False
     """Whether `after_update` does anything, so that somebody has to call it."""
     penalizes: bool = False
@@ -127,6 +125,13 @@ class Constraint:
         """
         return torch.zeros(min(raw_matrix(layer).shape), dtype=torch.float64)
 
+    def judged_values(self, layer: nn.Module) -> int:
+        """How many singular values of a layer, from the largest, decide on its collapse: 1 to N.
+
+        All, but under SR-s the i that it holds: it lets the others fall (Fig. 7c).
+        """
+        return min(raw_matrix(layer).shape)
+
 
 class Unconstrained(Constraint):
     """The discriminator as it is; its raw spectra are still watched."""
@@ -158,7 +163,7 @@ class Combination(Constraint):
         self.label = " + ".join(part.label for part in parts)
         self.sentence = "; ".join(part.sentence for part in parts)
         self.note = " ".join(part.note for part in parts if part.note) or None
-        for name in ("holds_spectra", "acts_after_updates", "penalizes", "differentiates_twice", "adds_batch_norm"):
+        for name in ("acts_after_updates", "penalizes", "differentiates_twice", "adds_batch_norm"):
             setattr(self, name, any(getattr(part, name) for part in parts))
         self.separates_images = any(part.separates_images for part in parts)
         if self.separates_images and self.adds_batch_norm:
@@ -193,6 +198,9 @@ class Combination(Constraint):
 
     def held_ratios(self, layer: nn.Module) -> Tensor:
         return torch.stack([part.held_ratios(layer) for part in self.constraints]).amax(dim=0)
+
+    def judged_values(self, layer: nn.Module) -> int:
+        return min(part.judged_values(layer) for part in self.constraints)
 
 
 def refuse_negative(weight: float) -> float:

@@ -63,6 +63,11 @@ def is_convolution(layer: nn.Module) -> bool:
     return raw_weight(layer).dim() > 2
 
 
+def is_judged(layer: nn.Module) -> bool:
+    """Whether a layer decides on a spectral collapse: convolutions larger than 1 x 1, which are no shortcuts."""
+    return is_convolution(layer) and raw_weight(layer)[0, 0].numel() > 1
+
+
 def layer_kind(layer: nn.Module) -> str:
     """The class of torch.nn that a layer is of, whatever is derived from it or parametrizes it: "Conv2d"."""
     own = parametrize.type_before_parametrizations(layer).__name__

@@ -64,6 +64,10 @@ class Compensation(ABC):
     def held(self, r: Tensor) -> Tensor:
         """Lower bounds `[N]` of sigma_k / sigma_1 right after a compensation."""
 
+    def judged(self, N: int) -> int:
+        """How many of N singular values decide on a collapse."""
+        return N
+
 
 class Static(Compensation):
     """SR-s: the first i singular values become sigma_1.
@@ -79,8 +83,8 @@ class Static(Compensation):
     """
 
     note = (
-        "SR-s holds the first i singular values and lets the others fall (Fig. 7c of the paper); the rule for a "
-        "spectral collapse may count that as one."
+        "SR-s holds the first i singular values and lets the others fall (Fig. 7c of the paper); the verdict of "
+        "spectral collapse goes by those that it holds."
     )
 
     def __init__(self, compensated_fraction: float = 0.5) -> None:
@@ -100,6 +104,9 @@ class Static(Compensation):
 
     def held(self, r: Tensor) -> Tensor:
         return self.compensate(torch.zeros_like(r).index_fill(0, r.new_zeros(1, dtype=torch.int64), 1), r)
+
+    def judged(self, N: int) -> int:
+        return compensated_rank(N, self.compensated_fraction)
 
 
 class Dynamic(Compensation):
@@ -241,8 +248,6 @@ class SpectralRegularization(SpectralNormalization):
         ValueError: there is not even one power step, or another word for grouped convolutions.
     """
 
-    holds_spectra = True
-
     def __init__(
         self,
         compensation: Compensation = Static(),  # noqa: B008 (a value without state)
@@ -295,6 +300,10 @@ class SpectralRegularization(SpectralNormalization):
         if not is_convolution(layer):
             return torch.zeros_like(r)
         return torch.cat([self.compensation.held(block) for block in r.chunk(num_groups(layer))])
+
+    def judged_values(self, layer: nn.Module) -> int:
+        N, groups = super().judged_values(layer), num_groups(layer)
+        return self.compensation.judged(N // groups) * groups if is_convolution(layer) else N
 
 
 def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:

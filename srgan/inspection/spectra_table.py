@@ -102,10 +102,11 @@ def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
     thresholds = CollapseThresholds(**checkpoint.config["verdicts"])
     judged = {name: rows[until] for name, rows in history.judged().items()}
     verdict = spectral_collapse(history.iterations[until], judged, thresholds)
-    summaries = {name: summarize(rows[until], thresholds).at(-1) for name, rows in history.spectra.items()}
-    falls = {
-        DISCRIMINATOR + name: now["tail_mean"] / (now["largest_tail_mean"] or 1) for name, now in summaries.items()
+    summaries = {
+        layer.name: summarize(history.spectra[layer.name][until], thresholds, judged=layer.judged).at(-1)
+        for layer in history.layers
     }
+    falls = {DISCRIMINATOR + name: now["fall"] for name, now in summaries.items()}
     fallen = sum(bool(summaries[name]["collapsed"]) for name in judged)
     return falls, (
         f"Spectral collapse: {f'since iteration {verdict.iteration:,}' if verdict.collapsed else 'none until here'}. "

@@ -17,7 +17,8 @@ class CollapseThresholds:
         fid: times the best FID so far, above which FID has to stay.
         inception_score: times the best IS so far, below which IS has to stay.
         modes: times the largest number of modes so far, below which it has to stay.
-        tail_mean: times a layer's largest tail mean so far, below which the layer has collapsed.
+        tail_mean: times a layer's largest tail mean so far, below which the layer has collapsed; judged values
+            alone count (`Constraint.judged_values`).
         layers: share of the non-shortcut convolutions that makes a spectral collapse.
         evaluations: how many in a row are judged by their median: with 3, a lucky one makes no best and a bad one no
             collapse; with 1, each counts by itself.
@@ -85,8 +86,9 @@ class SpectrumSummary:
         effective_rank: see `effective_rank`.
         stable_rank: see `stable_rank`.
         condition: sigma_1 / sigma_N; infinite where sigma_N is 0.
-        largest_tail_mean: the largest tail mean until then.
-        collapsed: whether the tail mean lies below the threshold times that.
+        largest_tail_mean: the largest tail mean until then, of the judged values.
+        fall: their tail mean over that largest, in [0, 1]; 1 for an all-zero weight.
+        collapsed: whether it lies below the threshold.
     """
 
     tail_mean: np.ndarray
@@ -96,6 +98,7 @@ class SpectrumSummary:
     stable_rank: np.ndarray
     condition: np.ndarray
     largest_tail_mean: np.ndarray
+    fall: np.ndarray
     collapsed: np.ndarray
 
     def at(self, time: int) -> dict[str, float]:
@@ -104,7 +107,10 @@ class SpectrumSummary:
 
 
 def summarize(
-    spectra: np.ndarray, thresholds: CollapseThresholds = CollapseThresholds(), largest_tail_mean: float = 0.0
+    spectra: np.ndarray,
+    thresholds: CollapseThresholds = CollapseThresholds(),
+    largest_tail_mean: float = 0.0,
+    judged: int | None = None,
 ) -> SpectrumSummary:
     """Everything that this package says of a layer's spectra, here and nowhere else.
 
@@ -112,15 +118,24 @@ def summarize(
         spectra: `[T, N]` sigma_k / sigma_1, from the largest; zeros for an all-zero weight.
         thresholds: how far a tail falls that counts as collapsed.
         largest_tail_mean: the largest before the first of these.
+        judged: how many values, from the largest, decide on a collapse; None: all N.
     """
-    tails = tail_mean(spectra)
+    tails = tail_mean(spectra[:, :judged])
     p10, p50 = np.percentile(spectra, [10, 50], axis=-1)
     last = spectra[:, -1].astype(np.float64)
     condition = np.divide(spectra[:, 0], last, where=last > 0, out=np.full(len(last), np.inf))
     largest = np.maximum(largest_tail_mean, np.maximum.accumulate(tails))
-    collapsed = tails < thresholds.tail_mean * largest
+    fall = np.divide(tails, largest, where=largest > 0, out=np.ones(len(tails)))
     return SpectrumSummary(
-        tails, p10, p50, effective_rank(spectra), stable_rank(spectra), condition, largest, collapsed
+        tail_mean(spectra),
+        p10,
+        p50,
+        effective_rank(spectra),
+        stable_rank(spectra),
+        condition,
+        largest,
+        fall,
+        fall < thresholds.tail_mean,
     )
 
 
@@ -180,7 +195,7 @@ def spectral_collapse(
 
     Args:
         iterations: `[T]`.
-        spectra: non-shortcut convolution -> `[T, N]` normalized spectra.
+        spectra: non-shortcut convolution -> `[T, N]` normalized spectra, the judged values of them.
         thresholds: what counts as collapsed, and how many layers it takes.
 
     Returns:
@@ -191,6 +206,38 @@ def spectral_collapse(
     share = np.mean([summarize(layer, thresholds).collapsed for layer in spectra.values()], axis=0)
     collapsed = np.flatnonzero(share >= thresholds.layers)
     return Verdict(True, int(iterations[collapsed[0]])) if len(collapsed) else Verdict(False, None)
+
+
+class SpectralCollapse:
+    """`spectral_collapse` one record after the other.
+
+    Attributes:
+        thresholds: what counts as collapsed.
+        falls: layer -> its tail mean over its largest so far, in [0, 1], at the last record.
+        has_come: whether a record has brought the verdict.
+    """
+
+    def __init__(self, thresholds: CollapseThresholds) -> None:
+        self.thresholds = thresholds
+        self.falls: dict[str, float] = {}
+        self.has_come = False
+        self._largest_tail_means: dict[str, float] = {}
+
+    def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:
+        """Takes the judged values `[N]` of each layer.
+
+        Returns:
+            the layers that have fallen, at the record that brings the verdict; none at any other.
+        """
+        fallen = []
+        for name, spectrum in spectra.items():
+            now = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
+            self._largest_tail_means[name], self.falls[name] = now["largest_tail_mean"], now["fall"]
+            fallen += [name] if now["collapsed"] else []
+        if self.has_come or not fallen or len(fallen) < self.thresholds.layers * len(spectra):
+            return []
+        self.has_come = True
+        return fallen
 
 
 def reported_scores(rows: Sequence[Row], verdict: Verdict, ranking: str) -> Row:

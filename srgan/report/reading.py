@@ -128,7 +128,7 @@ def _spectra(
     layers, packed = [], []
     for layer in history.layers:
         at = kept_positions(layer.rank, min(MOST_POSITIONS, most_positions))
-        numbers = summarize(history.spectra[layer.name], thresholds)
+        numbers = summarize(history.spectra[layer.name], thresholds, judged=layer.judged)
         packed.append(pack_spectra(history.spectra[layer.name][kept][:, at]))
         layers.append(
             {

@@ -134,16 +134,17 @@ class History:
     def _add_spectra(self, row: Row, history: SpectraHistory, place: int) -> None:
         self.iterations.append(row.iteration)
         tails, collapsed = [], []
-        judged = history.judged()
-        for name, spectra in history.spectra.items():
+        for layer in history.layers:
+            name, spectra = layer.name, history.spectra[layer.name]
             row.numbers[f"spectra/{name}/sigma_1"] = float(history.sigma_1[name][place])
             spectrum = spectra[place]
             if len(spectrum) == 1:
                 continue
-            summary = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
+            largest = self._largest_tail_means.get(name, 0.0)
+            summary = summarize(spectrum[None], self.thresholds, largest, layer.judged).at(0)
             self._largest_tail_means[name] = summary["largest_tail_mean"]
             logged = ["tail_mean", "effective_rank", "p10", "p50"]
-            if name in judged:
+            if layer.is_judged:
                 logged.append("collapsed")
                 tails.append(summary["tail_mean"])
                 collapsed.append(summary["collapsed"])

@@ -1,0 +1,71 @@
+"""`srgan.watch` in a loop of one's own."""
+
+import contextlib
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import srgan
+from srgan.constraints import raw_weight
+from srgan.spectral import apply_spectral_map
+
+
+def discriminator() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 1), nn.Flatten(), nn.Linear(8, 1)
+    )
+
+
+def multiply_values(layer: nn.Module, first: int, factor: float) -> None:
+    """sigma_k of the raw weight times a factor, for k > first."""
+    with torch.no_grad():
+        W = raw_weight(layer)
+        k = torch.arange(1, 9)
+        mapped = apply_spectral_map(W.flatten(1), lambda sigma: torch.where(k > first, factor * sigma, sigma))
+        W.copy_(mapped.view_as(W))
+
+
+def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
+    D = discriminator()
+    watch = srgan.watch(D, every=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch.step()
+        multiply_values(D[2], 1, 0.9)
+        watch.step()
+    assert watch.collapsed_at is None
+    assert watch.falls == {"0": 1.0, "2": pytest.approx(0.9)}  # neither the 1 x 1 convolution nor the head
+    multiply_values(D[2], 1, 0.5)
+    watch.step()  # does not look
+    with pytest.warns(UserWarning, match="Spectral collapse after 4 steps of the discriminator: 2 below 0.5") as found:
+        watch.step()
+    assert found[0].filename == __file__  # where the loop called it
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(4):
+            watch.step()
+    assert watch.collapsed_at == 4
+
+
+@pytest.mark.parametrize(("first", "falls"), [(4, False), (1, True)])
+def test_sr_s_is_judged_by_what_it_holds(first: int, falls: bool) -> None:
+    D = discriminator()
+    optimizer = torch.optim.Adam(D.parameters())  # which keeps the handle
+    srgan.regularize(D, "sr-s", optimizer=optimizer)
+    watch = srgan.watch(torch.nn.DataParallel(D), every=1)
+    multiply_values(D[2], first, 0.1)
+    with pytest.warns(UserWarning, match="Spectral collapse") if falls else contextlib.nullcontext():
+        watch.look()
+    assert (watch.falls["2"] < 0.5) is falls
+
+
+@pytest.mark.parametrize(
+    ("module", "every", "message"),
+    [(nn.Linear(4, 4), 1, "convolutions larger than 1 x 1"), (nn.Conv2d(3, 8, 3), 0, "every 1 or more steps, found 0")],
+)
+def test_refusals(module: nn.Module, every: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        srgan.watch(module, every=every)
