@@ -10,15 +10,13 @@ from typing import Any
 from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
-from reproduce.evidence import evidence_of
+from reproduce.evidence import BRANCH, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
 from reproduce.run import Run
 from reproduce.settings import METHODS
 from reproduce.table_runs import TableRun, rows, table_run
 
-BRANCH = 2_000
-"""The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
 DEFAULT = ("C_64-32",)
 SEEDS = [1, 2, 3, 4, 5]
 

@@ -1,8 +1,10 @@
 """What the runs of a campaign recorded, small enough to keep, and what they say together. No torch in here."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ from scipy.stats import spearmanr
 from reproduce.significance import LEVEL, compare, in_words
 from reproduce.table_runs import TableRun
 from srgan.files import write_text
-from srgan.metrics.verdicts import CollapseThresholds, is_lower_better, running_median, tail_mean
+from srgan.metrics.verdicts import CollapseThresholds, is_lower_better, mode_collapse, running_median, tail_mean
 
 BASELINE = "SN"
+BRANCH = 2_000
+"""The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
 LATE = 0.75
 """Share of a run after which its evaluations count as its end."""
 SUNK = 0.9
@@ -69,6 +73,11 @@ class Evidence:
         """Of the running medians of three evaluations: a single lucky one makes no best."""
         smooth = running_median(np.array(self.scores[score]), CollapseThresholds().evaluations)
         return float(smooth.min() if is_lower_better(score) else smooth.max())
+
+    def collapses(self, evaluations: int) -> bool:
+        """Whether its modes collapse, judged by medians of so many evaluations."""
+        rows = [dict(zip(self.scores, row, strict=True)) for row in zip(*self.scores.values(), strict=True)]
+        return mode_collapse(rows, CollapseThresholds(evaluations=evaluations)).collapsed
 
     @property
     def rise(self) -> float:
@@ -166,51 +175,100 @@ def paired(runs: Sequence[Evidence], method: str) -> list[tuple[Evidence, Eviden
     return [(sn, other) for sn, other in others if other]
 
 
-def statements(runs: Sequence[Evidence]) -> list[str]:
-    """What the runs say, a sentence each, with n."""
-    words = []
-    for method in sorted({run.method for run in runs} - {BASELINE}):
-        pairs = paired(runs, method)
-        name = f"{method} ahead of {BASELINE}"
-        for score in ("FID_cls", "IS_cls"):
-            values = [(sn.late(score), other.late(score)) for sn, other in pairs]
-            if values:
-                first, second = zip(*values, strict=True)
-                words.append(in_words(name, f"{score} at the end", compare(first, second, is_lower_better(score))))
-        if pairs:
-            shapes = {
-                "Mean tail at the end over its largest": [(sn.fall, other.fall) for sn, other in pairs],
-                "Mean of the first half of the spectra at the end": [
-                    (float(sn.mean_held[-1]), float(other.mean_held[-1])) for sn, other in pairs
-                ],
-            }
-            for label, values in shapes.items():
-                first, second = zip(*values, strict=True)
-                words.append(
-                    in_words(f"{method} above {BASELINE}", label, compare(first, second, lower_is_better=False))
-                )
-    return [*words, *_link(runs)]
+@dataclass(frozen=True)
+class Answer:
+    """What the runs say to one claim of the paper.
+
+    Attributes:
+        place: in the paper.
+        claim: in our words.
+        words: the numbers, with n.
+        holds: None where so many runs cannot decide it.
+    """
+
+    place: str
+    claim: str
+    words: str
+    holds: bool | None
+
+    @property
+    def verdict(self) -> str:
+        return {True: "shown here", False: "refuted here", None: "not decided"}[self.holds]
 
 
-def _link(runs: Sequence[Evidence]) -> list[str]:
-    """How mode and spectral collapse go together, over all runs."""
-    if len(runs) < 4:
-        return []
-    found = spearmanr([run.rise for run in runs], [-run.fall for run in runs], alternative="greater")
-    verdict = "significant" if found.pvalue <= LEVEL else "not significant"
+def answers(runs: Sequence[Evidence]) -> list[Answer]:
+    """To the claims that were registered before the runs, and to one more, which says so."""
+    found: list[Answer | None] = []
+    for place, method in (("IV", "SR-s"), ("IV-B", "SR-d")):
+        start = "" if method == "SR-s" else f", from SN's checkpoint at {BRANCH:,} on"
+        for score, late in (("FID", "FID_cls"), ("IS", "IS_cls")):
+            claim = f"{score} is better under {method} than under SN{start}"
+            found.append(
+                _in_pairs(runs, place, claim, method, f"{late} at the end", partial(Evidence.late, score=late))
+            )
+    for method in ("SR-s", "SR-d"):
+        found.append(_modes(runs, method))
+    for method in ("SR-s", "SR-d"):
+        claim = f"{method} keeps the tail of the spectra from falling"
+        found.append(_in_pairs(runs, "II-C", claim, method, "mean tail at the end over its largest", _fall))
+    claim = "SR-s holds the first half of the spectra, which sinks under SN (asked after two pairs had been seen)"
+    found.append(_in_pairs(runs, "II-C", claim, "SR-s", "mean of the first half at the end", _held))
+    found.append(_link(runs))
+    return [answer for answer in found if answer]
+
+
+def _fall(run: Evidence) -> float:
+    return run.fall
+
+
+def _held(run: Evidence) -> float:
+    return float(run.mean_held[-1])
+
+
+def _in_pairs(
+    runs: Sequence[Evidence], place: str, claim: str, method: str, label: str, measure: Callable[[Evidence], float]
+) -> Answer | None:
+    """A method against SN in pairs of one setting and seed; None without a pair."""
+    pairs = [(measure(sn), measure(other)) for sn, other in paired(runs, method)]
+    if not pairs:
+        return None
+    first, second = zip(*pairs, strict=True)
+    compared = compare(first, second, lower_is_better=label.startswith("FID"))
+    relation = "above" if label.startswith("mean") else "ahead of"
+    return Answer(place, claim, in_words(f"{method} {relation} {BASELINE}", label, compared), compared.holds)
+
+
+def _modes(runs: Sequence[Evidence], method: str) -> Answer | None:
+    """Whether modes collapse under SN in most seeds and under SR in none, by medians, and by single evaluations."""
+    pairs = paired(runs, method)
+    if not pairs:
+        return None
     counts = {
-        (modes, spectra): sum(
-            (run.mode_collapse is not None, run.spectral_collapse is not None) == (modes, spectra) for run in runs
-        )
-        for modes in (True, False)
-        for spectra in (True, False)
+        evaluations: [sum(run.collapses(evaluations) for run in side) for side in zip(*pairs, strict=True)]
+        for evaluations in (CollapseThresholds().evaluations, 1)
     }
+    (sn, sr), (sn_single, sr_single) = counts.values()
+    words = (
+        f"{BASELINE} in {sn}, {method} in {sr} of {len(pairs)}; judged by single evaluations {sn_single} and "
+        f"{sr_single}."
+    )
+    claim = f"modes collapse under SN in most seeds, under {method} in none"
+    holds = None if 0.5 ** len(pairs) > LEVEL else sn > len(pairs) / 2 and sr == 0
+    return Answer("IV" if method == "SR-s" else "IV-B", claim, words, holds)
+
+
+def _link(runs: Sequence[Evidence]) -> Answer | None:
+    """How mode and spectral collapse go together, over all runs; None for fewer than four."""
+    if len(runs) < 4:
+        return None
+    found = spearmanr([run.rise for run in runs], [-run.fall for run in runs], alternative="greater")
+    counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in runs)
     first = [
         (run.sinking, run.mode_collapse) for run in runs if run.sinking is not None and run.mode_collapse is not None
     ]
     words = (
-        f"Rank correlation of FID's rise (end over best) with the fall of the tail over {len(runs)} runs: "
-        f"{found.statistic:+.2f} (one-sided p = {found.pvalue:.2g}): {verdict}. Verdicts: both {counts[True, True]}, "
+        f"rank correlation of FID's rise (end over best) with the fall of the tail over {len(runs)} runs: "
+        f"{found.statistic:+.2f} (one-sided p = {found.pvalue:.2g}). Verdicts: both {counts[True, True]}, "
         f"modes alone {counts[True, False]}, spectra alone {counts[False, True]}, neither {counts[False, False]}."
     )
     if first:
@@ -219,7 +277,14 @@ def _link(runs: Sequence[Evidence]) -> list[str]:
             f" Where both happened, the mean tail fell below {SUNK} of its largest {np.median(leads):,.0f} iterations "
             f"before the mode collapse (median of {len(leads)}; {min(leads):,} to {max(leads):,})."
         )
-    return [words]
+    holds = True if found.pvalue <= LEVEL else False if found.pvalue >= 1 - LEVEL else None
+    return Answer("II-C", "mode collapse comes with spectral collapse", words, holds)
+
+
+def answer_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line for each claim."""
+    lines = [[answer.place, answer.claim, f"**{answer.verdict}**", answer.words] for answer in answers(runs)]
+    return ["section", "claim", "verdict", "numbers"], lines
 
 
 def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reproduce.evidence import LATE, Evidence, read_evidence, statements, table, write_evidence
+from reproduce.evidence import LATE, Evidence, answer_table, read_evidence, table, write_evidence
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
@@ -36,14 +36,13 @@ def add_evidence(found: Iterable[Evidence], root: Path, console: Console) -> Non
 
 def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> None:
     """`evidence.md` and `evidence.png`; the words go to the terminal too."""
-    words = [f"- {sentence}" for sentence in statements(runs)]
     commits = ", ".join(sorted({run.commit[:8] + run.commit[40:] for run in runs}))
     processors = ", ".join(sorted({run.processor for run in runs}))
-    said = "\n".join([*words, "", f"Commit {commits}; {processors}.", ""])
-    header, lines = table(runs)
-    write_text(root / "evidence.md", f"{HEAD}{said}\n{markdown_table(header, lines)}")
+    tables = [markdown_table(*of(runs)) for of in (answer_table, table)]
+    said = "\n".join([*tables, f"Commit {commits}; {processors}.", ""])
+    write_text(root / "evidence.md", f"{HEAD}{said}")
     save_picture(runs, root / "evidence.png")
-    console.print(markdown_table(header, lines) + "\n" + said, highlight=False, soft_wrap=True)
+    console.print(said, highlight=False, soft_wrap=True)
 
 
 def save_picture(runs: Sequence[Evidence], path: Path) -> None:

@@ -72,6 +72,11 @@ class Pairs:
         return float(binomtest(count, self.n, alternative="greater").pvalue)
 
     @property
+    def holds(self) -> bool | None:
+        """Whether the second is better, if so many pairs decide it; None if they do not."""
+        return True if self.p <= LEVEL else False if self.p_of_worse <= LEVEL else None
+
+    @property
     def smallest_p(self) -> float:
         """What the sign test gives if all pairs agree: above `LEVEL`, so few pairs decide nothing."""
         return 0.5**self.n
@@ -97,6 +102,5 @@ def in_words(name: str, score: str, pairs: Pairs) -> str:
     if pairs.smallest_p > LEVEL:
         count = "1 pair decides" if pairs.n == 1 else f"{pairs.n} pairs decide"
         return f"{words}. {count} nothing: p would be {pairs.smallest_p:.2g} if all agreed."
-    if pairs.p <= LEVEL:
-        return f"{words}: significant."
-    return f"{words}: significant the other way." if pairs.p_of_worse <= LEVEL else f"{words}: not significant."
+    verdict = {True: "significant", False: "significant the other way", None: "not significant"}[pairs.holds]
+    return f"{words}: {verdict}."

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reproduce.evidence import Evidence, paired, read_evidence, statements, table, write_evidence
+from reproduce.evidence import Evidence, answer_table, answers, paired, read_evidence, table, write_evidence
 
 ITERATIONS = [250, 500, 750, 1000]
 
@@ -42,22 +42,35 @@ def test_pairs_have_one_setting_and_seed() -> None:
     ]
 
 
-def test_statements_say_who_is_ahead_and_how_collapses_go_together() -> None:
+def test_answers_say_who_is_ahead_and_how_collapses_go_together() -> None:
     steady: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8, 0.8, 0.8, 0.8]}
     runs = [run(seed=seed, mode_collapse=1000) for seed in range(5)] + [
         run("SR-s", seed, **steady) for seed in range(5)
     ]
-    words = statements(runs)
-    assert words[0].startswith("FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)")
-    assert words[0].endswith("significant.")
-    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in words[1]
-    assert "Mean tail at the end over its largest: SR-s above SN in 5 of 5 pairs" in words[2]
-    assert "Mean of the first half of the spectra at the end: SR-s above SN in 5 of 5" in words[3]
-    assert "over 10 runs: +1.00" in words[4]
-    assert "both 0, modes alone 5, spectra alone 0, neither 5" in words[4]
-    assert "250 iterations before the mode collapse (median of 5" in words[4]
-    header, lines = table(runs)
-    assert {len(line) for line in lines} == {len(header)}
+    found = {(answer.place, answer.claim): answer for answer in answers(runs)}
+    fid = found["IV", "FID is better under SR-s than under SN"]
+    assert fid.words.startswith("FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)")
+    assert (fid.holds, fid.verdict) == (True, "shown here")
+    inception = found["IV", "IS is better under SR-s than under SN"]
+    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in inception.words
+    assert inception.verdict == "not decided"  # all are equal
+    modes = found["IV", "modes collapse under SN in most seeds, under SR-s in none"]
+    assert modes.words == "SN in 0, SR-s in 0 of 5; judged by single evaluations 5 and 0."
+    assert modes.verdict == "refuted here"
+    tail = found["II-C", "SR-s keeps the tail of the spectra from falling"]
+    assert "mean tail at the end over its largest: SR-s above SN in 5 of 5 pairs" in tail.words
+    assert found["II-C", next(claim for _, claim in found if "first half" in claim)].holds
+    link = found["II-C", "mode collapse comes with spectral collapse"]
+    assert "over 10 runs: +1.00" in link.words
+    assert "both 0, modes alone 5, spectra alone 0, neither 5" in link.words
+    assert "250 iterations before the mode collapse (median of 5" in link.words
+    assert link.holds
+    assert all(answer.holds is None for answer in answers(runs[:3] + runs[5:8]) if "rank" not in answer.words)
+    assert not any("SR-d" in claim for _, claim in found)
+    worse = [run(seed=seed, **steady) for seed in range(5)] + [run("SR-d", seed) for seed in range(5)]
+    assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID")] == ["refuted here"]
+    for header, lines in (table(runs), answer_table(runs)):
+        assert {len(line) for line in lines} == {len(header)}
 
 
 def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:
