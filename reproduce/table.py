@@ -329,7 +329,7 @@ LEGEND = {
 }
 LEGEND_OF_ALL = (
     "MC: mode collapse (by medians of three evaluations), SC: spectral collapse. As in the paper, a run that collapsed "
-    "shows its best evaluation before the collapse, any other its last. SR-s lets the spectrum beyond i fall (Fig. "
-    "7c), which the rule for SC, a tail mean below half its largest value, can count as a collapse although the "
-    "first i values are held."
+    "shows its best evaluation before the collapse, any other its last. SC, a tail mean below half its largest "
+    "value in half of the layers, goes by all singular values; under SR-s, which lets those beyond i fall (Fig. 7c), "
+    "by the first i."
 )

@@ -89,7 +89,8 @@ SECTIONS: Mapping[str, str] = {
     SPECTRA: "The discriminator's spectra, sigma_k / sigma_1 of each layer's weight. Under spectral normalization "
     "alone they may fall together, and with them the generator's diversity; spectral regularization holds them up.",
     COLLAPSE: "Spectral collapse: in half or more of the 3x3 convolutions the tail mean is below half its largest "
-    "value so far. Mode collapse: until the end FID stays above 1.5 x its best, or IS or the modes below 0.75 x "
+    "value so far; under SR-s, of the i values that it holds. Mode collapse: until the end FID stays above 1.5 x its "
+    "best, or IS or the modes below 0.75 x "
     "theirs. The verdicts are in the summary of each run.",
     SCORES: "By one protocol per run, which is in its configuration. FID_cls and IS_cls come from a classifier "
     "trained on the data: they compare runs of this package with each other, with nothing else.",
@@ -170,8 +171,8 @@ KEYS: tuple[Key, ...] = (
     Key("spectra/{layer}/p10", "a tenth of sigma_k / sigma_1 lies below", "0 to 1", _SPECTRA, LAYER_TENTHS),
     Key("spectra/{layer}/sigma_1", "largest singular value of the raw weight", "0 to inf", _SPECTRA, LAYER_SIGMAS),
     Key(
-        "spectra/{layer}/collapsed", "whether the tail mean is below half (`verdicts.tail_mean`) its largest so far; "
-        "3x3 convolutions only", "0 or 1", _SPECTRA, LAYER_COLLAPSED,
+        "spectra/{layer}/collapsed", "whether the tail mean is below half (`verdicts.tail_mean`) its largest so far, "
+        "under SR-s that of the i values that it holds; 3x3 convolutions only", "0 or 1", _SPECTRA, LAYER_COLLAPSED,
     ),
     Key(
         "spectra/{layer}/histogram", "singular values in 64 fixed bins of sigma_k / sigma_1; W&B draws them as a heat "
