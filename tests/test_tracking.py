@@ -17,7 +17,6 @@ from srgan.cli import main
 from srgan.metrics.verdicts import CollapseThresholds, summarize
 from srgan.runs import RunFolder
 from srgan.tracking.history import History
-from srgan.tracking.keys import KEYS, key_of
 from srgan.tracking.lineage import read_link
 from srgan.tracking.logger import SpectralLogger
 
@@ -78,10 +77,14 @@ def test_every_record_of_the_files_is_logged_and_nothing_else(runs: Path, views:
 def test_every_logged_key_is_listed_and_every_listed_one_that_applies_is_logged(views: Views) -> None:
     run = views["sn"][0]
     recorded = set(tracked.keys_of(run.rows))
-    words = {key.pattern for key in KEYS if key.kind == "summary"} | {key for key in run.summary if "reported/" in key}
+    words = {key.pattern for key in tracked.DOCUMENTED if key.kind == "summary"} | {
+        key for key in run.summary if "reported/" in key
+    }
     logged = recorded | (words & run.summary.keys())
-    assert not {name for name in logged if key_of(name) is None}
-    absent = {key.pattern for key in KEYS} - {key.pattern for name in logged if (key := key_of(name))}
+    assert not {name for name in logged if tracked.documented(name) is None}
+    absent = {key.pattern for key in tracked.DOCUMENTED} - {
+        key.pattern for name in logged if (key := tracked.documented(name))
+    }
     # Table II is a run of its own; nothing has collapsed; the nets have no classes; the protocol in training asks for
     # one split, no KID, no PRDC; neither the constraint nor the loss has numbers of its own.
     expected = {"table2", "mode_collapse_iteration"}
@@ -284,7 +287,11 @@ def test_other_loggers_get_every_number_and_alter_nothing(runs: Path, tmp_path: 
         rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
     assert [int(row["step"]) for row in rows] == [0, 5, 10, 15, 20]
     found = Counter(key for row in rows for key in row if key != "step")
-    media = {name for name in tracked.expected_counts(RunFolder(run)) if (key := key_of(name)) and key.kind != "number"}
+    media = {
+        name
+        for name in tracked.expected_counts(RunFolder(run))
+        if (key := tracked.documented(name)) and key.kind != "number"
+    }
     assert media
     assert found == {name: n for name, n in tracked.expected_counts(RunFolder(run)).items() if name not in media}
     last = RunFolder(run).read_losses()[-1]

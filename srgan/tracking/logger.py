@@ -14,9 +14,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from srgan.pictures import heat_map, pixels, style
 from srgan.runs import RunFolder
 from srgan.tracking.history import History, Row
-from srgan.tracking.keys import AXIS
 from srgan.tracking.lineage import group_of, read_link, remember, run_name, run_of_checkpoint
 from srgan.tracking.mode import logged_in, wandb_mode
+from srgan.tracking.panels import AXIS
 from srgan.tracking.view import RunView
 
 
