@@ -125,9 +125,6 @@ class Queue:
                 found[submitted[name][int(index) if index.isdigit() else 0]] = Job(job_id, state)
         return found
 
-    def job_of(self, run: Run) -> Job | None:
-        return self.jobs().get(_key(run))
-
     def submit(self, runs: Sequence[Run], resources: Resources) -> dict[Run, Job]:
         """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
 

@@ -100,7 +100,7 @@ def price(run: Run, devices: int | None = None) -> Price:
     pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_ratio
     iteration = pairs * counts.discriminator_flops + fakes * counts.generator_flops
     scored = counts.sample_flops + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
-    begin = run.after.flat[ITERATIONS] if run.after and run.checkpoint == "last" else 0
+    begin = (run.checkpoint or run.after.flat[ITERATIONS]) if run.after else 0
     flops = (model.iterations - begin) * iteration + scored_images(config) * scored
 
     def gigabytes(micro_batch_size: int) -> float:

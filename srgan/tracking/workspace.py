@@ -93,7 +93,7 @@ def described(dashboard: ws.Workspace, pages: wr.Report) -> str:
 
 def _chart(panel: Panel) -> Any:
     """As Weights & Biases' package describes it."""
-    keys = list(panel.keys)
+    keys: list[Any] = list(panel.keys)
     if panel.kind == "pictures":
         return wr.MediaBrowser(title=panel.title, media_keys=keys, mode="gallery", gallery_axis="step", num_columns=1)
     if panel.kind == "curves":
