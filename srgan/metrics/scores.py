@@ -169,7 +169,7 @@ class Scorer:
                 logits.append(batch_logits)
                 if keeps_features:
                     features.append(batch_features)
-                progress.advance(len(images))
+                progress.update(len(images))
         all_logits, all_features = (self.ranks.gather(torch.cat(parts)).cpu() for parts in (logits, features))
         return sums.over(self.ranks), all_logits, all_features
 

@@ -45,7 +45,7 @@ def prepare(
         ValueError: `root` has no images, or `out` is too full or of another job.
         OSError: the disk.
     """
-    listing = list_sources(root, split) if root.exists() else None
+    listing = list_sources(root, (split,)) if root.exists() else None
     job = {"image_size": image_size, "split": split, "pixels": PIXELS}
     if listing is not None:
         job |= {"files": len(listing.sources), "listing": listing.digest()}
@@ -108,7 +108,7 @@ def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
             record = record_of(path, verify)
             if record is None or (retry and record["unreadable"]):
                 missing.append(number)
-            progress.advance(1)
+            progress.update(1)
     return missing
 
 

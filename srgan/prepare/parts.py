@@ -99,7 +99,7 @@ def make_parts(parts: Sequence[Part], workers: int, total: int) -> None:
         futures = [pool.submit(part.make) for part in parts]
         pthread_sigmask(SIG_UNBLOCK, SIGNALS)
         for future in as_completed(futures):
-            progress.advance(future.result())
+            progress.update(future.result())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from srgan.files import only_process
-from srgan.prepare.job import FINISHED, LOCK, REPORT, prepare
+from srgan.prepare.job import JOB, LOCK, REPORT, prepare
 from srgan.prepare.parts import SIGNALS
 from srgan.provenance import usable_cores
 
@@ -68,7 +68,7 @@ def refuse_places(root: Path, out: Path, split: str) -> None:
         FileNotFoundError: ROOT is missing and needed.
         ValueError: OUT is inside of ROOT.
     """
-    if not root.exists() and not (out / FINISHED).exists():
+    if not root.exists() and not (out / JOB).exists():
         raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
     listed = (root / split if (root / split).is_dir() else root).resolve()
     if listed in (out.resolve(), *out.resolve().parents):
