@@ -5,6 +5,7 @@ import sys
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
+LINE = "{desc}: {n_fmt} of {total_fmt}, {remaining} to go"
 
 
 class Progress(tqdm):
@@ -24,7 +25,7 @@ class Progress(tqdm):
         seconds = SECONDS_BETWEEN_LINES if self.in_lines else 0.1
         super().__init__(
             desc=what, total=total, initial=done, disable=not show, leave=False, miniters=1, mininterval=seconds,
-            delay=self.in_lines * seconds, dynamic_ncols=True,
+            delay=self.in_lines * seconds, dynamic_ncols=True, bar_format=LINE if self.in_lines else None,
         )  # fmt: skip
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:

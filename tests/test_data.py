@@ -263,7 +263,9 @@ def test_a_pipe_and_a_huge_file_are_named_and_never_read(tmp_path: Path, monkeyp
         FolderData(str(tmp_path / "images"), 8).load("train")
     header = tarfile.TarInfo("class 0/huge.png")
     header.size = MAX_BYTES + 1
-    (tmp_path / "huge.tar").write_bytes(header.tobuf())
+    with (tmp_path / "huge.tar").open("wb") as file:
+        file.write(header.tobuf())
+        file.truncate(MAX_BYTES + 20_000)
     with pytest.raises(ValueError, match=r"class 0/huge\.png.*larger than any photograph"):
         FolderData(str(tmp_path / "huge.tar"), 8).load("train")
 
