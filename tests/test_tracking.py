@@ -17,7 +17,7 @@ from srgan.cli import main
 from srgan.metrics.verdicts import CollapseThresholds, summarize
 from srgan.runs import RunFolder
 from srgan.tracking.history import History
-from srgan.tracking.lineage import read_link
+from srgan.tracking.lineage import id_to_resume, wandb_runs
 from srgan.tracking.logger import SpectralLogger
 
 WANDB = ["-c", "configs/wandb.yaml"]
@@ -193,12 +193,10 @@ def test_verdicts_warnings_and_reported_scores_are_in_the_run(runs: Path, views:
 
 def test_a_run_resumed_offline_is_a_new_one_of_the_same_group_with_the_same_rows(runs: Path, views: Views) -> None:
     before, resumed = views["sn"]
-    link = read_link(runs / "sn")
-    assert link is not None
-    assert [found["id"] for found in link.runs] == [before.run["run_id"], resumed.run["run_id"]]
+    assert [found["id"] for found in wandb_runs(runs / "sn")] == [before.run["run_id"], resumed.run["run_id"]]
     assert before.run["run_id"] != resumed.run["run_id"]
-    assert before.run["run_group"] == resumed.run["run_group"] == link.group
-    assert link.id_to_resume is None  # nothing can go on with what was written offline
+    assert before.run["run_group"] == resumed.run["run_group"] == "sn"
+    assert id_to_resume(runs / "sn") is None  # nothing can go on with what was written offline
 
     def numbers(run: tracked.OfflineRun) -> list[dict[str, Any]]:
         return [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in run.rows]
@@ -239,7 +237,7 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
     shutil.copytree(runs / "sn", tmp_path / "sn")
     folder = RunFolder(tmp_path / "sn")
     online = {"id": "abcd1234", "mode": "online"}
-    (folder.path / "wandb.json").write_text(json.dumps({"group": "sn-group", "runs": [online]}))
+    (folder.path / "wandb.json").write_text(json.dumps({"runs": [online]}))
     record = folder.read_record()
     assert record is not None
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))  # somebody who could log in
@@ -248,7 +246,7 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
         logger = SpectralLogger()
         logger.bind(folder, record)
         assert (logger.version == "abcd1234") == kept
-        assert logger._wandb_init["group"] == "sn-group"
+        assert logger._wandb_init["group"] == "sn"
         assert logger._wandb_init["resume"] == "allow"
     server = Server(until=10)
     logger._experiment = server  # type: ignore[assignment]
