@@ -33,7 +33,7 @@ def prepare(
         out: folder of the result, new or to be gone on with.
         image_size: H = W.
         split: name of the split's folder.
-        workers: processes.
+        workers: images decoded at a time.
         retry: also makes anew the parts of which some file became no image.
         verify: looks at every byte that is there, not at sizes alone.
 
@@ -76,7 +76,7 @@ def rows_per_part(count: int) -> int:
 
 def features_of(image_size: int, label: Any) -> Any:
     """The library's description of the columns: images as fixed-size lists of bytes, labels by their feature."""
-    from datasets import Features, List, Value  # a second of imports that workers have no need of
+    from datasets import Features, List, Value  # a second of imports
 
     return Features({"image": List(Value("uint8"), 3 * image_size**2), **({} if label is None else {"label": label})})
 
