@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from markdown_it import MarkdownIt  # comes with rich
+from markdown_it import MarkdownIt
 
 from reproduce.figures.available_runs import Gap
 from reproduce.figures.catalogue import FIGURES, PaperFigure
