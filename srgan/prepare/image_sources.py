@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from srgan.progress import Progress
 
@@ -189,8 +189,7 @@ def _below(root: Path, folder: PurePosixPath, around: frozenset[Path]) -> Iterat
 def opened(tar: Path, compressed: bool = True) -> Iterator[IO[bytes]]:
     """A tar file as it is before its compression."""
     with tarfile.open(tar, "r:*" if compressed else "r:") as archive:
-        file = archive.fileobj
-        assert file is not None
+        file = cast(IO[bytes], archive.fileobj)
         file.seek(0)
         yield file
 

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Prepares a data set; returns the exit status."""
     options = parse(arguments)
     out: Path = options.out
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         refuse_places(options.root, out, options.split)
         with only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, OSError) as error:
         return refused(str(error))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     print_report(out, report, made)
     return 1 if report["unreadable"] else 0
 
