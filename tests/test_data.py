@@ -212,7 +212,11 @@ def test_a_split_layout_keeps_training_and_test_apart(folder_root: Path, tmp_pat
 def test_no_image_of_another_split_gets_into_training(folder_root: Path, tmp_path: Path, stray: str) -> None:
     shutil.copytree(folder_root, tmp_path / "train")
     save_image(tmp_path / stray, random_pixels(8, 8, 3))
-    assert len(FolderData(str(tmp_path), 8).load("train").images) == 12
+    data = FolderData(str(tmp_path), 8)
+    assert len(data.load("train").images) == 12
+    if not data.has_test_split:
+        with pytest.raises(ValueError, match="Expected images at test/<class>"):
+            data.load("test")
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])

@@ -66,31 +66,36 @@ class FolderData(ImageData):
 
     @property
     def has_test_split(self) -> bool:
-        return "test" in self._splits
+        return "test" in self._splits and self._splits["test"] is not self._splits["train"]
 
     def load(self, split: Split) -> LabelledImages:
         """Where the images are not split, all of them are in both splits."""
-        if split == "test" and not self.has_test_split:
-            return self.load("train")
-        return check_labelled_images(self._splits[split], self.image_size, f"'{self.path}', {split}")
+        if split not in self._splits:
+            raise ValueError(f"Expected images at {split}/<class>/<image> in '{self.path}', found none.")
+        return self._splits[split]
 
     @cached_property
     def _splits(self) -> dict[Split, LabelledImages]:
+        """What `_decode` found, now or before."""
         cache = cache_folder() / "images" / f"{self.key}.npz.crc"
-        if (content := read_cached(cache)) is None:
-            images, labels, tested = self._decode()
-            write_cached(cache, lambda file: np.savez(file, images=images, labels=labels, tested=tested))
-        else:
+        if content := read_cached(cache):
             with np.load(content) as stored:
-                images, labels, tested = (stored[name] for name in ("images", "labels", "tested"))
-        parts: dict[Split, np.ndarray] = {"train": ~tested} | ({"test": tested} if tested.any() else {})
-        return {
-            split: LabelledImages(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))
-            for split, rows in parts.items()
-        }
+                images, labels, splits = (stored[name] for name in ("images", "labels", "splits"))
+        else:
+            images, labels, splits = self._decode()
+            write_cached(cache, lambda file: np.savez(file, images=images, labels=labels, splits=splits))
+
+        def part(rows: np.ndarray | slice) -> LabelledImages:
+            found = LabelledImages(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))
+            return check_labelled_images(found, self.image_size, f"'{self.path}'")
+
+        if (splits == "").all():
+            return dict.fromkeys(("train", "test"), part(slice(None)))
+        names: tuple[Split, ...] = ("train", "test")
+        return {name: part(splits == name) for name in names if (splits == name).any()}
 
     def _decode(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All images, sorted by class and name: `[N, 3, H, W]` uint8, labels `[N]` int64, whether of the test split."""
+        """All images, sorted by class and name: `[N, 3, H, W]` uint8; labels `[N]` int64; splits `[N]`, "" for none."""
         listing = list_sources(self.path, ("train", "test"), compressed=True, classless=True)
         sources = [source for source in listing.sources if Path(source.path).suffix.lower() in IMAGE_SUFFIXES]
         if not sources:
@@ -112,4 +117,4 @@ class FolderData(ImageData):
                     raise ValueError(f"Cannot read image '{source.path}': {error}. Repair or remove it.") from error
                 progress.update(1)
         labels = np.array([classes[source.class_name] for source in sources], dtype=np.int64)
-        return images, labels, np.array([source.split == "test" for source in sources])
+        return images, labels, np.array([source.split or "" for source in sources])

@@ -60,8 +60,8 @@ SECTIONS: Mapping[str, str] = {
     SPECTRA: "The discriminator's spectra, sigma_k / sigma_1 of each layer's weight. Under spectral normalization "
     "alone they may fall together, and with them the generator's diversity; spectral regularization holds them up.",
     COLLAPSE: "Spectral collapse: in half or more of the 3x3 convolutions the tail mean is below half its largest "
-    "value so far. Mode collapse: until the end FID stays above 1.5 x its best, or IS or the modes below 0.75 x "
-    "theirs. The verdicts are in the summary of each run.",
+    "value so far; under SR-s, of the i values that it holds. Mode collapse: until the end FID stays above 1.5 x its "
+    "best, or IS or the modes below 0.75 x theirs. The verdicts are in the summary of each run.",
     SCORES: "By one protocol per run, which is in its configuration. FID_cls and IS_cls come from a classifier "
     "trained on the data: they compare runs of this package with each other, with nothing else.",
     SAMPLES: "The same latents at every iteration and under every method.",
