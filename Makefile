@@ -56,7 +56,7 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 	@$(BIN)/srgan dashboard --project "$${PROJECT:-srgan}" $${ENTITY:+--entity "$$ENTITY"} \
 		$${TABLE:+--table "$$TABLE"} $${DRY_RUN:+--dry-run}
 
-readme: .venv/installed ## put the generated mini table into README.md, the estimates into reproduce/COST.md, the evidence into docs/evidence
+readme: .venv/installed ## put the generated mini table into README.md, the evidence into docs/evidence
 	@$(BIN)/python -m reproduce.readme
 
 bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit")

@@ -2,9 +2,7 @@
 
 The arithmetic that one real iteration executes, and its convolutions, forward and backward, replayed alone on the same
 shapes, dtypes and memory formats, in turns with iterations, on all cores. The share is the time of these convolutions
-over that of the iteration. Nominal is the arithmetic of the nets written the obvious way
-([bench/plain.py](../bench/plain.py)): full resolution before each pooling and after each enlarging; gradients that
-nothing asks for left out as well.
+over that of the iteration.
 """
 
 import statistics
@@ -13,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-from bench import ours, plain
+from bench import ours
 from bench.convolutions import Counted
 from bench.harness import Row, Tables, computes_bf16
 from srgan.provenance import usable_cores
@@ -48,33 +46,20 @@ class Recording:
             self.iterations.append(time.perf_counter() - start)
 
 
-def nominal(image_size: int, batch: int, d: int, g: int) -> Counted:
-    """An iteration of the plain nets, without the weight gradients of D that its generator step drops."""
-    training = plain.Training(d, g, image_size, N_DIS)
-    real = torch.zeros(batch, 3, image_size, image_size)
-    with Counted() as counted:
-        for _ in range(N_DIS):
-            training.update_discriminator(real)
-        training.netD.requires_grad_(False)
-        training.update_generator(batch)
-    return counted
-
-
 def row(name: str, precision: str, repetitions: int = REPETITIONS) -> Row:
     """Of one size in one precision."""
     image_size, batch, d, g = SIZES[name]
     found = Recording(repetitions)
     ours.train(found, batch, d, g, image_size, N_DIS, PRECISIONS[precision])
-    executed, obvious = found.counted, nominal(*SIZES[name])
+    executed = found.counted
     seconds, alone = statistics.median(found.iterations), statistics.median(found.alone)
     shares = (part / whole for part, whole in zip(found.alone, found.iterations, strict=True))
     return {
         "nets": name, "batch": batch, "precision": precision, "s per iteration": seconds,
         "convolutions alone, s": alone, "share, %": 100 * statistics.median(shares),
-        "GFLOP per iteration": executed.flops / 1e9, "executed / nominal": executed.flops / obvious.flops,
+        "GFLOP per iteration": executed.flops / 1e9,
         "GFLOP/s of the iteration": executed.flops / seconds / 1e9,
         "of convolutions alone": executed.convolution_flops / alone / 1e9,
-        "nominal GFLOP/s": obvious.flops / seconds / 1e9,
     }  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""A training iteration beside its peers'.
+"""A training iteration beside a peer's.
 
 Whole iterations of 32 x 32 nets: 5 updates of D and one of G at the same batch, images in memory. *srgan* is
-`pl.Trainer.fit`; *plain* is [bench/plain.py](../bench/plain.py), an SN-GAN as scripts write it; *mimicry* is
-torch-mimicry through its own training steps. Every contender is a process of its own on all cores; they take turns, one
-iteration each. srgan keeps freed memory, as `srgan fit` does; *joint* is `joint_forward`, *compiled* `compile`. Ratios
-are of iterations per second: above 1 is faster than that peer. Memory is the peak of the process; start-up lasts until
-its first iteration is done, imports included (mimicry's without the libraries that an iteration does not need).
+`pl.Trainer.fit`; *mimicry* is torch-mimicry through its own training steps. Every contender is a process of its own on
+all cores; they take turns, one iteration each. srgan keeps freed memory, as `srgan fit` does; *joint* is
+`joint_forward`, *compiled* `compile`. Ratios are of iterations per second: above 1 is faster than mimicry. Memory is
+the peak of the process; start-up lasts until its first iteration is done, imports included (mimicry's without the
+libraries that an iteration does not need).
 """
 
 import statistics
@@ -28,7 +28,6 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "srgan joint, compiled": ("bench.ours", JOINT | {"compile": True}),
     "srgan bf16": ("bench.ours", BF16),
     "srgan bf16, joint, compiled": ("bench.ours", BF16 | JOINT | {"compile": True}),
-    "plain": ("bench.plain", {}),
     "mimicry": ("bench.mimicry", {}),
 }
 """Name -> its worker, and what that is told besides the sizes."""
@@ -56,7 +55,7 @@ def rows(batch: int, d: int, g: int, repetitions: int, warm_ups: int) -> list[Ro
         {
             "batch": batch, "D": d, "G": g, "contender": name,
             "s per iteration": seconds[name], "fastest": min(found[name]), "slowest": max(found[name]),
-            **{f"to {peer}": seconds[peer] / seconds[name] for peer in ("plain", "mimicry") if peer in seconds},
+            **({"to mimicry": seconds["mimicry"] / seconds[name]} if "mimicry" in seconds else {}),
             "memory, GB": worker.peak_bytes / 1e9, "start-up, s": worker.start_up_seconds,
         }
         for name, worker in workers.items()

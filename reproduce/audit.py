@@ -1,177 +1,150 @@
-"""The paper's claims about Table II, recomputed from the numbers: the paper's own, and ours where there are any."""
+"""The paper's claims about Table II, recomputed from the numbers: the paper's own, and ours where there are any.
+
+Numbers are a table with a row for each setting and columns "FID sn", "FID sr", "IS sn", ..., "modes sn", ... (whether
+any run mode-collapsed) and "spectra sn", ...; the last are absent where they are not told apart from mode collapse.
+"""
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from pandas import DataFrame, Series
 
 from reproduce.run import Scale
-from reproduce.settings import METHODS, SETTINGS, Method
+from reproduce.settings import METHODS, SETTINGS, Cell, Method
 from reproduce.table import Row, score_names
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One setting's numbers, of the paper or ours: what claims are recomputed from.
-
-    Attributes:
-        name: of the setting.
-        FID: of SN and of SR.
-        IS: of SN and of SR.
-        mode_collapse: whether any run of SN, of SR mode-collapsed.
-        spectral_collapse: the same of the spectra; {} where it is not told apart from mode collapse.
-    """
-
-    name: str
-    FID: dict[Method, float]
-    IS: dict[Method, float]
-    mode_collapse: dict[Method, bool]
-    spectral_collapse: dict[Method, bool]
-
-
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """What the numbers say of a claim; `holds` is None where they cannot decide it."""
 
     words: str
     holds: bool | None
 
 
-Recompute = Callable[[Sequence[Measured]], Finding | None]
-
-
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One sentence of the paper.
 
     Attributes:
         place: in the paper.
         words: what it says, in ours.
-        recompute: the same from numbers of any settings; None where there is nothing to compute it from.
+        of_numbers: the same from the numbers of any settings, at least one; None where they lack what it is about.
         of_published_scores: whether it is a figure that only FID and IS as published can meet.
     """
 
     place: str
     words: str
-    recompute: Recompute
+    of_numbers: Callable[[DataFrame], Finding | None]
     of_published_scores: bool = False
 
+    def recompute(self, numbers: DataFrame) -> Finding | None:
+        """What the numbers say; None where there are none to say it from."""
+        return self.of_numbers(numbers) if len(numbers) else None
 
-def published() -> list[Measured]:
+
+def table_of(cells: Mapping[str, Mapping[Method, Mapping[str, float | bool]]]) -> DataFrame:
+    """Setting -> method -> numbers, as the claims read them."""
+    rows = {
+        setting: {f"{name} {method}": value for method, cell in of_methods.items() for name, value in cell.items()}
+        for setting, of_methods in cells.items()
+    }
+    return DataFrame.from_dict(rows, orient="index")
+
+
+def published() -> DataFrame:
     """The 26 rows of Table II, of which the paper reports both collapses together."""
-    rows = []
-    for setting in SETTINGS:
-        collapsed: dict[Method, bool] = {"sn": setting.sn.collapsed, "sr": setting.sr.collapsed}
-        FID: dict[Method, float] = {"sn": setting.sn.FID, "sr": setting.sr.FID}
-        IS: dict[Method, float] = {"sn": setting.sn.IS, "sr": setting.sr.IS}
-        rows.append(Measured(setting.name, FID, IS, collapsed, spectral_collapse={}))
-    return rows
+    cells: dict[str, dict[Method, Cell]] = {setting.name: {"sn": setting.sn, "sr": setting.sr} for setting in SETTINGS}
+    return table_of(
+        {
+            name: {method: {"FID": cell.FID, "IS": cell.IS, "modes": cell.collapsed} for method, cell in both.items()}
+            for name, both in cells.items()
+        }
+    )
 
 
-def measured(rows: Sequence[Row], scale: Scale) -> list[Measured]:
+def measured(rows: Sequence[Row], scale: Scale) -> DataFrame:
     """Ours: settings of which both methods have finished, means over the seeds."""
-    found = []
     fid, inception = score_names(scale)
-    for row in rows:
-        ours = {method: cell for method, cell in row.ours.items() if cell.scores(fid)}
-        if len(ours) == 2:
-            found.append(
-                Measured(
-                    row.setting.name,
-                    {method: statistics.mean(cell.scores(fid)) for method, cell in ours.items()},
-                    {method: statistics.mean(cell.scores(inception)) for method, cell in ours.items()},
-                    {method: cell.collapses("mode_collapse") > 0 for method, cell in ours.items()},
-                    {method: cell.collapses("spectral_collapse") > 0 for method, cell in ours.items()},
-                )
-            )
-    return found
+    return table_of(
+        {
+            row.setting.name: {
+                method: {
+                    "FID": statistics.mean(cell.scores(fid)),
+                    "IS": statistics.mean(cell.scores(inception)),
+                    "modes": cell.collapses("mode_collapse") > 0,
+                    "spectra": cell.collapses("spectral_collapse") > 0,
+                }
+                for method, cell in row.ours.items()
+            }
+            for row in rows
+            if sum(bool(cell.scores(fid)) for cell in row.ours.values()) == len(METHODS)
+        }
+    )
 
 
-def collapses(rows: Sequence[Measured]) -> Finding | None:
+def collapses(numbers: DataFrame) -> Finding:
     """SN collapses in ten of 26 settings, SR in none."""
-    if not rows:
-        return None
-    sn, sr = (sum(row.mode_collapse[method] for row in rows) for method in ("sn", "sr"))
-    return Finding(f"SN in {sn}, SR in {sr} of {len(rows)}", sn > 0 and sr == 0)
+    sn, sr = (int(numbers[f"modes {method}"].sum()) for method in METHODS)
+    return Finding(f"SN in {sn}, SR in {sr} of {len(numbers)}", sn > 0 and sr == 0)
 
 
-def side_by_side(rows: Sequence[Measured]) -> Finding | None:
+def side_by_side(numbers: DataFrame) -> Finding:
     """Mode collapse and spectral collapse go together."""
-    if rows and not any(row.spectral_collapse for row in rows):
+    if "spectra sn" not in numbers:
         return Finding("the table marks both as one", None)
-    pairs = [
-        (row.mode_collapse[m], row.spectral_collapse[m], f"{row.name} {m.upper()}") for row in rows for m in METHODS
+    apart = [
+        f"{setting} {method.upper()}"
+        for setting, row in numbers.iterrows()
+        for method in METHODS
+        if row[f"modes {method}"] != row[f"spectra {method}"]
     ]
-    if not pairs:
-        return None
-    apart = [name for modes, spectra, name in pairs if modes != spectra]
-    return Finding(f"apart in {len(apart)} of {len(pairs)}" + _named(apart), not apart)
+    return Finding(f"apart in {len(apart)} of {len(METHODS) * len(numbers)}" + _named(apart), not apart)
 
 
-def better(score: str) -> Recompute:
+def better(score: str, numbers: DataFrame) -> Finding:
     """SR outperforms SN everywhere."""
-
-    def recompute(rows: Sequence[Measured]) -> Finding | None:
-        if not rows:
-            return None
-        sign = -1 if score == "FID" else 1
-        worse = [row.name for row in rows if sign * (getattr(row, score)["sr"] - getattr(row, score)["sn"]) <= 0]
-        return Finding(f"in {len(rows) - len(worse)} of {len(rows)}" + _named(worse, "not in "), not worse)
-
-    return recompute
+    gain = (numbers[f"{score} sr"] - numbers[f"{score} sn"]) * (-1 if score == "FID" else 1)
+    worse = list(numbers.index[gain <= 0])
+    return Finding(f"in {len(numbers) - len(worse)} of {len(numbers)}" + _named(worse, "not in "), not worse)
 
 
-def mean_change(rows: Sequence[Measured], score: str) -> float:
-    """Of FID or IS from SN to SR, in per cent."""
-    pairs: list[dict[Method, float]] = [getattr(row, score) for row in rows]
-    return statistics.mean(100 * (pair["sr"] / pair["sn"] - 1) for pair in pairs)
+def changes(score: str, numbers: DataFrame) -> Series:
+    """Of FID or IS from SN to SR in each setting, in per cent."""
+    return 100 * (numbers[f"{score} sr"] / numbers[f"{score} sn"] - 1)
 
 
-def average_change(score: str, claimed: float) -> Recompute:
-    """The mean over settings of the change from SN to SR, in per cent."""
-
-    def recompute(rows: Sequence[Measured]) -> Finding | None:
-        if not rows:
-            return None
-        mean = mean_change(rows, score)
-        return Finding(f"{mean:+.1f} % over {len(rows)}", abs(mean - claimed) < 0.1)
-
-    return recompute
+def average_change(score: str, claimed: float, numbers: DataFrame) -> Finding:
+    """The mean over settings, in per cent."""
+    mean = float(changes(score, numbers).mean())
+    return Finding(f"{mean:+.1f} % over {len(numbers)}", abs(mean - claimed) < 0.1)
 
 
-def single_change(setting: str, score: str, claimed: float) -> Recompute:
-    """The change in one setting, in per cent."""
-
-    def recompute(rows: Sequence[Measured]) -> Finding | None:
-        for row in rows:
-            if row.name == setting:
-                found = 100 * (getattr(row, score)["sr"] / getattr(row, score)["sn"] - 1)
-                return Finding(f"{found:+.1f} %", abs(found - claimed) < 0.15)  # the paper cuts and rounds
+def single_change(setting: str, score: str, claimed: float, numbers: DataFrame) -> Finding | None:
+    """In one setting, in per cent."""
+    if setting not in numbers.index:
         return None
+    found = float(changes(score, numbers)[setting])
+    return Finding(f"{found:+.1f} %", abs(found - claimed) < 0.15)  # the paper cuts and rounds
 
-    return recompute
 
-
-def narrow_collapse(rows: Sequence[Measured]) -> Finding | None:
+def narrow_collapse(numbers: DataFrame) -> Finding | None:
     """Group C: at 32 channels SN collapses for every batch size."""
-    group = [row for row in rows if row.name.startswith("C_")]
-    if not group:
-        return None
-    count = sum(row.mode_collapse["sn"] for row in group)
-    return Finding(f"in {count} of {len(group)}", count == len(group))
+    group = numbers[numbers.index.str.startswith("C_")]
+    count = int(group["modes sn"].sum())
+    return Finding(f"in {count} of {len(group)}", count == len(group)) if len(group) else None
 
 
 CLAIMS = [
     Claim("II-C", "Mode collapse and spectral collapse go side by side", side_by_side),
     Claim("IV", "SN mode-collapses in some settings (10 of 26), SR in none", collapses),
-    Claim("IV", "SR outperforms SN in all cases: IS", better("IS")),
-    Claim("IV", "SR outperforms SN in all cases: FID", better("FID")),
-    Claim("IV", "On average IS improves by 13.9 %", average_change("IS", 13.9), of_published_scores=True),
-    Claim("IV", "On average FID improves by 21.8 %", average_change("FID", -21.8), of_published_scores=True),
-    Claim("IV", "IS of E_512-64 improves by 19.4 %", single_change("E_512-64", "IS", 19.4), of_published_scores=True),
-    Claim("IV", "IS of E_2048-64 improves by 44.9 %", single_change("E_2048-64", "IS", 44.9), of_published_scores=True),
-    Claim(
-        "IV-A", "FID of E_2048-64 improves by 9.1 %", single_change("E_2048-64", "FID", -9.1), of_published_scores=True
-    ),
+    Claim("IV", "SR outperforms SN in all cases: IS", partial(better, "IS")),
+    Claim("IV", "SR outperforms SN in all cases: FID", partial(better, "FID")),
+    Claim("IV", "On average IS improves by 13.9 %", partial(average_change, "IS", 13.9), True),
+    Claim("IV", "On average FID improves by 21.8 %", partial(average_change, "FID", -21.8), True),
+    Claim("IV", "IS of E_512-64 improves by 19.4 %", partial(single_change, "E_512-64", "IS", 19.4), True),
+    Claim("IV", "IS of E_2048-64 improves by 44.9 %", partial(single_change, "E_2048-64", "IS", 44.9), True),
+    Claim("IV-A", "FID of E_2048-64 improves by 9.1 %", partial(single_change, "E_2048-64", "FID", -9.1), True),
     Claim("IV-B", "With few channels (group C) SN collapses whatever the batch", narrow_collapse),
 ]
 
@@ -200,7 +173,7 @@ def audit(rows: Sequence[Row], scale: Scale) -> list[tuple[Claim, Finding | None
     for claim in CLAIMS:
         of_ours = claim.recompute(ours)
         if of_ours and scale != "paper" and claim.of_published_scores:
-            of_ours = replace(of_ours, holds=None)  # a figure of FID and IS says nothing of other scores
+            of_ours = of_ours._replace(holds=None)  # a figure of FID and IS says nothing of other scores
         found.append((claim, claim.recompute(theirs), of_ours))
     return found
 

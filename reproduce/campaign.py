@@ -152,7 +152,7 @@ class Campaign:
             if not resources.wait:
                 return 0
             try:
-                wait(queue, ready, self.console)
+                wait(queue, ready)
             except KeyboardInterrupt:
                 self.console.print("The jobs go on; the same command shows where they are.")
                 return 130

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from rich.console import Console
 
 from reproduce.launch import Display
 from reproduce.resources import Resources
@@ -125,9 +124,6 @@ class Queue:
                 found[submitted[name][int(index) if index.isdigit() else 0]] = Job(job_id, state)
         return found
 
-    def job_of(self, run: Run) -> Job | None:
-        return self.jobs().get(_key(run))
-
     def submit(self, runs: Sequence[Run], resources: Resources) -> dict[Run, Job]:
         """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
 
@@ -187,10 +183,9 @@ def sbatch_parameters(name: str, processes: int, on_gpus: bool, resources: Resou
     }
 
 
-def wait(queue: Queue, runs: Sequence[Run], console: Console) -> None:
+def wait(queue: Queue, runs: Sequence[Run]) -> None:
     """Shows progress until no run is waiting or running; Ctrl-C ends the showing, not the jobs."""
-    display = Display(runs, console)
-    with display.progress:
+    with Display(runs) as display:
         while jobs := queue.jobs():
             queued = [run for run in runs if _key(run) in jobs]
             if not queued:

@@ -25,8 +25,6 @@ from srgan.parallel import accumulation
 
 GPU_FLOPS = 25e12  # a second, sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
 CPU_FLOPS = 1e10  # of one core, by assumption: narrow nets and their scores reach no more
-GPU_GIGABYTES = 80
-USABLE = 0.85  # of a GPU's memory; the rest goes to cuDNN's workspaces, fragments and the feature network
 BYTES_PER_PARAMETER = 16  # float32 weight, gradient and Adam's two moments
 INCEPTION_FLOPS = 11.4e9  # of one image through the feature network
 BATCHES = (4, 8)  # counted, and scaled linearly
@@ -62,7 +60,6 @@ class Price(NamedTuple):
         iterations: of the generator.
         hours: of all devices together, training and scoring; an estimate from counted FLOPs.
         gigabytes: on each device; an estimate from counted activations.
-        gigabytes_unsplit: on one device that takes the whole batch at once; an estimate likewise.
     """
 
     micro_batch_size: int
@@ -71,17 +68,11 @@ class Price(NamedTuple):
     iterations: int
     hours: float
     gigabytes: float
-    gigabytes_unsplit: float
 
     @property
     def split(self) -> str:
         """Micro-batch x accumulation x devices: the batch."""
         return f"{self.micro_batch_size} x {self.accumulation} x {self.devices}"
-
-    @property
-    def fits_unsplit(self) -> bool:
-        """Whether one 80 GB GPU holds the whole batch without accumulation."""
-        return self.gigabytes_unsplit <= USABLE * GPU_GIGABYTES
 
 
 def price(run: Run, devices: int | None = None) -> Price:
@@ -100,16 +91,13 @@ def price(run: Run, devices: int | None = None) -> Price:
     pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_ratio
     iteration = pairs * counts.discriminator_flops + fakes * counts.generator_flops
     scored = counts.sample_flops + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
-    begin = run.after.flat[ITERATIONS] if run.after and run.checkpoint == "last" else 0
+    begin = (run.checkpoint or run.after.flat[ITERATIONS]) if run.after else 0
     flops = (model.iterations - begin) * iteration + scored_images(config) * scored
-
-    def gigabytes(micro_batch_size: int) -> float:
-        graph: float = max(counts.discriminator_bytes, model.generator_batch_ratio * counts.generator_bytes)
-        return (BYTES_PER_PARAMETER * counts.parameters + micro_batch_size * graph) / 1e9
-
     micro = run.batch_size // devices // parts
+    graph = max(counts.discriminator_bytes, model.generator_batch_ratio * counts.generator_bytes)
+    gigabytes = (BYTES_PER_PARAMETER * counts.parameters + micro * graph) / 1e9
     hours = flops / (GPU_FLOPS if run.on_gpu else CPU_FLOPS) / 3600
-    return Price(micro, parts, devices, model.iterations, hours, gigabytes(micro), gigabytes(run.batch_size))
+    return Price(micro, parts, devices, model.iterations, hours, gigabytes)
 
 
 class _Parser(RunCLI):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reproduce.audit import DIFFERENCES, audit, finding_words, mean_change, published
+from reproduce.audit import DIFFERENCES, audit, changes, finding_words, published
 from reproduce.run import Scale
 from reproduce.table import LEGEND, LEGEND_OF_ALL, Row, final_scores, layout, legend_of_final, provenance, significance
 from srgan.files import write_json
@@ -50,8 +50,8 @@ def _audit(rows: Sequence[Row], scale: Scale) -> Section:
         ]
         lines.append([claim.place, claim.words, *cells])
     table = {"groups": None, "header": ["Section", "The paper says", "its Table II says", "ours says"], "rows": lines}
-    collapsed = [row for row in published() if row.mode_collapse["sn"]]
-    averages = {score: f"{mean_change(collapsed, score):+.1f} %" for score in ("IS", "FID")}
+    collapsed = published().query("`modes sn`")
+    averages = {score: f"{changes(score, collapsed).mean():+.1f} %" for score in ("IS", "FID")}
     return {"title": "Paper audit", "paragraphs": [AUDIT.format(**averages)], "table": table}
 
 

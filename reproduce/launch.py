@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from reproduce.resources import Resources, choose_gpus, refuse_too_few_gpus, threads_of_each
 from reproduce.run import REPOSITORY, Run
+from srgan.progress import Progress
 
 POLL_SECONDS = 0.5
-SECONDS_BETWEEN_LINES = 60.0  # where no terminal shows the bars
 SECONDS_TO_STOP = 60.0
 
 Check = Callable[[Run], str | None]
@@ -48,7 +47,7 @@ def launch(
         jobs: runs at a time.
         gpus: CUDA devices to share out; 0 for the CPU.
         resources: what each run gets.
-        console: where to show progress.
+        console: where to say what failed.
         check: looks at each run that has ended well.
 
     Returns:
@@ -63,8 +62,7 @@ def launch(
     refuse_too_few_gpus(needs, gpus)
     threads = threads_of_each(list(needs.values()), gpus, jobs)
     waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
-    display = Display(runs, console)
-    with _signals() as received, display.progress:
+    with _signals() as received, Display(runs) as display:
         try:
             while (waiting or active) and not received:
                 for run in [run for run in waiting if run.is_ready][: jobs - len(active)]:
@@ -82,7 +80,8 @@ def launch(
                         problem = _problem(run, started.process.returncode, check)
                         if problem:
                             failed.append(run)
-                            console.print(f"[red]failed[/] {run.name}: {problem}", highlight=False, soft_wrap=True)
+                            with Progress.external_write_mode():
+                                console.print(f"[red]failed[/] {run.name}: {problem}", highlight=False, soft_wrap=True)
                 display.update(list(active), len(runs) - len(waiting) - len(active))
                 time.sleep(POLL_SECONDS)
         finally:
@@ -153,31 +152,27 @@ def _signals() -> Iterator[list[int]]:
 
 
 class Display:
-    """A bar for the whole and one for each active run; a line a minute where there is no terminal."""
+    """A bar for the whole and, on a terminal, one for each active run, within a `with`."""
 
-    def __init__(self, runs: Sequence[Run], console: Console) -> None:
-        self.runs, self.console = runs, console
-        self.progress = Progress(
-            TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self.whole = self.progress.add_task("all runs", total=len(runs), unit="runs")
-        self.bars: dict[Run, Any] = {}
-        self.printed = time.monotonic()
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.whole = Progress("all runs", len(runs))
+        self.bars: dict[Run, Progress] = {}
 
     def update(self, active: Sequence[Run], ended: int) -> None:
         """Shows where the active runs are, and how many have ended."""
-        for run in list(self.bars):
-            if run not in active:
-                self.progress.remove_task(self.bars.pop(run))
+        for run in [run for run in self.bars if run not in active]:
+            self.bars.pop(run).close()
         for run in active:
-            report = run.folder.read_progress() or {}
-            if run not in self.bars:
-                self.bars[run] = self.progress.add_task(run.name, total=None, unit="iterations")
-            completed, total = report.get("iteration", 0), report.get("iterations")
-            self.progress.update(self.bars[run], completed=completed, total=total)
-        self.progress.update(self.whole, completed=ended)
-        if not self.console.is_terminal and time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
-            self.printed = time.monotonic()
-            shown = ", ".join(f"{run.name} {run.iterations_done}" for run in active)
-            self.console.print(f"{ended} of {len(self.runs)} runs ended; iterations: {shown}", highlight=False)
+            if report := run.folder.read_progress():
+                if run not in self.bars:
+                    show, done = sys.stderr.isatty(), report["iteration"]
+                    self.bars[run] = Progress(run.name, report["iterations"], show, done)
+                self.bars[run].update(report["iteration"] - self.bars[run].n)
+        self.whole.update(ended - self.whole.n)
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in (*self.bars.values(), self.whole):
+            bar.close()

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,20 @@ def read(
         kind, words = OPTIONS[name]
         word = f"--{name.replace('_', '-')}"
         parser.add_argument(word, default=os.environ.get(name.upper(), ""), type=kind, help=words, metavar="...")
+    if arguments is None and (strangers := typed_variables() - {name.upper() for name in names.split()}):
+        taken = ", ".join(name.upper() for name in names.split())
+        parser.error(f"expected variables that this command takes ({taken}), found {', '.join(sorted(strangers))}")
     found = parser.parse_args(arguments)
     if getattr(found, "scale", None) == "auto":
         found.scale = (detect or _by_devices)(found)
     return found
+
+
+def typed_variables() -> set[str]:
+    """Names of the variables on make's command line, but for those of the Makefile itself."""
+    _, _, assignments = os.environ.get("MAKEFLAGS", "").partition("-- ")
+    words = re.split(r"(?<!\\) ", assignments)  # make escapes the blanks in values
+    return {word.partition("=")[0] for word in words if word} - {"PYTHON", "BIN", "SHELL"}
 
 
 def resources(found: Options) -> Resources:

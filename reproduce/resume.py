@@ -1,17 +1,19 @@
 """`make reproduce-resume`, Section IV-A: E_2048-64 under SN up to its collapse, then SN and SR-d from there."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
+
 from reproduce.campaign import Campaign, perform
-from reproduce.comparison import Comparison
 from reproduce.options import Options
 from reproduce.run import ITERATIONS, Run, Scale
 from reproduce.table_runs import rows, table_run
+from srgan.report.page import write_page
 from srgan.runs import RunFolder
 
 SETTING = "E_2048-64"
@@ -48,11 +50,14 @@ def resume_runs(scale: Scale, root: Path, overrides: Mapping[str, Any] | None = 
 
 
 def experiment(options: Options) -> Campaign:
-    """The three runs, and their comparison."""
+    """The three runs, and their page."""
     root = options.runs / "resume" / options.scale
-    title = f"{SETTING} ({options.scale}): SN, and SR-d from iteration {LENGTHS[options.scale].branch:,}"
-    runs = resume_runs(options.scale, root, options.overrides)
-    return Campaign(runs, root, Comparison("resume", title, root))
+
+    def finish(finished: Sequence[Run], console: Console) -> None:
+        write_page(root, root / "resume.html")
+        console.print(f"{root / 'resume.html'}. Fig. 6: make reproduce-figures SCALE={options.scale} FIGURES=6")
+
+    return Campaign(resume_runs(options.scale, root, options.overrides), root, finish)
 
 
 main = partial(perform, experiment, __doc__, "scale")

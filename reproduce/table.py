@@ -1,11 +1,11 @@
 """Table II beside our numbers, from the runs' JSON files alone: cells, markdown and CSV."""
 
-import csv
-import io
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pandas import DataFrame
 
 from reproduce.run import FINISHED, Scale
 from reproduce.settings import METHODS, Cell, Method, Setting
@@ -307,12 +307,7 @@ def csv_text(rows: Sequence[Row], scale: Scale) -> str:
             line["mode_collapses"] = ours.collapses("mode_collapse") if ours.records else None
             line["spectral_collapses"] = ours.collapses("spectral_collapse") if ours.records else None
             table.append(line)
-    text = io.StringIO()
-    columns = dict.fromkeys(name for line in table for name in line)
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
+    return str(DataFrame(table, dtype=object).to_csv(index=False, lineterminator="\n"))
 
 
 LEGEND = {

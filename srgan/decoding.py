@@ -4,27 +4,18 @@ What can be converted is; the rest is refused with its reason.
 """
 
 import warnings
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
 import PIL
-from PIL import Image, UnidentifiedImageError, features
-from PIL.ExifTags import Base as ExifTag
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 PIXELS = "upright, RGB, central square of the short side, then Pillow's antialiased bilinear resize"
 """Names the rule, for caches."""
 DECODER = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 """Names the libraries, which may differ in the last bit."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class UnreadableImage(Exception):
@@ -61,22 +52,14 @@ def read_image(content: bytes, image_size: int) -> np.ndarray:
         raise UnreadableImage(str(error) or type(error).__name__) from error
 
 
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1, upright, where it is absent or damaged."""
-    try:
-        found = image.getexif().get(ExifTag.Orientation, 1)
-    except Exception:  # the pixels are fine without their EXIF
-        return 1
-    return found if found in UPRIGHT else 1
-
-
 def upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF orientation says and as every viewer shows it.
 
     Departs from the authors' code, which shows the few tagged images lying: a rotated dog is no mode of dogs.
     """
-    turn = orientation(image)
-    return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
+    with suppress(Exception):  # the pixels are fine with a damaged EXIF
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

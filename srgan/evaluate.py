@@ -179,7 +179,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     ranks = Ranks(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
-    (scores,) = scorer.of_generator(module.generator.to(fabric.device), protocol)
+    scores = scorer.of_generator(module.generator.to(fabric.device), protocol)
     if ranks.rank:
         return {}
     cuda = fabric.device.type == "cuda"

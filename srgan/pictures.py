@@ -266,20 +266,6 @@ def grid_of_layers(
     return figure
 
 
-def layers_in_one_panel(spectra: Sequence[np.ndarray], title: str, scale: AxisScale = "linear") -> Figure:
-    """The spectra `[N]` of more layers than a page has panels for, from the first (light) to the last (dark)."""
-    figure = Figure(figsize=(PAGE_WIDTH, 4.5), layout="constrained")
-    axis = figure.subplots()
-    for share, layer in zip(np.linspace(0, 1, len(spectra)), spectra, strict=True):
-        spectrum_curves(axis, layer, color=iteration_colours()(share), linewidth=0.7)
-    ratio_axis(axis, scale, ratio_limits(spectra, scale))
-    axis.set(
-        xlabel=K_LABEL, ylabel=RATIO_LABEL, title=f"{len(spectra)} layers, from the first (light) to the last (dark)"
-    )
-    figure.suptitle(title)
-    return figure
-
-
 def heat_map(spectra: Mapping[str, Sequence[np.ndarray]], iterations: Sequence[int]) -> Figure:
     """All spectra over all of a run on one sheet: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from reproduce.audit import CLAIMS, Claim, Finding, Measured, audit, finding_words, measured, published
-from reproduce.settings import METHODS, SETTINGS
+from reproduce.audit import CLAIMS, Claim, Finding, audit, finding_words, measured, published, table_of
+from reproduce.settings import METHODS, SETTINGS, Method
 from reproduce.table import collect
 from reproduce.table_runs import table_runs
 from srgan.runs import RunFolder
+
+Row = dict[Method, dict[str, float | bool]]
 
 
 def claim_about(words: str) -> Claim:
@@ -36,23 +38,25 @@ def test_what_the_papers_table_says_of_its_claims(words: str, holds: bool | None
 
 
 def test_the_averages_of_the_collapsed_rows_are_those_that_the_page_names() -> None:
-    collapsed = [row for row in published() if row.mode_collapse["sn"]]
+    collapsed = published().query("`modes sn`")
     found = [claim_about(words).recompute(collapsed) for words in ("On average IS", "On average FID")]
     assert [finding.words for finding in found if finding] == ["+13.7 % over 10", "-18.7 % over 10"]
 
 
-def made_up(name: str, sn: float, sr: float, modes: str = "", spectra: str = "") -> Measured:
-    """A row with the same numbers for FID and 1/IS; methods that collapsed by name."""
-    modes_of, spectra_of = ({m: m in words.split() for m in METHODS} for words in (modes, spectra))
-    return Measured(name, {"sn": sn, "sr": sr}, {"sn": 1 / sn, "sr": 1 / sr}, modes_of, spectra_of)
+def made_up(FID_sn: float, FID_sr: float, modes: str = "", spectra: str = "") -> Row:
+    """The same numbers for FID and 1/IS; methods that collapsed by name."""
+    FID: dict[Method, float] = {"sn": FID_sn, "sr": FID_sr}
+    return {m: {"FID": FID[m], "IS": 1 / FID[m], "modes": m in modes, "spectra": m in spectra} for m in METHODS}
 
 
 def test_every_claim_fails_on_numbers_that_break_it() -> None:
-    broken = [
-        made_up("C_8-32", 10, 10.5, modes="sr"),
-        made_up("E_512-64", 10, 10, spectra="sn"),
-        made_up("E_2048-64", 10, 12),
-    ]
+    broken = table_of(
+        {
+            "C_8-32": made_up(10, 10.5, modes="sr"),
+            "E_512-64": made_up(10, 10, spectra="sn"),
+            "E_2048-64": made_up(10, 12),
+        }
+    )
     for claim in CLAIMS:
         finding = claim.recompute(broken)
         assert finding is not None
@@ -61,15 +65,16 @@ def test_every_claim_fails_on_numbers_that_break_it() -> None:
 
 def test_a_claim_without_numbers_is_left_open() -> None:
     for claim in CLAIMS:
-        assert claim.recompute([]) is None
-        assert finding_words(claim.recompute([])) == "–"
-    assert claim_about("E_512-64").recompute([made_up("A_16-128", 2, 1)]) is None
-    assert claim_about("group C").recompute([made_up("A_16-128", 2, 1)]) is None
+        assert claim.recompute(table_of({})) is None
+    assert finding_words(None) == "–"
+    another = table_of({"A_16-128": made_up(2, 1)})
+    assert claim_about("E_512-64").recompute(another) is None
+    assert claim_about("group C").recompute(another) is None
 
 
 def test_ours_are_settings_of_which_both_methods_have_finished(tmp_path_factory: pytest.TempPathFactory) -> None:
     rows = collect(table_runs("mini", ["B_128-64"], METHODS, [1], tmp_path_factory.mktemp("runs")))
-    assert measured(rows, "mini") == []
+    assert measured(rows, "mini").empty
     record = {
         "reported": {"FID_cls": 10.0, "IS_cls": 5.0},
         "verdicts": {"mode_collapse": {"collapsed": True}, "spectral_collapse": {"collapsed": False}},
@@ -78,15 +83,12 @@ def test_ours_are_settings_of_which_both_methods_have_finished(tmp_path_factory:
         method: replace(cell, folders={1: RunFolder("")}, records=[record], gap=None)
         for method, cell in rows[0].ours.items()
     }
-    (row,) = measured([replace(rows[0], ours=ours)], "mini")
-    assert row == Measured(
-        "B_128-64", dict.fromkeys(METHODS, 10.0), dict.fromkeys(METHODS, 5.0),
-        dict.fromkeys(METHODS, True), dict.fromkeys(METHODS, False),
-    )  # fmt: skip
+    cell = {"FID": 10.0, "IS": 5.0, "modes": True, "spectra": False}
+    assert measured([replace(rows[0], ours=ours)], "mini").equals(table_of({"B_128-64": dict.fromkeys(METHODS, cell)}))
     lines = {claim.words: of_ours for claim, _, of_ours in audit([replace(rows[0], ours=ours)], "mini")}
     assert lines[claim_about("side by side").words] == Finding("apart in 2 of 2 (B_128-64 SN, B_128-64 SR)", False)
     assert lines[claim_about("On average IS").words] == Finding("+0.0 % over 1", None)  # another score than the paper's
 
 
 def test_the_published_rows_are_the_settings() -> None:
-    assert [row.name for row in published()] == [setting.name for setting in SETTINGS]
+    assert list(published().index) == [setting.name for setting in SETTINGS]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -105,8 +104,6 @@ def test_impossible_final_protocols_are_refused_before_training(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--data.init_args.path", str(images), "--run", str(tmp_path / "run")]
-    assert main([*TRAIN, *options, "--scores.final.num_fake_images", "100"]) == 2
-    assert re.search(r"at least the 200 images.*found 100", capsys.readouterr().err)
     wrong = {
         "Expected a generator with classes": ["--model.networks.init_args.num_classes", "0"],
         "at least two real images of every class": ["--scores.protocol.num_real_images", "4"],

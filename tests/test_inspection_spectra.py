@@ -132,12 +132,11 @@ def test_pictures(foreign: Path, tmp_path: Path, options: list[str], monkeypatch
     assert {path.name for path in tmp_path.iterdir()} == {"foreign.pth", options[1]}
 
 
-def test_many_layers_share_one_panel(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    torch.save({f"layer{k}.weight": torch.randn(6, 9) for k in range(70)}, tmp_path / "deep.pth")
-    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png") == 0
-    width, height = Image.open(tmp_path / "deep.png").size
-    assert height < width
+def test_more_layers_than_a_page_has_panels_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({f"layer{k}.weight": torch.ones(2, 2) for k in range(70)}, tmp_path / "deep.pth")
+    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png") == 2
+    assert "Expected 1 to 60 layers" in capsys.readouterr().err
+    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png", "--layers", "layer1*") == 0
 
 
 def test_names_above_panels_are_short_and_distinct() -> None:

@@ -16,7 +16,6 @@ from srgan.pictures import (
     heat_map,
     iteration_colours,
     iteration_norm,
-    layers_in_one_panel,
     ordered_styles,
     pixels,
     ratio_limits,
@@ -90,14 +89,6 @@ def test_curves_of_one_checkpoint_need_no_iterations() -> None:
     assert np.array_equal(np.asarray(line.get_ydata()), [1.0, 0.5, 0.25, 0.125])
     alone = grid_of_layers({"layer": np.array([[1.0, 0.5]])}, np.array([500]), "checkpoint")
     assert len(alone.axes) == 1  # no colour scale
-
-
-def test_more_layers_than_panels_share_one() -> None:
-    spectra = [np.linspace(1, low, 7) for low in np.linspace(0.1, 0.9, 70)]
-    (axis,) = layers_in_one_panel(spectra, "title").axes
-    assert [np.asarray(line.get_ydata())[-1] for line in axis.lines] == pytest.approx([layer[-1] for layer in spectra])
-    shades = [lightness(line.get_color()) for line in axis.lines]
-    assert (np.diff(shades) < 0).all()
 
 
 def test_a_heat_map_holds_every_layer_at_every_time() -> None:

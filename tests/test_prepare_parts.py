@@ -134,14 +134,19 @@ def test_too_little_memory_is_no_fault_of_the_file() -> None:
     ],
 )
 def test_the_class_of_a_path(path: str, class_name: str | None) -> None:
-    place = place_of(path, "train")
+    place = place_of(path, ["train"])
     assert place is not None
-    assert place[0] == class_name
+    assert place.class_name == class_name
 
 
 @pytest.mark.parametrize("path", ["1.png", "train/1.png", "cat/.1.png", ".git/cat/1.png"])
 def test_paths_outside_of_any_class(path: str) -> None:
-    assert place_of(path, "train") is None
+    assert place_of(path, ["train"]) is None
+
+
+def test_images_of_no_class_are_a_class_where_that_is_meant() -> None:
+    assert place_of("1.png", ["train"], classless=True) == ("", None)
+    assert place_of("train/1.png", ["train"], classless=True) == ("", "train")  # not a class called train
 
 
 @pytest.mark.parametrize("count", [1, 220, 16_385, 1_281_167, 14_000_000])

@@ -67,6 +67,9 @@ def test_outs_that_cannot_be_written(
     assert "found thesis.tex in it" in refused(capsys, photographs, tmp_path / "thesis")
     root = Path(shutil.copytree(photographs, tmp_path / "root"))
     out = Path(shutil.copytree(prepared, tmp_path / "out"))
+    (out / "job.json").rename(tmp_path / "job.json")
+    assert "found nothing" in refused(capsys, tmp_path / "nowhere", out)  # nobody knows what was prepared there
+    (tmp_path / "job.json").rename(out / "job.json")
     (out / "state.json").unlink()  # not finished
     (root / "train/n0/000.png").unlink()
     assert "Files were added, removed or renamed" in refused(capsys, root, out)

@@ -294,15 +294,15 @@ ORDER = [
 REPRODUCE = [
     {"settings", "run", "significance"},
     {"resources", "cost"},
-    {"table_runs", "options", "launch", "run_pictures"},
+    {"table_runs", "options", "launch"},
     {"table", "evidence"},
-    {"cluster", "audit", "comparison", "evidence_page"},
+    {"cluster", "audit", "evidence_page"},
     {"campaign", "front"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"figures", "readme"},
 ]
 FIGURES = [
-    {"model"},
+    {"model", "score_panels"},
     {"available_runs"},
     {"spectra_figures"},
     {"history_figures", "hyperparameter_figures"},

@@ -152,3 +152,14 @@ def test_gpus_are_shared_out_in_groups() -> None:
     assert choose_gpus(1, [[0], [1]], gpus=2, jobs=4) == [0]  # four runs on two GPUs: two on each
     assert choose_gpus(1, [[0], [1], [0]], gpus=2, jobs=4) == [1]
     assert choose_gpus(8, [], gpus=0, jobs=1) == []
+
+
+def test_variables_that_an_experiment_does_not_take_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAKEFLAGS", "k -- SETTINGS=A_64-128\\ B_64-64 PYTHON=python3 SEEDS=1 SCALE=mini")
+    monkeypatch.setattr("sys.argv", ["resume"])
+    with pytest.raises(SystemExit):
+        resume.main()
+    assert "takes (SCALE, RUNS, OVERRIDES" in (message := capsys.readouterr().err)
+    assert "found SEEDS, SETTINGS" in message

@@ -17,8 +17,7 @@ from srgan.cli import main
 from srgan.metrics.verdicts import CollapseThresholds, summarize
 from srgan.runs import RunFolder
 from srgan.tracking.history import History
-from srgan.tracking.keys import KEYS, key_of
-from srgan.tracking.lineage import read_link
+from srgan.tracking.lineage import id_to_resume, wandb_runs
 from srgan.tracking.logger import SpectralLogger
 
 WANDB = ["-c", "configs/wandb.yaml"]
@@ -78,10 +77,14 @@ def test_every_record_of_the_files_is_logged_and_nothing_else(runs: Path, views:
 def test_every_logged_key_is_listed_and_every_listed_one_that_applies_is_logged(views: Views) -> None:
     run = views["sn"][0]
     recorded = set(tracked.keys_of(run.rows))
-    words = {key.pattern for key in KEYS if key.kind == "summary"} | {key for key in run.summary if "reported/" in key}
+    words = {key.pattern for key in tracked.DOCUMENTED if key.kind == "summary"} | {
+        key for key in run.summary if "reported/" in key
+    }
     logged = recorded | (words & run.summary.keys())
-    assert not {name for name in logged if key_of(name) is None}
-    absent = {key.pattern for key in KEYS} - {key.pattern for name in logged if (key := key_of(name))}
+    assert not {name for name in logged if tracked.documented(name) is None}
+    absent = {key.pattern for key in tracked.DOCUMENTED} - {
+        key.pattern for name in logged if (key := tracked.documented(name))
+    }
     # Table II is a run of its own; nothing has collapsed; the nets have no classes; the protocol in training asks for
     # one split, no KID, no PRDC; neither the constraint nor the loss has numbers of its own.
     expected = {"table2", "mode_collapse_iteration"}
@@ -190,12 +193,10 @@ def test_verdicts_warnings_and_reported_scores_are_in_the_run(runs: Path, views:
 
 def test_a_run_resumed_offline_is_a_new_one_of_the_same_group_with_the_same_rows(runs: Path, views: Views) -> None:
     before, resumed = views["sn"]
-    link = read_link(runs / "sn")
-    assert link is not None
-    assert [found["id"] for found in link.runs] == [before.run["run_id"], resumed.run["run_id"]]
+    assert [found["id"] for found in wandb_runs(runs / "sn")] == [before.run["run_id"], resumed.run["run_id"]]
     assert before.run["run_id"] != resumed.run["run_id"]
-    assert before.run["run_group"] == resumed.run["run_group"] == link.group
-    assert link.id_to_resume is None  # nothing can go on with what was written offline
+    assert before.run["run_group"] == resumed.run["run_group"] == "sn"
+    assert id_to_resume(runs / "sn") is None  # nothing can go on with what was written offline
 
     def numbers(run: tracked.OfflineRun) -> list[dict[str, Any]]:
         return [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in run.rows]
@@ -236,7 +237,7 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
     shutil.copytree(runs / "sn", tmp_path / "sn")
     folder = RunFolder(tmp_path / "sn")
     online = {"id": "abcd1234", "mode": "online"}
-    (folder.path / "wandb.json").write_text(json.dumps({"group": "sn-group", "runs": [online]}))
+    (folder.path / "wandb.json").write_text(json.dumps({"runs": [online]}))
     record = folder.read_record()
     assert record is not None
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))  # somebody who could log in
@@ -245,7 +246,7 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
         logger = SpectralLogger()
         logger.bind(folder, record)
         assert (logger.version == "abcd1234") == kept
-        assert logger._wandb_init["group"] == "sn-group"
+        assert logger._wandb_init["group"] == "sn"
         assert logger._wandb_init["resume"] == "allow"
     server = Server(until=10)
     logger._experiment = server  # type: ignore[assignment]
@@ -284,7 +285,11 @@ def test_other_loggers_get_every_number_and_alter_nothing(runs: Path, tmp_path: 
         rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
     assert [int(row["step"]) for row in rows] == [0, 5, 10, 15, 20]
     found = Counter(key for row in rows for key in row if key != "step")
-    media = {name for name in tracked.expected_counts(RunFolder(run)) if (key := key_of(name)) and key.kind != "number"}
+    media = {
+        name
+        for name in tracked.expected_counts(RunFolder(run))
+        if (key := tracked.documented(name)) and key.kind != "number"
+    }
     assert media
     assert found == {name: n for name, n in tracked.expected_counts(RunFolder(run)).items() if name not in media}
     last = RunFolder(run).read_losses()[-1]

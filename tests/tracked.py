@@ -1,16 +1,20 @@
 """What tests of logging share: a tiny run's command, and offline runs read back with W&B's own `wandb leet inspect`."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from srgan.runs import RunFolder
+from srgan.tracking.panels import key_regex
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 TINY = [
     "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
@@ -71,6 +75,30 @@ class OfflineRun:
     def media_file(self, media: dict[str, Any]) -> Path:
         """Where the file of a picture or table lies."""
         return self.path / "files" / str(media["path"])
+
+
+class DocumentedKey(NamedTuple):
+    """A row of the tables of docs/wandb.md."""
+
+    pattern: str
+    kind: str
+    panel: str
+
+    def matches(self, key: str) -> bool:
+        return re.fullmatch(key_regex(self.pattern), key) is not None
+
+
+DOCUMENTED = [
+    DocumentedKey(pattern, kind, panel)
+    for pattern, kind, panel in re.findall(
+        r"^\| `([^`]+)` .* \| (\w+) \| ([^|]*) \|$", (REPOSITORY / "docs" / "wandb.md").read_text(), re.MULTILINE
+    )
+]
+
+
+def documented(name: str) -> DocumentedKey | None:
+    """The row that a logged key belongs to; None if it is not in the documentation."""
+    return next((key for key in DOCUMENTED if key.matches(name)), None)
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:

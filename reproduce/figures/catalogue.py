@@ -39,11 +39,6 @@ class PaperFigure(NamedTuple):
         """How its files begin, e.g. "fig02"."""
         return "fig" + "-".join(f"{int(number):02d}" for number in self.label.split("-"))
 
-    @property
-    def experiments(self) -> list[str]:
-        """The commands that make its runs."""
-        return [f"make reproduce-{name}" for name in dict.fromkeys(group.split()[0] for group in self.groups)]
-
 
 SN, SR, SWEEP, RESUME, COLLAPSE = "table2 sn", "table2 sr", "sweep", "resume", "collapse"
 # fmt: off

@@ -12,8 +12,8 @@ from matplotlib.image import imread
 
 from reproduce.figures.available_runs import Sources
 from reproduce.figures.model import FinishedRun, Picture
+from reproduce.figures.score_panels import iteration_axis, present_scores, score_panels, score_title
 from reproduce.figures.spectra_figures import ONSETS
-from reproduce.run_pictures import present_scores, score_panels, score_title
 from srgan.pictures import (
     K_LABEL,
     MARK,
@@ -147,9 +147,7 @@ def spectrum_beside_scores(run: FinishedRun, axes: AxisScale) -> Figure:
         values = [row[score] for row in rows]
         panel.plot(shown, values, color="#999999", linewidth=0.8, zorder=1)
         panel.scatter(shown, values, c=iteration_colours()(norm(shown)), s=22, zorder=2)
-        panel.set_xlabel("iteration")
-        panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        panel.locator_params(axis="x", nbins=5)
+        iteration_axis(panel)
         panel.set_ylim(0, 1.12 * max(values))
         mark_collapse(panel, run)
     iteration_bar(figure, panels, norm)

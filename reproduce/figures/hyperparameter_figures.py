@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from reproduce.figures.available_runs import FinishedSweep, Sources
 from reproduce.figures.model import FinishedRun, Picture
+from reproduce.figures.score_panels import present_scores, score_title
 from reproduce.figures.spectra_figures import listed, panels_of_runs
-from reproduce.run_pictures import present_scores, score_title
 from reproduce.sweep import FRACTIONS, TABLE_FRACTION
 from srgan.pictures import (
     MARK,

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from markdown_it import MarkdownIt
 
 from reproduce.figures.available_runs import Gap
 from reproduce.figures.catalogue import FIGURES, PaperFigure
@@ -17,13 +18,14 @@ SCALE_WORDS = {
     "small": "Scale small: CIFAR-10 at 16 x 16, narrow nets; FID_cls and IS_cls by a classifier trained on the images.",
     "paper": "Scale paper: the protocol of the paper.",
 }
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; padding: 0 1rem; max-width: 64rem; color: #1b1f24; }
-figure { margin: 1rem 0 2rem; }
-img { max-width: 100%; height: auto; border: 1px solid #e3e6ea; }
-figcaption, .gap { color: #4b535d; font-size: 13px; }
-code { background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }
-.gap { border-left: 3px solid #c9ced5; padding-left: .6rem; }
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; padding: 0 1rem; max-width: 64rem; color: #1b1f24; }}
+img {{ max-width: 100%; height: auto; border: 1px solid #e3e6ea; }}
+code {{ background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }}
+</style></head><body>
+{body}</body></html>
 """
 
 
@@ -79,53 +81,21 @@ class Index:
         order = [figure.label for figure in FIGURES]
         self.entries = dict(sorted(self.entries.items(), key=lambda entry: order.index(entry[0].split()[0])))
         write_json(self.path, self.entries)
-        write_text(self.folder / "index.md", self.markdown())
-        write_text(self.folder / "index.html", self.html())
+        title = f"Figures of scale {self.scale}, seed {self.seed}"
+        text = f"# {title}\n\n{self.markdown()}"
+        write_text(self.folder / "index.md", text)
+        write_text(self.folder / "index.html", PAGE.format(title=title, body=MarkdownIt().render(text)))
 
     def markdown(self) -> str:
-        """A line for each picture and each gap."""
-        lines = [f"# Figures of scale {self.scale}, seed {self.seed}", "", SCALE_WORDS[self.scale]]
+        """Every picture with its caption, and every gap."""
+        lines = [f"{SCALE_WORDS[self.scale]} Numbers are those of arXiv:1908.10999; pictures are drawn from run files."]
         for key, entry in self.entries.items():
-            lines += ["", f"## Fig. {key}: {entry['title']}", "", f"`{entry['command']}`", ""]
+            lines += [f"## Fig. {key}: {entry['title']}", f"`{entry['command']}`"]
             for picture in entry["pictures"]:
+                lines += [f"![{name}]({name})" for name in picture["files"] if name.endswith(".png")]
                 links = ", ".join(f"[{name}]({name})" for name in picture["files"])
-                lines.append(f"- {links}: {picture['caption']} Runs: {', '.join(picture['runs'])}.")
-            lines += [
-                f"- Not drawn: {gap['reason']}" + (f" `{gap['command']}`" if gap["command"] else "")
-                for gap in entry["gaps"]
-            ]
-        return "\n".join(lines) + "\n"
-
-    def html(self) -> str:
-        """The pictures with their captions."""
-        parts = []
-        for key, entry in self.entries.items():
-            parts.append(
-                f"<h2>Fig. {escape(key)}: {escape(entry['title'])}</h2>\n<p><code>{escape(entry['command'])}</code></p>"
-            )
-            parts += [_html_picture(picture) for picture in entry["pictures"]]
+                lines.append(f"{links}: {picture['caption']} Runs: {', '.join(picture['runs'])}.")
             for gap in entry["gaps"]:
-                command = f" <code>{escape(gap['command'])}</code>" if gap["command"] else ""
-                parts.append(f'<p class="gap">Not drawn: {escape(gap["reason"])}{command}</p>')
-        title = f"Figures of scale {self.scale}, seed {self.seed}"
-        return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{STYLE}</style></head><body>
-<h1>{title}</h1>
-<p>{escape(SCALE_WORDS[self.scale])} Numbers are those of arXiv:1908.10999; every picture is drawn from run files.</p>
-{chr(10).join(parts)}
-</body></html>
-"""
-
-
-def _html_picture(picture: dict[str, Any]) -> str:
-    shown = next((name for name in picture["files"] if name.endswith(".png")), None)
-    image = (
-        f'<a href="{escape(shown)}"><img src="{escape(shown)}" alt="{escape(picture["caption"])}"></a>' if shown else ""
-    )
-    others = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in picture["files"] if name != shown)
-    runs = escape(", ".join(picture["runs"]))
-    return (
-        f"<figure>{image}<figcaption>{escape(picture['caption'])} Runs: {runs}."
-        f"{' ' + others if others else ''}</figcaption></figure>"
-    )
+                command = f" `{gap['command']}`" if gap["command"] else ""
+                lines.append(f"Not drawn: {gap['reason']}{command}")
+        return "\n\n".join(lines) + "\n"

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reproduce.figures.available_runs import Sources
 from reproduce.figures.model import FinishedRun, Picture
-from reproduce.run_pictures import convolutions
 from srgan.pictures import (
     K_LABEL,
     RATIO_LABEL,
@@ -22,6 +22,7 @@ from srgan.pictures import (
     ratio_limits,
     spectrum_curves,
 )
+from srgan.runs import SpectraHistory
 
 CURVES = "Spectra of D's last 3 × 3 convolution, a curve for each iteration"
 ONSETS = "MC, SC: first iteration of mode and spectral collapse by our rules."
@@ -60,6 +61,17 @@ def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """All convolutions under SN, of each run that collapsed."""
     yield from (all_layers(run, axes) for run in sources.collapsed_under_sn())
+
+
+def convolutions(history: SpectraHistory) -> dict[str, np.ndarray]:
+    """Title of the panel, e.g. "0.conv1  64×27" (the matrix's size), -> `[T, N]`."""
+    return {
+        f"{layer.name.removeprefix('blocks.')}  {layer.shape[0]}×{np.prod(layer.shape[1:])}": history.spectra[
+            layer.name
+        ]
+        for layer in history.layers
+        if layer.is_convolution
+    }
 
 
 def all_layers(run: FinishedRun, axes: AxisScale) -> Picture:

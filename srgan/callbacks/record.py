@@ -7,11 +7,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
+from srgan.progress import Progress
 from srgan.provenance import commit, hardware, now, peak_memory, versions
 from srgan.runs import SHOWN_SCORES, RunFolder
 from srgan.training import AdversarialTraining
@@ -53,10 +53,7 @@ class RunRecorder(RunCallback):
             "versions": versions(),
         }
         self.started = self.reported = 0.0
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[news]}"), disable=not sys.stderr.isatty(),
-        )  # fmt: skip
+        self.bar: Progress | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The clock is restored by now; a run whose last iteration was saved before it was cut trains no more."""
@@ -77,15 +74,16 @@ class RunRecorder(RunCallback):
         write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
-        self.bar.start()
-        name = self.folder.path.name
-        self.task = self.bar.add_task(name, total=pl_module.iterations, completed=pl_module.iteration, news="")
+        show = sys.stderr.isatty()
+        self.bar = Progress(self.folder.path.name, pl_module.iterations, show, pl_module.iteration)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         if time.monotonic() - self.reported > self.seconds_between_reports:
             self.reported = time.monotonic()
             self._report(module)
-            self.bar.update(self.task, completed=module.iteration, news=latest_news(self.folder))
+            assert self.bar is not None
+            self.bar.set_postfix_str(latest_news(self.folder), refresh=False)
+            self.bar.update(module.iteration - self.bar.n)
 
     def _report(self, module: AdversarialTraining) -> None:
         write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
@@ -93,7 +91,7 @@ class RunRecorder(RunCallback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
         if trainer.is_global_zero:
-            self.bar.stop()
+            self._close_bar()
             self._report(pl_module)
             callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
             missing = [work for one in callbacks if (work := one.missing(pl_module))]
@@ -109,6 +107,10 @@ class RunRecorder(RunCallback):
             } | outcome(self.folder, self.thresholds)
             write_json(self.folder.record, self.record)
 
+    def _close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -119,7 +121,7 @@ class RunRecorder(RunCallback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """A run that diverged says so; one that was interrupted goes on with the next call."""
-        self.bar.stop()
+        self._close_bar()
         if trainer.is_global_zero and isinstance(exception, Exception) and "seed" in self.record:
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 

@@ -1,7 +1,5 @@
 """Scores the generator during training, and once more, by the field's standard, at its end."""
 
-from collections.abc import Iterator
-
 import pytorch_lightning as pl
 
 from srgan.callbacks.checkpoint_saver import Checkpoints
@@ -11,7 +9,7 @@ from srgan.files import append_json_line, write_json
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, Scores, refuse_few_images
+from srgan.metrics.scores import Scorer, refuse_few_images
 from srgan.metrics.verdicts import collapsed_scores, is_lower_better
 from srgan.networks import Generator
 from srgan.runs import OtherRunError
@@ -23,8 +21,7 @@ MODE_COLLAPSE = "mode collapse"
 class ScoreRecorder(RunCallback):
     """Appends FID, IS (and modes of stacked digits) to `scores.jsonl`, under one stored protocol.
 
-    At the last iteration it also writes `final.json`: scores of more images under the final protocol, from the same
-    pass, of which the first images are those of the protocol in training.
+    After the last iteration it also writes `final.json`: scores of more images under the final protocol.
 
     Args:
         every: iterations between two evaluations; 0: none, nor a final one.
@@ -50,7 +47,6 @@ class ScoreRecorder(RunCallback):
         self.protocol = protocol
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
-        self.final_results: Iterator[Scores] | None = None
 
     def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
         """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
@@ -97,41 +93,38 @@ class ScoreRecorder(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.scorer is not None
-        at_end = module.iteration == module.iterations
-        protocols = [self.protocol, *([self.final] if self.final and at_end else [])]
-        results = self.scorer.of_generator_in_turn(module.generator, *protocols)
-        scores = next(results)
+        scores = self.scorer.of_generator(module.generator)
         if trainer.is_global_zero:
             append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
             self._warn_of_collapse(module)
-        self.final_results = results if self.final and at_end else None
 
     def missing(self, module: AdversarialTraining) -> str | None:
-        return "the final scores" if self.every and self.final and not self.folder.final.exists() else None
+        final = self.folder.read_final() or {}
+        owed = self.every and self.final and final.get("iteration") != module.iterations
+        return "the final scores" if owed else None
+
+    def _owes_final(self, module: AdversarialTraining) -> bool:
+        return module.iteration == module.iterations and self.missing(module) is not None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run that was stopped in its final scores, after which it trains no more."""
         assert isinstance(pl_module, AdversarialTraining)
-        if pl_module.iteration == pl_module.iterations and self.missing(pl_module):
-            scorer = self._make_scorer(trainer, pl_module)
-            assert self.final is not None
-            results = scorer.of_generator_in_turn(pl_module.generator, self.protocol, self.final)
-            next(results)  # recorded before; taken again so that the sums are the same to the last bit
-            self._record_final(trainer, pl_module, results)
+        if self._owes_final(pl_module):
+            self._make_scorer(trainer, pl_module)
+            self._record_final(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The final scores take far longer than those in training: the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
         saver = trainer.checkpoint_callback
         assert isinstance(saver, Checkpoints)
-        if self.final_results is not None and not saver.received:
+        if self._owes_final(pl_module) and not saver.received:
             with saver.stopping_at_once(trainer):
-                self._record_final(trainer, pl_module, self.final_results)
+                self._record_final(trainer, pl_module)
 
-    def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining, results: Iterator[Scores]) -> None:
-        """Those of the final protocol, the next of the results."""
+    def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.scorer is not None
-        scores = next(results)
+        scores = self.scorer.of_generator(module.generator, self.final)
         if trainer.is_global_zero:
             final = {"protocol": self.scorer.describe(self.final), "scores": scores}
             write_json(self.folder.final, {"iteration": module.iteration} | final)

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torchvision.datasets import STL10
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.data.images import shrink
-from srgan.files import cache_folder, write_atomically
+from srgan.files import cache_folder, read_cached, write_cached
 from srgan.progress import Progress
 
 STORED_SIZE, IMAGE_SIZE = 96, 32
@@ -57,17 +56,14 @@ class STL10Data(ImageData):
         Raises:
             RuntimeError: the download failed; says how to go on without a network.
         """
-        if all(shrunk_path(split).exists() for split in ("train", "test")):
-            return
-        download(STL10, self.root, "STL-10", STL10.filename)
-        shrink_split(self.root, "train")
-        shrink_split(self.root, "test")
+        splits: tuple[Split, Split] = ("train", "test")
+        for split in splits:
+            if not shrunk_path(split).exists():
+                self.load(split)
 
     def load(self, split: Split) -> LabelledImages:
         """All labels are 0."""
-        if not shrunk_path(split).exists():
-            self.prepare_data()
-        return _load_shrunk(shrunk_path(split))
+        return _load_stl10(self.root, split)
 
 
 def binary_file(split: Split) -> tuple[str, str]:
@@ -78,30 +74,29 @@ def binary_file(split: Split) -> tuple[str, str]:
 
 def shrunk_path(split: Split) -> Path:
     """Where the shrunk images of a split are cached: named by the original's md5."""
-    return cache_folder() / "images" / f"stl10-{IMAGE_SIZE}-{binary_file(split)[1][:12]}-{split}.npy"
+    return cache_folder() / "images" / f"stl10-{IMAGE_SIZE}-{binary_file(split)[1][:12]}-{split}.npy.crc"
 
 
-def shrink_split(root: str, split: Split) -> None:
-    """Shrinks a split from file to file, piece by piece: the original is larger than many memories."""
-    source = Path(root) / STL10.base_folder / binary_file(split)[0]
-    image_bytes = 3 * STORED_SIZE**2
-    count = source.stat().st_size // image_bytes
-
-    def write(target: IO[bytes]) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, IMAGE_SIZE, IMAGE_SIZE)}
-        np.lib.format.write_array_header_1_0(target, header)
-        with source.open("rb") as file, Progress(f"shrinking {source.name}", count) as progress:
-            while content := file.read(PIECE * image_bytes):
-                columns_first = np.frombuffer(content, np.uint8)
-                images = columns_first.reshape(-1, 3, STORED_SIZE, STORED_SIZE).transpose(0, 1, 3, 2)
-                target.write(shrink(images, STORED_SIZE // IMAGE_SIZE).tobytes())
-                progress.advance(len(images))
-
-    write_atomically(shrunk_path(split), write)
+def shrunk(path: Path) -> np.ndarray:
+    """The images of one of torchvision's files `[N, 3, 32, 32]`, piece by piece: it is larger than many memories."""
+    originals = np.memmap(path, np.uint8, "r").reshape(-1, 3, STORED_SIZE, STORED_SIZE)
+    images = np.empty((len(originals), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    with Progress(f"shrinking {path.name}", len(images)) as progress:
+        for start in range(0, len(images), PIECE):
+            columns_first = originals[start : start + PIECE]
+            images[start : start + PIECE] = shrink(columns_first.transpose(0, 1, 3, 2), STORED_SIZE // IMAGE_SIZE)
+            progress.update(len(columns_first))
+    return images
 
 
 @cache
-def _load_shrunk(path: Path) -> LabelledImages:
-    images = torch.from_numpy(np.load(path, allow_pickle=False))
+def _load_stl10(root: str, split: Split) -> LabelledImages:
+    content = read_cached(shrunk_path(split))
+    if content is None:
+        download(STL10, root, "STL-10", STL10.filename)
+        images = shrunk(Path(root) / STL10.base_folder / binary_file(split)[0])
+        write_cached(shrunk_path(split), lambda file: np.save(file, images))
+    else:
+        images = np.load(content)
     labels = torch.zeros(len(images), dtype=torch.int64)
-    return check_labelled_images(LabelledImages(images, labels), IMAGE_SIZE, f"'{path}'")
+    return check_labelled_images(LabelledImages(torch.from_numpy(images), labels), IMAGE_SIZE, f"STL-10 in '{root}'")

@@ -98,7 +98,7 @@ def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int) -> Te
     with Progress("images", len(z)) as progress:
         for some_z, some_labels in zip(z.split(batch_size), labels.split(batch_size), strict=True):
             parts.append(quantize(network(some_z, some_labels)).cpu())
-            progress.advance(len(some_z))
+            progress.update(len(some_z))
     return torch.cat(parts)
 
 

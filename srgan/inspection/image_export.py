@@ -63,7 +63,7 @@ def export(
             for first in range(start, count, batch_size):
                 batch = quantize(network(*inputs(range(first, min(first + batch_size, count)))))
                 yield from batch.permute(0, 2, 3, 1).cpu().numpy()
-                progress.advance(len(batch))
+                progress.update(len(batch))
 
     labels = inputs(range(count))[1].cpu().numpy() if network.num_classes else None
     if path.suffix.lower() == ".npz":

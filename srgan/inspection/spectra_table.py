@@ -16,7 +16,7 @@ from srgan.checkpoints import RunCheckpoint
 from srgan.files import write_json, write_text
 from srgan.inspection.stored_layers import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
 from srgan.metrics.verdicts import CollapseThresholds, spectral_collapse, summarize
-from srgan.pictures import FORMATS, AxisScale, grid_of_layers, layers_in_one_panel, save, style
+from srgan.pictures import FORMATS, AxisScale, grid_of_layers, save, style
 
 DISCRIMINATOR = "discriminator."
 HEADERS = ["sigma_1", "tail\nmean", "p10", "p50", "effective\nrank", "stable\nrank", "condi-\ntion"]
@@ -190,24 +190,23 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
 
 
 def draw(spectra: Sequence[LayerSpectrum], title: str, scale: AxisScale, path: Path) -> None:
-    """A panel for each layer; above `MOST_PANELS` layers all in one.
+    """A panel for each layer.
 
     Raises:
-        ValueError: all layers hold NaN or infinity.
+        ValueError: all layers hold NaN or infinity, or there are more than a page has panels for.
     """
     finite = [layer for layer in spectra if layer.is_finite]
-    if not finite:
-        raise ValueError("Expected a layer without NaN and infinity to draw, found none.")
+    if not 0 < len(finite) <= MOST_PANELS:
+        raise ValueError(
+            f"Expected 1 to {MOST_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
+            "--layers GLOB."
+        )
+    panels = {
+        f"{name}\nN = {len(layer.sigma)}, tail {layer.numbers['tail_mean']:.2f}": layer.ratios[None]
+        for name, layer in zip(short_names([layer.name for layer in finite]), finite, strict=True)
+    }
     with style():
-        if len(finite) > MOST_PANELS:
-            figure = layers_in_one_panel([layer.ratios for layer in finite], title, scale)
-        else:
-            panels = {
-                f"{name}\nN = {len(layer.sigma)}, tail {layer.numbers['tail_mean']:.2f}": layer.ratios[None]
-                for name, layer in zip(short_names([layer.name for layer in finite]), finite, strict=True)
-            }
-            figure = grid_of_layers(panels, np.array([1]), title, scale)  # one curve each, the darkest
-        save(figure, path)
+        save(grid_of_layers(panels, np.array([1]), title, scale), path)  # one curve each, the darkest
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -98,7 +98,7 @@ def spectra_of(weights: Sequence[Weight], transposed: Sequence[str] = ()) -> lis
     with Progress("singular values of layers", len(weights)) as progress:
         for weight in weights:
             spectra.append(layer_spectrum(weight, weight.name in turned))
-            progress.advance(1)
+            progress.update(1)
     return spectra
 
 

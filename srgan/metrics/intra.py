@@ -79,7 +79,7 @@ def intra_class_distances(
                 protocol.generator_statistics, label,
             ):  # fmt: skip
                 of_fake.add(features(images.to(device))[0])
-                progress.advance(len(images))
+                progress.update(len(images))
             distances.append(frechet_distance(of_real.mean, of_real.covariance, of_fake.mean, of_fake.covariance))
     gathered: list[float] = ranks.gather(torch.tensor(distances, dtype=torch.float64, device=device)).tolist()
     return gathered
@@ -100,5 +100,5 @@ def _real_features(
                 of_chosen = features(images[chosen].to(device))[0].cpu()
                 for label in labels[chosen].unique().tolist():
                     found[label].append(of_chosen[labels[chosen] == label])
-            progress.advance(len(images))
+            progress.update(len(images))
     return {label: torch.cat(parts) for label, parts in found.items()}

@@ -63,9 +63,9 @@ class ScoreProtocol:
             )
 
     @property
-    def stream(self) -> tuple[object, ...]:
-        """What protocols need in common to be measured in one pass."""
-        return self.num_real_images, self.split, self.batch_size, self.generator_statistics, self.seed
+    def real(self) -> tuple[object, ...]:
+        """What decides the statistics of real images."""
+        return self.num_real_images, self.split, self.batch_size
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class FinalProtocol:
     """What differs from the protocol in training where the trained generator is scored. The field's by default.
 
     Attributes:
-        num_fake_images: generated images; those of the protocol in training are the first of them.
+        num_fake_images: generated images, the first of which are those of the protocol in training.
         inception_splits: parts over which IS is averaged.
         kid: measure the kernel distance too.
         prdc: measure precision, recall, density and coverage too.
@@ -89,21 +89,5 @@ class FinalProtocol:
     intra_fid_images: int = 5_000
 
     def after(self, protocol: ScoreProtocol) -> ScoreProtocol:
-        """The full protocol, behind that in training.
-
-        Raises:
-            ValueError: it has fewer images than that in training, or that would not end with a whole batch, so that
-                its images would be in other batches when they are scored alone.
-        """
-        if protocol.num_fake_images % protocol.batch_size:
-            raise ValueError(
-                "Expected whole batches in training, so that its images can be the first of those at the end of the "
-                f"run, found {protocol.num_fake_images} images and batch_size {protocol.batch_size}. Set "
-                "--scores.protocol.batch_size to a divisor, or --scores.final null."
-            )
-        if self.num_fake_images < protocol.num_fake_images:
-            raise ValueError(
-                f"Expected at least the {protocol.num_fake_images} images of the protocol in training at the end of "
-                f"the run, found {self.num_fake_images}. Raise --scores.final.num_fake_images."
-            )
+        """The full protocol, behind that in training."""
         return replace(protocol, **asdict(self))

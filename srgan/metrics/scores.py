@@ -1,6 +1,6 @@
-"""Scores of generated images under a protocol that is stored with every score; several from one pass."""
+"""Scores of generated images under a protocol that is stored with every score."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -87,38 +87,31 @@ class Scorer:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
 
-    def of_generator(self, generator: Generator, *protocols: ScoreProtocol) -> list[Scores]:
-        """Scores of a generator under each protocol (by default the first), from one pass over its images.
+    def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
+        """Scores of a generator under a protocol, by default the scorer's.
 
         Raises:
-            ValueError: as `of_images`, or the generator or the data lack what a protocol needs.
+            ValueError: as `of_images`, or the generator or the data lack what the protocol needs.
         """
-        return list(self.of_generator_in_turn(generator, *protocols))
-
-    def of_generator_in_turn(self, generator: Generator, *protocols: ScoreProtocol) -> Iterator[Scores]:
-        """As `of_generator`, each protocol's scores as soon as they are known."""
-        chosen = protocols or (self.protocol,)
-        for protocol in chosen:
-            refuse_lacking_classes(self.data, protocol, generator.num_classes)
+        chosen = protocol or self.protocol
+        refuse_lacking_classes(self.data, chosen, generator.num_classes)
 
         def images_of(rows: range) -> Iterable[Tensor]:
-            first = self.protocol
-            found = generate(generator, rows, first.seed, SCORED, first.batch_size, first.generator_statistics)
+            found = generate(generator, rows, chosen.seed, SCORED, chosen.batch_size, chosen.generator_statistics)
             return (images for images, _ in found)
 
-        for protocol, scores in zip(chosen, self._of_images_in_turn(images_of, *chosen), strict=True):
-            if protocol.intra_fid_classes:
-                distances = intra_class_distances(self.features, self.data, generator, protocol, self.ranks)
-                if self.ranks.rank == 0:
-                    suffix = self.features.suffix
-                    scores[f"FID_intra{suffix}"] = sum(distances) / len(distances)
-                    scores[f"FID_intra{suffix}_classes"] = distances
-            yield scores
+        scores = self.of_images(images_of, chosen)
+        if chosen.intra_fid_classes:
+            distances = intra_class_distances(self.features, self.data, generator, chosen, self.ranks)
+            if self.ranks.rank == 0:
+                suffix = self.features.suffix
+                scores[f"FID_intra{suffix}"] = sum(distances) / len(distances)
+                scores[f"FID_intra{suffix}_classes"] = distances
+        return scores
 
-    def of_images(self, images_of: ImagesOf, *protocols: ScoreProtocol) -> list[Scores]:
-        """Scores of a stream of images under each protocol (by default the first), from one pass.
-
-        A protocol of fewer images sees the first of the rows.
+    @torch.no_grad()
+    def of_images(self, images_of: ImagesOf, protocol: ScoreProtocol | None = None) -> Scores:
+        """Scores of a stream of images under a protocol, by default the scorer's.
 
         Returns:
             on rank zero: "FID", "IS" and "IS_std" (None with one split) with the feature network's suffix; for
@@ -127,34 +120,18 @@ class Scorer:
             on the other ranks.
 
         Raises:
-            ValueError: the protocols differ in the real images or in the stream, or are not of increasing length, or
-                the data has too few images.
+            ValueError: the protocol needs other real images than the scorer's, or the data has too few.
         """
-        return list(self._of_images_in_turn(images_of, *protocols))
-
-    @torch.no_grad()
-    def _of_images_in_turn(self, images_of: ImagesOf, *protocols: ScoreProtocol) -> Iterator[Scores]:
-        chosen = protocols or (self.protocol,)
-        counts = [0, *(protocol.num_fake_images for protocol in chosen)]
-        if counts != sorted(counts) or {protocol.stream for protocol in chosen} != {self.protocol.stream}:
-            raise ValueError(
-                f"Expected protocols of increasing length that see the images of {self.protocol}, found {chosen}."
-            )
-        for protocol in chosen:
-            refuse_few_images(self.data, protocol)
-        keeps_features = any(protocol.kid or protocol.prdc for protocol in chosen)
-        sums = FeatureSums.zero(self.features.num_features)
-        logits, features = torch.empty(0, self.features.num_logits), torch.empty(0, self.features.num_features)
-        for start, protocol in zip(counts, chosen, strict=False):
-            rows = range(start, protocol.num_fake_images)
-            more_sums, more_logits, more_features = self._pass(images_of, rows, keeps_features)
-            sums.join(more_sums)
-            logits, features = torch.cat([logits, more_logits]), torch.cat([features, more_features])
-            if sums.count != protocol.num_fake_images:
-                raise RuntimeError(f"Expected {protocol.num_fake_images} generated images, found {sums.count}.")
-            real_features = self.real.set_of_features() if protocol.kid or protocol.prdc else torch.empty(0)
-            is_first = self.ranks.rank == 0
-            yield self._scores(protocol, sums, logits, features, real_features) if is_first else {}
+        chosen = protocol or self.protocol
+        if chosen.real != self.protocol.real:
+            raise ValueError(f"Expected a protocol of the real images of {self.protocol}, found {chosen}.")
+        refuse_few_images(self.data, chosen)
+        keeps_features = chosen.kid or chosen.prdc
+        sums, logits, features = self._pass(images_of, range(chosen.num_fake_images), keeps_features)
+        if sums.count != chosen.num_fake_images:
+            raise RuntimeError(f"Expected {chosen.num_fake_images} generated images, found {sums.count}.")
+        real_features = self.real.set_of_features() if keeps_features else torch.empty(0)
+        return self._scores(chosen, sums, logits, features, real_features) if self.ranks.rank == 0 else {}
 
     def _pass(self, images_of: ImagesOf, rows: range, keeps_features: bool) -> tuple[FeatureSums, Tensor, Tensor]:
         """Sums, logits `[n, classes]` and features `[n, d]` (if they are kept) of some rows, of all ranks, in order."""
@@ -169,7 +146,7 @@ class Scorer:
                 logits.append(batch_logits)
                 if keeps_features:
                     features.append(batch_features)
-                progress.advance(len(images))
+                progress.update(len(images))
         all_logits, all_features = (self.ranks.gather(torch.cat(parts)).cpu() for parts in (logits, features))
         return sums.over(self.ranks), all_logits, all_features
 

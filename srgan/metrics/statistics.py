@@ -154,7 +154,7 @@ class RealStatistics:
         with Progress(what, len(share), show=self.ranks.rank == 0) as progress:
             for images, _ in self.data.real_images(self.split, share, self.batch_size):
                 yield self.features(images.to(self.device))[0]
-                progress.advance(len(images))
+                progress.update(len(images))
 
     def _as_rank_zero(self, number: int) -> int:
         """Rank zero's number, on all ranks."""

@@ -1,12 +1,15 @@
-"""What there is to prepare: every file of one split with its class, in an order that depends on the names only."""
+"""Folders and tars of images: every file with its class and split, in an order that depends on the names only."""
 
 import hashlib
+import lzma
 import os
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from srgan.progress import Progress
 
@@ -22,15 +25,17 @@ class Source(NamedTuple):
         class_name: the folder that says what it shows.
         path: inside ROOT.
         start, length: of its bytes inside ROOT, in bytes, where ROOT is a tar file; else 0 and -1, to the end.
+        split: the folder of a split that it lies below, if any.
     """
 
     class_name: str
     path: str
     start: int = 0
     length: int = -1
+    split: str | None = None
 
-    def read(self, root: Path) -> bytes:
-        """Its bytes.
+    def read(self, root: Path, archive: IO[bytes] | None = None) -> bytes:
+        """Its bytes, from a tar file that is open already or by opening what it lies in.
 
         Raises:
             OSError: it cannot be read, is too large, or is no file (reading a pipe would wait for ever).
@@ -42,7 +47,8 @@ class Source(NamedTuple):
             raise OSError("not a regular file")
         if length > MAX_BYTES:
             raise OSError(f"{length / 1e6:,.0f} MB, larger than any photograph")
-        with path.open("rb") as file:
+        with ExitStack() as files:
+            file = archive or files.enter_context(path.open("rb"))
             file.seek(self.start)
             return file.read(length)
 
@@ -62,16 +68,18 @@ class Listing(NamedTuple):
         """Names the list: classes, paths and places in the tar file."""
         digest = hashlib.blake2b(digest_size=16)
         for source in self.sources:
-            digest.update("\0".join(map(str, source)).encode(errors="surrogateescape") + b"\n")
+            digest.update("\0".join(map(str, source[:4])).encode(errors="surrogateescape") + b"\n")
         return digest.hexdigest()
 
 
-def list_sources(root: Path, split: str) -> Listing:
-    """Lists ROOT: a folder, or a tar file that is not compressed, of `<split>/<class>/<image>` or `<class>/<image>`.
+def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, classless: bool = False) -> Listing:
+    """Lists ROOT: a folder or a tar file of `<split>/<class>/<image>` or `<class>/<image>`.
 
     Args:
         root: ROOT. The official archives of ImageNet, a tar file of one tar file per class, are a tar file too.
-        split: name of the split's folder.
+        splits: names of the splits' folders, the first of which there has to be if there is any.
+        compressed: whether a tar file may be, so that it is read in its order alone.
+        classless: whether images may lie in no class folder; their class is "".
 
     Raises:
         ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
@@ -80,17 +88,18 @@ def list_sources(root: Path, split: str) -> Listing:
     by_layout: dict[bool, list[Source]] = {True: [], False: []}  # below a folder of a split, or not
     ignored: list[str] = []
     with Progress(f"listing the files of {str(root)!r}", None) as progress:
-        for count, entry in enumerate(_of_folder(root, split) if root.is_dir() else _of_tar(root)):
-            if (place := place_of(entry.path, split)) is None:
+        for count, entry in enumerate(_of_folder(root, splits) if root.is_dir() else _of_tar(root, compressed)):
+            if (place := place_of(entry.path, splits, classless)) is None:
                 ignored.append(entry.path)
-            elif place[0] is not None:
-                by_layout[place[1]].append(entry._replace(class_name=sys.intern(place[0])))
+            elif place.class_name is not None:
+                source = entry._replace(class_name=sys.intern(place.class_name), split=place.split)
+                by_layout[place.split is not None].append(source)
             if count % 1000 == 999:
-                progress.advance(1000)
+                progress.update(1000)
     sources = by_layout[True] or by_layout[False]
-    if not sources:
+    if not sources or (by_layout[True] and all(source.split != splits[0] for source in sources)):
         raise ValueError(
-            f"Expected images at {split}/<class>/<image> or <class>/<image> in '{root}', found none. "
+            f"Expected images at {splits[0]}/<class>/<image> or <class>/<image> in '{root}', found none. "
             "Is this the folder right above the classes, and the split right (--split)?"
         )
     if by_layout[True]:
@@ -121,24 +130,29 @@ def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) 
             )
 
 
-def place_of(path: str, split: str) -> tuple[str | None, bool] | None:
-    """The class of a path inside ROOT, None in another split, and whether it lies below a folder of a split.
+class Place(NamedTuple):
+    """The class of a path inside ROOT, None in a split that is not asked for, and the folder of a split around it."""
 
-    None for hidden files and those outside of any class folder.
-    """
+    class_name: str | None
+    split: str | None
+
+
+def place_of(path: str, splits: Sequence[str], classless: bool = False) -> Place | None:
+    """None for hidden files and, unless those have a place too, for those outside of any class folder."""
     parts = [part for part in path.split("/") if part != "."]
     if any(part.startswith(".") for part in parts):
         return None
     for k, part in enumerate(parts[:-1]):
-        if part in (split, *SPLITS):
-            if part != split:
-                return None, True
-            return (parts[k + 1], True) if len(parts) > k + 2 else None
-    return (parts[-2], False) if len(parts) > 1 else None
+        if part in (*splits, *SPLITS):
+            if part not in splits:
+                return Place(None, part)
+            parts, split = parts[k + 1 :], part
+            return Place(parts[0], split) if len(parts) > 1 else Place("", split) if classless else None
+    return Place(parts[-2], None) if len(parts) > 1 else Place("", None) if classless else None
 
 
-def _of_folder(root: Path, split: str) -> Iterator[Source]:
-    """Every file below ROOT/<split>, or below ROOT where it has no folders of splits.
+def _of_folder(root: Path, splits: Sequence[str]) -> Iterator[Source]:
+    """Every file below the splits' folders, or below ROOT where it has no folders of splits.
 
     Links to folders are followed, save those to a folder that they lie in: it is listed already, and again for ever.
 
@@ -147,10 +161,13 @@ def _of_folder(root: Path, split: str) -> Iterator[Source]:
         OSError: a folder cannot be read; it must not go missing silently.
     """
     others = [name for name in SPLITS if (root / name).is_dir()]
-    in_split = (root / split).is_dir()
-    if others and not in_split:
-        raise ValueError(f"Expected a folder '{split}' in '{root}', found {', '.join(others)}. Choose with --split.")
-    yield from _below(root, PurePosixPath(split if in_split else ""), frozenset([root.resolve()]))
+    present = [split for split in splits if (root / split).is_dir()]
+    if others and splits[0] not in present:
+        raise ValueError(
+            f"Expected a folder '{splits[0]}' in '{root}', found {', '.join(others)}. Choose with --split."
+        )
+    for split in present or [""]:
+        yield from _below(root, PurePosixPath(split), frozenset([root.resolve()]))
 
 
 def _below(root: Path, folder: PurePosixPath, around: frozenset[Path]) -> Iterator[Source]:
@@ -168,19 +185,28 @@ def _below(root: Path, folder: PurePosixPath, around: frozenset[Path]) -> Iterat
             yield from _below(root, folder / entry.name, around)
 
 
-def _of_tar(root: Path) -> Iterator[Source]:
+@contextmanager
+def opened(tar: Path, compressed: bool = True) -> Iterator[IO[bytes]]:
+    """A tar file as it is before its compression."""
+    with tarfile.open(tar, "r:*" if compressed else "r:") as archive:
+        file = cast(IO[bytes], archive.fileobj)
+        file.seek(0)
+        yield file
+
+
+def _of_tar(root: Path, compressed: bool) -> Iterator[Source]:
     """Every file of a tar file and of the tar files in it.
 
     Raises:
-        ValueError: compressed, cut short, or not a tar file.
+        ValueError: compressed unless it may be, cut short, or not a tar file.
     """
     try:
-        with root.open("rb") as file:
+        with opened(root, compressed) as file:
             yield from _members(file, 0, PurePosixPath())
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
+        kind = "a whole tar file" + " that is not compressed" * (not compressed)
         raise ValueError(
-            f"Expected a folder or a whole tar file that is not compressed, cannot read '{root}': {error}. "
-            "Unpack it and name the folder."
+            f"Expected a folder or {kind}, cannot read '{root}': {error}. Unpack it and name the folder."
         ) from error
 
 

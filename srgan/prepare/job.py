@@ -33,7 +33,7 @@ def prepare(
         out: folder of the result, new or to be gone on with.
         image_size: H = W.
         split: name of the split's folder.
-        workers: processes.
+        workers: images decoded at a time.
         retry: also makes anew the parts of which some file became no image.
         verify: looks at every byte that is there, not at sizes alone.
 
@@ -45,7 +45,7 @@ def prepare(
         ValueError: `root` has no images, or `out` is too full or of another job.
         OSError: the disk.
     """
-    listing = list_sources(root, split) if root.exists() else None
+    listing = list_sources(root, (split,)) if root.exists() else None
     job = {"image_size": image_size, "split": split, "pixels": PIXELS}
     if listing is not None:
         job |= {"files": len(listing.sources), "listing": listing.digest()}
@@ -76,7 +76,7 @@ def rows_per_part(count: int) -> int:
 
 def features_of(image_size: int, label: Any) -> Any:
     """The library's description of the columns: images as fixed-size lists of bytes, labels by their feature."""
-    from datasets import Features, List, Value  # a second of imports that workers have no need of
+    from datasets import Features, List, Value  # a second of imports
 
     return Features({"image": List(Value("uint8"), 3 * image_size**2), **({} if label is None else {"label": label})})
 
@@ -108,7 +108,7 @@ def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
             record = record_of(path, verify)
             if record is None or (retry and record["unreadable"]):
                 missing.append(number)
-            progress.advance(1)
+            progress.update(1)
     return missing
 
 

@@ -1,15 +1,12 @@
-"""Some photographs become one Arrow file of small squares, in a process of its own: all of it or nothing."""
+"""Some photographs become one Arrow file of small squares: all of it or nothing."""
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
-from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from signal import SIG_BLOCK, SIG_UNBLOCK, SIGINT, SIGTERM, pthread_sigmask
-from threading import Thread
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -19,8 +16,6 @@ from srgan.decoding import UnreadableImage, read_image
 from srgan.files import write_atomically, write_json
 from srgan.prepare.image_sources import Source
 from srgan.progress import Progress
-
-SIGNALS = (SIGINT, SIGTERM)
 
 
 class Part(NamedTuple):
@@ -40,8 +35,8 @@ class Part(NamedTuple):
     sources: list[tuple[Source, int]]
     schema: pyarrow.Schema
 
-    def make(self) -> int:
-        """Decodes the files, writes the images, then what became of the files; returns their number.
+    def make(self, pool: ThreadPoolExecutor, progress: Progress) -> None:
+        """Decodes the files, writes the images, then what became of the files.
 
         Raises:
             FileNotFoundError: ROOT itself is gone.
@@ -50,18 +45,16 @@ class Part(NamedTuple):
         images = np.empty((len(self.sources), 3 * self.image_size**2), np.uint8)
         labels: list[int] = []
         unreadable: list[dict[str, str]] = []
-        for source, label in self.sources:
-            try:
-                images[len(labels)] = read_image(source.read(self.root), self.image_size).reshape(-1)
+        found = pool.map(partial(decoded, self.root, self.image_size), [source for source, _ in self.sources])
+        for (source, label), pixels in zip(self.sources, found, strict=True):
+            if isinstance(pixels, str):
+                unreadable.append({"file": source.path, "reason": pixels})
+            else:
+                images[len(labels)] = pixels.reshape(-1)
                 labels.append(label)
-            except MemoryError as error:
-                raise MemoryError(source.path) from error
-            except (UnreadableImage, OSError) as error:
-                if not self.root.exists():
-                    raise FileNotFoundError(f"Expected images at '{self.root.resolve()}', they are gone.") from error
-                unreadable.append({"file": source.path, "reason": getattr(error, "strerror", None) or str(error)})
-        pixels = pyarrow.array(images[: len(labels)].reshape(-1))
-        columns = [pyarrow.FixedSizeListArray.from_arrays(pixels, images.shape[1]), pyarrow.array(labels, "int64")]
+            progress.update(1)
+        flat = pyarrow.array(images[: len(labels)].reshape(-1))
+        columns = [pyarrow.FixedSizeListArray.from_arrays(flat, images.shape[1]), pyarrow.array(labels, "int64")]
 
         def write(file: IO[bytes]) -> None:
             with pyarrow.ipc.new_stream(file, self.schema) as stream:
@@ -70,7 +63,23 @@ class Part(NamedTuple):
         write_atomically(self.path, write)
         about = {"images": len(labels), "bytes": self.path.stat().st_size, "checksum": checksum(self.path)}
         write_json(self.path.with_suffix(".json"), {**about, "unreadable": unreadable})
-        return len(self.sources)
+
+
+def decoded(root: Path, image_size: int, source: Source) -> np.ndarray | str:
+    """An image `[3, H, W]` uint8, or the reason why it is none.
+
+    Raises:
+        FileNotFoundError: ROOT itself is gone.
+        MemoryError: there is too little; names the file.
+    """
+    try:
+        return read_image(source.read(root), image_size)
+    except MemoryError as error:
+        raise MemoryError(source.path) from error
+    except (UnreadableImage, OSError) as error:
+        if not root.exists():
+            raise FileNotFoundError(f"Expected images at '{root.resolve()}', they are gone.") from error
+        return getattr(error, "strerror", None) or str(error)
 
 
 def record_of(path: Path, every_byte: bool = False) -> dict[str, Any] | None:
@@ -92,37 +101,19 @@ def checksum(path: Path) -> str:
 
 
 def make_parts(parts: Sequence[Part], workers: int, total: int) -> None:
-    """Makes the parts in any order; shows how many files of a `total` are done, with those of parts made before."""
+    """Makes the parts in turn, each by several threads: Pillow decodes and resizes without the interpreter's lock.
+
+    Shows how many files of a `total` are done, with those of parts made before.
+    """
     done = total - sum(len(part.sources) for part in parts)
-    with Progress("preparing", total, done=done) as progress, _worker_pool(min(workers, len(parts))) as pool:
-        pthread_sigmask(SIG_BLOCK, SIGNALS)  # workers never see them: it is their parent that stops them
-        futures = [pool.submit(part.make) for part in parts]
-        pthread_sigmask(SIG_UNBLOCK, SIGNALS)
-        for future in as_completed(futures):
-            progress.advance(future.result())
-
-
-@contextmanager
-def _worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of their own kind (no fork), which end with this one, however it ends."""
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
-    try:
-        yield pool
-    except BaseException:
-        for process in active_children():
-            process.kill()  # at any moment: a part is there as a whole or not at all
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A killed parent can call nothing off, and its children would wait for orders for ever."""
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
+    with (
+        warnings.catch_warnings(),  # around those of the threads, which end in any order
+        Progress("preparing", total, done=done) as progress,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        try:
+            for part in parts:
+                part.make(pool, progress)
+        except BaseException:  # stopped, among others: what waits in the pool is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

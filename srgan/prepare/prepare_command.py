@@ -3,16 +3,12 @@
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from srgan.files import only_process
-from srgan.prepare.job import FINISHED, LOCK, REPORT, prepare
-from srgan.prepare.parts import SIGNALS
+from srgan.prepare.job import JOB, LOCK, REPORT, prepare
 from srgan.provenance import usable_cores
 
 SHOWN = 20
@@ -28,7 +24,7 @@ is still there, has the same files, and the sizes of OUT's, and makes damaged on
 OUT opens with datasets.load_from_disk(OUT).
 
 exit status: 0 every file is an image in OUT; 1 finished, but files were left out; 2 not possible, the message says
-why; 130, 143 stopped.
+why; 130 stopped.
 """
 
 
@@ -36,21 +32,21 @@ def main(arguments: Sequence[str]) -> int:
     """Prepares a data set; returns the exit status."""
     options = parse(arguments)
     out: Path = options.out
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         refuse_places(options.root, out, options.split)
-        with stoppable(), only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
+        with only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
             report, made = prepare(**vars(options))
-    except Stopped as error:
+    except KeyboardInterrupt:
         print(printable(f"{out}: stopped; the same command goes on."), file=sys.stderr)
-        return 128 + error.number
-    except BrokenProcessPool:
-        return refused(
-            "a worker was killed, perhaps for want of memory. The same command, with fewer --workers, goes on"
-        )
+        return 128 + signal.SIGINT
     except MemoryError as error:
         return refused(f"too little memory for {error}. The same command, with fewer --workers, goes on")
     except (ValueError, OSError) as error:
         return refused(str(error))
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
     print_report(out, report, made)
     return 1 if report["unreadable"] else 0
 
@@ -68,7 +64,7 @@ def refuse_places(root: Path, out: Path, split: str) -> None:
         FileNotFoundError: ROOT is missing and needed.
         ValueError: OUT is inside of ROOT.
     """
-    if not root.exists() and not (out / FINISHED).exists():
+    if not root.exists() and not (out / JOB).exists():
         raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
     listed = (root / split if (root / split).is_dir() else root).resolve()
     if listed in (out.resolve(), *out.resolve().parents):
@@ -93,7 +89,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     cores = usable_cores()
     imagenet.add_argument(
         "--workers", type=positive, default=cores, metavar="N",
-        help="processes, each needs about 0.6 GB for ImageNet (default: the cores, %(default)s here)",
+        help="images decoded at a time (default: the cores, %(default)s here)",
     )  # fmt: skip
     imagenet.add_argument("--retry", action="store_true", help="try again what was left out")
     imagenet.add_argument("--verify", action="store_true", help="check every byte of what OUT has already")
@@ -112,30 +108,6 @@ def folder_name(text: str) -> str:
     if not text or "/" in text or text.startswith("."):
         raise argparse.ArgumentTypeError(f"expected the name of a folder in ROOT, found '{text}'")
     return text
-
-
-class Stopped(BaseException):
-    """Ctrl-C or SIGTERM; passes through handlers of ordinary errors."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM raises `Stopped`; further ones wait for the end of the cleaning up."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    before = {each: signal.signal(each, stop) for each in SIGNALS}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def print_report(out: Path, report: dict[str, Any], made: int) -> None:

@@ -1,13 +1,15 @@
 """`srgan dashboard`: a Weights & Biases workspace and report for a project of srgan's runs, and Table II as a table."""
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from srgan.tracking.lineage import run_name
+
+if TYPE_CHECKING:  # it takes a second to import
+    from pandas import DataFrame
 
 DESCRIPTION = """\
 Creates a workspace and a report of Weights & Biases for a project of srgan's runs: spectra first. Without a login it
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 2
     try:
-        rows = read_table(Path(options.table)) if options.table else None
+        table = read_table(Path(options.table)) if options.table else None
     except (OSError, ValueError) as error:
         print(f"srgan dashboard: {error}", file=sys.stderr)
         return 2
@@ -38,10 +40,10 @@ def main(arguments: Sequence[str]) -> int:
     entity = options.entity or (_own_entity() if connected else "ENTITY")
     dashboard, pages = workspace(entity, options.project), report(entity, options.project)
     print(described(dashboard, pages))
-    if rows is not None:
-        print(f"table '{options.table}': {len(rows[1])} rows of {len(rows[0])} columns")
+    if table is not None:
+        print(f"table '{options.table}': {len(table)} rows of {len(table.columns)} columns")
         if connected or (mode == "offline" and not options.dry_run):
-            print(publish_table(*rows, Path(options.table), options.entity, options.project))
+            print(publish_table(table, Path(options.table), options.entity, options.project))
     if connected:
         print(f"created: {dashboard.save().url}\ncreated: {pages.save().url}")
     else:
@@ -51,35 +53,25 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read_table(path: Path) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of a CSV file: numbers, true and false, None for what is empty, else text.
+def read_table(path: Path) -> "DataFrame":
+    """The rows of a CSV file, each column of one type, None for what is empty.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it holds no rows, or rows of different lengths.
+        ValueError: it is no table, or one without rows.
     """
-    with path.open(newline="") as file:
-        columns, *rows = list(csv.reader(file)) or [[]]
-    if not rows or any(len(row) != len(columns) for row in rows):
-        raise ValueError(f"Expected a header and rows of its length in '{path}', found others. Give it a table2.csv.")
-    converted = [_column(list(values)) for values in zip(*rows, strict=True)]
-    return columns, [list(row) for row in zip(*converted, strict=True)]
+    import pandas
 
-
-def _column(values: list[str]) -> list[Any]:
-    """One type per column, as Weights & Biases wants it."""
-    known = [value for value in values if value]
-    if known and set(known) <= {"True", "False"}:
-        return [value == "True" if value else None for value in values]
     try:
-        numbers = [float(value) for value in known]
-    except ValueError:
-        return [value or None for value in values]
-    following = iter(numbers)
-    return [next(following) if value else None for value in values]
+        table = pandas.read_csv(path)
+    except ValueError as error:
+        raise ValueError(f"Expected a table2.csv, cannot read '{path}': {error}") from error
+    if table.empty:
+        raise ValueError(f"Expected a header and rows in '{path}', found no rows. Give it a table2.csv.")
+    return table.astype(object).where(table.notna(), None)
 
 
-def publish_table(columns: list[str], rows: list[list[Any]], path: Path, entity: str | None, project: str) -> str:
+def publish_table(table: "DataFrame", path: Path, entity: str | None, project: str) -> str:
     """Logs a table in a run of its own, beside the file if offline; returns where it is."""
     import wandb
 
@@ -90,7 +82,7 @@ def publish_table(columns: list[str], rows: list[list[Any]], path: Path, entity:
         dir=str(path.parent), config={"table": str(path)}, reinit="create_new",
         mode=cast(Any, wandb_mode()),
     )  # fmt: skip
-    run.log({"table2": wandb.Table(columns=[*columns], data=rows)})
+    run.log({"table2": wandb.Table(dataframe=table)})
     place = str(Path(run.dir).parent) if run.offline else run.url
     run.finish()
     return f"published: {place}"

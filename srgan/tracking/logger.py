@@ -14,9 +14,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from srgan.pictures import heat_map, pixels, style
 from srgan.runs import RunFolder
 from srgan.tracking.history import History, Row
-from srgan.tracking.keys import AXIS
-from srgan.tracking.lineage import group_of, read_link, remember, run_name, run_of_checkpoint
+from srgan.tracking.lineage import group_of, id_to_resume, remember, run_name, run_of_checkpoint, wandb_runs
 from srgan.tracking.mode import logged_in, wandb_mode
+from srgan.tracking.panels import AXIS
 from srgan.tracking.view import RunView
 
 
@@ -32,7 +32,7 @@ class SpectralLogger(RunView, WandbLogger):
         project: where the runs go.
         entity: user or team; None: the account's own.
         name: of the run; None: its folder below `runs/`.
-        group: None: the parent's, else one of its own.
+        group: None: the name of the run from which it descends, else its own.
         tags: besides the method and the data set.
         job_type: kind of run.
         mode: "online", "offline" or "disabled"; None: what WANDB_MODE says, else online.
@@ -61,12 +61,12 @@ class SpectralLogger(RunView, WandbLogger):
             ValueError: the run is to go online without a login, and nobody is there to ask.
         """
         self.folder = folder
-        init, link, parent = self._wandb_init, read_link(folder.path), record["parent"]
+        init, parent = self._wandb_init, record["parent"]
         init["mode"] = wandb_mode(init["mode"])
-        init["id"] = (link.id_to_resume if link and init["mode"] == "online" else None) or secrets.token_hex(4)
+        init["id"] = (id_to_resume(folder.path) if init["mode"] == "online" else None) or secrets.token_hex(4)
         self._id = init["id"]
         init["name"] = init["name"] or run_name(folder.path)
-        init["group"] = init["group"] or group_of(folder.path, parent, init["id"])
+        init["group"] = init["group"] or group_of(folder.path, parent)
         method = record["constraint"]["label"].lower()
         init["tags"] = list(dict.fromkeys([*init["tags"], method, _class_name(record["config"]["data"])]))
         init["dir"] = str(folder.path)
@@ -93,7 +93,7 @@ class SpectralLogger(RunView, WandbLogger):
             run.define_metric(AXIS)
             run.define_metric("*", step_metric=AXIS)
             if self.folder is not None and self._wandb_init["mode"] != "disabled":
-                remember(self.folder.path, run.group, {"id": run.id, "mode": "offline" if run.offline else "online"})
+                remember(self.folder.path, {"id": run.id, "mode": "offline" if run.offline else "online"})
             self._experiment = run
         return self._experiment
 
@@ -165,5 +165,5 @@ def _class_name(setting: Mapping[str, Any]) -> str:
 
 
 def _parent_run(checkpoint: str) -> str | None:
-    link = read_link(run_of_checkpoint(Path(checkpoint)))
-    return link.runs[-1]["id"] if link and link.runs else None
+    newest = wandb_runs(run_of_checkpoint(Path(checkpoint)))[-1:]
+    return newest[0]["id"] if newest else None

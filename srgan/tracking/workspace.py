@@ -1,16 +1,15 @@
-"""The dashboard as code: a workspace and a report of Weights & Biases, built from `srgan.tracking.keys`. No torch.
+"""The dashboard as code: a workspace and a report of Weights & Biases, built from `srgan.tracking.panels`. No torch.
 
 Needs the package wandb-workspaces. Building and validating works without a login and without a network.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
-from srgan.tracking.keys import AXIS, COLLAPSE, LAYERS, SCORES, SECTIONS, SPECTRA, Key, Panel, panels
+from srgan.tracking.panels import AXIS, COLLAPSE, LAYERS, SCORES, SECTIONS, SPECTRA, Panel, panels_of
 
 NAME = "Spectra and mode collapse"
 TABLE = "table2"
@@ -33,7 +32,7 @@ def workspace(entity: str, project: str) -> ws.Workspace:
     sections = [
         ws.Section(
             name=name,
-            panels=[_panel(panel, keys) for panel, keys in panels(name).items()],
+            panels=[_chart(panel) for panel in panels_of(name)],
             is_open=name in OPEN,
             pinned=name == SPECTRA,
             layout_settings=ws.SectionLayoutSettings(columns=2 if name in (SPECTRA, LAYERS) else 3),
@@ -60,7 +59,7 @@ def report(entity: str, project: str) -> wr.Report:
         wr.TableOfContents(),
     ]
     for name, meaning in SECTIONS.items():
-        shown = [_panel(panel, keys) for panel, keys in panels(name).items()]
+        shown = [_chart(panel) for panel in panels_of(name)]
         runs = wr.Runset(name="Runs")
         blocks += [wr.H2(name), wr.P(meaning), wr.PanelGrid(runsets=[runs], panels=_arranged(shown))]
     tables = wr.Runset(name="Tables", filters="JobType = 'table2'")
@@ -92,26 +91,25 @@ def described(dashboard: ws.Workspace, pages: wr.Report) -> str:
     return "\n".join([*lines, f"report '{pages.title}' ({len(text):,} bytes): {grids} panel grids"])
 
 
-def _panel(panel: Panel, keys: Sequence[Key]) -> Any:
-    """The chart of some keys, which are of one kind."""
-    first = keys[0]
-    if first.kind == "picture":
-        names = [key.pattern for key in keys]
-        return wr.MediaBrowser(title=panel.title, media_keys=names, mode="gallery", gallery_axis="step", num_columns=1)
-    if first.kind == "curves":
+def _chart(panel: Panel) -> Any:
+    """As Weights & Biases' package describes it."""
+    keys: list[Any] = list(panel.keys)
+    if panel.kind == "pictures":
+        return wr.MediaBrowser(title=panel.title, media_keys=keys, mode="gallery", gallery_axis="step", num_columns=1)
+    if panel.kind == "curves":
         fields = {"step": "step", "lineKey": "lineKey", "lineVal": "lineVal"}
         return wr.CustomChart(
-            query={"summaryTable": {"tableKey": f"{first.pattern}_table"}}, chart_name="wandb/lineseries/v0",
+            query={"summaryTable": {"tableKey": f"{keys[0]}_table"}}, chart_name="wandb/lineseries/v0",
             chart_fields=fields, chart_strings={"title": panel.title, "xname": "k / N"},
         )  # fmt: skip
-    if panel.bars:
-        return wr.BarPlot(title=panel.title, metrics=[name for key in keys for name in key.names])
-    several = any(key.is_family for key in keys)
+    if panel.kind == "bars":
+        names = [key.replace("{features}", suffix) for key in keys for suffix in ("", "_cls")]
+        return wr.BarPlot(title=panel.title, metrics=list(dict.fromkeys(names)))
     return wr.LinePlot(
         title=panel.title,
         x=AXIS,
-        y=[] if several else [key.pattern for key in keys],
-        metric_regex="|".join(f"^{key.regex}$" for key in keys) if several else None,
+        y=[] if panel.regex else keys,
+        metric_regex=panel.regex,
         range_y=panel.range_y,
         log_y=panel.log_y or None,
         title_x=AXIS,
