@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from srgan.constraints import export, regularize, spectra, unregularize
 
 __all__ = ["__version__", "export", "regularize", "spectra", "unregularize"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

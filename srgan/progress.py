@@ -26,24 +26,31 @@ class Progress:
         self.total = total
         self.show = show
         self.before = self.done = done
+        self.news = ""
         self.started = self.reported = 0.0
         console = Console(stderr=True)
         self.bar = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(), rich_progress.TimeRemainingColumn(),
+            rich_progress.TextColumn("{task.fields[news]}"),
             console=console, transient=True, disable=not (show and console.is_terminal),
         )  # fmt: skip
 
     def __enter__(self) -> "Progress":
-        self.started = self.reported = time.monotonic()
-        self.bar.start()
-        self.task = self.bar.add_task(escape(self.what), total=self.total, completed=self.done)
+        self.start()
         return self
 
-    def advance(self, count: int) -> None:
-        """So many more are done."""
+    def start(self) -> None:
+        """From here on time counts."""
+        self.started = self.reported = time.monotonic()
+        self.bar.start()
+        self.task = self.bar.add_task(escape(self.what), total=self.total, completed=self.done, news="")
+
+    def advance(self, count: int, news: str = "") -> None:
+        """So many more are done; `news` stands behind the count."""
         self.done += count
-        self.bar.advance(self.task, count)
+        self.news = news
+        self.bar.update(self.task, advance=count, news=escape(news))
         now = time.monotonic()
         if self.show and self.bar.disable and now - self.reported >= SECONDS_BETWEEN_LINES:
             self.reported = now
@@ -54,10 +61,19 @@ class Progress:
         made = self.done - self.before
         if self.total is None or made == 0:
             return f"{self.what}: {self.done:,}"
-        minutes = seconds / made * (self.total - self.done) / 60
-        return f"{self.what}: {self.done:,} of {self.total:,}, {minutes:.0f} minutes to go"
+        left = _in_words(seconds / made * (self.total - self.done))
+        return f"{self.what}: {self.done:,} of {self.total:,}, {left} to go  {self.news}".rstrip()
+
+    def stop(self) -> None:
+        """The bar goes."""
+        self.bar.stop()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self.stop()
+
+
+def _in_words(seconds: float) -> str:
+    """Minutes, or hours where they are many."""
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"

@@ -1,17 +1,16 @@
 """The summary of a run: what decided it, and what came out."""
 
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
+from srgan.progress import Progress
 from srgan.provenance import commit, hardware, now, peak_memory, versions
 from srgan.runs import SHOWN_SCORES, RunFolder
 from srgan.training import AdversarialTraining
@@ -53,10 +52,7 @@ class RunRecorder(RunCallback):
             "versions": versions(),
         }
         self.started = self.reported = 0.0
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[news]}"), disable=not sys.stderr.isatty(),
-        )  # fmt: skip
+        self.progress: Progress | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The clock is restored by now; a run whose last iteration was saved before it was cut trains no more."""
@@ -77,15 +73,15 @@ class RunRecorder(RunCallback):
         write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
-        self.bar.start()
-        name = self.folder.path.name
-        self.task = self.bar.add_task(name, total=pl_module.iterations, completed=pl_module.iteration, news="")
+        self.progress = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
+        self.progress.start()
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         if time.monotonic() - self.reported > self.seconds_between_reports:
             self.reported = time.monotonic()
             self._report(module)
-            self.bar.update(self.task, completed=module.iteration, news=latest_news(self.folder))
+            assert self.progress is not None
+            self.progress.advance(module.iteration - self.progress.done, latest_news(self.folder))
 
     def _report(self, module: AdversarialTraining) -> None:
         write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
@@ -93,7 +89,8 @@ class RunRecorder(RunCallback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
         if trainer.is_global_zero:
-            self.bar.stop()
+            assert self.progress is not None
+            self.progress.stop()
             self._report(pl_module)
             callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
             missing = [work for one in callbacks if (work := one.missing(pl_module))]
@@ -119,7 +116,8 @@ class RunRecorder(RunCallback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """A run that diverged says so; one that was interrupted goes on with the next call."""
-        self.bar.stop()
+        if self.progress:
+            self.progress.stop()
         if trainer.is_global_zero and isinstance(exception, Exception) and "seed" in self.record:
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 
