@@ -1,4 +1,6 @@
-"""What the optional packages are told to be installed by. Nothing is imported in here."""
+"""Optional packages: what brings them, and what a command says that lacks one. None is imported in here."""
+
+from importlib.util import find_spec
 
 DISTRIBUTION = "spectral-regularization-gan"
 EXTRA_OF = {
@@ -12,6 +14,16 @@ EXTRA_OF = {
     "tensorboard": "tensorboard",
 }
 """Package, as it is imported -> the extra of this distribution that brings it."""
+
+
+def require(package: str) -> None:
+    """Before work that would miss it in the end only.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; the command line says how to.
+    """
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f"No module named '{package}'", name=package)
 
 
 def advice(module: str | None) -> str | None:

@@ -14,6 +14,9 @@ def test_what_was_done_before_took_no_time() -> None:
     with progress:
         progress.advance(50)
     assert progress.line(60.0) == "counting: 150 of 300, 3 minutes to go"  # 50 a minute, not 150
+    progress.news = "FID 12.5"
+    assert progress.line(60.0) == "counting: 150 of 300, 3 minutes to go  FID 12.5"
+    assert progress.line(6000.0) == "counting: 150 of 300, 5 hours to go  FID 12.5"
 
 
 def test_an_unknown_total_has_no_end() -> None:

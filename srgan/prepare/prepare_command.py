@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from srgan.extras import require
 from srgan.files import only_process
 from srgan.prepare.job import FINISHED, LOCK, REPORT, prepare
 from srgan.prepare.parts import SIGNALS
@@ -35,6 +36,7 @@ why; 130, 143 stopped.
 def main(arguments: Sequence[str]) -> int:
     """Prepares a data set; returns the exit status."""
     options = parse(arguments)
+    require("datasets")
     out: Path = options.out
     try:
         refuse_places(options.root, out, options.split)
