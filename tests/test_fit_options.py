@@ -11,8 +11,8 @@ from tiny_runs import assert_identical, fit, state
 from srgan.cli import main
 from srgan.constraints import Constraint
 from srgan.constraints.methods import METHODS
-from srgan.fit_options import GONE, INSTEAD, essence, with_methods
 from srgan.fit_command import HELP
+from srgan.fit_options import GONE, INSTEAD, essence, with_methods
 from srgan.runs import RunFolder, flatten_settings
 
 

@@ -80,7 +80,7 @@ def test_names_stand_for_configurations_and_files_win(tmp_path: Path, monkeypatc
     Path("sr-s").write_text("model: {}")
     Path("mine.yaml").write_text("model: {}")
     assert with_paths(["-c", "sr-s", "-c", "mine.yaml"]) == ["-c", "sr-s", "-c", "mine.yaml"]
-    with pytest.raises(ValueError, match="one of batch-norm, .*, sr-d, sr-s, .*; found 'digit'"):
+    with pytest.raises(ValueError, match=r"one of batch-norm, .*, sr-d, sr-s, .*; found 'digit'"):
         with_paths(["-c", "digit"])
 
 
