@@ -100,6 +100,8 @@ class RunCLI(LightningCLI):
         for action in parser._actions:
             if action.dest.removeprefix("trainer.") in INSTEAD:
                 action.help = SUPPRESS
+            elif action.dest == "config":
+                action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
         parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
         parser.link_arguments("data.init_args.image_size", "model.networks.init_args.image_size")
         parser.link_arguments("model.n_dis", "data.init_args.n_dis")

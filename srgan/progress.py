@@ -76,4 +76,5 @@ class Progress:
 
 def _in_words(seconds: float) -> str:
     """Minutes, or hours where they are many."""
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
+    count, unit = (round(seconds / 60), "minute") if seconds < 7200 else (round(seconds / 3600), "hour")
+    return f"{count:,} {unit}{'s' * (count != 1)}"

@@ -16,7 +16,7 @@ from srgan.waiting import hours_on_cpu
 
 @pytest.mark.parametrize("method", ["sn", "sr-d"])
 def test_the_estimate_changes_neither_nets_nor_random_numbers(method: str) -> None:
-    training = AdversarialTraining(ResNetPair(4, 4, latent_dim=4, image_size=8), METHODS[method](), iterations=100)
+    training = AdversarialTraining(ResNetPair(8, 4, 4, latent_dim=4), METHODS[method](), iterations=100)
     before, drawn = copy.deepcopy(training.state_dict()), torch.get_rng_state()
     assert 0 < hours_on_cpu(training, 4) < 1
     assert_identical(dict(training.state_dict()), dict(before))
