@@ -16,7 +16,7 @@ $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name)))
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
 
-install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves)
+install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves; then: source .venv/bin/activate)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

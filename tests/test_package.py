@@ -40,12 +40,6 @@ def test_the_one_liners_need_torch_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_of_digits_needs_no_optional_package() -> None:
-    code = "import sys\nfor package in sys.argv[1:]: sys.modules[package] = None\nimport srgan.fit, srgan.evaluate"
-    done = subprocess.run([sys.executable, "-c", code, *EXTRA_OF], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.parametrize(
     ("command", "package"),
     [

@@ -1,6 +1,7 @@
 """What is installed works without the clone: the built wheel in an environment of its own. `make test-wheel`."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -30,14 +31,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path) -> Path:
-    """The bin folder of an environment that has the wheel, and what it requires from ours: no download of torch."""
+    """The bin folder of an environment that has the wheel and, by links to ours, all packages but the optional ones."""
     environment = wheel.with_name("environment")
     venv.create(environment)
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, str(wheel)], check=True)
     (packages,) = environment.glob("lib/python*/site-packages")
-    (packages / "required.pth").write_text(get_path("purelib"))
+    required = wheel.with_name("required")
+    required.mkdir()
+    for entry in Path(get_path("purelib")).iterdir():
+        if re.split(r"[-.]", entry.name)[0] not in EXTRA_OF:
+            (required / entry.name).symlink_to(entry)
+    (packages / "required.pth").write_text(str(required))
     return python.parent
 
 
