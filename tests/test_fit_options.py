@@ -138,6 +138,12 @@ def test_usage_errors_are_a_sentence(
     assert message.count("\n") <= 3
 
 
+def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
+    message = "Parser key \"trainer.logger\":\n  Problem with given class_path:\n    No module named 'wandb'"
+    assert essence(message).endswith('pip install "spectral-regularization-gan[wandb]"')
+    assert essence("No module named 'mine'") == "No module named 'mine'"
+
+
 def test_messages_of_others_keep_three_lines() -> None:
     assert essence("one\n\ntwo\nthree\nfour") == "one\ntwo\nthree"
 

@@ -12,7 +12,6 @@ from srgan import fit_command
 from srgan.cli import main
 from srgan.config_files import first_sentence, names, path_of, with_paths
 from srgan.extras import EXTRA_OF
-from srgan.fit_options import essence
 
 TORCH_ALONE = """
 import sys, warnings
@@ -56,12 +55,6 @@ def test_a_missing_package_is_a_sentence_with_the_command(command: list[str], pa
     assert f"Expected the package {package}, found none" in done.stderr
     assert f'pip install "spectral-regularization-gan[{EXTRA_OF[package]}]"' in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
-    message = "Parser key \"trainer.logger\":\n  Problem with given class_path:\n    No module named 'wandb'"
-    assert essence(message).endswith('pip install "spectral-regularization-gan[wandb]"')
-    assert essence("No module named 'mine'") == "No module named 'mine'"
 
 
 def test_names_stand_for_configurations_and_files_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

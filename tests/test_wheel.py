@@ -82,14 +82,14 @@ for _ in range(5):
     optimizer.zero_grad()
     D(torch.randn(2, 3, 8, 8)).mean().backward()
     optimizer.step()
-print(srgan.__file__, [round(float(sigma), 3) for sigma in srgan.spectra(D)["0"][:4]])
+print(srgan.__file__, float(srgan.spectra(D)["0"][3]))
 """
 
 
 def test_the_installed_package_works_outside_of_the_clone(installed: Path, tmp_path: Path) -> None:
-    where, spectrum = run(installed, "python", "-c", ONE_LINER, folder=tmp_path).split(" ", 1)
+    where, fourth_of_eight = run(installed, "python", "-c", ONE_LINER, folder=tmp_path).split()
     assert Path(where).is_relative_to(installed.parent)
-    assert spectrum.strip() == "[1.0, 1.0, 1.0, 1.0]"
+    assert float(fourth_of_eight) > 0.95
     assert run(installed, "srgan", "--version", folder=tmp_path).strip() == srgan.__version__
     listed = run(installed, "srgan", "configs", folder=tmp_path).splitlines()
     assert [line.split()[0] for line in listed] == names()
