@@ -99,7 +99,7 @@ class RunCLI(LightningCLI):
         parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
         for action in parser._actions:
             if action.dest.removeprefix("trainer.") in INSTEAD:
-                action.help = SUPPRESS
+                action.help = SUPPRESS  # config.yaml leaves them out, too
             elif action.dest == "config":
                 action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
         parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
