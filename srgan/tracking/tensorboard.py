@@ -17,7 +17,7 @@ from srgan.tracking.view import RunView
 class TensorBoardView(RunView, TensorBoardLogger):
     """Writes numbers, histograms and pictures of a run to `tensorboard/` in its folder.
 
-    Every start tells the whole history; TensorBoard shows the newest telling alone.
+    Every start tells the whole history; TensorBoard shows the newest telling alone (of the outcome, all of them).
     """
 
     def __init__(self) -> None:
