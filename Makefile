@@ -11,12 +11,12 @@ VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
+.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
 
-install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves)
+install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves; then: source .venv/bin/activate)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -30,6 +30,9 @@ lint: .venv/installed ## ruff and mypy
 
 test: lint ## lint, types and tests, as many files at a time as there are cores
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+test-wheel: .venv/installed ## the built wheel alone, outside of the clone (part of make test)
+	$(BIN)/pytest tests/test_wheel.py
 
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
 	@$(BIN)/python -m reproduce.table2

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from srgan.config_files import path_of
 from srgan.runs import RunFolder, flatten_settings
 
 Scale = Literal["mini", "small", "paper"]
@@ -120,7 +121,7 @@ class Run:
             processes: on each node.
             nodes: machines.
         """
-        words = [word for name in self.configs for word in ("-c", f"configs/{name}.yaml")]
+        words = [word for name in self.configs for word in ("-c", name)]
         words += [word for name, value in self.overrides.items() for word in (f"--{name}", _as_text(value))]
         words += ["--from-checkpoint", str(self.source)] if self.after else []
         words += ["--run", str(self.folder.path)]
@@ -133,7 +134,7 @@ class Run:
 @cache
 def configuration(name: str) -> dict[str, Any]:
     """A file of `configs/`. Read once: a plan asks for its runs' settings again and again."""
-    content: dict[str, Any] = yaml.safe_load((REPOSITORY / "configs" / f"{name}.yaml").read_text())
+    content: dict[str, Any] = yaml.safe_load(path_of(name).read_text())
     return content
 
 

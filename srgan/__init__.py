@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from srgan.watching import watch
 
 __all__ = ["__version__", "export", "regularize", "spectra", "unregularize", "watch"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

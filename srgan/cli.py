@@ -4,14 +4,17 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from srgan.extras import advice
+
 COMMANDS = {
-    "fit": "srgan.fit",
+    "fit": "srgan.fit_command",
     "evaluate": "srgan.evaluate",
     "report": "srgan.report.report_command",
     "spectra": "srgan.inspection.spectra_table",
     "sample": "srgan.inspection.sample",
     "dashboard": "srgan.tracking.dashboard_command",
     "prepare": "srgan.prepare.prepare_command",
+    "configs": "srgan.config_files",
 }
 """Command -> the module whose `main(arguments) -> exit status` runs it."""
 
@@ -22,9 +25,9 @@ SR-GAN: spectral regularization for combating mode collapse in GANs.
 
 commands:
   fit        train a generator and a discriminator, or resume a run:
-               srgan fit -c configs/digits.yaml -c configs/sr-s.yaml --run runs/digits-sr-s
+               srgan fit -c digits -c sr-s --run runs/digits-sr-s
              the same command again resumes a run that was stopped; another constraint goes on from a checkpoint:
-               srgan fit -c configs/digits.yaml -c configs/sr-d.yaml --run runs/digits-sr-d \\
+               srgan fit -c digits -c sr-d --run runs/digits-sr-d \\
                    --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
   evaluate   score the generator of a checkpoint again, under any protocol:
                srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --output scores.json
@@ -38,6 +41,8 @@ commands:
                srgan dashboard --entity NAME --project srgan
   prepare    turn a folder or tar file of photographs into Arrow files that training reads, once:
                srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
+  configs    the configurations that -c knows by name, or the text of one:
+               srgan configs digits
   all options of a command: srgan COMMAND --help
 
 options:
@@ -47,7 +52,7 @@ options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status (2: wrong usage, 130: stopped by Ctrl-C)."""
+    """Runs one command; returns the exit status (2: wrong usage or a missing package, 130: stopped by Ctrl-C)."""
     command, *options = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("-h", "--help"):
         print(HELP, end="")
@@ -62,5 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"srgan: expected a command ({', '.join(COMMANDS)}), found {command!r}. See: srgan --help", file=sys.stderr
         )
         return 2
-    status: int = import_module(COMMANDS[command]).main(options)
+    try:
+        status: int = import_module(COMMANDS[command]).main(options)
+    except ModuleNotFoundError as error:
+        if (sentence := advice(error.name)) is None:
+            raise
+        print(f"srgan {command}: {sentence}", file=sys.stderr)
+        return 2
     return status

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
+from jsonargparse import SUPPRESS
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -28,15 +29,17 @@ from srgan.callbacks import (
 )
 from srgan.checkpoint_files import find_resume_point, reinstate
 from srgan.checkpoints import read_file
+from srgan.config_files import with_paths
 from srgan.data import ImageData
 from srgan.files import only_process
-from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
+from srgan.fit_options import INSTEAD, essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
 from srgan.memory import keep_freed_memory
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
 from srgan.runs import OtherRunError, RunFolder, flatten_settings
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
+from srgan.waiting import TOO_LONG, hours_on_cpu
 
 MEASURING = {
     "losses": LossRecorder,
@@ -56,13 +59,18 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
 }
 
-
+DESCRIPTION = "Trains a generator and a discriminator under a constraint, or resumes a run. In short: srgan fit --help"
 STOPPED_EARLY, FAILED = 3, 1
 """Exit statuses of runs that Lightning or a callback ended before their last iteration, and of runs that failed."""
 
 
 class RunCLI(LightningCLI):
     """LightningCLI with a run folder, measuring callbacks under keys of their own, and linked settings."""
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Those of training and data; the Trainer's come last, and of these only the ones that apply are shown."""
+        parser.add_lightning_class_args(AdversarialTraining, "model")
+        parser.add_lightning_class_args(ImageData, "data", subclass_mode=True)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """None: what is random follows --model.seed."""
@@ -87,6 +95,13 @@ class RunCLI(LightningCLI):
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
         parser.add_class_arguments(CollapseThresholds, "verdicts")
+        parser.add_lightning_class_args(pl.Trainer, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
+        for action in parser._actions:
+            if action.dest.removeprefix("trainer.") in INSTEAD:
+                action.help = SUPPRESS  # config.yaml leaves them out, too
+            elif action.dest == "config":
+                action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
         parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
         parser.link_arguments("data.init_args.image_size", "model.networks.init_args.image_size")
         parser.link_arguments("model.n_dis", "data.init_args.n_dis")
@@ -103,7 +118,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         OSError: a file of settings is missing.
         TypeError, MisconfigurationException: Lightning's refusals.
     """
-    arguments = with_methods(arguments)
+    arguments = with_methods(with_paths(arguments))
     refuse_arguments(arguments)
     return cli(
         AdversarialTraining,
@@ -112,7 +127,12 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         auto_configure_optimizers=False,
         save_config_callback=None,
         trainer_defaults=TRAINER_DEFAULTS,
-        parser_kwargs={"prog": "srgan fit", "exit_on_error": False},
+        parser_kwargs={
+            "prog": "srgan fit",
+            "usage": "%(prog)s -c NAME [-c NAME ...] --run FOLDER [options]",
+            "description": DESCRIPTION,
+            "exit_on_error": False,
+        },
         run=False,
         args=arguments,
     )
@@ -157,12 +177,15 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     if record and record["status"] == "finished":
         print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
         return 0
+    on_cpu = cli.trainer.strategy.root_device.type == "cpu"
+    if on_cpu and cli.trainer.is_global_zero:
+        say_if_long(cli)
     try:
         provide(cli)
     except (ValueError, OSError, RuntimeError) as error:  # of reading and downloading: nothing is computed here
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2
-    if cli.trainer.strategy.root_device.type == "cpu":
+    if on_cpu:
         keep_freed_memory()
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
@@ -196,6 +219,18 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     if cli.trainer.is_global_zero:
         print(f"{folder.path}: {message}" + (f" Missing: {', '.join(missing)}." if missing else ""))
     return status
+
+
+def say_if_long(cli: RunCLI) -> None:
+    """A sentence for a run that is none for CPUs; nothing for others."""
+    hours = hours_on_cpu(cli.model, cli.datamodule.batch_size)
+    if hours >= TOO_LONG:
+        print(
+            f"{cli.config['run']}: training alone will take about {hours:,.0f} hours on this CPU. Take a GPU, or a "
+            "smaller experiment: -c digits (minutes), or -c small behind -c cifar10 (hours).",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def provide(cli: RunCLI) -> None:

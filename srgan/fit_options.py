@@ -24,6 +24,7 @@ from pytorch_lightning.callbacks import (
 
 from srgan import constraints
 from srgan.constraints.methods import METHODS
+from srgan.extras import advice
 
 NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
 CLOCK = "A run's length is --model.iterations."
@@ -49,11 +50,20 @@ INSTEAD = {
     "reload_dataloaders_every_n_epochs": "Images of an iteration are decided by --model.seed.",
     "use_distributed_sampler": "The data modules share out the batch themselves.",
 }
-"""Option of the Trainer -> what to use instead. It is refused at any value but its default."""
+"""Option of the Trainer -> what to use instead. It is refused at any value but its default and those of HARMLESS."""
 
 LIGHTNING_DEFAULTS = {"inference_mode": True, "barebones": False, "overfit_batches": 0.0, "accumulate_grad_batches": 1,
                       "check_val_every_n_epoch": 1, "reload_dataloaders_every_n_epochs": 0}  # fmt: skip
 """Of those that are not None; 0 or False, say."""
+
+HARMLESS: dict[str, tuple[Any, ...]] = {
+    "enable_checkpointing": (True,),
+    "num_sanity_val_steps": (0,),
+    "limit_val_batches": (0,),
+    "limit_test_batches": (0,),
+    "limit_predict_batches": (0,),
+}
+"""Values that ask for what is done anyway."""
 
 PRECISIONS = ("32-true", "bf16-mixed")
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
@@ -106,7 +116,8 @@ def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
         )
     for name, instead in INSTEAD.items():
         found = trainer.get(name)
-        if found is not None and found != defaults.get(name, LIGHTNING_DEFAULTS.get(name)):
+        expected = (None, defaults.get(name, LIGHTNING_DEFAULTS.get(name)), *HARMLESS.get(name, ()))
+        if found not in expected:
             raise ValueError(f"Expected no --trainer.{name}, which does not apply here, found {found}. {instead}")
 
 
@@ -157,6 +168,9 @@ def essence(message: str) -> str:
     For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
     is the innermost setting. Messages that are no parser's stay, in at most three lines.
     """
+    missing = re.search(r"No module named '([\w.]+)'", message)
+    if missing and (sentence := advice(missing[1])):
+        return sentence
     keys = re.findall(r'Parser key "([^"]+)"', message)
     if not keys:
         inner = re.search(r"^  - (Expected (?!an? ).*)", message, re.MULTILINE)  # what a constructor says, in a union

@@ -5,7 +5,7 @@ import sys
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
-LINE = "{desc}: {n_fmt} of {total_fmt}, {remaining} to go"
+LINE = "{desc}: {n_fmt} of {total_fmt}, {remaining} to go{postfix}"
 
 
 class Progress(tqdm):

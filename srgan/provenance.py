@@ -5,10 +5,12 @@ import platform
 import resource
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from srgan import __version__
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
 
 def now() -> str:
     """The time, as run files keep it: UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
     """Of what computes the numbers."""
-    packages = ("srgan", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
+    ours = {"python": platform.python_version(), "srgan": __version__}
+    return ours | {package: version(package) for package in packages}
 
 
 def commit() -> str | None:

@@ -1,17 +1,21 @@
 """The command line of `srgan fit`: options that do not apply, short names, messages of a sentence."""
 
+import re
+from inspect import signature
 from pathlib import Path
 
 import jsonargparse
 import pytest
+import pytorch_lightning as pl
 import yaml
 from tiny_runs import assert_identical, fit, state
 
 from srgan.cli import main
 from srgan.constraints import Constraint
 from srgan.constraints.methods import METHODS
+from srgan.fit_command import HELP
 from srgan.fit_options import GONE, INSTEAD, essence, with_methods
-from srgan.runs import RunFolder
+from srgan.runs import RunFolder, flatten_settings
 
 
 def said(run: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -56,12 +60,8 @@ def test_options_that_would_do_nothing_or_harm_are_refused(
     assert message.count("\n") == 1
 
 
-def test_every_refused_option_is_one_of_lightning_s(tmp_path: Path) -> None:
-    """Each of them at its default is no refusal: `TINY` sets none."""
-    folder = RunFolder(tmp_path / "run")
-    assert fit(folder, "--model.iterations", "1") == 0
-    trainer = yaml.safe_load(folder.config.read_text())["trainer"]
-    assert INSTEAD.keys() <= trainer.keys()
+def test_every_refused_option_is_one_of_lightning_s() -> None:
+    assert INSTEAD.keys() <= signature(pl.Trainer).parameters.keys()
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,8 @@ def test_every_refused_option_is_one_of_lightning_s(tmp_path: Path) -> None:
         ["--trainer.deterministic", "true"],
         ["--trainer.detect_anomaly", "true"],
         ["--trainer.precision", "bf16-mixed"],
+        ["--trainer.enable_checkpointing", "true", "--trainer.num_sanity_val_steps", "0"],
+        ["-c", "tensorboard"],
         ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "CSVLogger", "--trainer.logger.save_dir"],
     ],
     ids=lambda options: options[0],
@@ -81,12 +83,29 @@ def test_harmless_options_work(options: list[str], tmp_path: Path) -> None:
     assert fit(folder, *options, *last, "--model.iterations", "2") == 0
 
 
-def test_what_is_gone_is_not_in_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_options_are_shown_but_those_that_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["fit", "--help"])
-    words = capsys.readouterr().out.replace("=", " ").split()
-    assert "--model.seed" in words
+        main(["fit", "--help=all"])
+    help_text = capsys.readouterr().out
+    words = re.split(r"[=\s\[\]]+", help_text)
     assert not {name for name in GONE if name.count(".") == 0} & set(words)
+    assert not {f"--trainer.{name}" for name in INSTEAD} & set(words)
+    assert help_text.startswith("usage: srgan fit -c NAME")
+    order = ["--run", "--model.seed", "--data", "--scores.every", "--trainer.devices"]
+    assert sorted(order, key=words.index) == order
+
+
+def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--model.iterations", "1") == 0
+    settings = flatten_settings(yaml.safe_load(folder.config.read_text()))
+    known = {".".join(name.split(".")[:depth]) for name in settings for depth in range(1, 7)}
+    others = {"config", "run", "from-checkpoint", "print_config", "help", "data.help"}
+    others |= {"data.init_args.path", "data.init_args.num_workers"}  # of images in files
+    named = {name.rstrip(".") for name in re.findall(r"--([a-z][\w.-]*)", HELP)}
+    assert len(named) > 20
+    assert named - others <= known
+    assert not {name.removeprefix("trainer.") for name in named} & INSTEAD.keys()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +122,7 @@ def test_what_is_gone_is_not_in_the_parser(capsys: pytest.CaptureFixture[str]) -
         (["--trainer.devices", "x"], "devices"),
         (["--trainer.max_time", "3x"], "is not a valid duration"),
         (["--iterations", "3"], "unrecognized arguments: --iterations"),
-        (["-c", "absent.yaml"], "absent.yaml"),
+        (["-c", "absent.yaml"], "Expected a file, or one of batch-norm, "),
         (["--checkpoints.every", "0"], "a run without checkpoints cannot go on"),
         (["--checkpoints.keep_every", "-1"], "keep_every of at least 0"),
         (["--losses.every", "-1"], "Expected `every` of at least 0"),
@@ -116,6 +135,12 @@ def test_usage_errors_are_a_sentence(
     message = said(tmp_path, options, capsys)
     assert sentence in message
     assert message.count("\n") <= 3
+
+
+def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
+    message = "Parser key \"trainer.logger\":\n  Problem with given class_path:\n    No module named 'wandb'"
+    assert essence(message).endswith('pip install "spectral-regularization-gan[wandb]"')
+    assert essence("No module named 'mine'") == "No module named 'mine'"
 
 
 def test_messages_of_others_keep_three_lines() -> None:

@@ -208,7 +208,7 @@ def test_a_video_without_its_package_is_refused(
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["sample", str(run.checkpoint), "--walk", "1", "--output", str(tmp_path / "w.mp4")]) == 2
-    assert 'pip install "srgan[video]"' in capsys.readouterr().err
+    assert 'pip install "spectral-regularization-gan[report]"' in capsys.readouterr().err
 
 
 # Files for other tools.

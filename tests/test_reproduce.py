@@ -315,7 +315,7 @@ def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_
     assert [run.settings["model"]["iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
     assert {run.devices for run in (start, sn, sr_d)} == {4}
     assert sn.source == sr_d.source == start.folder.checkpoint
-    assert sr_d.fit_arguments()[:4] == ["-c", "configs/imagenet128.yaml", "-c", "configs/sr-d.yaml"]
+    assert sr_d.fit_arguments()[:4] == ["-c", "imagenet128", "-c", "sr-d"]
     assert sn.settings["model"]["constraint"]["class_path"] == "srgan.constraints.SpectralNormalization"
     assert sr_d.settings["model"]["micro_batch_size"] == 32
 

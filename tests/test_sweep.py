@@ -40,7 +40,7 @@ def test_the_sweep_shows_its_plan_and_skips_what_is_there(
     assert sweep.main([*options, "--dry-run", "1"]) == 0
     commands = [line for line in capsys.readouterr().out.splitlines() if line.startswith("srgan fit")]
     assert len(commands) == 6
-    assert "-c configs/cifar10.yaml -c configs/sr-s.yaml" in commands[1]
+    assert "-c cifar10 -c sr-s" in commands[1]
     assert f"--{FRACTION} 0.25" in commands[1]
     assert sweep.main(options) == 2
     assert "Expected a GPU for these runs" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tracked
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from srgan.cli import main
 from srgan.metrics.verdicts import CollapseThresholds, summarize
@@ -19,6 +20,7 @@ from srgan.runs import RunFolder
 from srgan.tracking.history import History
 from srgan.tracking.lineage import id_to_resume, wandb_runs
 from srgan.tracking.logger import SpectralLogger
+from srgan.tracking.tensorboard import TensorBoardView
 
 WANDB = ["-c", "configs/wandb.yaml"]
 Views = dict[str, list[tracked.OfflineRun]]
@@ -43,6 +45,34 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = ["--from-checkpoint", str(RunFolder(sn).checkpoint)]
     assert main(tracked.command("sr-d", child, 30, *source, *WANDB)) == 0
     return root
+
+
+def test_tensorboard_shows_the_newest_telling_of_the_same_files(runs: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "sn")
+    shutil.copytree(runs / "sn", folder.path)
+    record = folder.read_record()
+    assert record is not None
+    for _ in range(2):
+        history, view = History(folder, CollapseThresholds()), TensorBoardView()
+        view.bind(folder, record)
+        view.log_hyperparams(record["config"])
+        view.log_rows(history.new_rows(), history)
+        view.summarize(record)
+        view.finalize("success")
+    events = EventAccumulator(str(folder.path / "tensorboard"), size_guidance={"histograms": 0})
+    events.Reload()
+    tags = events.Tags()
+    losses = {line["iteration"]: line["loss/generator"] for line in folder.read_losses()}
+    assert {event.step: event.value for event in events.Scalars("loss/generator")} == pytest.approx(losses)
+    assert [event.step for event in events.Images("samples")] == sorted(folder.read_samples())
+    spectra = folder.read_spectra()
+    assert spectra is not None
+    layer = next(layer for layer in spectra.layers if layer.rank > 1)
+    histograms = events.Histograms(f"spectra/{layer.name}/histogram")
+    assert [event.step for event in histograms] == list(spectra.iterations)
+    assert histograms[-1].histogram_value.num == layer.rank
+    assert not {"hp_metric"} & set(tags["scalars"])
+    assert "status: finished" in str(events.Tensors("outcome/text_summary")[-1])
 
 
 @pytest.fixture(scope="module")

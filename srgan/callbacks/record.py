@@ -1,6 +1,5 @@
 """The summary of a run: what decided it, and what came out."""
 
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -74,8 +73,7 @@ class RunRecorder(RunCallback):
         write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
-        show = sys.stderr.isatty()
-        self.bar = Progress(self.folder.path.name, pl_module.iterations, show, pl_module.iteration)
+        self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         if time.monotonic() - self.reported > self.seconds_between_reports:

@@ -46,7 +46,7 @@ class SpectraRecorder(RunCallback):
                 SPECTRAL_COLLAPSE,
                 f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
                 "largest so far: mode collapse goes along with it. Go on from a checkpoint before it with SR: "
-                "srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
+                "srgan fit ... -c sr-d --run NEW --from-checkpoint CKPT",
             )
 
 

@@ -25,5 +25,5 @@ def download(data_set: Callable[..., object], root: str, title: str, archive: st
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
             f"{title} is not in '{Path(root).resolve()}' and cannot be downloaded: {error}. Put {archive} there, or "
-            "train on a folder or tar of its images: -c configs/folder.yaml."
+            "train on a folder or tar of its images: -c folder."
         ) from error

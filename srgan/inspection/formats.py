@@ -81,14 +81,9 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ModuleNotFoundError:
-        raise ValueError(
-            f"Expected the package safetensors, which reads '{path}', found none. "
-            'Install it: pip install "srgan[safetensors]"'
-        ) from None
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:

@@ -5,6 +5,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from srgan.extras import advice
+
 SUFFIXES = (".png", ".gif", ".mp4")
 
 
@@ -77,10 +79,7 @@ def _picture(options: argparse.Namespace) -> Path:
     if suffix != ".png" and not (options.walk or options.dimension):
         raise ValueError(f"Expected something that moves for '{path}': add --walk N or --dimension d[,d...].")
     if suffix == ".mp4" and not importlib.util.find_spec("av"):
-        raise ValueError(
-            f"Expected the package av (PyAV), which writes '{path}', found none. "
-            'Install it: pip install "srgan[video]"; or write a .gif.'
-        )
+        raise ValueError(f"{advice('av')}; or write a .gif.")
     return path
 
 

@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow
 
 from srgan.decoding import UnreadableImage, read_image
 from srgan.files import write_atomically, write_json
 from srgan.prepare.image_sources import Source
 from srgan.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class Part(NamedTuple):
@@ -33,7 +35,7 @@ class Part(NamedTuple):
     root: Path
     image_size: int
     sources: list[tuple[Source, int]]
-    schema: pyarrow.Schema
+    schema: "pyarrow.Schema"
 
     def make(self, pool: ThreadPoolExecutor, progress: Progress) -> None:
         """Decodes the files, writes the images, then what became of the files.
@@ -42,6 +44,8 @@ class Part(NamedTuple):
             FileNotFoundError: ROOT itself is gone.
             OSError: the part cannot be written.
         """
+        import pyarrow  # not where a run merely reads what was made
+
         images = np.empty((len(self.sources), 3 * self.image_size**2), np.uint8)
         labels: list[int] = []
         unreadable: list[dict[str, str]] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from srgan.extras import require
 from srgan.files import only_process
 from srgan.prepare.job import JOB, LOCK, REPORT, prepare
 from srgan.provenance import usable_cores
@@ -31,6 +32,7 @@ why; 130 stopped.
 def main(arguments: Sequence[str]) -> int:
     """Prepares a data set; returns the exit status."""
     options = parse(arguments)
+    require("datasets")
     out: Path = options.out
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -19,17 +19,9 @@ builds and validates both, and says what they hold. Each call makes new ones and
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit status: 0 done (or shown, without a login), 2 on wrong input."""
     options = _parser().parse_args(list(arguments))
-    try:
-        from srgan.tracking.mode import logged_in, wandb_mode
-        from srgan.tracking.workspace import described, report, workspace
-    except ModuleNotFoundError as error:
-        if error.name != "wandb_workspaces":
-            raise
-        print(
-            "srgan dashboard: expected the package wandb-workspaces. Run: pip install 'srgan[dashboard]'",
-            file=sys.stderr,
-        )
-        return 2
+    from srgan.tracking.mode import logged_in, wandb_mode
+    from srgan.tracking.workspace import described, report, workspace
+
     try:
         table = read_table(Path(options.table)) if options.table else None
     except (OSError, ValueError) as error:

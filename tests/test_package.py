@@ -1,0 +1,96 @@
+"""What a user types and imports first: configurations by name, optional packages, help that answers at once."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from srgan import fit_command
+from srgan.cli import main
+from srgan.config_files import first_sentence, names, path_of, with_paths
+from srgan.extras import EXTRA_OF
+
+TORCH_ALONE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+for package in sys.argv[1:]:
+    sys.modules[package] = None
+import torch, srgan
+D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(288, 1))
+optimizer = torch.optim.Adam(D.parameters())
+srgan.regularize(D, "sr-s", optimizer=optimizer)
+D(torch.randn(2, 3, 8, 8)).mean().backward()
+optimizer.step()
+srgan.spectra(D)
+srgan.export(D)
+srgan.unregularize(D)
+"""
+REQUIRED = [
+    "PIL", "filelock", "jsonargparse", "lightning_fabric", "numpy", "pytorch_lightning", "rich", "safetensors", "scipy",
+    "sklearn", "torch_fidelity", "torchmetrics", "torchvision",
+]  # fmt: skip
+
+
+def test_the_one_liners_need_torch_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", TORCH_ALONE, *REQUIRED, *EXTRA_OF], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [
+        (["report", "."], "plotly"),
+        (["dashboard"], "wandb"),
+        (["prepare", "imagenet", ".", "out"], "datasets"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_missing_package_is_a_sentence_with_the_command(command: list[str], package: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from srgan.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"Expected the package {package}, found none" in done.stderr
+    assert f'pip install "spectral-regularization-gan[{EXTRA_OF[package]}]"' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_names_stand_for_configurations_and_files_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert with_paths(["-c", "digits", "--config=sr-s", "--run", "digits"]) == [
+        "-c", str(path_of("digits")), f"--config={path_of('sr-s')}", "--run", "digits"
+    ]  # fmt: skip
+    Path("digits").mkdir()
+    assert with_paths(["-c", "digits"]) == ["-c", str(path_of("digits"))]  # a folder is no configuration
+    Path("sr-s").write_text("model: {}")
+    Path("mine.yaml").write_text("model: {}")
+    assert with_paths(["-c", "sr-s", "-c", "mine.yaml"]) == ["-c", "sr-s", "-c", "mine.yaml"]
+    with pytest.raises(ValueError, match=r"one of batch-norm, .*, sr-d, sr-s, .*; found 'digit'"):
+        with_paths(["-c", "digit"])
+
+
+def test_configurations_are_listed_with_what_they_are_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["configs"]) == 0
+    listed = dict(re.findall(r"^(\S+) +(.+)$", capsys.readouterr().out, re.MULTILINE))
+    assert listed == {name: first_sentence(name) for name in names()}
+    assert main(["configs", "digits"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["class_path"] == "srgan.data.DigitsData"
+    assert main(["configs", "digit"]) == 2
+    assert "found 'digit'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_configuration_begins_with_a_sentence(name: str) -> None:
+    assert path_of(name).read_text().startswith("# ")
+    assert first_sentence(name)[-1].isalnum() or first_sentence(name)[-1] in ".%"
+    assert len(first_sentence(name)) <= 120
+
+
+def test_help_answers_at_once() -> None:
+    code = "import sys; from srgan.cli import main; main(['fit', '--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout == fit_command.HELP
+    assert done.stdout.startswith("usage: srgan fit ")
