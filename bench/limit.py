@@ -3,7 +3,7 @@
 The arithmetic that one real iteration executes, and its convolutions, forward and backward, replayed alone on the same
 shapes, dtypes and memory formats, in turns with iterations, on all cores. The share is the time of these convolutions
 over that of the iteration. Nominal is the arithmetic of the nets written the obvious way
-([bench/plain.py](../bench/plain.py)): full resolution before each pooling and after each enlarging; gradients that
+(`bench/plain.py`): full resolution before each pooling and after each enlarging; gradients that
 nothing asks for left out as well.
 """
 

@@ -1,7 +1,7 @@
 """A training iteration beside its peers'.
 
 Whole iterations of 32 x 32 nets: 5 updates of D and one of G at the same batch, images in memory. *srgan* is
-`pl.Trainer.fit`; *plain* is [bench/plain.py](../bench/plain.py), an SN-GAN as scripts write it; *mimicry* is
+`pl.Trainer.fit`; *plain* is `bench/plain.py`, an SN-GAN as scripts write it; *mimicry* is
 torch-mimicry through its own training steps. Every contender is a process of its own on all cores; they take turns, one
 iteration each. srgan keeps freed memory, as `srgan fit` does; *joint* is `joint_forward`, *compiled* `compile`. Ratios
 are of iterations per second: above 1 is faster than that peer. Memory is the peak of the process; start-up lasts until

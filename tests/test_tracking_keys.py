@@ -59,5 +59,5 @@ def test_no_key_is_listed_twice_and_every_panel_has_a_section() -> None:
 
 
 def test_the_documentation_is_that_of_the_keys() -> None:
-    hint = "run: python -m srgan.tracking.documentation > docs/wandb.md"
-    assert (REPOSITORY / "docs" / "wandb.md").read_text() == documentation(), hint
+    hint = "run: python -m srgan.tracking.documentation > docs/reference/keys.md"
+    assert (REPOSITORY / "docs" / "reference" / "keys.md").read_text() == documentation(), hint

@@ -1,7 +1,7 @@
 """Every key that a run logs, what it means, and the panel that shows it. No torch in here.
 
-The one list of keys: the dashboard is built from it, tests hold what is logged to it, and docs/wandb.md is its text,
-by `srgan.tracking.documentation`.
+The one list of keys: the dashboard is built from it, tests hold what is logged to it, and
+`srgan.tracking.documentation` makes docs/reference/keys.md of it.
 """
 
 import re
