@@ -148,7 +148,9 @@ def test_a_page_can_be_followed(page: Path, tmp_path: Path, monkeypatch: pytest.
         if block.title and block.language in ("python", "yaml", "json"):
             Path(block.title).write_text(block.text)
         elif block.language == "python":
-            exec(compile(block.text, str(page), "exec"), namespace)
+            with monkeypatch.context() as patch:
+                patch.syspath_prepend(tmp_path)
+                exec(compile(block.text, str(page), "exec"), namespace)
         elif block.language == "bash":
             for words in lines(block.text):
                 run_command(words, not block.title, monkeypatch)
