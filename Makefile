@@ -11,7 +11,7 @@ VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme bench
+.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures smoke dashboard readme docs bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -61,6 +61,13 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 
 readme: .venv/installed ## put the generated mini table into README.md, the evidence into docs/evidence
 	@$(BIN)/python -m reproduce.readme
+
+docs: .venv/docs-installed ## the documentation as a site, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[docs]"
+	@touch $@
 
 bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (ONLY="step limit")
 	@$(BIN)/python -W ignore -m bench --only "$$ONLY"

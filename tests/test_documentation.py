@@ -42,6 +42,11 @@ def test_the_readme_names_code_that_exists() -> None:
             found = getattr(found, attribute)
 
 
+def test_the_page_of_configurations_names_them_all() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "configs.md").read_text()
+    assert all(f"`{path.stem}`" in page for path in (REPOSITORY / "configs").glob("*.yaml"))
+
+
 def test_the_public_names_are_there() -> None:
     assert {"export", "regularize", "spectra", "unregularize", "watch"} <= set(srgan.__all__)
     assert all(getattr(srgan, name) for name in srgan.__all__)

@@ -78,7 +78,7 @@ class OfflineRun:
 
 
 class DocumentedKey(NamedTuple):
-    """A row of the tables of docs/wandb.md."""
+    """A row of the tables of docs/reference/keys.md."""
 
     pattern: str
     kind: str
@@ -91,7 +91,9 @@ class DocumentedKey(NamedTuple):
 DOCUMENTED = [
     DocumentedKey(pattern, kind, panel)
     for pattern, kind, panel in re.findall(
-        r"^\| `([^`]+)` .* \| (\w+) \| ([^|]*) \|$", (REPOSITORY / "docs" / "wandb.md").read_text(), re.MULTILINE
+        r"^\| `([^`]+)` .* \| (\w+) \| ([^|]*) \|$",
+        (REPOSITORY / "docs" / "reference" / "keys.md").read_text(),
+        re.MULTILINE,
     )
 ]
 

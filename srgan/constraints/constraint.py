@@ -63,7 +63,7 @@ class Constraint:
 
         Raises:
             ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
-            parametrized by something else. Nothing has changed then.
+                parametrized by something else. Nothing has changed then.
         """
         chosen = dict(spectral_layers(discriminator) if layers is None else layers)
         if not chosen:

@@ -1,4 +1,4 @@
-"""What the recorders wrote, as rows for loggers: one per iteration, under the keys of docs/wandb.md. No torch.
+"""What the recorders wrote, as rows for loggers: one per iteration, under the keys of docs/reference/keys.md. No torch.
 
 Histories are read from where the last call ended, so that following a long run costs no more than a short one.
 """
