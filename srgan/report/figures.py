@@ -1,54 +1,48 @@
 """A run's histories as plotly figures, in the sections in which the page shows them.
 
-A figure is a dictionary of plotly's "data" and "layout" and of what `page/page.js` has to know: "title", "note" (shown
-below it), "time" (its horizontal axis is the iteration, so that marks and the slider's moment are drawn in it) and
-"overlay" (in a comparison its last line, one for each run, goes into one plot).
-
+A figure is a dictionary of plotly's "data" and "layout" and of what `page/page.js` has to know: "title"; "group", a
+heading above it; "note", shown below it; "time", whether its horizontal axis is the iteration, so that marks and the
+slider's moment are drawn in it; "overlay", whether in a comparison the last lines of all runs go into one plot.
 A trace whose "meta" names a history gets its values from there: a heat map all of them, a line those at the moment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from srgan.metrics.verdicts import is_lower_better, summarize
+from srgan.metrics.verdicts import summarize
 from srgan.report.reading import Recording, Rows, is_number, number_names
-from srgan.report.thinning import kept_positions, kept_times, rounded
-from srgan.runs import SpectraHistory, SpectralLayer
+from srgan.report.thinning import kept_times, rounded
+from srgan.runs import SpectralLayer
+from srgan.tracking.keys import key_of
 
 Figure = dict[str, Any]
 Section = dict[str, Any]
 History = dict[str, Any]
+Column = tuple[list[int], list[float | None]]  # iterations and values
 
 MOST_TIMES = 250
 MOST_POSITIONS = 128  # of k per layer
 MOST_ROWS = 400  # of losses; half as many of gradient norms
 MOST_HISTOGRAMS = 60
 HISTOGRAM_BINS = 48
-SHARE = [0, 1.03]
+SHARE = (0, 1.03)  # limits of an axis
 
 COLORS = ("#3B82C4", "#D55E00", "#009E73", "#CC79A7", "#C99700", "#7B61C9", "#8A8F98", "#56B4E9")
-"""Of lines, told apart on white and on black, by lightness too (after Okabe and Ito)."""
+"""Of lines, told apart on white and on black (after Okabe and Ito)."""
 DASHES = ("solid", "dash", "dot")
 
-SCORES = {
-    "FID": "Fréchet distance to the real images (Inception features); lower is better",
-    "FID_cls": "Fréchet distance to the real images (features of a classifier of this data); lower is better",
-    "IS": "Inception score; higher is better",
-    "IS_cls": "Inception score by a classifier of this data; higher is better",
-    "modes": "how many kinds of image the generator still makes; higher is better",
-    "modes_kl": "how unevenly the modes are hit (KL to the data); lower is better",
-    "KID": "kernel distance to the real images; lower is better",
-    "precision": "share of generated images that look real",
-    "recall": "share of the real images that the generator covers",
-    "density": "how densely real neighbourhoods are hit",
-    "coverage": "share of real neighbourhoods that are hit",
+PLAYERS = {
+    "losses": {"discriminator": "loss/discriminator", "generator": "loss/generator"},
+    "mean outputs of D": {"real images": "score/real", "generated images": "score/fake"},
+    "accuracy of D": {"real images": "accuracy/real", "generated images": "accuracy/fake"},
 }
+"""Plots of what is recorded of both nets: title -> line -> key in losses.jsonl."""
 
 
 def sections(run: Recording, most_values: int) -> tuple[list[Section], dict[str, History]]:
-    """Everything that is drawn of a run. Every run has the same sections, those without figures a "missing" sentence.
+    """Everything that is drawn of a run. Every run has the same sections; those without figures say why.
 
     Args:
         run: which.
@@ -58,8 +52,9 @@ def sections(run: Recording, most_values: int) -> tuple[list[Section], dict[str,
         the sections, and the histories by name: "times" [T] and "values" [K][T].
     """
     spectra, histories = _spectra(run, most_values)
-    losses, outputs = _losses(run)
-    return [spectra, _ranks(run), _scores(run), losses, _gradients(run)], histories | outputs
+    outputs, distributions = _outputs(run)
+    parts = [spectra, _ranks(run), _scores(run), _players(run, outputs), _gradients(run)]
+    return parts, histories | distributions
 
 
 def numbers(run: Recording) -> tuple[list[tuple[SpectralLayer, list[int]]], list[list[str]]]:
@@ -70,8 +65,7 @@ def numbers(run: Recording) -> tuple[list[tuple[SpectralLayer, list[int]]], list
     """
     rows, cells = [], []
     for layer in run.spectra.layers if run.spectra else []:
-        history = run.spectra
-        kept = kept_spectra(run)
+        history, kept = run.spectra, kept_spectra(run)
         summary = summarize(history.spectra[layer.name], run.thresholds)
         columns = (summary.tail_mean, summary.effective_rank, summary.stable_rank, history.sigma_1[layer.name])
         rows.append((layer, list(range(len(cells), len(cells) + 5))))
@@ -83,7 +77,7 @@ def numbers(run: Recording) -> tuple[list[tuple[SpectralLayer, list[int]]], list
 
 def times(run: Recording) -> list[int]:
     """Iterations at which the slider stops: of spectra, else of whatever there is."""
-    if run.spectra is not None:
+    if run.spectra:
         found: list[int] = run.spectra.iterations[kept_spectra(run)].tolist()
         return found
     return sorted({0, *run.folder.read_samples(), *(int(row["iteration"]) for row in [*run.losses, *run.scores])})
@@ -91,146 +85,94 @@ def times(run: Recording) -> list[int]:
 
 def kept_spectra(run: Recording) -> np.ndarray:
     """Indexes of the records of spectra that a page keeps."""
-    assert run.spectra is not None
-    return kept_times(run.spectra.iterations, MOST_TIMES, run.required)
+    return kept_times(run.spectra.iterations, MOST_TIMES, run.required) if run.spectra else np.array([], int)
 
 
 def _spectra(run: Recording, most_values: int) -> tuple[Section, dict[str, History]]:
     """Each layer's spectrum at the moment, and over time as a heat map."""
-    title = "Spectra of the discriminator’s layers"
-    if run.spectra is None:
-        missing = "No spectra were recorded (spectra.every is 0, or the run has just begun)."
-        return _section(title, "", [], missing), {}
-    layers = _wide_layers(run.spectra)
-    skipped = [layer.name for layer in run.spectra.layers if layer.rank == 1]
-    kept = kept_spectra(run)
-    most_positions = min(MOST_POSITIONS, max(most_values // (len(kept) * max(len(layers), 1)), 24))
-    groups, histories = [], {}
+    layers, kept = _wide_layers(run), kept_spectra(run)
+    figures, histories = [], {}
+    most_positions = min(MOST_POSITIONS, max(most_values // max(len(kept) * len(layers), 1), 24))
     for layer in layers:
-        spectra, positions = run.spectra.spectra[layer.name], kept_positions(layer.rank, most_positions)
-        values = spectra[kept][:, positions]
-        times = run.spectra.iterations[kept].tolist()
-        histories[layer.name] = {"times": times, "values": [rounded(row, 3) for row in values.T]}
+        assert run.spectra
+        iterations, positions = run.spectra.iterations[kept], kept_times(np.arange(layer.rank), most_positions)
+        values = run.spectra.spectra[layer.name][kept][:, positions]
+        histories[layer.name] = _history(iterations, values, 3)
         share = rounded((positions + 1) / layer.rank)
-        curves = [_line("at the first record", share, rounded(values[0], 3), 6, dash="dot")]
+        curves = [_line("at the first record", share, rounded(values[0], 3), 6, "dot")]
         if run.best:
-            at = np.searchsorted(run.spectra.iterations[kept], run.best["iteration"], side="right") - 1
-            curves += [_line(f"at the best {run.best['score']}", share, rounded(values[max(at, 0)], 3), 0, dash="dash")]
-        curves += [_line("at the slider’s iteration", share, [], 1) | {"meta": layer.name}]
+            at = max(int(np.searchsorted(iterations, run.best["iteration"], side="right")) - 1, 0)
+            curves.append(_line(f"at the best {run.best['score']}", share, rounded(values[at], 3), 0, "dash"))
+        curves.append(_line("at the slider’s iteration", share, [], 1) | {"meta": layer.name})
         heat = {"type": "heatmap", "y": rounded((positions + 0.5) / layer.rank), "meta": layer.name}
-        figures = [
-            _figure(
-                "at the slider’s iteration",
-                curves,
-                f"k / N (N = {layer.rank})",
-                SHARE,
-                "σₖ / σ₁",
-                SHARE,
-                overlay=True,
-                spectrum=True,
-            ),
-            _figure("over training", [heat], "iteration", None, "k / N", [0, 1]),
-        ]
-        groups.append({"title": layer.name, "figures": figures})
+        horizontal, vertical = _axis(f"k / N (N = {layer.rank})", SHARE), _axis("σₖ / σ₁", SHARE)
+        flags = {"group": layer.name, "overlay": True, "spectrum": True}
+        figures.append(_figure("at the slider’s iteration", curves, horizontal, vertical, **flags))
+        figures.append(_over_time("over training", [heat], _axis("k / N", (0, 1)), group=layer.name))
     caption = (
         "The spectrum of a layer: its singular values σₖ over the largest, σ₁, from k = 1 to N, at the slider’s "
         "iteration as a curve and over training as colour. A curve that hugs the top uses all its directions; one that "
-        "falls at once uses few."
+        "falls at once uses few. Layers of one singular value are left out."
     )
-    if skipped:
-        caption += f" Not shown: {', '.join(skipped)}, which has one singular value."
-    if len(kept) < len(run.spectra.iterations):
+    if run.spectra and len(kept) < len(run.spectra.iterations):
         caption += f" {len(kept)} of {len(run.spectra.iterations)} records are kept on this page."
-    return _section(title, caption, groups, name="spectra"), histories
+    missing = "No spectra were recorded (spectra.every is 0, or the run has just begun)."
+    section = _section("Spectra of the discriminator’s layers", caption, figures, "" if layers else missing)
+    return section | {"name": "spectra"}, histories
 
 
 def _ranks(run: Recording) -> Section:
     """What summarizes the spectra, a line for each layer."""
-    title, thresholds = "Tail mean and ranks", run.thresholds
-    if run.spectra is None:
-        return _section(title, "", [], "No spectra were recorded.")
-    kept = kept_spectra(run)
-    layers = _wide_layers(run.spectra)
-    numbers = {layer.name: summarize(run.spectra.spectra[layer.name], thresholds) for layer in layers}
-    ranks = {layer.name: layer.rank for layer in layers}
-    quantities = {
-        "tail mean": {name: summary.tail_mean for name, summary in numbers.items()},
-        "effective rank / N": {name: summary.effective_rank / ranks[name] for name, summary in numbers.items()},
-        "stable rank / N": {name: summary.stable_rank / ranks[name] for name, summary in numbers.items()},
-    }
-    times = run.spectra.iterations[kept].tolist()
-    figures = [
-        _over_time(title, _layer_lines({name: (times, rounded(y[kept])) for name, y in lines.items()}), SHARE)
-        for title, lines in quantities.items()
-    ]
+    kept, lines = kept_spectra(run), {"tail mean": {}, "effective rank / N": {}, "stable rank / N": {}}
+    for layer in _wide_layers(run):
+        assert run.spectra
+        summary = summarize(run.spectra.spectra[layer.name], run.thresholds)
+        values = (summary.tail_mean, summary.effective_rank / layer.rank, summary.stable_rank / layer.rank)
+        for columns, column in zip(lines.values(), values, strict=True):
+            columns[layer.name] = (times(run), rounded(column[kept]))
     caption = (
-        f"Tail mean: average of σₖ/σ₁ over k > N/4; spectral collapse is called when it falls below "
-        f"{thresholds.tail_mean} of its largest value in {thresholds.layers:.0%} of the convolutions. Effective rank: "
-        "exp of the entropy of σ/Σσ (Roy & Vetterli 2007). Stable rank: Σσ²/σ₁². Both run from 1 to N and are divided "
-        "by N here."
+        "Tail mean: average of σₖ/σ₁ over k > N/4; spectral collapse is called when it falls below "
+        f"{run.thresholds.tail_mean} of its largest value in {run.thresholds.layers:.0%} of the convolutions. "
+        "Effective rank: exp of the entropy of σ/Σσ (Roy & Vetterli 2007). Stable rank: Σσ²/σ₁². Both run from 1 to N "
+        "and are divided by N here."
     )
-    return _section(title, caption, [{"title": "", "figures": figures}])
+    figures = [
+        _over_time(title, _layer_lines(columns), _axis("", SHARE)) for title, columns in lines.items() if columns
+    ]
+    return _section("Tail mean and ranks", caption, figures, "" if figures else "No spectra were recorded.")
 
 
 def _scores(run: Recording) -> Section:
     """A plot for each score; in a comparison a line for each run."""
-    columns = _columns(run.scores, len(run.scores))
-    figures = [
-        _over_time(
-            name,
-            [_line("", *column, 0) | {"mode": "lines+markers"}],
-            note=SCORES.get(name, "lower is better" if is_lower_better(name) else ""),
-            overlay=True,
-        )
-        for name, column in columns.items()
-        if not name.endswith("_std")
-    ]
-    missing = "" if figures else "No scores were recorded (scores.every is 0, or no evaluation has been reached)."
+    figures = []
+    for name, column in _columns(run.scores, len(run.scores)).items():
+        if not name.endswith("_std"):
+            key = key_of(f"scores/{name}")
+            line = _line("", *column, 0) | {"mode": "lines+markers"}
+            figures.append(_over_time(name, [line], overlay=True, note=f"{key.meaning}: {key.values}" if key else ""))
     caption = "On generated images, at each evaluation. How they are measured stands under the protocol below."
-    return _section("Scores", caption, [{"title": "", "figures": figures}] if figures else [], missing)
+    missing = "No scores were recorded (scores.every is 0, or no evaluation has been reached)."
+    return _section("Scores", caption, figures, "" if figures else missing)
 
 
-def _losses(run: Recording) -> tuple[Section, dict[str, History]]:
+def _players(run: Recording, outputs: list[Figure]) -> Section:
     """What D and G minimize, and how D sees both kinds of images."""
     columns = _columns(run.losses, MOST_ROWS)
-    plots = (
-        (
-            "losses",
-            {"discriminator": "loss/discriminator", "generator": "loss/generator"},
-            "What the two nets minimize. A discriminator loss that stays near zero: it tells all images apart and "
-            "learns no more.",
-            None,
-        ),
-        (
-            "mean outputs of D",
-            {"real images": "score/real", "generated images": "score/fake"},
-            "On a training batch: the higher, the more real.",
-            None,
-        ),
-        (
-            "accuracy of D",
-            {"real images": "accuracy/real", "generated images": "accuracy/fake"},
-            "Share of a training batch that D takes for what it is.",
-            [-0.02, 1.03],
-        ),
-    )
-    figures, missing = [], []
-    for title, names, note, limits in plots:
-        lines = [
-            _line(name, *columns[column], k, DASHES[k])
-            for k, (name, column) in enumerate(names.items())
-            if column in columns
-        ]
+    figures = []
+    for title, keys in PLAYERS.items():
+        present = [(name, columns[key]) for name, key in keys.items() if key in columns]
+        lines = [_line(name, *column, k, DASHES[k]) for k, (name, column) in enumerate(present)]
         if lines:
-            figures.append(_over_time(title, lines, limits, note=note))
-        else:
-            missing.append(title)
-    outputs, histories = _outputs(run)
-    figures += outputs
+            figures.append(_over_time(title, lines, _axis("", (-0.02, 1.03) if "accuracy" in title else None)))
+    missing = [title for title in PLAYERS if title not in {figure["title"] for figure in figures}]
     missing += [] if outputs else ["distributions of D’s outputs"]
     words = f"Not recorded by this run: {', '.join(missing)}." if missing else ""
-    groups = [{"title": "", "figures": figures}] if figures else []
-    return _section("Losses and the discriminator", "", groups, words, alone=True), histories
+    caption = (
+        "Losses: what the two nets minimize; a discriminator loss that stays near zero tells all images apart and "
+        "learns no more. Mean outputs: on a training batch; the higher, the more real. Accuracy: the share of a "
+        "training batch that D takes for what it is."
+    )
+    return _section("Losses and the discriminator", caption, figures + outputs, words) | {"alone": True}
 
 
 def _outputs(run: Recording) -> tuple[list[Figure], dict[str, History]]:
@@ -239,71 +181,60 @@ def _outputs(run: Recording) -> tuple[list[Figure], dict[str, History]]:
     if history is None:
         return [], {}
     kept = kept_times(history.iterations, MOST_HISTOGRAMS, run.required)
-    times = history.iterations[kept].tolist()
     finite = np.concatenate([values[np.isfinite(values)] for values in history.outputs.values()])
     low, high = np.percentile(finite, [0.1, 99.9]).tolist() if len(finite) else (0.0, 1.0)
     if high <= low:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
-    lines, histories = [], {}
+    lines, histories, highest = [], {}, 0.0
     for k, (kind, values) in enumerate(history.outputs.items()):
         inside = np.clip(np.nan_to_num(values[kept].astype(float), nan=low), low, high)
         shares = np.array([np.histogram(row, edges)[0] for row in inside]) / values.shape[1]
-        histories[f"outputs/{kind}"] = {"times": times, "values": [rounded(row) for row in shares.T]}
-        line = _line(kind, rounded((edges[:-1] + edges[1:]) / 2), [], k, DASHES[k])
-        line["line"]["shape"] = "hvh"
-        lines.append(line | {"meta": f"outputs/{kind}"})
-    images = next(iter(history.outputs.values())).shape[1]
+        highest = max(highest, float(shares.max()))
+        histories[f"outputs/{kind}"] = _history(history.iterations[kept], shares)
+        lines.append(_line(kind, rounded((edges[:-1] + edges[1:]) / 2), [], k, DASHES[k]) | {"meta": f"outputs/{kind}"})
+        lines[-1]["line"]["shape"] = "hvh"
     note = (
-        f"At the slider’s iteration, on the same {images:,} images of each kind. Train above test: D has memorized; "
-        "real apart from generated: D wins."
+        f"At the slider’s iteration, on the same {values.shape[1]:,} images of each kind. Train above test: D has "
+        "memorized; real apart from generated: D wins."
     )
-    highest = max(value for history in histories.values() for row in history["values"] for value in row)
-    limits = [0, 1.05 * highest]
-    return [_figure("D outputs", lines, "D(x)", [low, high], "share of images", limits, note=note)], histories
+    horizontal, vertical = _axis("D(x)", (low, high)), _axis("share of images", (0, 1.05 * highest))
+    return [_figure("outputs of D", lines, horizontal, vertical, note=note)], histories
 
 
 def _gradients(run: Recording) -> Section:
     figures = []
     for net in ("discriminator", "generator"):
-        rows = [{"iteration": row["iteration"]} | row.get(net, {}) for row in run.gradients]
-        columns = _columns(rows, MOST_ROWS // 2)
-        if columns:
-            positive = {name: (times, [value or None for value in norms]) for name, (times, norms) in columns.items()}
-            figures.append(_over_time(net, _layer_lines(positive)))
-            figures[-1]["layout"]["yaxis"]["type"] = "log"
+        columns = _columns(
+            [{"iteration": row["iteration"]} | row.get(net, {}) for row in run.gradients], MOST_ROWS // 2
+        )
+        positive = {name: (x, [value or None for value in norms]) for name, (x, norms) in columns.items()}
+        if positive:
+            figures.append(_over_time(net, _layer_lines(positive), _axis("") | {"type": "log"}))
     caption = (
         "L2 norm of the last update’s gradient, per layer, on a logarithmic axis. Norms that fall towards zero "
         "together: that net has stopped learning."
     )
     missing = "" if figures else "Not recorded by this run: gradient norms per layer."
-    groups = [{"title": "", "figures": figures}] if figures else []
-    return _section("Gradients", caption, groups, missing, alone=True)
+    return _section("Gradients", caption, figures, missing) | {"alone": True}
 
 
-def _section(title: str, caption: str, groups: Sequence[Any], missing: str = "", **flags: Any) -> Section:
-    """The flag "alone" keeps a section out of comparisons."""
-    return {"title": title, "caption": caption if groups else "", "groups": groups, "missing": missing, **flags}
+def _section(title: str, caption: str, figures: Sequence[Figure], missing: str) -> Section:
+    """The page knows two more entries: "name", of its style, and "alone", which keeps it out of comparisons."""
+    return {"title": title, "caption": caption if figures else "", "figures": figures, "missing": missing}
 
 
-def _figure(
-    title: str,
-    data: Sequence[Any],
-    x_title: str,
-    x_range: Sequence[float] | None,
-    y_title: str,
-    y_range: Sequence[float] | None,
-    **flags: Any,
-) -> Figure:
-    axes = {"xaxis": {"title": {"text": x_title}}, "yaxis": {"title": {"text": y_title}}}
-    for name, limits in (("xaxis", x_range), ("yaxis", y_range)):
-        if limits:
-            axes[name]["range"] = list(limits)
-    return {"title": title, "data": data, "layout": axes, "time": x_title == "iteration", **flags}
+def _figure(title: str, data: Sequence[Any], xaxis: Any, yaxis: Any, group: str = "", **flags: Any) -> Figure:
+    layout = {"xaxis": xaxis, "yaxis": yaxis}
+    return {"title": title, "group": group, "data": data, "layout": layout, "time": False, **flags}
 
 
-def _over_time(title: str, lines: Sequence[Any], limits: Sequence[float] | None = None, **flags: Any) -> Figure:
-    return _figure(title, lines, "iteration", None, "", limits, **flags)
+def _over_time(title: str, data: Sequence[Any], yaxis: Any = None, **flags: Any) -> Figure:
+    return _figure(title, data, _axis("iteration"), yaxis or {}, **flags) | {"time": True}
+
+
+def _axis(title: str, limits: Sequence[float] | None = None) -> dict[str, Any]:
+    return {"title": {"text": title}} | ({"range": list(limits)} if limits else {})
 
 
 def _line(name: str, x: Sequence[Any], y: Sequence[Any], color: int, dash: str = "solid") -> dict[str, Any]:
@@ -311,13 +242,12 @@ def _line(name: str, x: Sequence[Any], y: Sequence[Any], color: int, dash: str =
     return {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "line": style}
 
 
-def _layer_lines(columns: Mapping[str, tuple[list[Any], list[Any]]]) -> list[dict[str, Any]]:
+def _layer_lines(columns: Mapping[str, Column]) -> list[dict[str, Any]]:
     """Layers of a block, like "blocks.0", share a colour; their place in the block decides the dash."""
     blocks: dict[str, list[str]] = {}
     for name in columns:
-        parts = name.split(".")
-        numbered = next((k for k, part in enumerate(parts) if part.isdigit()), len(parts) - 1)
-        blocks.setdefault(".".join(parts[: numbered + 1]), []).append(name)
+        block, _, _ = name.rpartition(".")
+        blocks.setdefault(block or name, []).append(name)
     return [
         _line(name, *columns[name], color, DASHES[place % len(DASHES)])
         for color, names in enumerate(blocks.values())
@@ -325,21 +255,22 @@ def _layer_lines(columns: Mapping[str, tuple[list[Any], list[Any]]]) -> list[dic
     ]
 
 
-def _wide_layers(history: SpectraHistory) -> list[SpectralLayer]:
-    return [layer for layer in history.layers if layer.rank > 1]
+def _wide_layers(run: Recording) -> list[SpectralLayer]:
+    """Those that have more than one singular value."""
+    return [layer for layer in run.spectra.layers if layer.rank > 1] if run.spectra else []
 
 
-def _columns(rows: Rows, most: int) -> dict[str, tuple[list[int], list[float | None]]]:
-    """The numbers of rows by name, as iterations and values, thinned out evenly in time."""
+def _history(iterations: np.ndarray, values: np.ndarray, digits: int = 4) -> History:
+    """Of `[T]` and `[T, K]`."""
+    return {"times": iterations.tolist(), "values": [rounded(row, digits) for row in values.T]}
+
+
+def _columns(rows: Rows, most: int) -> dict[str, Column]:
+    """The numbers of rows by name, thinned out evenly in time."""
     if not rows:
         return {}
     iterations = np.array([row["iteration"] for row in rows])
     kept = kept_times(iterations, most)
-    return {
-        name: (iterations[kept].tolist(), rounded(_values([rows[k].get(name) for k in kept])))
-        for name in number_names(rows)
-    }
-
-
-def _values(values: Iterable[Any]) -> np.ndarray:
-    return np.array([value if is_number(value) else np.nan for value in values], float)
+    values = {name: [rows[k].get(name) for k in kept] for name in number_names(rows)}
+    numbers = {name: [value if is_number(value) else np.nan for value in column] for name, column in values.items()}
+    return {name: (iterations[kept].tolist(), rounded(np.array(column))) for name, column in numbers.items()}

@@ -33,7 +33,10 @@ def sample_strip(
         return {}
     times = np.array(list(encoded))
     largest = max(map(len, encoded.values()))
-    return {t: _url(encoded[t]) for t in times[kept_times(times, max(budget // largest, 2), required)].tolist()}
+    return {
+        t: f"data:image/webp;base64,{base64.b64encode(encoded[t]).decode()}"
+        for t in times[kept_times(times, max(budget // largest, 2), required)].tolist()
+    }
 
 
 def _encoded(path: Path, image_size: int) -> bytes | None:
@@ -49,7 +52,3 @@ def _encoded(path: Path, image_size: int) -> bytes | None:
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=QUALITY)
     return file.getvalue()
-
-
-def _url(picture: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"

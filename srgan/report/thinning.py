@@ -6,7 +6,7 @@ import numpy as np
 
 
 def kept_times(iterations: np.ndarray, most: int, required: Iterable[int | None] = ()) -> np.ndarray:
-    """Which of `[T]` increasing iterations to keep: first, last, the required ones, and evenly spread others.
+    """Which of `[T]` increasing iterations, or positions, to keep: first, last, the required ones, and evenly spread others.
 
     Args:
         iterations: `[T]`.
@@ -22,11 +22,6 @@ def kept_times(iterations: np.ndarray, most: int, required: Iterable[int | None]
     needed = {0, len(iterations) - 1} | {int(np.searchsorted(iterations, t, side="right")) - 1 for t in wanted}
     spread = np.linspace(iterations[0], iterations[-1], max(most - len(needed), 0) + 2)[1:-1]
     return np.unique([*needed, *(int(np.abs(iterations - t).argmin()) for t in spread)])
-
-
-def kept_positions(N: int, most: int) -> np.ndarray:
-    """Which of k = 1 ... N to keep, as indexes from 0: the first, the last, and evenly spread ones between."""
-    return np.unique(np.linspace(0, N - 1, min(N, most)).round().astype(int))
 
 
 def rounded(values: np.ndarray, digits: int = 4) -> list[float | None]:

@@ -22,6 +22,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+const paragraph = (className, textContent) => element("p", { className, textContent });
 const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
 const whole = (number) => number.toLocaleString("en-US");
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // plotly reads a little markup
@@ -93,8 +94,8 @@ function traceNow({ run, trace }) {
   const { times, values } = history;
   if (trace.type === "scatter") return { ...trace, y: values.map((row) => row[atOrBefore(times, moment)]) };
   history.logarithms ??= values.map((row) => row.map((value) => Math.log10(Math.max(value, FLOOR))));
-  const colors = logarithmic ? { z: history.logarithms, zmin: Math.log10(FLOOR), zmax: 0 } : { z: values, zmin: 0, zmax: 1 };
-  return { ...trace, ...colors, x: times, customdata: values };
+  const [z, zmin, zmax] = logarithmic ? [history.logarithms, Math.log10(FLOOR), 0] : [values, 0, 1];
+  return { ...trace, x: times, z, zmin, zmax, customdata: values };
 }
 
 function layoutNow({ figure, lines, last }) {
@@ -139,8 +140,12 @@ function layoutNow({ figure, lines, last }) {
 /** Vertical lines: what happened to the runs of a plot, and the moment. */
 function marksNow(lines) {
   const runs = [...new Set(lines.map(({ run }) => run))];
-  const named = (mark, run) => ({ ...mark, label: { ...mark.label, text: `${mark.label.text}, ${escaped(run.label)}` } });
-  const marks = runs.flatMap((run) => run.marks.map((mark) => (runs.length > 1 ? named(mark, run) : mark)));
+  const marks = runs.flatMap(({ label, marks }) =>
+    marks.map((mark) => {
+      const text = runs.length > 1 ? `${mark.label.text}, ${escaped(label)}` : mark.label.text;
+      return { ...mark, label: { ...mark.label, text } };
+    }),
+  );
   const line = { color: MOMENT, width: 1.5 };
   return [...marks, { type: "line", x0: moment, x1: moment, yref: "paper", y0: 0, y1: 1, line }];
 }
@@ -188,32 +193,27 @@ function legendOf(own) {
 
 // The view of one run or several.
 
-/** One section of all runs; in it, groups of figures that go by the same names. */
+/** One section of all runs: their figures under the headings of their groups, those of one title together. */
 function sectionOf(runs, place, last) {
-  const parts = runs.map((run) => ({ run, ...run.sections[place] }));
-  if (runs.length > 1 && parts[0].alone) return null;
+  const parts = runs.map((run) => run.sections[place]);
+  const { title, caption, name, alone } = parts.find(({ figures }) => figures.length) ?? parts[0];
+  if (runs.length > 1 && alone) return null;
   const before = plots.length;
-  const titles = new Set(parts.flatMap(({ groups }) => groups.map(({ title }) => title)));
-  const groups = [...titles].map((title) => {
-    const figures = parts.flatMap(({ run, groups }) =>
-      groups.filter((group) => group.title === title).flatMap(({ figures }) => figures.map((figure) => ({ run, figure }))),
-    );
-    const byTitle = [...new Set(figures.map(({ figure }) => figure.title))].map((name) =>
-      figures.filter(({ figure }) => figure.title === name),
-    );
+  const all = runs.flatMap((run) => run.sections[place].figures.map((figure) => ({ run, figure })));
+  const groups = Object.entries(Object.groupBy(all, ({ figure }) => figure.group)).map(([group, members]) => {
+    const byTitle = Object.values(Object.groupBy(members, ({ figure }) => figure.title));
     const grid = element("div", { className: "grid" }, ...byTitle.flatMap((same) => plotsOf(same, last)));
-    return element("div", { className: "group" }, title && element("h3", { textContent: title }), grid);
+    return element("div", {}, group && element("h3", { textContent: group }), grid);
   });
-  const missing = parts.filter((part) => part.missing).map(({ run, missing }) =>
-    element("p", { className: "missing", textContent: run.label ? `${run.label}: ${missing}` : missing }),
-  );
-  const { title, caption, name } = parts.find(({ groups }) => groups.length) ?? parts[0];
+  const missing = runs
+    .filter((run) => run.sections[place].missing)
+    .map((run) => paragraph("missing", run.label + (run.label && ": ") + run.sections[place].missing));
   return element(
     "section",
     { className: name ?? "" },
     element("h2", { textContent: title }),
-    caption && element("p", { className: "caption", textContent: caption }),
-    name === "spectra" && groups.length > 0 && scale(),
+    paragraph("caption", caption),
+    name === "spectra" && all.length > 0 && scale(),
     legendOf(plots.slice(before)),
     element("div", { className: "groups" }, ...groups),
     ...missing,
@@ -227,14 +227,15 @@ function scale() {
     logarithmic = target.value === "log";
     redraw();
   };
-  for (const choice of made.querySelectorAll("input")) Object.assign(choice, { onchange, checked: (choice.value === "log") === logarithmic });
+  for (const input of made.querySelectorAll("input"))
+    Object.assign(input, { onchange, checked: logarithmic === (input.value === "log") });
   return made;
 }
 
 /** A run's samples at the moment, and all of them in a strip. */
 function samplesOf(run) {
   const iterations = Object.keys(run.samples).map(Number);
-  if (!iterations.length) return element("p", { className: "missing", textContent: "No sample grids were recorded." });
+  if (!iterations.length) return paragraph("missing", "No sample grids were recorded.");
   const picture = element("img");
   const caption = element("figcaption");
   followers.push(() => {
@@ -251,13 +252,13 @@ function samplesOf(run) {
       element("figcaption", { textContent: whole(iteration) }),
     ),
   );
-  const left = run.recorded_samples > iterations.length && `${iterations.length} of ${run.recorded_samples} grids are kept on this page.`;
+  const left = run.recorded_samples > iterations.length;
   return element(
     "div",
     { className: "samples" },
     element("figure", { className: "now" }, picture, caption),
     element("div", { className: "film", tabIndex: 0 }, ...strip),
-    left && element("p", { className: "caption", textContent: left }),
+    left && paragraph("caption", `${iterations.length} of ${run.recorded_samples} grids are kept on this page.`),
   );
 }
 
@@ -269,12 +270,6 @@ function detailsOf(run) {
     const now = atOrBefore(run.times, moment);
     for (const cell of cells) cell.textContent = run.numbers[cell.dataset.number][now];
   });
-  const button = body.querySelector(".copy");
-  button.onclick = async () => {
-    getSelection().selectAllChildren(body.querySelector("pre"));
-    document.execCommand("copy"); // a page opened from disk may have no other clipboard
-    button.textContent = "Copied";
-  };
   if (!run.label) return body;
   return element("details", {}, element("summary", { textContent: `${run.label}: numbers, warnings, settings` }), body);
 }
@@ -289,7 +284,7 @@ function headOf(run) {
 /** The slider, and the buttons that move it. */
 function startTime(runs) {
   const times = [...new Set(runs.flatMap((run) => run.times))].sort((a, b) => a - b);
-  const [slider, output, play] = ["input", "output", ".play"].map((name) => view.querySelector(`.timebar ${name}`));
+  const [slider, output] = ["input", "output"].map((name) => view.querySelector(`.timebar ${name}`));
   slider.max = times.length - 1;
   let frame = null;
   const go = (index) => {
@@ -310,20 +305,6 @@ function startTime(runs) {
     }),
   );
   view.querySelector(".moments").append(...jumps);
-  let timer = null;
-  const stop = () => {
-    timer = clearInterval(timer);
-    play.textContent = "Play";
-  };
-  play.onclick = () => {
-    if (timer) return stop();
-    if (slider.value === slider.max) go(0);
-    play.textContent = "Pause";
-    timer = setInterval(() => {
-      if (!slider.isConnected || slider.value === slider.max) stop();
-      else go(Number(slider.value) + Math.ceil(times.length / 120));
-    }, 120);
-  };
   go(times.length - 1);
 }
 
@@ -353,7 +334,7 @@ async function showRuns(keys) {
   fill(".heads", runs.map(headOf));
   fill(".samples", runs.map(samplesOf));
   if (new Set(runs.map((run) => run.protocol)).size > 1)
-    fill(".sections", [element("p", { className: "error", textContent: "These runs are scored by different protocols, so their scores cannot be compared." })]);
+    fill(".sections", [paragraph("error", "Their scores cannot be compared: they are measured by different protocols.")]);
   fill(".sections", runs[0].sections.map((_, place) => sectionOf(runs, place, last)));
   fill(".details", runs.map(detailsOf));
   startTime(runs);
