@@ -210,7 +210,9 @@ def _gradients(run: Recording) -> Section:
         )
         positive = {name: (x, [value or None for value in norms]) for name, (x, norms) in columns.items()}
         if positive:
-            figures.append(_over_time(net, _layer_lines(positive), _axis("") | {"type": "log"}))
+            found = [value for _, norms in positive.values() for value in norms if value]
+            labels = "D2" if found and max(found) < 300 * min(found) else 1  # 1, 2, 5 over few decades
+            figures.append(_over_time(net, _layer_lines(positive), {"type": "log", "dtick": labels}))
     caption = (
         "L2 norm of the last update’s gradient, per layer, on a logarithmic axis. Norms that fall towards zero "
         "together: that net has stopped learning."

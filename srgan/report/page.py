@@ -129,10 +129,11 @@ def _content(run: Recording, parent: str | None, most_values: int, sample_bytes:
 
 def _shape(mark: words.Mark) -> dict[str, Any]:
     """A vertical line of plotly's, with its words along it."""
+    label = {"text": mark.text, "textposition": "end", "xanchor": "right", "font": {"color": mark.color, "size": 10}}
     return {
         "type": "line", "x0": mark.iteration, "x1": mark.iteration, "yref": "paper", "y0": 0, "y1": 1,
         "line": {"color": mark.color, "dash": mark.dash, "width": 1.7},
-        "label": {"text": mark.text, "textposition": "end", "font": {"color": mark.color, "size": 10}},
+        "label": label | {"yanchor": "bottom" if mark.side == "left" else "top"},  # before it is turned
     }  # fmt: skip
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 
 def kept_times(iterations: np.ndarray, most: int, required: Iterable[int | None] = ()) -> np.ndarray:
-    """Which of `[T]` increasing iterations, or positions, to keep: first, last, the required ones, and evenly spread others.
+    """Which of `[T]` increasing numbers to keep: first, last, the required ones, and evenly spread others.
 
     Args:
-        iterations: `[T]`.
+        iterations: `[T]`, or positions k in a spectrum.
         most: how many, where the required ones leave room.
         required: iterations whose record at or before them has to stay.
 

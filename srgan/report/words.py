@@ -7,8 +7,12 @@ from typing import Any
 
 from srgan.report.reading import Recording, is_number
 
-COLLAPSES = {"mode_collapse": ("mode collapse", "#E8590C"), "spectral_collapse": ("spectral collapse", "#C026D3")}
-SWITCH_COLOR = "#0CA678"
+COLLAPSES = {
+    "mode_collapse": ("mode collapse", "#E8590C", "solid", "left"),
+    "spectral_collapse": ("spectral collapse", "#C026D3", "dash", "right"),
+}
+"""Verdict -> name, and the look of its mark: colour, dash, the side on which its words stand."""
+SWITCH = ("#0CA678", "dot", "left")
 
 FACTS = {
     "data.class_path": "data",
@@ -31,21 +35,22 @@ class Mark:
     text: str
     color: str
     dash: str
+    side: str
 
 
 def marks(run: Recording) -> list[Mark]:
     """The collapses of a run, and where its method changed."""
     found = []
-    for kind, dash in (("mode_collapse", "solid"), ("spectral_collapse", "dash")):
+    for kind, look in COLLAPSES.items():
         verdict = run.verdicts[kind]
         if verdict and verdict["collapsed"]:
-            found.append(Mark(verdict["iteration"], *COLLAPSES[kind], dash))
+            found.append(Mark(verdict["iteration"], *look))
     label, parent = run.record["constraint"]["label"], run.record.get("parent")
     start = run.settings.get(START_OF_SR) or 0
     if parent and parent["constraint"] != label:
-        found.append(Mark(parent["iteration"], f"{parent['constraint'] or 'other run'} → {label}", SWITCH_COLOR, "dot"))
+        found.append(Mark(parent["iteration"], f"{parent['constraint'] or 'other run'} → {label}", *SWITCH))
     if start > (parent or {}).get("iteration", 0):
-        found.append(Mark(start, f"SN → {label}", SWITCH_COLOR, "dot"))
+        found.append(Mark(start, f"SN → {label}", *SWITCH))
     return found
 
 
@@ -54,7 +59,7 @@ def badges(run: Recording) -> list[tuple[str, str]]:
     status = run.record["status"]
     found = [("plain", status)] if status == "finished" else [("status", f"{status}{_reached(run)}")]
     so_far = "" if status == "finished" else " so far"
-    for kind, (name, _) in COLLAPSES.items():
+    for kind, (name, *_) in COLLAPSES.items():
         verdict = run.verdicts[kind]
         if not verdict:
             found.append(("plain", f"{name}: not judged"))

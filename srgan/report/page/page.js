@@ -75,9 +75,12 @@ function redraw() {
 
 /** The same after a move in time alone: of a plot over time, only its marks change. */
 function move() {
-  for (const { node, figure, lines, near } of plots)
-    if (near && figure.time && node.dataset.drawn) Plotly.relayout(node, { shapes: marksNow(lines) });
-  for (const plot of plots) if (plot.near && !plot.figure.time) draw(plot);
+  for (const plot of plots.filter(({ near }) => near)) {
+    if (plot.figure.time && plot.node.dataset.drawn) {
+      Plotly.relayout(plot.node, { shapes: marksNow(plot.lines) });
+      plot.node.dataset.drawn = moment;
+    } else draw(plot);
+  }
 }
 
 async function draw(plot) {
@@ -132,7 +135,7 @@ function layoutNow({ figure, lines, last }) {
     hovermode: "closest",
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // fingers scroll the page
     shapes: figure.time ? marksNow(lines) : [],
-    xaxis: figure.time ? { ...xaxis, range: [0, last], tickformat: "~s" } : { ...xaxis },
+    xaxis: figure.time ? { ...xaxis, range: [0, 1.02 * last], tickformat: "~s" } : { ...xaxis },
     yaxis: figure.spectrum && logarithmic ? { ...yaxis, type: "log", range: [Math.log10(FLOOR), 0.05] } : { ...yaxis },
   };
 }
@@ -151,7 +154,8 @@ function marksNow(lines) {
 }
 
 function plotOf(figure, lines, heading, last) {
-  const node = element("div", { className: "plot", role: "img", ariaLabel: heading });
+  const ariaLabel = figure.group ? `${figure.group} ${heading}` : heading;
+  const node = element("div", { className: "plot", role: "img", ariaLabel });
   plots.push({ node, figure, lines, last, near: false });
   nearness.observe(node);
   const note = figure.note && element("figcaption", { textContent: figure.note });
