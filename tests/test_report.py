@@ -155,7 +155,8 @@ def test_the_overview_leads_to_runs_and_comparisons(page: Path) -> None:
     rows = [re.findall(r'name="run" value="([^"]*)"', row) for row in overview.split("<article>")[1:]]
     assert ["pair/collapsed", "pair/sn", "pair/sr-d", "pair/sr-s"] in rows  # they differ in their method alone
     assert [str(escape(f"odd/{ODD_NAME}"))] in rows
-    assert len(rows) == 4
+    assert ["bare", "running"] in rows
+    assert len(rows) == 3
     assert "#runs=pair%2Fcollapsed,pair%2Fsn,pair%2Fsr-d,pair%2Fsr-s" in overview
     table = overview.partition("<tbody>")[2].partition("</tbody>")[0]
     assert table.count('href="#runs=pair%2Fsn">seed 1') == 30 * 12

@@ -91,7 +91,8 @@ def _sparkline(name: str, x: np.ndarray, y: np.ndarray, last: int, limits: tuple
 
 
 def _place(mark: Mark, last: int) -> dict[str, Any]:
-    return {"x": round(2 + mark.iteration / last * (WIDTH - 4), 1), "color": mark.color, "text": mark.text}
+    dashes = {"dash": "4 2", "dot": "1.5 2"}.get(mark.dash, "none")
+    return {"x": round(2 + mark.iteration / last * (WIDTH - 4), 1), "dashes": dashes, **vars(mark)}
 
 
 def read_front(root: Path) -> tuple[dict[str, Any] | None, str | None]:

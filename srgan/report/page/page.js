@@ -10,8 +10,7 @@ const MOMENT = "#E5484D";
 const overview = document.getElementById("overview");
 const view = document.getElementById("view");
 const title = document.title;
-const opened = new Map(); // key -> promise of a run
-let plots = []; // of the view: {node, figure, lines: [{run, trace}], last, near}
+let plots = []; // of the view: {node, figure, lines: [{run, trace}], near}
 let followers = []; // of the slider, besides plots
 let moment = 0; // iteration
 let logarithmic = false;
@@ -25,6 +24,7 @@ function element(tag, properties = {}, ...children) {
 const paragraph = (className, textContent) => element("p", { className, textContent });
 const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
 const whole = (number) => number.toLocaleString("en-US");
+const named = (text, run) => (run.label ? `${text}, ${run.label}` : text); // in a comparison
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // plotly reads a little markup
 
 /** Index of the last of increasing `times` at or before `t`; 0 where there is none before. */
@@ -37,12 +37,7 @@ async function unpacked(node) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
-const stored = (key) => document.querySelector(`script[data-run="${CSS.escape(key)}"]`);
-
-function openRun(key) {
-  if (!opened.has(key)) opened.set(key, unpacked(stored(key)).then(JSON.parse));
-  return opened.get(key);
-}
+const openRun = (key) => unpacked(document.querySelector(`script[data-run="${CSS.escape(key)}"]`)).then(JSON.parse);
 
 let plotlyIsHere = null;
 
@@ -101,7 +96,7 @@ function traceNow({ run, trace }) {
   return { ...trace, x: times, z, zmin, zmax, customdata: values };
 }
 
-function layoutNow({ figure, lines, last }) {
+function layoutNow({ figure, lines }) {
   const { color, fontFamily } = getComputedStyle(document.body);
   const axis = {
     showline: true,
@@ -133,9 +128,10 @@ function layoutNow({ figure, lines, last }) {
     margin: { l: 44, r: 10, t: 6, b: 34 },
     showlegend: false,
     hovermode: "closest",
+    uirevision: true, // a zoom stays
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // fingers scroll the page
     shapes: figure.time ? marksNow(lines) : [],
-    xaxis: figure.time ? { ...xaxis, range: [0, 1.02 * last], tickformat: "~s" } : { ...xaxis },
+    xaxis: figure.time ? { ...xaxis, range: [0, 1.02 * lines[0].run.last], tickformat: "~s" } : { ...xaxis },
     yaxis: figure.spectrum && logarithmic ? { ...yaxis, type: "log", range: [Math.log10(FLOOR), 0.05] } : { ...yaxis },
   };
 }
@@ -143,37 +139,35 @@ function layoutNow({ figure, lines, last }) {
 /** Vertical lines: what happened to the runs of a plot, and the moment. */
 function marksNow(lines) {
   const runs = [...new Set(lines.map(({ run }) => run))];
-  const marks = runs.flatMap(({ label, marks }) =>
-    marks.map((mark) => {
-      const text = runs.length > 1 ? `${mark.label.text}, ${escaped(label)}` : mark.label.text;
-      return { ...mark, label: { ...mark.label, text } };
-    }),
+  const marks = runs.flatMap((run) =>
+    run.marks.map((mark) => ({ ...mark, label: { ...mark.label, text: escaped(named(mark.label.text, run)) } })),
   );
   const line = { color: MOMENT, width: 1.5 };
   return [...marks, { type: "line", x0: moment, x1: moment, yref: "paper", y0: 0, y1: 1, line }];
 }
 
-function plotOf(figure, lines, heading, last) {
+function plotOf(figure, lines, heading) {
   const ariaLabel = figure.group ? `${figure.group} ${heading}` : heading;
   const node = element("div", { className: "plot", role: "img", ariaLabel });
-  plots.push({ node, figure, lines, last, near: false });
+  plots.push({ node, figure, lines, near: false });
   nearness.observe(node);
   const note = figure.note && element("figcaption", { textContent: figure.note });
   return element("figure", {}, element("h4", { textContent: heading }), node, note);
 }
 
 /** A figure of several runs: one plot if its lines can lie over one another, else a plot for each run. */
-function plotsOf(figures, last) {
-  const { title, overlay } = figures[0].figure;
-  const several = figures.some(({ run }) => run.label);
-  const lineOf = ({ run, figure }) => {
-    const trace = figure.data.at(-1);
-    return { run, trace: { ...trace, name: escaped(run.label), line: { ...trace.line, ...run.line } } };
-  };
-  if (several && overlay) return [plotOf(figures[0].figure, figures.map(lineOf), title, last)];
+function plotsOf(figures) {
+  const [{ figure: first, run }] = figures;
+  if (run.label && first.overlay) {
+    const lines = figures.map(({ run, figure }) => {
+      const trace = figure.data.at(-1);
+      return { run, trace: { ...trace, name: escaped(run.label), line: { ...trace.line, ...run.line } } };
+    });
+    return [plotOf(first, lines, first.title)];
+  }
   return figures.map(({ run, figure }) => {
     const lines = figure.data.map((trace) => ({ run, trace: { ...trace } }));
-    return plotOf(figure, lines, several ? `${title}, ${run.label}` : title, last);
+    return plotOf(figure, lines, named(figure.title, run));
   });
 }
 
@@ -198,7 +192,7 @@ function legendOf(own) {
 // The view of one run or several.
 
 /** One section of all runs: their figures under the headings of their groups, those of one title together. */
-function sectionOf(runs, place, last) {
+function sectionOf(runs, place) {
   const parts = runs.map((run) => run.sections[place]);
   const { title, caption, name, alone } = parts.find(({ figures }) => figures.length) ?? parts[0];
   if (runs.length > 1 && alone) return null;
@@ -206,12 +200,10 @@ function sectionOf(runs, place, last) {
   const all = runs.flatMap((run) => run.sections[place].figures.map((figure) => ({ run, figure })));
   const groups = Object.entries(Object.groupBy(all, ({ figure }) => figure.group)).map(([group, members]) => {
     const byTitle = Object.values(Object.groupBy(members, ({ figure }) => figure.title));
-    const grid = element("div", { className: "grid" }, ...byTitle.flatMap((same) => plotsOf(same, last)));
+    const grid = element("div", { className: "grid" }, ...byTitle.flatMap(plotsOf));
     return element("div", {}, group && element("h3", { textContent: group }), grid);
   });
-  const missing = runs
-    .filter((run) => run.sections[place].missing)
-    .map((run) => paragraph("missing", run.label + (run.label && ": ") + run.sections[place].missing));
+  const missing = runs.filter((run) => run.sections[place].missing);
   return element(
     "section",
     { className: name ?? "" },
@@ -220,7 +212,7 @@ function sectionOf(runs, place, last) {
     name === "spectra" && all.length > 0 && scale(),
     legendOf(plots.slice(before)),
     element("div", { className: "groups" }, ...groups),
-    ...missing,
+    ...missing.map((run) => paragraph("missing", (run.label && `${run.label}: `) + run.sections[place].missing)),
   );
 }
 
@@ -245,7 +237,7 @@ function samplesOf(run) {
   followers.push(() => {
     const iteration = iterations[atOrBefore(iterations, moment)];
     if (picture.src !== run.samples[iteration]) picture.src = run.samples[iteration];
-    caption.textContent = `${run.label} at iteration ${whole(iteration)}`;
+    caption.textContent = named(`at iteration ${whole(iteration)}`, run);
     picture.alt = `Images generated from fixed noise, ${caption.textContent}`;
   });
   const strip = iterations.map((iteration) =>
@@ -303,10 +295,9 @@ function startTime(runs) {
   };
   slider.oninput = () => go(slider.value);
   const jumps = runs.flatMap((run) =>
-    run.moments.map(([name, iteration]) => {
-      const textContent = run.label ? `${name}, ${run.label}` : name;
-      return element("button", { textContent, onclick: () => go(atOrBefore(times, iteration)) });
-    }),
+    run.moments.map(([name, iteration]) =>
+      element("button", { textContent: named(name, run), onclick: () => go(atOrBefore(times, iteration)) }),
+    ),
   );
   view.querySelector(".moments").append(...jumps);
   go(times.length - 1);
@@ -322,24 +313,22 @@ function labelsOf(keys) {
 }
 
 async function showRuns(keys) {
-  const labels = labelsOf(keys);
   const address = location.hash;
-  const runs = (await Promise.all(keys.map(openRun))).map((run, k) => ({
-    ...run,
-    label: labels[k],
-    line: { color: COLORS[k % COLORS.length], dash: DASHES[k % DASHES.length] },
-  }));
+  const stored = await Promise.all(keys.map(openRun));
   if (address !== location.hash) return; // another one was asked for meanwhile
-  const last = Math.max(...runs.map((run) => run.last));
+  const labels = labelsOf(keys);
+  const last = Math.max(...stored.map((run) => run.last)); // the same limits for all
+  const lineOf = (k) => ({ color: COLORS[k % COLORS.length], dash: DASHES[k % DASHES.length] });
+  const runs = stored.map((run, k) => ({ ...run, last, label: labels[k], line: lineOf(k) }));
   view.replaceChildren(copyOf("runs"));
-  view.className = runs.length > 1 ? "several" : "single";
+  view.className = runs.length === 1 ? "single" : "";
   const fill = (name, nodes) => view.querySelector(name).append(...nodes.filter((node) => node));
-  fill("h1", [keys.length > 1 ? labels.join(" against ") : keys[0]]);
+  fill("h1", [runs.length === 1 ? keys[0] : labels.join(" against ")]);
   fill(".heads", runs.map(headOf));
   fill(".samples", runs.map(samplesOf));
   if (new Set(runs.map((run) => run.protocol)).size > 1)
-    fill(".sections", [paragraph("error", "Their scores cannot be compared: they are measured by different protocols.")]);
-  fill(".sections", runs[0].sections.map((_, place) => sectionOf(runs, place, last)));
+    fill(".sections", [paragraph("error", "The scores cannot be compared: they are measured by different protocols.")]);
+  fill(".sections", runs[0].sections.map((_, place) => sectionOf(runs, place)));
   fill(".details", runs.map(detailsOf));
   startTime(runs);
 }
