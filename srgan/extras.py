@@ -6,6 +6,7 @@ DISTRIBUTION = "spectral-regularization-gan"
 EXTRA_OF = {
     "matplotlib": "report",
     "plotly": "report",
+    "jinja2": "report",
     "datasets": "hub",
     "pyarrow": "hub",
     "wandb": "wandb",

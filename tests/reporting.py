@@ -5,12 +5,12 @@ import gzip
 import json
 import re
 import shutil
-import struct
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import escape
 
 from srgan.cli import main
 from srgan.files import append_json_line, write_json
@@ -108,26 +108,9 @@ def front() -> dict[str, Any]:
     }
 
 
-def stored_run(page: Path, index: int) -> tuple[dict[str, Any], bytes]:
-    """What a page holds of a run: its record, and its packed spectra."""
-    found = re.search(rf'id="run-{index}">([^<]*)<', page.read_text())
+def stored_run(page: Path, key: str) -> dict[str, Any]:
+    """What a page holds of a run, besides the overview."""
+    found = re.search(rf'data-run="{re.escape(str(escape(key)))}">([^<]*)<', page.read_text())
     assert found
-    content = gzip.decompress(base64.b64decode(found[1]))
-    (length,) = struct.unpack("<I", content[:4])
-    return json.loads(content[4 : 4 + length]), content[4 + length :]
-
-
-def overview_of(page: Path) -> dict[str, Any]:
-    """The overview that a page holds."""
-    found = re.search(r'id="overview">([^<]*)<', page.read_text())
-    assert found
-    overview: dict[str, Any] = json.loads(found[1])
-    return overview
-
-
-def unpacked(packed: bytes, times: int, positions: int) -> np.ndarray:
-    """The reverse of `thinning.pack_spectra`, `[times, positions]`."""
-    bytes_ = np.frombuffer(packed, np.uint8).astype(int).reshape(2, times, positions)
-    zigzag = bytes_[0] + (bytes_[1] << 8)
-    steps = np.cumsum((zigzag >> 1) ^ -(zigzag & 1), axis=0)
-    return np.square(steps / 4095)
+    content: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(found[1])))
+    return content

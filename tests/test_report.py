@@ -1,22 +1,27 @@
 """Reading runs for a report page, what the page holds of them, and what the command refuses."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from invented_run import SPECTRA, synthesize
+from markupsafe import escape
 from PIL import Image
-from reporting import COLLAPSE, ODD_NAME, overview_of, run_folders, stored_run, unpacked
+from reporting import COLLAPSE, ODD_NAME, run_folders, stored_run
 
 from srgan.cli import main
 from srgan.metrics.verdicts import effective_rank, stable_rank, tail_mean
+from srgan.report.finding import find_runs
 from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
-from srgan.report.sample_pictures import native, sample_strip
-from srgan.report.thinning import kept_positions, kept_times, pack_spectra
+from srgan.report.reading import read_run
+from srgan.report.sample_pictures import LARGEST_SIDE, sample_strip
+from srgan.report.thinning import kept_times
 from srgan.runs import RunFolder
 
 LARGEST_PAGE = 30e6
@@ -31,10 +36,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(runs: Path) -> Path:
     assert main(["report", str(runs)]) == 0
     return runs / "report.html"
-
-
-def index_of(page: Path, key: str) -> int:
-    return [run["key"] for run in overview_of(page)["runs"]].index(key)
 
 
 # What is kept of a history.
@@ -52,161 +53,123 @@ def test_thinning_keeps_first_last_and_required_times(times: set[int], most: int
         assert len(kept) == len(iterations)
 
 
-@given(st.integers(1, 2_000), st.integers(2, 128))
-def test_thinning_keeps_the_first_and_the_last_singular_value(N: int, most: int) -> None:
-    kept = kept_positions(N, most)
-    assert {0, N - 1} <= set(kept.tolist())
-    assert len(kept) <= most
-    assert (np.diff(kept) > 0).all()
-
-
-def test_packed_spectra_keep_half_a_per_mille_at_the_top_and_five_per_cent_at_a_ten_thousandth() -> None:
-    spectra = np.geomspace(1, 1e-8, 400).reshape(4, 100)[[0, 2, 1, 3]]  # goes up and down in time
-    back = unpacked(pack_spectra(spectra), *spectra.shape)
-    error = np.abs(back - spectra)
-    assert (error[spectra > 0.5] / spectra[spectra > 0.5]).max() < 5e-4
-    assert (error[spectra > 1e-4] / spectra[spectra > 1e-4]).max() < 0.05
-    assert error.max() < 1e-3
-
-
-# Sample grids.
-
-
-def grid_of(images: np.ndarray, factor: int) -> Image.Image:
-    """As `srgan fit` lays out `[64, S, S, 3]`."""
-    tile = images.shape[1] * factor
-    pixels = np.full((8 * (tile + 2) + 2,) * 2 + (3,), 255, np.uint8)
-    for k, image in enumerate(images):
-        y, x = (2 + place * (tile + 2) for place in divmod(k, 8))
-        pixels[y : y + tile, x : x + tile] = image.repeat(factor, 0).repeat(factor, 1)
-    return Image.fromarray(pixels)
-
-
-@pytest.mark.parametrize(("size", "factor"), [(8, 8), (16, 4), (32, 2), (64, 1)])
-def test_a_grid_loses_its_enlargement_and_nothing_else(size: int, factor: int) -> None:
-    images = np.random.default_rng(size).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
-    small = np.asarray(native(grid_of(images, factor), size, 8))
-    for k, image in enumerate(images):
-        y, x = (place * (size + 1) for place in divmod(k, 8))
-        assert (small[y : y + size, x : x + size] == image).all()
-    assert small.shape == (8 * (size + 1) - 1,) * 2 + (3,)
-
-
-def test_a_grid_of_an_unknown_layout_is_only_shrunk() -> None:
-    assert native(Image.new("RGB", (1_000, 600)), 32, 8).size == (528, 317)
-
-
-def test_samples_stay_within_their_budget(tmp_path: Path) -> None:
+def test_sample_grids_stay_within_their_budget_and_lose_what_enlarged_them(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    pictures = {}
-    for t in range(0, 120, 10):
-        pictures[t] = tmp_path / f"{t:08d}.png"
-        grid_of(random.integers(0, 256, (64, 16, 16, 3), dtype=np.uint8), 4).save(pictures[t])
-    config = {"data": {"init_args": {"image_size": 16}}, "samples": {"rows": 8}}
-    qualities, counts = [], []
-    for budget in (10_000_000, 300_000, 60_000):
-        strip = sample_strip(pictures, config, [50], budget)
-        assert sum(len(picture) for picture in strip.pictures) * 3 / 4 <= 1.2 * budget  # sizes are estimated from three
-        assert {0, 50, 110} <= set(strip.iterations)
-        assert len(strip.pictures) == len(strip.iterations)
-        qualities.append(strip.quality)
-        counts.append(len(strip.iterations))
-    assert qualities[0] == 100 > qualities[1] > qualities[2] == 40
-    assert counts[0] == 12 > counts[2]
+    pictures = {t: tmp_path / f"{t:08d}.png" for t in range(0, 120, 10)}
+    for path in pictures.values():
+        small = random.integers(0, 256, (265, 265, 3), dtype=np.uint8)
+        Image.fromarray(small.repeat(2, 0).repeat(2, 1)).save(path)
+    pictures[120] = tmp_path / "half written.png"
+    pictures[120].write_bytes(pictures[0].read_bytes()[:5_000])
+    everything = sample_strip(pictures, 32, [50], 10_000_000)
+    assert list(everything) == list(range(0, 120, 10))
+    size = len(everything[0]) * 3 // 4
+    few = sample_strip(pictures, 32, [50], 5 * size)
+    assert 3 <= len(few) <= 5
+    assert {0, 50, 110} <= set(few)
+    larger = sample_strip({0: pictures[0]}, 64, [], 10_000_000)
+    assert len(larger[0]) > len(everything[0])  # not halved: its images were not enlarged
+    assert LARGEST_SIDE >= 512
 
 
 # The page.
 
 
 def test_the_numbers_of_a_page_are_those_of_the_runs_files(runs: Path, page: Path) -> None:
-    for key in ("pair/sn", "pair/sr-s", "pair/collapsed"):
-        folder = RunFolder(runs / key)
-        run, packed = stored_run(page, index_of(page, key))
+    for key in ("pair/sn", "pair/collapsed"):
+        folder, run = RunFolder(runs / key), stored_run(page, key)
+        figures = {(part["title"], figure["title"]): figure for part in run["sections"] for figure in part["figures"]}
         history = folder.read_spectra()
         assert history is not None
-        assert run["times"] == history.iterations.tolist()
-        at = 0
-        for layer in run["layers"]:
-            spectrum = history.spectra[layer["name"]]
-            for name, function in (
-                ("tail_mean", tail_mean), ("effective_rank", effective_rank), ("stable_rank", stable_rank),
-            ):  # fmt: skip
-                assert layer[name] == pytest.approx(function(spectrum), rel=1e-3)
-            size = 2 * spectrum.size
-            assert layer["k"] == list(range(1, spectrum.shape[1] + 1))
-            assert unpacked(packed[at : at + size], *spectrum.shape) == pytest.approx(spectrum, abs=5e-4)
-            at += size
-        assert at == len(packed)
+        wide = [layer for layer in history.layers if layer.rank > 1]
+        for place, layer in enumerate(wide):
+            spectrum = history.spectra[layer.name]
+            stored = run["histories"][layer.name]
+            assert stored["times"] == run["times"] == history.iterations.tolist()
+            values = np.array(stored["values"]).T
+            assert values == pytest.approx(spectrum, rel=5e-3, abs=1e-8)
+            for title, numbers in (
+                ("tail mean", tail_mean(spectrum)),
+                ("effective rank / N", effective_rank(spectrum) / layer.rank),
+                ("stable rank / N", stable_rank(spectrum) / layer.rank),
+            ):
+                assert figures["Tail mean and ranks", title]["data"][place]["y"] == pytest.approx(numbers, rel=1e-3)
         rows = folder.read_scores()
-        assert run["scores"]["iteration"] == [row["iteration"] for row in rows]
-        assert run["scores"]["FID_cls"] == pytest.approx([row["FID_cls"] for row in rows], rel=1e-3)
-        assert run["losses"]["accuracy/real"] == pytest.approx([row["accuracy/real"] for row in folder.read_losses()])
-        norms = [row["generator"]["linear"] for row in folder.read_gradients()]
-        assert run["gradients"]["generator"]["linear"] == pytest.approx(norms, rel=1e-3)
-        outputs = folder.read_outputs()
-        assert outputs is not None
-        assert set(run["outputs"]["counts"]) == set(outputs.outputs) == {"train", "test", "generated"}
-        assert {sum(row) for counts in run["outputs"]["counts"].values() for row in counts} == {100}
-        assert run["outputs"]["means"]["train"] == pytest.approx(outputs.outputs["train"].mean(axis=1), rel=1e-3)
-        assert run["samples"]["iterations"] == list(folder.read_samples())
+        (line,) = figures["Scores", "FID_cls"]["data"]
+        assert line["x"] == [row["iteration"] for row in rows]
+        assert line["y"] == pytest.approx([row["FID_cls"] for row in rows], rel=1e-3)
+        players = "Losses and the discriminator"
+        accuracy = figures[players, "accuracy of D"]["data"][0]["y"]
+        assert accuracy == pytest.approx([row["accuracy/real"] for row in folder.read_losses()], rel=1e-3)
+        norms = {line["name"]: line["y"] for line in figures["Gradients", "generator"]["data"]}
+        assert norms["linear"] == pytest.approx(
+            [row["generator"]["linear"] for row in folder.read_gradients()], rel=1e-3
+        )
+        for kind in ("train", "test", "generated"):
+            shares = np.array(run["histories"][f"outputs/{kind}"]["values"])
+            assert shares.sum(axis=0) == pytest.approx(1)
+        assert [int(t) for t in run["samples"]] == list(folder.read_samples())
+
+
+def test_figures_are_plotlys(page: Path) -> None:
+    for part in stored_run(page, "pair/collapsed")["sections"]:
+        assert part["figures"]
+        for figure in part["figures"]:
+            go.Figure(figure["data"], figure["layout"])  # raises for what plotly does not know
+    go.Figure(layout={"shapes": stored_run(page, "pair/collapsed")["marks"]})
+
+
+def test_collapses_and_changes_of_method_are_marked(page: Path) -> None:
+    marked = {mark["label"]["text"]: mark["x0"] for mark in stored_run(page, "pair/collapsed")["marks"]}
+    assert marked == {"mode collapse": COLLAPSE, "spectral collapse": COLLAPSE}
+    went_on = stored_run(page, "pair/sr-d")
+    assert {mark["label"]["text"]: mark["x0"] for mark in went_on["marks"]} == {"SN → SR-d": 20}
+    assert "#runs=pair%2Fsn,pair%2Fsr-d" in went_on["head"]
+    assert stored_run(page, "pair/sr-s")["marks"] == []
 
 
 def test_verdicts_are_the_recorded_ones_and_computed_for_a_run_that_trains(runs: Path, page: Path) -> None:
-    by_key = {run["key"]: run for run in overview_of(page)["runs"]}
-    collapsed = by_key["pair/collapsed"]
-    assert collapsed["verdicts"] == {
-        kind: {"collapsed": True, "iteration": COLLAPSE} for kind in ("mode_collapse", "spectral_collapse")
-    }
-    assert collapsed["verdicts_final"]
-    record = RunFolder(runs / "pair" / "sn").read_record()
-    assert record is not None
-    running = by_key["running"]
-    assert "verdicts" not in (RunFolder(runs / "running").read_record() or {})
-    assert running["verdicts"] == {kind: record["verdicts"][kind] for kind in running["verdicts"]}
-    assert not running["verdicts_final"]
-    assert by_key["bare"]["verdicts"]["mode_collapse"] == record["verdicts"]["mode_collapse"]  # from its run.json
+    found = {run.key: run for run in find_runs(runs)[0]}
+    finished, running = read_run(found["pair/sn"]), read_run(found["running"])
+    assert running.verdicts == finished.verdicts
+    assert "verdicts" not in running.record
+    assert "so far" in stored_run(page, "running")["head"]
+    assert "running at 20 of 20" in stored_run(page, "running")["head"]
+    assert f"mode collapse at {COLLAPSE}<" in stored_run(page, "pair/collapsed")["head"]
 
 
-def test_a_run_without_recordings_and_one_whose_grid_is_half_written_are_there(page: Path) -> None:
-    bare, packed = stored_run(page, index_of(page, "bare"))
-    assert packed == b""
-    nothing = ("layers", "times", "scores", "losses", "gradients", "outputs", "warnings", "final")
-    assert [bool(bare[name]) for name in nothing] == [False] * len(nothing)
-    running, _ = stored_run(page, index_of(page, "running"))
-    assert running["samples"]["iterations"] == [0, 10]
-    assert running["gradients"] is running["outputs"] is None
+def test_what_was_not_recorded_is_said(page: Path) -> None:
+    bare = stored_run(page, "bare")
+    assert not bare["histories"]
+    assert not bare["samples"]
+    for part in bare["sections"]:
+        assert part["missing"]
+        assert part["figures"] == []
+    running = stored_run(page, "running")
+    assert list(running["samples"]) == ["0", "10"]  # the grid that is half written is left out
+    assert "distributions of D’s outputs" in running["sections"][3]["missing"]
 
 
-def test_runs_that_differ_in_their_method_alone_stand_in_one_row(page: Path) -> None:
-    overview = overview_of(page)
-    rows = {row["folder"]: [overview["runs"][k]["key"] for k in row["runs"]] for row in overview["rows"]}
-    assert rows["pair"] == ["pair/collapsed", "pair/sn", "pair/sr-d", "pair/sr-s"]
-    assert rows["odd"] == [f"odd/{ODD_NAME}"]
-    assert sum(len(row["runs"]) for row in overview["rows"]) == len(overview["runs"])
+def test_the_overview_leads_to_runs_and_comparisons(page: Path) -> None:
+    overview = page.read_text().partition('id="overview"')[2].partition('id="view"')[0]
+    rows = [re.findall(r'name="run" value="([^"]*)"', row) for row in overview.split("<article>")[1:]]
+    assert ["pair/collapsed", "pair/sn", "pair/sr-d", "pair/sr-s"] in rows  # they differ in their method alone
+    assert [str(escape(f"odd/{ODD_NAME}"))] in rows
+    assert ["bare", "running"] in rows
+    assert len(rows) == 3
+    assert "#runs=pair%2Fcollapsed,pair%2Fsn,pair%2Fsr-d,pair%2Fsr-s" in overview
+    table = overview.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert table.count('href="#runs=pair%2Fsn">seed 1') == 30 * 12
+    assert table.count("collapsed") == 30
+    assert re.search(r"Left out.*broken: its run.json cannot be read", overview, re.DOTALL)
 
 
-def test_a_run_that_branched_off_names_its_parent(page: Path) -> None:
-    run, _ = stored_run(page, index_of(page, "pair/sr-d"))
-    assert run["parent_key"] == "pair/sn"
-    assert run["parent"]["iteration"] == 20
-
-
-def test_broken_runs_are_left_out_with_a_note(runs: Path, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(runs), "--output", str(runs / "again.html")]) == 0
-    assert "left out: broken: its run.json cannot be read" in capsys.readouterr().err
-    (note,) = overview_of(page)["notes"]
-    assert note.startswith("broken: ")
-    assert (runs / "again.html").read_bytes() == page.read_bytes()
-
-
-def test_a_broken_front_page_is_left_out_with_a_note(runs: Path, tmp_path: Path) -> None:
-    shutil.copytree(runs / "pair" / "sn", tmp_path / "sn", ignore=shutil.ignore_patterns("checkpoints"))
-    for content in ("{", "[]", '{"sections": [{"title": "a", "table": {"rows": [1]}}]}'):
-        (tmp_path / "front.json").write_text(content)
-        assert main(["report", str(tmp_path)]) == 0
-        overview = overview_of(tmp_path / "report.html")
-        assert overview["front"] is None
-        assert overview["notes"][0].startswith("front.json: cannot be read")
+def test_the_command_and_the_settings_are_there(runs: Path, page: Path) -> None:
+    details = stored_run(page, "pair/sr-s")["details"]
+    assert "<code>srgan fit -c configs/digits.yaml" in details
+    assert str(escape(f"'{runs / 'pair' / 'sr-s'}'")) in details  # quoted: it holds a space
+    assert "srgan.constraints.SpectralRegularization" in details
+    assert "num_fake_images" in details
 
 
 def test_text_from_runs_never_becomes_markup(page: Path) -> None:
@@ -214,6 +177,7 @@ def test_text_from_runs_never_becomes_markup(page: Path) -> None:
     assert "<title>Table &lt;II&gt;</title>" in text
     assert ODD_NAME not in text
     assert "<mini>" not in text
+    assert "<b>fell" not in stored_run(page, "pair/collapsed")["details"]
 
 
 def test_nothing_is_left_to_fetch(page: Path) -> None:
@@ -223,24 +187,38 @@ def test_nothing_is_left_to_fetch(page: Path) -> None:
     assert text.count("<link") == text.count('<link rel="icon" href="data:,">') == 1
 
 
-@pytest.mark.parametrize(("image_size", "channels", "share"), [(32, 256, 1 / 52)])
-def test_52_runs_of_paper_size_stay_under_30_megabytes(
-    tmp_path: Path, image_size: int, channels: int, share: float, monkeypatch: pytest.MonkeyPatch
+def test_broken_runs_are_left_out_with_a_note(runs: Path, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(runs), "--output", str(runs / "again.html")]) == 0
+    assert "left out: broken: its run.json cannot be read" in capsys.readouterr().err
+    assert (runs / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_a_broken_front_page_is_left_out_with_a_note(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    synthesize(tmp_path / "sn", image_size, channels)
-    monkeypatch.setattr("srgan.report.page.SPECTRAL_VALUES", int(SPECTRAL_VALUES * share))
-    monkeypatch.setattr("srgan.report.page.SAMPLE_BYTES", int(SAMPLE_BYTES * share))
+    shutil.copytree(runs / "pair" / "sn", tmp_path / "sn", ignore=shutil.ignore_patterns("checkpoints"))
+    for content in ("{", "[]", '{"sections": [{"title": "a", "table": {"rows": [1]}}]}'):
+        (tmp_path / "front.json").write_text(content)
+        assert main(["report", str(tmp_path)]) == 0
+        assert "left out: front.json: cannot be read" in capsys.readouterr().err
+
+
+def test_52_runs_of_paper_size_stay_under_30_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synthesize(tmp_path / "sn", image_size=32, channels=256)
+    monkeypatch.setattr("srgan.report.page.SPECTRAL_VALUES", SPECTRAL_VALUES // 52)
+    monkeypatch.setattr("srgan.report.page.SAMPLE_BYTES", SAMPLE_BYTES // 52)
     assert main(["report", str(tmp_path / "sn")]) == 0
     page = tmp_path / "sn" / "report.html"
-    run, _ = stored_run(page, 0)
-    text = page.read_text()
-    of_one_run = text.index('id="plotly"') - text.index('id="run-0"')
-    assert len(text) + of_one_run / share < LARGEST_PAGE
-    assert run["recorded_times"] == SPECTRA
+    text, run = page.read_text(), stored_run(page, "sn")
+    of_one_run = text.index('id="plotly"') - text.index('id="overview"')
+    assert len(text) + 51 * of_one_run < LARGEST_PAGE
+    assert len(run["times"]) < SPECTRA
+    assert f"of {SPECTRA} records" in run["sections"][0]["caption"]
     assert len(run["times"]) >= 100
-    assert min(len(layer["k"]) for layer in run["layers"] if layer["N"] == channels) >= 24
-    assert len(run["samples"]["iterations"]) >= 10
-    assert {0, 50_000, run["verdicts"]["spectral_collapse"]["iteration"]} <= set(run["times"])
+    assert min(len(history["values"]) for name, history in run["histories"].items() if "conv2" in name) >= 24
+    assert len(run["samples"]) >= 10
+    collapses = {mark["x0"] for mark in run["marks"]}
+    assert {0, 50_000, *collapses} <= set(run["times"])
 
 
 # Refusals.

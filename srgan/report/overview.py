@@ -1,69 +1,98 @@
 """What the overview of several runs shows: rows of runs that differ in their method alone, and the front page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from srgan.report.finding import FoundRun
-from srgan.report.thinning import kept_times, rounded
-from srgan.runs import flatten_settings
+from srgan.metrics.verdicts import tail_mean
+from srgan.report.reading import Recording
+from srgan.report.thinning import kept_times
+from srgan.report.words import Mark, badges, facts, marks
 
 FRONT = "front.json"
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")
 """Settings in which runs side by side may differ: the method, and how long or where they went on."""
 
 MOST_POINTS = 60  # of a sparkline
+WIDTH, HEIGHT = 132, 40  # of a sparkline
 
 
-def card(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's record that its card in the overview shows.
-
-    Args:
-        content: as `reading.read_run` makes it.
-    """
-    judged = [layer["tail_mean"] for layer in content["layers"] if layer["judged"]]
-    times = np.array(content["times"])
-    kept = kept_times(times, MOST_POINTS)
-    tails = np.array(judged, float).mean(axis=0)[kept] if judged and len(times) else np.array([])
-    best = content["best"] or {}
-    scores = content["scores"]
-    shared = ("key", "constraint", "status", "iterations", "reached", "verdicts", "verdicts_final", "best", "summary")
-    return {name: content[name] for name in shared} | {
-        "tail": [times[kept].tolist() if len(tails) else [], rounded(tails)],
-        "score": [best["score"], scores["iteration"], scores[best["score"]]] if best else None,
-        "last": {name: values[-1] for name, values in scores.items() if values},
-        "warnings": len(content["warnings"]),
-    }
-
-
-def side_by_side(runs: Sequence[FoundRun], contents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Runs of one folder whose settings differ in the method alone, as rows: "folder", "summary", "runs" (indexes)."""
+def rows_of_cards(runs: Sequence[Recording], thumbnails: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Runs of one folder whose settings differ in the method alone, as rows: "folder", "facts", "cards", "keys"."""
     rows: dict[tuple[str, str], list[int]] = {}
     for index, run in enumerate(runs):
         parent = PurePosixPath(run.key).parent.as_posix()
-        settings = {
-            key: value
-            for key, value in flatten_settings(run.record["config"]).items()
-            if not key.startswith(METHOD_SETTINGS)
-        }
+        settings = {key: value for key, value in run.settings.items() if not key.startswith(METHOD_SETTINGS)}
         rows.setdefault((parent, json.dumps(settings, sort_keys=True, default=str)), []).append(index)
 
     def order(index: int) -> tuple[int, str, str]:
         """From left to right: the shorter name first, so that what a method adds to comes before it."""
-        label = contents[index]["constraint"]["label"]
+        label = runs[index].record["constraint"]["label"]
         return len(label), label, runs[index].key
 
     return [
         {
-            "folder": "" if parent == "." else parent,
-            "summary": contents[members[0]]["summary"],
-            "runs": sorted(members, key=order),
+            "folder": "this folder" if parent == "." else parent,
+            "facts": facts(runs[members[0]].settings),
+            "keys": [runs[index].key for index in sorted(members, key=order)],
+            "cards": _cards([(runs[index], thumbnails[index]) for index in sorted(members, key=order)]),
         }
         for (parent, _), members in rows.items()
     ]
+
+
+def _cards(row: Sequence[tuple[Recording, str | None]]) -> list[dict[str, Any]]:
+    """What the cards of a row show; sparklines have the same limits along the row."""
+    last = max(run.last_iteration for run, _ in row)
+    scores = [_best_score(run)[1] for run, _ in row]
+    finite = np.concatenate(scores)[np.isfinite(np.concatenate(scores))]
+    limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    return [
+        {
+            "run": run,
+            "badges": badges(run)[run.record["status"] == "finished" :],  # finished is what a card says by silence
+            "thumbnail": picture,
+            "marks": [_place(mark, last) for mark in marks(run)],
+            "sparklines": [
+                _sparkline("tail mean", *_tail_mean(run), last, (0.0, 1.0)),
+                _sparkline(run.best["score"] if run.best else "score", *_best_score(run), last, limits),
+            ],
+        }
+        for run, picture in row
+    ]
+
+
+def _tail_mean(run: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Of all judged layers, over time."""
+    if run.spectra is None or not run.spectra.judged():
+        return np.array([]), np.array([])
+    judged = run.spectra.judged().values()
+    return run.spectra.iterations, np.mean([tail_mean(spectra) for spectra in judged], axis=0)
+
+
+def _best_score(run: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """The score that decides which evaluation is best, over time."""
+    rows = [row for row in run.scores if run.best and row.get(run.best["score"]) is not None]
+    return np.array([row["iteration"] for row in rows]), np.array([row[run.best["score"]] for row in rows if run.best])
+
+
+def _sparkline(name: str, x: np.ndarray, y: np.ndarray, last: int, limits: tuple[float, float]) -> dict[str, Any]:
+    """A small line without axes: its last value, and its points as SVG has them."""
+    kept = kept_times(x, MOST_POINTS) if len(x) else np.array([], int)
+    low, high = limits
+    points = [
+        f"{2 + t / last * (WIDTH - 4):.1f},{HEIGHT - 3 - (value - low) / ((high - low) or 1) * (HEIGHT - 6):.1f}"
+        for t, value in zip(x[kept], y[kept], strict=True)
+    ]
+    return {"name": name, "last": f"{y[-1]:,.4g}" if len(y) else None, "points": " ".join(points)}
+
+
+def _place(mark: Mark, last: int) -> dict[str, Any]:
+    dashes = {"dash": "4 2", "dot": "1.5 2"}.get(mark.dash, "none")
+    return {"x": round(2 + mark.iteration / last * (WIDTH - 4), 1), "dashes": dashes, **vars(mark)}
 
 
 def read_front(root: Path) -> tuple[dict[str, Any] | None, str | None]:
@@ -73,11 +102,14 @@ def read_front(root: Path) -> tuple[dict[str, Any] | None, str | None]:
         return None, None
     try:
         front = json.loads(path.read_text())
-        for section in front["sections"]:
-            table = section.get("table")
-            if table and not all(isinstance(row, list) for row in table["rows"]):
+        tables = [section["table"] for section in front["sections"] if section.get("table")]
+        for row in (row for table in tables for row in table["rows"]):
+            if not isinstance(row, list):
                 raise ValueError("expected the rows of a table to be lists of cells")
-        json.dumps(front, allow_nan=False)
+            row[:] = [cell if isinstance(cell, dict) else {"text": str(cell)} for cell in row]
+        for table in tables:  # set flush left; a gap's reason does not make words of a column
+            columns = zip(*table["rows"], strict=True)
+            table["words"] = [any(len(c["text"]) > 24 and c.get("kind") != "gap" for c in column) for column in columns]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return None, f"{FRONT}: cannot be read ({type(error).__name__}: {error})"
     return front, None

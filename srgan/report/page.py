@@ -1,47 +1,37 @@
 """Writes runs as one HTML file: data, styles and scripts inside, nothing fetched.
 
-The data of a run is deflated and decoded when the run is opened; so is the plotting library.
+The overview is plain HTML. A run is gzip of JSON, decoded by `page/page.js` when it is opened; so is plotly.
 """
 
 import base64
 import gzip
 import json
-import re
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from srgan.files import write_text
+from srgan.report import words
+from srgan.report.figures import numbers, sections, times
 from srgan.report.finding import FoundRun, find_runs, parent_key
-from srgan.report.overview import card, read_front, side_by_side
-from srgan.report.reading import read_run
+from srgan.report.overview import read_front, rows_of_cards
+from srgan.report.reading import Recording, read_run
 from srgan.report.sample_pictures import sample_strip
 
-SCRIPTS = (
-    "data.js",
-    "elements.js",
-    "plots.js",
-    "layers.js",
-    "moments.js",
-    "sections.js",
-    "run.js",
-    "compare.js",
-    "overview.js",
-    "page.js",
-)
-SPECTRAL_VALUES = 6_000_000
-"""Over all runs of a page: about 5 MB of it."""
+SPECTRAL_VALUES = 3_000_000
+"""Over all runs of a page: about 7 MB of it."""
 
 SAMPLE_BYTES = 12_000_000
 """Over all runs of a page: 16 MB of it."""
 
-MOST_VALUES_OF_A_RUN = 600_000
+MOST_VALUES_OF_A_RUN = 400_000
 MOST_SAMPLE_BYTES_OF_A_RUN = 3_000_000
 
 
@@ -76,74 +66,95 @@ def write_page(
         )
     most_values = min(MOST_VALUES_OF_A_RUN, SPECTRAL_VALUES // len(found))
     sample_bytes = min(MOST_SAMPLE_BYTES_OF_A_RUN, SAMPLE_BYTES // len(found))
-    runs: list[FoundRun] = []
-    contents: list[dict[str, Any]] = []
-    data: list[str] = []
-    for run in shown(found):
+    runs: list[Recording] = []
+    thumbnails: list[str | None] = []
+    packed: list[tuple[str, str]] = []
+    for source in shown(found):
         try:
-            content, spectra = read_run(run, most_values)
-            required = [verdict["iteration"] for verdict in content["verdicts"].values() if verdict]
-            required += [content["best"]["iteration"]] if content["best"] else []
-            strip = sample_strip(run.folder.read_samples(), run.record["config"], required, sample_bytes)
+            run = read_run(source)
+            content = _content(run, parent_key(source, found), most_values, sample_bytes)
         except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:  # of files of any content
-            notes.append(f"{run.key}: cannot be read ({type(error).__name__}: {error})")
+            notes.append(f"{source.key}: cannot be read ({type(error).__name__}: {error})")
             continue
-        content["parent_key"] = parent_key(run, found)
-        content["samples"] = {
-            "iterations": strip.iterations,
-            "recorded": strip.recorded,
-            "quality": strip.quality,
-        }
-        data.append(_run_scripts(len(runs), content, spectra, strip.pictures))
         runs.append(run)
-        contents.append(content)
+        thumbnails.append(next(reversed(content["samples"].values()), None))
+        packed.append((run.key, _packed(json.dumps(content, allow_nan=False, separators=(",", ":")))))
     if not runs:
         raise FileNotFoundError(f"expected a run in '{root}' that can be read, found {'; '.join(notes)}.")
-    front, front_note = read_front(root)
-    notes += [front_note] if front_note else []
-    title = (front or {}).get("title") or root.resolve().name
-    overview = {
-        "title": title,
-        "runs": [card(content) for content in contents],
-        "rows": side_by_side(runs, contents),
-        "front": front,
-        "notes": notes,
-    }
-    page = _fill(_asset("page.html"), title, overview, data)
+    front, note = read_front(root)
+    notes += [note] if note else []
+    page = _render(
+        "page.html",
+        title=(front or {}).get("title") or root.resolve().name,
+        rows=rows_of_cards(runs, thumbnails),
+        front=front,
+        notes=notes,
+        finished=sum(run.record["status"] == "finished" for run in runs),
+        runs=packed,
+        keys=[run.key for run in runs],
+        plotly=_packed(get_plotlyjs()),
+    )
     write_text(output, page)
     return WrittenPage(len(runs), len(page.encode()), notes)
 
 
-def _fill(template: str, title: str, overview: dict[str, Any], data: Sequence[str]) -> str:
-    """Puts everything in its place, in one pass: what was put in is not looked at again."""
-    parts = {
-        "title": escape(title),
-        "style": _asset("page.css"),
-        "overview": _json(overview),
-        "runs": "\n".join(data),
-        "plotly": base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
-        "script": "\n".join(_asset(name) for name in SCRIPTS),
+def _content(run: Recording, parent: str | None, most_values: int, sample_bytes: int) -> dict[str, Any]:
+    """What `page/page.js` shows of a run."""
+    drawn, histories = sections(run, most_values)
+    marks = words.marks(run)
+    moments = [(f"best {run.best['score']}", run.best["iteration"])] if run.best else []
+    moments += [(mark.text, mark.iteration) for mark in marks]
+    pictures = run.folder.read_samples()
+    image_size = run.settings.get("data.init_args.image_size") or 0
+    samples = sample_strip(pictures, image_size, [iteration for _, iteration in moments], sample_bytes)
+    table, moving = numbers(run)
+    protocol = run.folder.read_protocol() or {}
+    details = _render("details.html", run=run, words=words, numbers=table, protocol=protocol)
+    return {
+        "key": run.key,
+        "head": _render("head.html", run=run, words=words, parent=parent),
+        "details": details,
+        "protocol": json.dumps(protocol),
+        "last": run.last_iteration,
+        "times": times(run),
+        "moments": moments,
+        "marks": [_shape(mark) for mark in marks],
+        "sections": drawn,
+        "histories": histories,
+        "numbers": moving,
+        "samples": samples,
+        "recorded_samples": len(pictures),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def _run_scripts(index: int, content: dict[str, Any], spectra: bytes, pictures: Sequence[str]) -> str:
-    """A run's record and its samples, as text that the browser does not look into before the run is opened.
+def _shape(mark: words.Mark) -> dict[str, Any]:
+    """A vertical line of plotly's, with its words along it."""
+    label = {"text": mark.text, "textposition": "end", "xanchor": "right", "font": {"color": mark.color, "size": 10}}
+    return {
+        "type": "line", "x0": mark.iteration, "x1": mark.iteration, "yref": "paper", "y0": 0, "y1": 1,
+        "line": {"color": mark.color, "dash": mark.dash, "width": 1.7},
+        "label": label | {"yanchor": "bottom" if mark.side == "left" else "top"},  # before it is turned
+    }  # fmt: skip
 
-    The record is gzip of: the length of the JSON (uint32, little-endian), the JSON, the packed spectra.
-    """
-    text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
-    packed = gzip.compress(struct.pack("<I", len(text)) + text + spectra, mtime=0)
-    return (
-        f'<script type="text/plain" id="run-{index}">{base64.b64encode(packed).decode()}</script>\n'
-        f'<script type="text/plain" id="samples-{index}">{chr(10).join(pictures)}</script>'
+
+def link(keys: Sequence[str]) -> str:
+    """The address of a run, or of a comparison of several, inside the page."""
+    return "#runs=" + ",".join(quote(key, safe="") for key in keys)
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _render(template: str, **context: Any) -> str:
+    """A template of the folder page; what runs hold is escaped."""
+    environment = Environment(
+        loader=PackageLoader("srgan.report", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals |= {"link": link, "asset": _asset}
+    return environment.get_template(template).render(context)
 
 
-def _json(content: Any) -> str:
-    """JSON that cannot end the script element that holds it."""
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _asset(name: str) -> str:
-    return (files("srgan.report") / "page" / name).read_text(encoding="utf-8")
+def _asset(name: str) -> Markup:
+    """A file of the folder page, as it is."""
+    return Markup((files("srgan.report") / "page" / name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The panels of the dashboard and the keys that they show. What each key means: docs/reference/keys.md. No torch in here."""
+"""The panels of the dashboard and the keys that they show; docs/reference/keys.md says what each means. No torch."""
 
 import re
 from collections.abc import Mapping
