@@ -62,5 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"srgan: expected a command ({', '.join(COMMANDS)}), found {command!r}. See: srgan --help", file=sys.stderr
         )
         return 2
-    status: int = import_module(COMMANDS[command]).main(options)
+    try:
+        status: int = import_module(COMMANDS[command]).main(options)
+    except KeyboardInterrupt:
+        print(f"srgan {command}: stopped.", file=sys.stderr)
+        return 130
     return status

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 CHECKSUM_BYTES = 4
+TEMPORARY = ".part"
+"""Suffix of files that are being written."""
 
 
 def cache_folder() -> Path:
@@ -79,8 +82,8 @@ def write_atomically(
         write: writes its content.
         before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    make_folder(path.parent)
+    temporary = _temporary_name(path)
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -91,6 +94,19 @@ def write_atomically(
     finally:
         temporary.unlink(missing_ok=True)
     flush(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those around it where they are missing; their names are on the disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        flush(path.parent)
+
+
+def _temporary_name(path: Path) -> Path:
+    """A name beside `path` that no process on any machine takes, for a file that is not complete."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def flush(path: Path) -> None:
@@ -104,9 +120,8 @@ def flush(path: Path) -> None:
 
 def remove_leftovers(folder: Path, names: str = "*") -> None:
     """Removes what a kill left of `write_atomically` for files of such names, which nobody else may write now."""
-    for path in folder.glob(f".{names}.*"):
-        if path.suffix[1:].isdecimal():
-            path.unlink(missing_ok=True)
+    for path in folder.glob(f".{names}.*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def place_link(existing: Path, name: Path) -> None:
@@ -114,8 +129,7 @@ def place_link(existing: Path, name: Path) -> None:
 
     Where there are no hard links it is a copy.
     """
-    temporary = name.with_name(f".{name.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
+    temporary = _temporary_name(name)
     try:
         os.link(existing, temporary)
     except OSError:
@@ -157,7 +171,7 @@ def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
     """Appends one row, with the checksum of its text as its last key, "crc"."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     text = json.dumps(row, allow_nan=False)
     with path.open("a") as file:
         file.write(f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}\n')
@@ -166,8 +180,13 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
 def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
     try:
         row: dict[str, Any] = json.loads(line)
-        checksum = row.pop("crc")
-    except (ValueError, KeyError, AttributeError, TypeError):
+        checksum = row.pop("crc", None)
+        if checksum is None and line.endswith(b"}"):
+            raise ValueError(
+                f"Expected rows with checksums in '{path}', found one without: an earlier version of srgan wrote it, which "
+                "this one does not read, or it is damaged."
+            )
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError):
         checksum = None
     if checksum is None or checksum != zlib.crc32(json.dumps(row, allow_nan=False).encode()):
         raise ValueError(f"Expected the rows of '{path}' as they were written, found a damaged one: {line[:60]!r}.")

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import shlex
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -26,10 +27,11 @@ from srgan.callbacks import (
     ScoreRecorder,
     SpectraRecorder,
 )
-from srgan.checkpoint_files import find_resume_point, reinstate
+from srgan.callbacks.checkpoint_saver import StoppedAtOnce
+from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import read_file
 from srgan.data import ImageData
-from srgan.files import only_process
+from srgan.files import make_folder, only_process
 from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
 from srgan.memory import keep_freed_memory
 from srgan.metrics.verdicts import CollapseThresholds
@@ -137,7 +139,7 @@ def main(arguments: list[str]) -> int:
         return train(cli, arguments)
     folder = RunFolder(cli.config["run"])
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         folder.lock.touch()
     except OSError as error:
         print(f"srgan fit: expected a folder for --run that can be written to, found: {error}", file=sys.stderr)
@@ -173,6 +175,9 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     ) as error:  # what was saved stays
         print(f"{folder.path}: failed: {error}", file=sys.stderr)
         return FAILED
+    except StoppedAtOnce:
+        print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return conclude(cli, folder)
 
 
@@ -260,9 +265,7 @@ def _source(
                 f"Expected the run in '{folder.path}' to go on as it started, from "
                 f"{(parent or {}).get('checkpoint')}, found --from-checkpoint {source}. Choose another --run folder."
             )
-    if point := find_resume_point(folder):
-        if cli.trainer.is_global_zero:
-            reinstate(folder, point)
+    if point := _agreed_resume_point(cli.trainer, folder):
         return str(folder.checkpoint), parent, point.marks
     if not source:
         return None, None, None
@@ -276,6 +279,32 @@ def _source(
         )
     parent = {"checkpoint": source, "iteration": iteration, "constraint": stored["srgan"]["constraint"]}
     return source, parent, None
+
+
+def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint | None:
+    """What the first process finds, in its place. Processes that a launcher started together hear it from the first.
+
+    Those that Lightning starts begin after the first has found it, and find the same.
+
+    Raises:
+        ValueError: see `find_resume_point`; on all processes.
+    """
+    found: ResumePoint | ValueError | None = None
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    together = trainer.world_size > 1 and environment is not None and environment.creates_processes_externally
+    if trainer.is_global_zero or not together:
+        try:
+            found = find_resume_point(folder)
+        except ValueError as error:
+            found = error
+        if isinstance(found, ResumePoint) and trainer.is_global_zero:
+            reinstate(folder, found)
+    if together:
+        trainer.strategy.setup_environment()
+        found = trainer.strategy.broadcast(found)
+    if isinstance(found, ValueError):
+        raise found
+    return found
 
 
 def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:

@@ -112,18 +112,19 @@ class ScoreRecorder(RunCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run that was stopped in its final scores, after which it trains no more."""
         assert isinstance(pl_module, AdversarialTraining)
-        if pl_module.iteration == pl_module.iterations and self.missing(pl_module):
-            scorer = self._make_scorer(trainer, pl_module)
+        saver = _saver(trainer)
+        if pl_module.iteration == pl_module.iterations and self.missing(pl_module) and not saver.received:
             assert self.final is not None
-            results = scorer.of_generator_in_turn(pl_module.generator, self.protocol, self.final)
-            next(results)  # recorded before; taken again so that the sums are the same to the last bit
-            self._record_final(trainer, pl_module, results)
+            with saver.stopping_at_once(trainer):
+                scorer = self._make_scorer(trainer, pl_module)
+                results = scorer.of_generator_in_turn(pl_module.generator, self.protocol, self.final)
+                next(results)  # recorded before; taken again so that the sums are the same to the last bit
+                self._record_final(trainer, pl_module, results)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The final scores take far longer than those in training: the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
-        saver = trainer.checkpoint_callback
-        assert isinstance(saver, Checkpoints)
+        saver = _saver(trainer)
         if self.final_results is not None and not saver.received:
             with saver.stopping_at_once(trainer):
                 self._record_final(trainer, pl_module, self.final_results)
@@ -150,3 +151,9 @@ class ScoreRecorder(RunCallback):
                 "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with SR: "
                 "srgan fit ... -c configs/sr-d.yaml --run NEW --from-checkpoint CKPT",
             )
+
+
+def _saver(trainer: pl.Trainer) -> Checkpoints:
+    saver = trainer.checkpoint_callback
+    assert isinstance(saver, Checkpoints)
+    return saver

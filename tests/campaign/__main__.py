@@ -1,0 +1,97 @@
+"""`make campaign`: does all trials, prints what was wrong, and writes the table into docs/reliability.md."""
+
+import os
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+import torch
+
+torch.set_num_threads(1)
+
+from campaign import flips, full_disk, inputs, kills, power_loss  # noqa: E402
+from campaign.forks import Child  # noqa: E402
+from campaign.subject import Prepared, train, watch_writes  # noqa: E402
+from campaign.trials import Tally, World, run_trials  # noqa: E402
+from srgan.files import write_text  # noqa: E402
+from srgan.provenance import processor, usable_cores  # noqa: E402
+
+PAGE = Path("docs/reliability.md")
+BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
+PARTS = {
+    "killed": kills.TRIALS,
+    "flipped bit": flips.TRIALS,
+    "bad input": inputs.TRIALS,
+    "disk full": full_disk.TRIALS,
+    "power cut": power_loss.TRIALS,
+}
+
+
+def main() -> int:
+    seed, minutes = int(os.environ.get("SEED") or 0), float(os.environ.get("MINUTES") or 20)
+    only = (os.environ.get("ONLY") or "").split()
+    scale = float(os.environ.get("COUNTS") or 1)
+    started = time.monotonic()
+    Prepared()
+    with tempfile.TemporaryDirectory(prefix="campaign-") as scratch:
+        os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
+        world = make_world(Path(scratch))
+        print(f"undisturbed: {world.cpu_seconds:.1f} s of computing, {len(world.writes)} changes of files", flush=True)
+        tallies = {
+            part: [Tally(f"{part}: {name}", trial, max(1, round(wanted * scale))) for name, (trial, wanted) in trials.items()]
+            for part, trials in PARTS.items()
+            if not only or any(part.startswith(one) for one in only)
+        }
+        flat = [tally for group in tallies.values() for tally in group]
+        seconds = 60 * minutes - (time.monotonic() - started) - 45
+        run_trials(flat, world, seed, min(2, usable_cores()), seconds)
+    table = as_table(tallies, seed, time.monotonic() - started)
+    print(table)
+    problems = [f"{tally.name}: {problem}" for tally in flat for problem in tally.problems]
+    print("\n\n".join(problems))
+    if not only and scale >= 1:
+        text = PAGE.read_text()
+        before, _, rest = text.partition(BEGIN)
+        write_text(PAGE, f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    return int(bool(problems))
+
+
+def make_world(scratch: Path) -> World:
+    """The undisturbed run, and what it writes; twice, since the first also fills the cache."""
+    for name in ("filling", "reference"):
+        log = scratch / f"{name}.writes"
+
+        def action(name: str = name, log: Path = log) -> int:
+            kinds: list[str] = []
+            watch_writes(scratch / name, lambda kind, event: kinds.append(kind))
+            status = train(scratch / name)
+            log.write_text("\n".join(kinds))
+            return status
+
+        seconds = [0.0]
+        child = Child(action)
+        ended = child.wait(watch=lambda child, seconds=seconds: seconds.append(child.cpu_seconds))
+        if ended.status:
+            raise SystemExit(f"Expected a run to disturb, found: {ended.said}")
+    return World(scratch / "reference", max(seconds), log.read_text().splitlines(), scratch)
+
+
+def as_table(tallies: dict[str, list[Tally]], seed: int, seconds: float) -> str:
+    """Markdown."""
+    lines = ["| what | times | what came of it | wrong |", "|---|---:|---|---:|"]
+    for group in tallies.values():
+        for tally in group:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.kinds.items()))
+            lines.append(f"| {tally.name} | {tally.count} | {kinds} | {len(tally.problems)} |")
+    where = f"{processor()}, {usable_cores()} cores"
+    return "\n".join(
+        [f"`make campaign SEED={seed}` on {date.today()}, {seconds / 60:.0f} minutes, {where}:", "", *lines]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

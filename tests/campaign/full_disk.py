@@ -1,0 +1,38 @@
+"""A disk that takes no more from some write of a run on: one sentence, a status, and all that was saved."""
+
+import random
+import resource
+from pathlib import Path
+
+from campaign.forks import Child
+from campaign.kills import finish
+from campaign.subject import train, watch_writes
+from campaign.trials import Attempt, Outcome, Trial, World
+
+
+def fill_at_a_write(attempt: Attempt) -> Outcome:
+    """From a write on, any of them, files take at most so many bytes; then there is room again."""
+    world, draw, folder, _ = attempt
+    wanted, size = draw.randrange(len(world.writes)), draw.choice([0, 0, int(10 ** draw.uniform(0, 5))])
+
+    def action() -> int:
+        left = [wanted]
+
+        def note(kind: str, event: str) -> None:
+            if not left[0]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            left[0] -= 1
+
+        watch_writes(folder, note)
+        return train(folder)
+
+    ended = Child(action).wait()
+    if ended.problem:
+        return Outcome(1, ended.problem)
+    if ended.status not in (0, 1, 2) or (ended.status and not ("File too large" in ended.said or "Errno" in ended.said)):
+        return Outcome(1, f"exit status {ended.status}: {ended.said}")
+    outcome = finish(world, folder, 1)
+    return outcome._replace(kinds=("fitted in" if ended.status == 0 else "failed in a sentence",))
+
+
+TRIALS = {"at a write": (fill_at_a_write, 60)}
