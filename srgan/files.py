@@ -42,9 +42,12 @@ def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 def read_cached(path: Path) -> io.BytesIO | None:
     """The content of a file of a cache; None if it has to be made, which is said where it is there but damaged."""
-    if not path.exists():
+    try:
+        stored = read_file_at(path)
+    except ValueError:
+        stored = b""
+    if stored is None:
         return None
-    stored = path.read_bytes()
     if zlib.crc32(stored[CHECKSUM_BYTES:]).to_bytes(CHECKSUM_BYTES, "little") == stored[:CHECKSUM_BYTES]:
         return io.BytesIO(stored[CHECKSUM_BYTES:])
     print(f"'{path}' is damaged and is made anew.", file=sys.stderr, flush=True)
@@ -73,7 +76,10 @@ def only_process(lock: Path, waiting: str) -> Iterator[None]:
 
 
 def write_atomically(
-    path: Path, write: Callable[[IO[bytes]], object], before_replacing: Callable[[Path], object] = lambda written: None
+    path: Path,
+    write: Callable[[IO[bytes]], object],
+    before_replacing: Callable[[Path], object] = lambda written: None,
+    lasting: bool = True,
 ) -> None:
     """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing, on the disk.
 
@@ -81,6 +87,7 @@ def write_atomically(
         path: of the file.
         write: writes its content.
         before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
+        lasting: whether to wait until it is on the disk; if not, a power cut may leave it empty.
     """
     make_folder(path.parent)
     temporary = _temporary_name(path)
@@ -88,12 +95,14 @@ def write_atomically(
         with temporary.open("wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         before_replacing(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    flush(path.parent)
+    if lasting:
+        flush(path.parent)
 
 
 def make_folder(path: Path) -> None:
@@ -139,14 +148,45 @@ def place_link(existing: Path, name: Path) -> None:
     temporary.unlink(missing_ok=True)  # stays where both are names of one file already
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+def write_text(path: Path, text: str, lasting: bool = True) -> None:
+    """Writes UTF-8 text, see `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()), lasting=lasting)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes readable JSON, atomically. NaN and infinity are refused: absent numbers are null."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, content: Any, lasting: bool = True) -> None:
+    """Writes readable JSON, see `write_atomically`. NaN and infinity are refused: absent numbers are null."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", lasting)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What `write_json` wrote; None if there is no such file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    content = read_file_at(path)
+    if content is None:
+        return None
+    try:
+        found = json.loads(content)
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f"Expected '{path}' as it was written, found it damaged: {error}.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"Expected '{path}' as it was written, found it damaged: no object.")
+    return found
+
+
+def read_file_at(path: Path) -> bytes | None:
+    """The content of a file; None if there is nothing.
+
+    Raises:
+        ValueError: there is something else, such as a folder, or a pipe, which would not let go of who reads it.
+    """
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise ValueError(f"Expected a file at '{path}', found a folder, a pipe or a device. Remove it.")
+    return path.read_bytes()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -155,9 +195,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: a row is not what was written.
     """
-    if not path.exists():
-        return []
-    return parse_rows(path.read_bytes().rpartition(b"\n")[0], path)
+    return parse_rows((read_file_at(path) or b"").rpartition(b"\n")[0], path)
 
 
 def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
@@ -183,8 +221,8 @@ def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
         checksum = row.pop("crc", None)
         if checksum is None and line.endswith(b"}"):
             raise ValueError(
-                f"Expected rows with checksums in '{path}', found one without: an earlier version of srgan wrote it, which "
-                "this one does not read, or it is damaged."
+                f"Expected rows with checksums in '{path}', found one without: an earlier version of srgan wrote it, "
+                "which this one does not read, or it is damaged."
             )
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError):
         checksum = None
@@ -212,10 +250,15 @@ class RecordFile:
         Raises:
             ValueError: a record or the layout is not what was written.
         """
-        if not self.layout.exists() or not self.path.exists():
+        layout = read_json(self.layout)
+        if layout is None or not self.path.exists():
             return None
-        layout = json.loads(self.layout.read_text())
-        dtype = self.dtype_of(layout)
+        if not self.path.is_file():
+            raise ValueError(f"Expected a file at '{self.path}', found a folder, a pipe or a device. Remove it.")
+        try:
+            dtype = self.dtype_of(layout)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"Expected '{self.layout}' as it was written, found it damaged.") from error
         size = dtype.itemsize + CHECKSUM_BYTES
         with self.path.open("rb") as file:
             file.seek(first * size)
@@ -235,9 +278,10 @@ class RecordFile:
         Raises:
             ValueError: the records so far have another layout.
         """
-        if not self.layout.exists():
+        stored = read_json(self.layout)
+        if stored is None:
             write_json(self.layout, layout)
-        elif (stored := json.loads(self.layout.read_text())) != layout:
+        elif stored != layout:
             raise ValueError(
                 f"Expected records of one layout in '{self.path}', found {stored} there and {layout} now. Go on with "
                 "the settings and data that the run began with, or choose another --run folder."

@@ -38,8 +38,8 @@ def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: C
         )
     if unknown := sorted(path for path in named if pydoc.locate(path) is None):
         raise ValueError(
-            f"Expected classes that this version of srgan has in the settings of '{origin}', found {', '.join(unknown)}. "
-            "Take the version that wrote it."
+            f"Expected classes that this version of srgan has in the settings of '{origin}', found "
+            f"{', '.join(unknown)}. Take the version that wrote it."
         )
     for name, settings_of in built.items():
         for place in _misplaced_texts(settings_of, None, name, allowed):

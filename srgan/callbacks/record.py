@@ -91,7 +91,9 @@ class RunRecorder(RunCallback):
             self.bar.update(self.task, completed=module.iteration, news=latest_news(self.folder))
 
     def _report(self, module: AdversarialTraining) -> None:
-        write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
+        """Once a second: nothing that training waits for the disk for."""
+        progress = {"iteration": module.iteration, "iterations": module.iterations}
+        write_json(self.folder.progress, progress, lasting=False)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)

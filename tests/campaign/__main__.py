@@ -40,9 +40,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="campaign-") as scratch:
         os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
         world = make_world(Path(scratch))
+        if not only or "power" in only:
+            power_loss.make_states(world)
         print(f"undisturbed: {world.cpu_seconds:.1f} s of computing, {len(world.writes)} changes of files", flush=True)
         tallies = {
-            part: [Tally(f"{part}: {name}", trial, max(1, round(wanted * scale))) for name, (trial, wanted) in trials.items()]
+            part: [
+                Tally(f"{part}: {name}", trial, max(1, round(wanted * scale)))
+                for name, (trial, wanted) in trials.items()
+            ]
             for part, trials in PARTS.items()
             if not only or any(part.startswith(one) for one in only)
         }

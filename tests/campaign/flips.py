@@ -2,12 +2,11 @@
 
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from campaign.forks import Child
 from campaign.subject import differences, train
-from campaign.trials import Attempt, Outcome, Trial, World
+from campaign.trials import Attempt, Outcome, Trial
 from srgan.runs import RunFolder
 
 NOTICES = ("Goes on from", "is damaged and is made anew", "found none that is sound")

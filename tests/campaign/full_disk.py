@@ -1,13 +1,11 @@
 """A disk that takes no more from some write of a run on: one sentence, a status, and all that was saved."""
 
-import random
 import resource
-from pathlib import Path
 
 from campaign.forks import Child
 from campaign.kills import finish
 from campaign.subject import train, watch_writes
-from campaign.trials import Attempt, Outcome, Trial, World
+from campaign.trials import Attempt, Outcome
 
 
 def fill_at_a_write(attempt: Attempt) -> Outcome:
@@ -29,7 +27,9 @@ def fill_at_a_write(attempt: Attempt) -> Outcome:
     ended = Child(action).wait()
     if ended.problem:
         return Outcome(1, ended.problem)
-    if ended.status not in (0, 1, 2) or (ended.status and not ("File too large" in ended.said or "Errno" in ended.said)):
+    if ended.status not in (0, 1, 2) or (
+        ended.status and not ("File too large" in ended.said or "Errno" in ended.said)
+    ):
         return Outcome(1, f"exit status {ended.status}: {ended.said}")
     outcome = finish(world, folder, 1)
     return outcome._replace(kinds=("fitted in" if ended.status == 0 else "failed in a sentence",))

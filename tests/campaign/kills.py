@@ -2,11 +2,9 @@
 
 import io
 import os
-import random
 import resource
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -306,4 +304,3 @@ TRIALS: dict[str, tuple[Trial, int]] = {
     "polite stop, once or twice": (stop, 32),
 }
 """Name -> trial, and how many kills are wanted."""
-

@@ -60,13 +60,13 @@ class Disk:
             self.names[name] = file
         self.pending.append((name, file, gone))
         if not self.folders_are_lazy:
-            self.bring(os.path.dirname(name))
+            self.bring(name.rpartition("/")[0])
 
     def bring(self, folder: str) -> None:
         """The names in a folder, onto the disk."""
         rest = []
         for name, file, gone in self.pending:
-            if os.path.dirname(name) != folder:
+            if name.rpartition("/")[0] != folder:
                 rest.append((name, file, gone))
             elif gone:
                 self.names_on_disk.pop(name, None)
@@ -78,7 +78,7 @@ class Disk:
         """What is found when the power is back: only what lies in folders that are there."""
         found: dict[str, bytes | None] = {}
         for name, file in sorted(self.names_on_disk.items()):
-            folder = os.path.dirname(name)
+            folder = name.rpartition("/")[0]
             if not folder or folder in found:
                 found[name] = None if file is None else file.on_disk
         return found

@@ -18,7 +18,8 @@ from srgan.fit import RunCLI
 from srgan.runs import RunFolder
 
 SETTINGS = {
-    "data.init_args.image_size": 8, "data.init_args.batch_size": 2,
+    "model.networks.class_path": "srgan.networks.DCGANPair",
+    "data.init_args.image_size": 16, "data.init_args.batch_size": 2,
     "model.networks.init_args.generator_channels": 2, "model.networks.init_args.discriminator_channels": 2,
     "model.networks.init_args.latent_dim": 4, "model.n_dis": 1, "model.iterations": 10,
     "scores.every": 5, "scores.protocol.num_fake_images": 20, "scores.protocol.num_real_images": 20,
@@ -50,6 +51,9 @@ class Prepared:
         self.read = srgan.fit.compose
         self.words = run_of(Path("RUN")).fit_arguments()
         self.cli: RunCLI | None = self.read(self.words)
+        assert self.cli is not None
+        text = self.cli.parser.dump(self.cli.config, skip_none=False, skip_link_targets=False)
+        vars(self.cli.parser)["dump"] = lambda *_, **__: text
         commit = srgan.callbacks.record.commit()
         srgan.callbacks.record.commit = lambda: commit
         srgan.fit.compose = self.compose
