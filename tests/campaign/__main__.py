@@ -53,7 +53,7 @@ def main() -> int:
         }
         flat = [tally for group in tallies.values() for tally in group]
         seconds = 60 * minutes - (time.monotonic() - started) - 45
-        run_trials(flat, world, seed, min(2, usable_cores()), seconds)
+        run_trials(flat, world, seed, int(os.environ.get("JOBS") or usable_cores()), seconds)
     table = as_table(tallies, seed, time.monotonic() - started)
     print(table)
     problems = [f"{tally.name}: {problem}" for tally in flat for problem in tally.problems]

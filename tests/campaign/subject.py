@@ -1,5 +1,6 @@
 """The run that trials disturb, what it writes and when, and whether another one is the same bit by bit."""
 
+import gc
 import os
 import re
 import signal
@@ -57,6 +58,8 @@ class Prepared:
         commit = srgan.callbacks.record.commit()
         srgan.callbacks.record.commit = lambda: commit
         srgan.fit.compose = self.compose
+        gc.collect()
+        gc.freeze()  # else each child's first collection copies all memory
 
     def compose(self, arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         """The prepared one for the command that it was prepared for, once in a process."""
