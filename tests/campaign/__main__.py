@@ -1,5 +1,6 @@
 """`make campaign`: does all trials, prints what was wrong, and writes the table into docs/reliability.md."""
 
+import math
 import os
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import torch
 
 torch.set_num_threads(1)
 
-from campaign import flips, full_disk, inputs, kills, power_loss  # noqa: E402
+from campaign import flips, full_disk, inputs, kills, overhead, power_loss  # noqa: E402
 from campaign.forks import Child  # noqa: E402
 from campaign.subject import Prepared, train, watch_writes  # noqa: E402
 from campaign.trials import Tally, World, run_trials  # noqa: E402
@@ -27,7 +28,6 @@ PARTS = {
     "flipped bit": flips.TRIALS,
     "bad input": inputs.TRIALS,
     "disk full": full_disk.TRIALS,
-    "power cut": power_loss.TRIALS,
 }
 
 
@@ -39,30 +39,45 @@ def main() -> int:
     Prepared()
     with tempfile.TemporaryDirectory(prefix="campaign-") as scratch:
         os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
+        measuring = begin_overhead(Path(scratch)) if not only or "overhead" in only else None
         world = make_world(Path(scratch))
+        parts = dict(PARTS)
         if not only or "power" in only:
-            power_loss.make_states(world)
+            parts["power cut"] = {"after each change of a file": (power_loss.cut_power, power_loss.make_states(world))}
         print(f"undisturbed: {world.cpu_seconds:.1f} s of computing, {len(world.writes)} changes of files", flush=True)
         tallies = {
             part: [
                 Tally(f"{part}: {name}", trial, max(1, round(wanted * scale)))
                 for name, (trial, wanted) in trials.items()
             ]
-            for part, trials in PARTS.items()
+            for part, trials in parts.items()
             if not only or any(part.startswith(one) for one in only)
         }
         flat = [tally for group in tallies.values() for tally in group]
         seconds = 60 * minutes - (time.monotonic() - started) - 45
         run_trials(flat, world, seed, int(os.environ.get("JOBS") or usable_cores()), seconds)
+        if measuring:
+            words = measuring.wait(seconds=90.0 if flat else 1800.0, cpu_seconds=math.inf).said.strip().splitlines()
+            print(*words, sep="\n")
     table = as_table(tallies, seed, time.monotonic() - started)
+    if measuring:
+        table += f"\n\n{words[-1] if words else 'The overhead was not measured in that time.'}"
     print(table)
-    problems = [f"{tally.name}: {problem}" for tally in flat for problem in tally.problems]
-    print("\n\n".join(problems))
     if not only and scale >= 1:
         text = PAGE.read_text()
         before, _, rest = text.partition(BEGIN)
         write_text(PAGE, f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
-    return int(bool(problems))
+    return int(any(tally.problems for tally in flat))
+
+
+def begin_overhead(scratch: Path) -> Child:
+    """Measures what it costs, in a process of its own, which trials run beside."""
+
+    def action() -> int:
+        print(overhead.measure(scratch / "overhead"))
+        return 0
+
+    return Child(action)
 
 
 def make_world(scratch: Path) -> World:

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-SECONDS_UNTIL_HUNG = 60.0
+CPU_SECONDS_UNTIL_HUNG, SECONDS_UNTIL_HUNG = 60.0, 300.0
+"""Of computing, and in all: on a busy machine a second of computing takes many."""
 PIPE_BYTES = 1 << 20
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -108,13 +109,16 @@ class Child:
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
     def wait(
-        self, seconds: float = 5 * SECONDS_UNTIL_HUNG, watch: Callable[["Child"], object] = lambda child: None
+        self,
+        watch: Callable[["Child"], object] = lambda child: None,
+        seconds: float = SECONDS_UNTIL_HUNG,
+        cpu_seconds: float = CPU_SECONDS_UNTIL_HUNG,
     ) -> Ended:
         """Waits for its end, calling `watch` again and again."""
         deadline, hung = time.monotonic() + seconds, False
         while self.poll() is None:
             watch(self)
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self.cpu_seconds > cpu_seconds:
                 hung = True
                 self.kill()
             time.sleep(0.01)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from campaign.forks import SECONDS_UNTIL_HUNG, Child
+from campaign.forks import Child
 from campaign.subject import run_of
 from campaign.trials import Attempt, Outcome, Trial
 from reproduce import collapse, resume, sweep, table2, works
@@ -72,7 +72,7 @@ BAD_VARIABLES = {
 
 def refused(action: Callable[[], int], what: str, must_be: bool = True) -> Outcome:
     """Judges a call: no traceback, no hang, and an exit status with few words where it must be refused."""
-    ended = Child(action).wait(SECONDS_UNTIL_HUNG)
+    ended = Child(action).wait()
     problem = ended.problem
     lines = [line for line in ended.said.splitlines() if line.strip()]
     if not problem and must_be and ended.status == 0:
@@ -362,15 +362,15 @@ def _damaged(content: bytes, draw: random.Random) -> bytes:
 
 
 TRIALS: dict[str, tuple[Trial, int]] = {
-    "values of a wrong type": (wrong_types, 40),
+    "values of a wrong type": (wrong_types, 24),
     "values out of range": (out_of_range, 75),
-    "misspelled options": (wrong_names, 25),
+    "misspelled options": (wrong_names, 12),
     "files of no settings": (no_settings, 31),
-    "damaged settings": (damaged_yaml, 25),
-    "odd places": (odd_places, 60),
-    "odd run folders": (odd_run_folders, 50),
-    "odd checkpoints": (odd_checkpoints, 40),
-    "odd images": (odd_images, 30),
+    "damaged settings": (damaged_yaml, 16),
+    "odd places": (odd_places, 40),
+    "odd run folders": (odd_run_folders, 30),
+    "odd checkpoints": (odd_checkpoints, 24),
+    "odd images": (odd_images, 24),
     "odd command lines": (odd_commands, 44),
     "odd make variables": (odd_variables, 44),
 }

@@ -170,7 +170,7 @@ class ForkedPopen:
         return self.child.poll()
 
     def wait(self, timeout: float | None = None) -> int:
-        return self.child.wait(timeout or 300).status
+        return self.child.wait(seconds=timeout or 300.0).status
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):

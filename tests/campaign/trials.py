@@ -61,24 +61,31 @@ class Tally:
 
     def __init__(self, name: str, trial: Trial, wanted: int) -> None:
         self.name, self.trial, self.wanted = name, trial, wanted
-        self.started = self.count = 0
+        self.started = self.ended = self.count = 0
         self.problems: list[str] = []
         self.kinds: dict[str, int] = {}
         self.exhausted = False
 
     @property
     def share(self) -> float:
-        """How much of what is wanted is there, with trials under way counted as one disturbance each."""
-        return 1.0 if self.exhausted else (self.count + self.started) / self.wanted
+        """How much of what is wanted is there, with what trials under way may bring."""
+        return 1.0 if self.exhausted else (self.count + self.started * max(1.0, self.mean)) / self.wanted
+
+    @property
+    def mean(self) -> float:
+        """Disturbances of a trial that has ended."""
+        return self.count / self.ended if self.ended else 1.0
 
     def take(self, outcome: Outcome) -> None:
         self.started -= 1
+        self.ended += 1
         self.count += outcome.count
         self.exhausted |= outcome.count == 0 and outcome.problem is None
         for kind in outcome.kinds:
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
         if outcome.problem:
             self.problems.append(outcome.problem)
+            print(f"{self.name}: {outcome.problem}\n", flush=True)
 
 
 def run_trials(tallies: Sequence[Tally], world: World, seed: int, jobs: int, seconds: float) -> None:
@@ -94,7 +101,7 @@ def run_trials(tallies: Sequence[Tally], world: World, seed: int, jobs: int, sec
     deadline = time.monotonic() + seconds
     active: dict[Child, tuple[Tally, Path]] = {}
     numbers = {tally.name: 0 for tally in tallies}
-    while True:
+    while tallies:
         behind = min(tallies, key=lambda tally: tally.share)
         if behind.share < 1 and len(active) < jobs and time.monotonic() < deadline:
             number = numbers[behind.name]
