@@ -211,7 +211,7 @@ def _devices(options: jsonargparse.Namespace) -> Fabric:
     strategy = "ddp" if options.devices > 1 else "auto"
     try:
         fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
-    except (RuntimeError, MisconfigurationException) as error:
+    except (RuntimeError, TypeError, MisconfigurationException) as error:
         raise ValueError(
             f"Expected devices that this machine has, found --accelerator {options.accelerator} --devices "
             f"{options.devices}: {error}"

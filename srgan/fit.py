@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -32,7 +33,7 @@ from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import read_file
 from srgan.data import ImageData
 from srgan.files import make_folder, only_process
-from srgan.fit_options import essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
+from srgan.fit_options import essence, refuse_aliases, refuse_arguments, refuse_callbacks, refuse_options, with_methods
 from srgan.memory import keep_freed_memory
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
@@ -107,6 +108,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
     """
     arguments = with_methods(arguments)
     refuse_arguments(arguments)
+    refuse_aliases(arguments)
     return cli(
         AdversarialTraining,
         ImageData,
@@ -178,13 +180,18 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     except StoppedAtOnce:
         print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 128 + signal.SIGINT
+    except Exception as error:
+        if checkpoint is None or _saver(cli).trains:
+            raise
+        problem = f"{type(error).__name__}: {essence(str(error))}"
+        print(f"srgan fit: Expected a checkpoint to go on from at '{checkpoint}', found {problem}", file=sys.stderr)
+        return 2
     return conclude(cli, folder)
 
 
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
     """Says how the training ended, by its own record; returns the exit status."""
-    saver = cli.trainer.checkpoint_callback
-    assert isinstance(saver, Checkpoints)
+    saver = _saver(cli)
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
     if cli.model.iteration == cli.model.iterations and not missing:
@@ -201,6 +208,12 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     if cli.trainer.is_global_zero:
         print(f"{folder.path}: {message}" + (f" Missing: {', '.join(missing)}." if missing else ""))
     return status
+
+
+def _saver(cli: RunCLI) -> Checkpoints:
+    saver = cli.trainer.checkpoint_callback
+    assert isinstance(saver, Checkpoints)
+    return saver
 
 
 def provide(cli: RunCLI) -> None:
@@ -270,8 +283,11 @@ def _source(
     if not source:
         return None, None, None
     stored = read_file(Path(source))
-    cli.model.refuse_other_draws(stored, cli.datamodule)
-    iteration = stored["srgan"]["iteration"]
+    try:
+        cli.model.refuse_other_draws(stored, cli.datamodule)
+        iteration = int(stored["srgan"]["iteration"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"Expected a checkpoint of srgan fit at '{source}', found another file.") from error
     if iteration >= cli.model.iterations:
         raise ValueError(
             f"Expected more iterations than the checkpoint's {iteration}, found {cli.model.iterations}. "
@@ -291,7 +307,7 @@ def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint 
     """
     found: ResumePoint | ValueError | None = None
     environment = getattr(trainer.strategy, "cluster_environment", None)
-    together = trainer.world_size > 1 and environment is not None and environment.creates_processes_externally
+    together = trainer.world_size > 1 and not isinstance(environment, LightningEnvironment)
     if trainer.is_global_zero or not together:
         try:
             found = find_resume_point(folder)

@@ -364,7 +364,11 @@ class AdversarialTraining(pl.LightningModule):
         if stored is None:
             raise ValueError("Expected a checkpoint of srgan's training, found one without its iteration.")
         ours, theirs = self.carried(data), stored["carried"]
-        other = sorted(self.state_dict().keys() ^ checkpoint["state_dict"].keys())
+        own, others = (
+            {name: getattr(tensor, "shape", None) for name, tensor in weights.items()}
+            for weights in (self.state_dict(), checkpoint["state_dict"])
+        )
+        other = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
         if other:
             raise ValueError(
                 f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, "

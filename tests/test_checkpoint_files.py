@@ -248,7 +248,7 @@ def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> 
 def test_two_processes_write_one_checkpoint_and_find_the_same_one_again(tmp_path: Path) -> None:
     """Only the first writes, and decides where both go on; the second time they are started together, by torchrun."""
     folder = RunFolder(tmp_path / "run")
-    together = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module"]
+    together = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module", "--"]
     for damaged in (False, True):
         words = [sys.executable, "-m", *(together if damaged else []), "srgan", *TINY, "--run", str(folder.path)]
         words += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]

@@ -43,6 +43,7 @@ class Checkpoints(RunCallback, Checkpoint):
         self.received: signal.Signals | None = None
         self.saved_iteration: int | None = None
         self.stops_at_once = False
+        self.trains = False
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
 
@@ -57,6 +58,9 @@ class Checkpoints(RunCallback, Checkpoint):
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
         for number in POLITE_STOPS:
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.trains = True
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for number, handler in self.previous_handlers.items():

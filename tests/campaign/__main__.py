@@ -38,6 +38,7 @@ def main() -> int:
     started = time.monotonic()
     Prepared()
     with tempfile.TemporaryDirectory(prefix="campaign-") as scratch:
+        Path(scratch).chmod(0o755)  # for trials of an ordinary user
         os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
         measuring = begin_overhead(Path(scratch)) if not only or "overhead" in only else None
         world = make_world(Path(scratch))

@@ -32,7 +32,7 @@ class World:
 class Outcome(NamedTuple):
     """Of a trial: how many disturbances it tried, what was wrong, and words that are counted (e.g. "detected")."""
 
-    count: int
+    tried: int
     problem: str | None = None
     kinds: tuple[str, ...] = ()
 
@@ -64,12 +64,11 @@ class Tally:
         self.started = self.ended = self.count = 0
         self.problems: list[str] = []
         self.kinds: dict[str, int] = {}
-        self.exhausted = False
 
     @property
     def share(self) -> float:
         """How much of what is wanted is there, with what trials under way may bring."""
-        return 1.0 if self.exhausted else (self.count + self.started * max(1.0, self.mean)) / self.wanted
+        return (self.count + self.started * max(1.0, self.mean)) / self.wanted
 
     @property
     def mean(self) -> float:
@@ -79,8 +78,7 @@ class Tally:
     def take(self, outcome: Outcome) -> None:
         self.started -= 1
         self.ended += 1
-        self.count += outcome.count
-        self.exhausted |= outcome.count == 0 and outcome.problem is None
+        self.count += outcome.tried
         for kind in outcome.kinds:
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
         if outcome.problem:
