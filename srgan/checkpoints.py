@@ -66,7 +66,7 @@ def read_file(path: Path) -> Any:
         last = RunFolder(path).checkpoint
         found = "a folder" if path.is_dir() else "nothing"
         hint = f" Its last checkpoint is '{last}'." if last.is_file() else ""
-        raise FileNotFoundError(f"Expected a checkpoint at '{path.resolve()}', found {found}.{hint}")
+        raise FileNotFoundError(f"Expected a checkpoint at '{path.absolute()}', found {found}.{hint}")
     if damage := damage_of(path):
         raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
     try:

@@ -17,13 +17,13 @@ torch.set_num_threads(1)
 from campaign import flips, full_disk, inputs, kills, overhead, power_loss  # noqa: E402
 from campaign.forks import Child  # noqa: E402
 from campaign.subject import Prepared, train, watch_writes  # noqa: E402
-from campaign.trials import Tally, World, run_trials  # noqa: E402
+from campaign.trials import Tally, Trial, World, run_trials  # noqa: E402
 from srgan.files import write_text  # noqa: E402
 from srgan.provenance import processor, usable_cores  # noqa: E402
 
 PAGE = Path("docs/reliability.md")
 BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
-PARTS = {
+PARTS: dict[str, dict[str, tuple[Trial, int]]] = {
     "killed": kills.TRIALS,
     "flipped bit": flips.TRIALS,
     "bad input": inputs.TRIALS,
@@ -38,7 +38,6 @@ def main() -> int:
     started = time.monotonic()
     Prepared()
     with tempfile.TemporaryDirectory(prefix="campaign-") as scratch:
-        Path(scratch).chmod(0o755)  # for trials of an ordinary user
         os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
         measuring = begin_overhead(Path(scratch)) if not only or "overhead" in only else None
         world = make_world(Path(scratch))
@@ -94,8 +93,11 @@ def make_world(scratch: Path) -> World:
             return status
 
         seconds = [0.0]
-        child = Child(action)
-        ended = child.wait(watch=lambda child, seconds=seconds: seconds.append(child.cpu_seconds))
+
+        def watch(child: Child, seconds: list[float] = seconds) -> None:
+            seconds.append(child.cpu_seconds)
+
+        ended = Child(action).wait(watch=watch)
         if ended.status:
             raise SystemExit(f"Expected a run to disturb, found: {ended.said}")
     return World(scratch / "reference", max(seconds), log.read_text().splitlines(), scratch)

@@ -36,4 +36,4 @@ def fill_at_a_write(attempt: Attempt) -> Outcome:
     return outcome._replace(kinds=("fitted in" if ended.status == 0 else "failed in a sentence",))
 
 
-TRIALS = {"from each of the changes of a file on": (fill_at_a_write, 120)}
+TRIALS: dict[str, tuple[Trial, int]] = {"from each of the changes of a file on": (fill_at_a_write, 120)}

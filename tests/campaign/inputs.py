@@ -1,11 +1,14 @@
 """Bad inputs: a sentence and an exit status for each, never a traceback, a hang, or a run that begins all the same."""
 
+import ctypes
 import os
+import platform
 import random
 import shutil
 import string
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from reproduce import collapse, resume, sweep, table2, works
 from srgan.cli import main
 
 MOST_LINES = 12
-NOBODY = 65534
+CAPABILITIES_VERSION, CAPSET = 0x20080522, 126  # of Linux; the number of the call on x86-64
 
 WRONG_TYPES = {
     "model.iterations": int, "model.n_dis": int, "model.seed": int, "model.linear_decay": bool,
@@ -166,9 +169,7 @@ def odd_places(attempt: Attempt) -> Outcome:
     place = str(places[name])
 
     def action() -> int:
-        if os.getuid() == 0:
-            os.chown(root, NOBODY, NOBODY)
-            os.setuid(NOBODY)  # root may write anywhere
+        _give_up_privileges()  # root may write anywhere
         words = run_of(attempt.folder).fit_arguments()
         if role == "SRGAN_CACHE":
             os.environ["SRGAN_CACHE"] = place
@@ -180,6 +181,13 @@ def odd_places(attempt: Attempt) -> Outcome:
         return main([role, place])
 
     return refused(action, f"{role} at a {name}")
+
+
+def _give_up_privileges() -> None:
+    """What a root process may do beyond what the permissions of files say."""
+    header, none = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)()
+    if platform.machine() == "x86_64":
+        ctypes.CDLL(None).syscall(CAPSET, header, none)
 
 
 def odd_run_folders(attempt: Attempt) -> Outcome:
@@ -197,7 +205,7 @@ def odd_run_folders(attempt: Attempt) -> Outcome:
         path.symlink_to(path.name)
     else:
         damaged = {"empty": b"", "text": b"words", "cut": content[: len(content) // 2]}
-        path.write_bytes(damaged.get(way) if way in damaged else _damaged(content, draw))
+        path.write_bytes(damaged[way] if way in damaged else _damaged(content, draw))
     if draw.random() < 0.5 and (folder / "run.json").is_file():
         text = (folder / "run.json").read_bytes()
         (folder / "run.json").write_bytes(text.replace(b'"finished"', b'"running"'))
@@ -225,7 +233,7 @@ def odd_checkpoints(attempt: Attempt) -> Outcome:
 
 def _changed(content: Any, draw: random.Random) -> Any:
     """A nested value with one of its parts removed or replaced."""
-    replaced = draw.choice([None, -1, "text", [], {}, torch.zeros(2), float("nan"), True])
+    replaced: Any = draw.choice([None, -1, "text", [], {}, torch.zeros(2), float("nan"), True])
     place = content
     while True:
         key = draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
@@ -249,19 +257,17 @@ def odd_images(attempt: Attempt) -> Outcome:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     victim = root / "class 0" / "0.png"
+    others = {"pipe": None, "dangling": "nowhere", "loop": "0.png", "device": "/dev/zero"}
     ways: dict[str, Callable[[], object]] = {
-        "pipe": lambda: (victim.unlink(), os.mkfifo(victim)),
+        **{name: partial(_put_instead, victim, target) for name, target in others.items()},
         "empty": lambda: victim.write_bytes(b""),
         "text": lambda: victim.write_bytes(b"no image"),
         "cut": lambda: victim.write_bytes(victim.read_bytes()[:60]),
-        "dangling": lambda: (victim.unlink(), victim.symlink_to("nowhere")),
-        "loop": lambda: (victim.unlink(), victim.symlink_to("0.png")),
-        "device": lambda: (victim.unlink(), victim.symlink_to("/dev/zero")),
         "huge": lambda: os.truncate(victim, 1 << 40),
         "bomb": lambda: victim.write_bytes(_png_of(50_000)),
         "nothing": lambda: shutil.rmtree(root / "class 0"),
         "no classes": lambda: [path.replace(root / path.name) for path in root.rglob("*.png")],
-        "none": lambda: [path.unlink() for path in root.rglob("*.png")],
+        "none": lambda: list(map(os.remove, root.rglob("*.png"))),
     }
     way = list(ways)[attempt.number % len(ways)]
     ways[way]()
@@ -280,6 +286,15 @@ def odd_images(attempt: Attempt) -> Outcome:
         "prepare": ["imagenet", str(source), str(root.with_name("out")), "--image-size", "8"],
     }[command]
     return refused(lambda: main([command, *words]), f"{command}, {source.suffix or 'folder'}, {way}", must_be=False)
+
+
+def _put_instead(path: Path, target: str | None) -> None:
+    """A link in the place of a file, or a pipe."""
+    path.unlink()
+    if target is None:
+        os.mkfifo(path)
+    else:
+        path.symlink_to(target)
 
 
 def _png_of(side: int) -> bytes:

@@ -36,8 +36,12 @@ def kill_at_random(attempt: Attempt) -> Outcome:
     kills = 0
     for _ in range(KILLS_IN_A_ROW):
         moment = draw.uniform(0, world.cpu_seconds)
-        child = Child(lambda: train(folder))
-        ended = child.wait(watch=lambda child, moment=moment: child.cpu_seconds >= moment and child.kill())
+
+        def watch(child: Child, moment: float = moment) -> None:
+            if child.cpu_seconds >= moment:
+                child.kill()
+
+        ended = Child(lambda: train(folder)).wait(watch=watch)
         if ended.problem or ended.status not in (0, -signal.SIGKILL):
             return _failed(kills, ended)
         if ended.status == 0:
@@ -257,7 +261,7 @@ def kill_job(attempt: Attempt) -> Outcome:
         _fork_instead_of_starting()
         executor = LocalExecutor(folder / "jobs")
         executor.update_parameters(timeout_min=5)
-        submitted = executor.submit(job)
+        submitted: Any = executor.submit(job)
         while submitted._process.poll() is None:
             time.sleep(0.02)
         return int(bool(submitted._process.returncode))

@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -199,7 +200,7 @@ def make_states(world: World) -> int:
         root.mkdir()
         folder = root / "run"
         if name == "goes-on":
-            Child(lambda folder=folder: _cut_short(folder)).wait()
+            Child(partial(_cut_short, folder)).wait()
         disks = [Disk(str(root), lazy) for lazy in (False, True)]
         for disk in disks:
             for path in sorted(root.rglob("*")):
@@ -207,7 +208,7 @@ def make_states(world: World) -> int:
                 file = None if content is None else File(bytearray(content), content)
                 disk.names[str(path.relative_to(root))] = file
             disk.names_on_disk = dict(disk.names)
-        lines = record(lambda folder=folder: train(folder), world.scratch / f"{name}.strace")
+        lines = record(partial(train, folder), world.scratch / f"{name}.strace")
         for disk in disks:
             for files in replay(iter(lines), disk):
                 key = hashlib.blake2b(pickle.dumps(files)).hexdigest()

@@ -108,7 +108,7 @@ def differences(folder: Path, reference: Path) -> str | None:
             assert ours.read_samples()[number].read_bytes() == picture.read_bytes(), picture.name
         records = [run.read_record() or {} for run in (ours, theirs)]
         for key in ("status", "missing", "reported", "verdicts", "config", "seed"):
-            assert_identical(*(record[key] for record in records), key)
+            assert_identical(records[0][key], records[1][key], key)
         left = [path.name for path in folder.rglob(".*")]
         assert not left, f"leftovers {left}"
     except (AssertionError, OSError, ValueError, KeyError) as error:
