@@ -209,7 +209,7 @@ class RunFolder:
 
     def read_samples(self) -> dict[int, Path]:
         """iteration -> picture."""
-        return {int(path.stem): path for path in sorted(self.samples.glob("*.png"))}
+        return {int(path.stem): path for path in sorted(self.samples.glob("*.png")) if path.is_file()}
 
     @property
     def histories(self) -> list[Path]:

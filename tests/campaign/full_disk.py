@@ -5,7 +5,7 @@ import resource
 from campaign.forks import Child
 from campaign.kills import finish
 from campaign.subject import train, watch_writes
-from campaign.trials import Attempt, Outcome
+from campaign.trials import Attempt, Outcome, Trial
 
 
 def fill_at_a_write(attempt: Attempt) -> Outcome:
