@@ -233,6 +233,28 @@ def test_weights_that_are_not_finite_stop_the_run_and_replace_nothing(
     assert record["status"] == "failed"
 
 
+@pytest.mark.parametrize("damage", ["weights", "optimizers", "clock", "all"])
+def test_a_checkpoint_of_something_else_is_no_beginning(
+    damage: str, run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content: Any = read_file(run.checkpoint)
+    if damage == "weights":
+        name = next(iter(content["state_dict"]))
+        content["state_dict"][name] = torch.zeros(7, 7)
+    elif damage == "optimizers":
+        content["optimizer_states"] = [{}]
+    elif damage == "clock":
+        content["srgan"] = "12"
+    else:
+        content = torch.ones(3)
+    torch.save(content, tmp_path / "other.ckpt")
+    folder = RunFolder(tmp_path / "new")
+    assert fit(folder, "--model.iterations", "20", "--from-checkpoint", str(tmp_path / "other.ckpt")) == 2
+    said = capsys.readouterr().err
+    assert "Expected a checkpoint" in said
+    assert said.count("\n") <= 3
+
+
 def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> None:
     content = read_file(run.checkpoint)
     name = next(name for name in content["state_dict"] if name.startswith("generator"))
