@@ -28,7 +28,11 @@ def cache_folder() -> Path:
 
 
 def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file of a cache, atomically: the CRC-32 of its content, then the content."""
+    """Writes a file of a cache, atomically: the CRC-32 of its content, then the content.
+
+    Raises:
+        OSError: it cannot be written; says what to do.
+    """
     content = io.BytesIO()
     write(content)
     checksum = zlib.crc32(content.getbuffer()).to_bytes(CHECKSUM_BYTES, "little")
@@ -37,7 +41,12 @@ def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         file.write(checksum)
         file.write(content.getbuffer())
 
-    write_atomically(path, put)
+    try:
+        write_atomically(path, put)
+    except OSError as error:
+        raise OSError(
+            f"Expected a cache that can be written to, found: {error}. Set SRGAN_CACHE to another folder."
+        ) from error
 
 
 def read_cached(path: Path) -> io.BytesIO | None:

@@ -13,6 +13,7 @@ from tiny_runs import assert_same_run, fit, state
 from srgan.callbacks import ScoreRecorder
 from srgan.files import write_json
 from srgan.fit import FAILED, STOPPED_EARLY, main
+from srgan.metrics.features import ClassifierFeatures
 from srgan.runs import RunFolder
 
 SCORES = [
@@ -182,6 +183,16 @@ def test_a_place_that_cannot_hold_a_run_is_refused(
     (tmp_path / "file").write_text("")
     assert main(["-c", "configs/digits.yaml", "--run", str(tmp_path / where)]) == 2
     assert "expected a folder for --run that can be written to" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SRGAN_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(ClassifierFeatures, "steps", 1)
+    assert fit(RunFolder(tmp_path / "run"), *SCORES) == FAILED
+    assert "Expected a cache that can be written to" in capsys.readouterr().err
 
 
 def test_a_run_is_never_scored_by_two_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

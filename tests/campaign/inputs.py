@@ -113,7 +113,7 @@ def wrong_names(attempt: Attempt) -> Outcome:
     letter = draw.choice(string.ascii_lowercase)
     other = draw.choice([name[:place] + letter + name[place:], name[:place] + "_" + name[place + 1 :], f"{name}.x"])
     if other in WRONG_TYPES:
-        return Outcome(1)
+        return Outcome(0)
     return refused(fit_with(attempt, f"--{other}", "1"), f"--{other} 1")
 
 
