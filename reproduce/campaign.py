@@ -3,6 +3,7 @@
 No torch in here before something is priced or launched.
 """
 
+import argparse
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -176,6 +177,8 @@ def perform(
     options = read(arguments, description, f"{names} {CAMPAIGN}")
     try:
         return experiment(options).execute(resources(options))
-    except (ValueError, RuntimeError) as error:
-        print(f"reproduce: {error}", file=sys.stderr)
+    except (ValueError, RuntimeError, argparse.ArgumentError) as error:
+        from srgan.fit_options import essence
+
+        print(f"reproduce: {essence(str(error))}", file=sys.stderr)
         return 2

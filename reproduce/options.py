@@ -149,6 +149,8 @@ def _yes(text: str) -> bool:
 def _sbatch(text: str) -> dict[str, str | bool]:
     """Options as sbatch names them, without their dashes; those without a value are switches."""
     pairs = [word.lstrip("-").partition("=") for word in text.split()]
+    if not all(name for name, _, _ in pairs):
+        raise argparse.ArgumentTypeError(f"expected options such as 'mem=64G exclusive', found {text!r}")
     return {name: value if equals else True for name, equals, value in pairs}
 
 

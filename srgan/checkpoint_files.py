@@ -114,7 +114,7 @@ def _examine(path: Path, folder: RunFolder) -> tuple[dict[str, list[int]] | None
     try:
         content = read_file(path)
         marks: dict[str, list[int]] = content["srgan_histories"]
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return None, str(error)
     except (KeyError, TypeError):
         return None, f"'{path}' was not written by this version of srgan."

@@ -66,7 +66,7 @@ def read_file(path: Path) -> Any:
         last = RunFolder(path).checkpoint
         found = "a folder" if path.is_dir() else "nothing"
         hint = f" Its last checkpoint is '{last}'." if last.is_file() else ""
-        raise FileNotFoundError(f"Expected a checkpoint at '{path.resolve()}', found {found}.{hint}")
+        raise FileNotFoundError(f"Expected a checkpoint at '{path.absolute()}', found {found}.{hint}")
     if damage := damage_of(path):
         raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
     try:
@@ -188,6 +188,7 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
     """
     import jsonargparse  # these take seconds, which looking at weights alone does not need
 
+    from srgan.fit_options import essence
     from srgan.training import AdversarialTraining
 
     if broken := nonfinite_tensor(checkpoint.weights):
@@ -202,7 +203,9 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
     try:
         module: AdversarialTraining = parser.instantiate_classes(parser.parse_object(wanted))["model"]
     except argparse.ArgumentError as error:
-        raise ValueError(f"Expected settings that this version of srgan knows, found: {error}") from error
+        raise ValueError(
+            f"Expected settings that this version of srgan knows in '{checkpoint.path}', found: {essence(str(error))}"
+        ) from error
     try:
         module.load_state_dict(checkpoint.weights)
     except RuntimeError as error:

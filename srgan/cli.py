@@ -1,5 +1,6 @@
 """The command line. Nothing heavy is imported before a command needs it."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -69,9 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         status: int = import_module(COMMANDS[command]).main(options)
+        sys.stdout.flush()
     except ModuleNotFoundError as error:
         if (sentence := advice(error.name)) is None:
             raise
         print(f"srgan {command}: {sentence}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads, as `head` does, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(f"srgan {command}: stopped.", file=sys.stderr)
+        return 130
     return status

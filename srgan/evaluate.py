@@ -21,6 +21,7 @@ from srgan.callbacks import ScoreRecorder
 from srgan.checkpoints import RunCheckpoint, read_run_checkpoint, rebuild_training
 from srgan.data import ImageData
 from srgan.files import write_json
+from srgan.fit_options import essence
 from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
 from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
@@ -139,7 +140,9 @@ def read_checkpoint(path: Path, options: Sequence[str] = ()) -> tuple[Stored, js
     try:
         chosen = parser_of(checkpoint).parse_args(list(options))
     except argparse.ArgumentError as error:
-        raise ValueError(f"Expected settings and options that this version of srgan knows, found: {error}") from error
+        raise ValueError(
+            f"Expected settings and options that this version of srgan knows, found: {essence(str(error))}"
+        ) from error
     # Built by themselves, since the parser would bury what their constructors say is wrong.
     chosen.protocol = ScoreProtocol(**vars(chosen.protocol))
     data_class = pydoc.locate(chosen.data.class_path)
@@ -208,7 +211,7 @@ def _devices(options: jsonargparse.Namespace) -> Fabric:
     strategy = "ddp" if options.devices > 1 else "auto"
     try:
         fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
-    except (RuntimeError, MisconfigurationException) as error:
+    except (RuntimeError, TypeError, MisconfigurationException) as error:
         raise ValueError(
             f"Expected devices that this machine has, found --accelerator {options.accelerator} --devices "
             f"{options.devices}: {error}"

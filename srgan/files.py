@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 CHECKSUM_BYTES = 4
+TEMPORARY = ".part"
+"""Suffix of files that are being written."""
 
 
 def cache_folder() -> Path:
@@ -25,7 +28,11 @@ def cache_folder() -> Path:
 
 
 def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file of a cache, atomically: the CRC-32 of its content, then the content."""
+    """Writes a file of a cache, atomically: the CRC-32 of its content, then the content.
+
+    Raises:
+        OSError: it cannot be written; says what to do.
+    """
     content = io.BytesIO()
     write(content)
     checksum = zlib.crc32(content.getbuffer()).to_bytes(CHECKSUM_BYTES, "little")
@@ -34,14 +41,22 @@ def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         file.write(checksum)
         file.write(content.getbuffer())
 
-    write_atomically(path, put)
+    try:
+        write_atomically(path, put)
+    except OSError as error:
+        raise OSError(
+            f"Expected a cache that can be written to, found: {error}. Set SRGAN_CACHE to another folder."
+        ) from error
 
 
 def read_cached(path: Path) -> io.BytesIO | None:
     """The content of a file of a cache; None if it has to be made, which is said where it is there but damaged."""
-    if not path.exists():
+    try:
+        stored = read_file_at(path)
+    except ValueError:
+        stored = b""
+    if stored is None:
         return None
-    stored = path.read_bytes()
     if zlib.crc32(stored[CHECKSUM_BYTES:]).to_bytes(CHECKSUM_BYTES, "little") == stored[:CHECKSUM_BYTES]:
         return io.BytesIO(stored[CHECKSUM_BYTES:])
     print(f"'{path}' is damaged and is made anew.", file=sys.stderr, flush=True)
@@ -70,7 +85,10 @@ def only_process(lock: Path, waiting: str) -> Iterator[None]:
 
 
 def write_atomically(
-    path: Path, write: Callable[[IO[bytes]], object], before_replacing: Callable[[Path], object] = lambda written: None
+    path: Path,
+    write: Callable[[IO[bytes]], object],
+    before_replacing: Callable[[Path], object] = lambda written: None,
+    lasting: bool = True,
 ) -> None:
     """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing, on the disk.
 
@@ -78,19 +96,35 @@ def write_atomically(
         path: of the file.
         write: writes its content.
         before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
+        lasting: whether to wait until it is on the disk; if not, a power cut may leave it empty.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    make_folder(path.parent)
+    temporary = _temporary_name(path)
     try:
         with temporary.open("wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         before_replacing(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    flush(path.parent)
+    if lasting:
+        flush(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those around it where they are missing; their names are on the disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        flush(path.parent)
+
+
+def _temporary_name(path: Path) -> Path:
+    """A name beside `path` that no process on any machine takes, for a file that is not complete."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def flush(path: Path) -> None:
@@ -104,9 +138,8 @@ def flush(path: Path) -> None:
 
 def remove_leftovers(folder: Path, names: str = "*") -> None:
     """Removes what a kill left of `write_atomically` for files of such names, which nobody else may write now."""
-    for path in folder.glob(f".{names}.*"):
-        if path.suffix[1:].isdecimal():
-            path.unlink(missing_ok=True)
+    for path in folder.glob(f".{names}.*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def place_link(existing: Path, name: Path) -> None:
@@ -114,8 +147,7 @@ def place_link(existing: Path, name: Path) -> None:
 
     Where there are no hard links it is a copy.
     """
-    temporary = name.with_name(f".{name.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
+    temporary = _temporary_name(name)
     try:
         os.link(existing, temporary)
     except OSError:
@@ -125,14 +157,45 @@ def place_link(existing: Path, name: Path) -> None:
     temporary.unlink(missing_ok=True)  # stays where both are names of one file already
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+def write_text(path: Path, text: str, lasting: bool = True) -> None:
+    """Writes UTF-8 text, see `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()), lasting=lasting)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes readable JSON, atomically. NaN and infinity are refused: absent numbers are null."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, content: Any, lasting: bool = True) -> None:
+    """Writes readable JSON, see `write_atomically`. NaN and infinity are refused: absent numbers are null."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", lasting)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What `write_json` wrote; None if there is no such file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    content = read_file_at(path)
+    if content is None:
+        return None
+    try:
+        found = json.loads(content)
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f"Expected '{path}' as it was written, found it damaged: {error}.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"Expected '{path}' as it was written, found it damaged: no object.")
+    return found
+
+
+def read_file_at(path: Path) -> bytes | None:
+    """The content of a file; None if there is nothing.
+
+    Raises:
+        ValueError: there is something else, such as a folder, or a pipe, which would not let go of who reads it.
+    """
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise ValueError(f"Expected a file at '{path}', found a folder, a pipe or a device. Remove it.")
+    return path.read_bytes()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -141,9 +204,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: a row is not what was written.
     """
-    if not path.exists():
-        return []
-    return parse_rows(path.read_bytes().rpartition(b"\n")[0], path)
+    return parse_rows((read_file_at(path) or b"").rpartition(b"\n")[0], path)
 
 
 def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
@@ -157,7 +218,7 @@ def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
     """Appends one row, with the checksum of its text as its last key, "crc"."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     text = json.dumps(row, allow_nan=False)
     with path.open("a") as file:
         file.write(f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}\n')
@@ -166,8 +227,13 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
 def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
     try:
         row: dict[str, Any] = json.loads(line)
-        checksum = row.pop("crc")
-    except (ValueError, KeyError, AttributeError, TypeError):
+        checksum = row.pop("crc", None)
+        if checksum is None and line.endswith(b"}"):
+            raise ValueError(
+                f"Expected rows with checksums in '{path}', found one without: an earlier version of srgan wrote it, "
+                "which this one does not read, or it is damaged."
+            )
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError):
         checksum = None
     if checksum is None or checksum != zlib.crc32(json.dumps(row, allow_nan=False).encode()):
         raise ValueError(f"Expected the rows of '{path}' as they were written, found a damaged one: {line[:60]!r}.")
@@ -193,10 +259,15 @@ class RecordFile:
         Raises:
             ValueError: a record or the layout is not what was written.
         """
-        if not self.layout.exists() or not self.path.exists():
+        layout = read_json(self.layout)
+        if layout is None or not self.path.exists():
             return None
-        layout = json.loads(self.layout.read_text())
-        dtype = self.dtype_of(layout)
+        if not self.path.is_file():
+            raise ValueError(f"Expected a file at '{self.path}', found a folder, a pipe or a device. Remove it.")
+        try:
+            dtype = self.dtype_of(layout)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"Expected '{self.layout}' as it was written, found it damaged.") from error
         size = dtype.itemsize + CHECKSUM_BYTES
         with self.path.open("rb") as file:
             file.seek(first * size)
@@ -216,9 +287,10 @@ class RecordFile:
         Raises:
             ValueError: the records so far have another layout.
         """
-        if not self.layout.exists():
+        stored = read_json(self.layout)
+        if stored is None:
             write_json(self.layout, layout)
-        elif (stored := json.loads(self.layout.read_text())) != layout:
+        elif stored != layout:
             raise ValueError(
                 f"Expected records of one layout in '{self.path}', found {stored} there and {layout} now. Go on with "
                 "the settings and data that the run began with, or choose another --run folder."

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import shlex
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from jsonargparse import SUPPRESS
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -27,12 +29,21 @@ from srgan.callbacks import (
     ScoreRecorder,
     SpectraRecorder,
 )
-from srgan.checkpoint_files import find_resume_point, reinstate
+from srgan.callbacks.checkpoint_saver import StoppedAtOnce
+from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import read_file
 from srgan.config_files import with_paths
 from srgan.data import ImageData
-from srgan.files import only_process
-from srgan.fit_options import INSTEAD, essence, refuse_arguments, refuse_callbacks, refuse_options, with_methods
+from srgan.files import make_folder, only_process
+from srgan.fit_options import (
+    INSTEAD,
+    essence,
+    refuse_aliases,
+    refuse_arguments,
+    refuse_callbacks,
+    refuse_options,
+    with_methods,
+)
 from srgan.memory import keep_freed_memory
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
@@ -120,6 +131,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
     """
     arguments = with_methods(with_paths(arguments))
     refuse_arguments(arguments)
+    refuse_aliases(arguments)
     return cli(
         AdversarialTraining,
         ImageData,
@@ -157,7 +169,7 @@ def main(arguments: list[str]) -> int:
         return train(cli, arguments)
     folder = RunFolder(cli.config["run"])
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         folder.lock.touch()
     except OSError as error:
         print(f"srgan fit: expected a folder for --run that can be written to, found: {error}", file=sys.stderr)
@@ -196,13 +208,21 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     ) as error:  # what was saved stays
         print(f"{folder.path}: failed: {error}", file=sys.stderr)
         return FAILED
+    except StoppedAtOnce:
+        print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Exception as error:
+        if checkpoint is None or _saver(cli).trains:
+            raise
+        problem = f"{type(error).__name__}: {essence(str(error))}"
+        print(f"srgan fit: Expected a checkpoint to go on from at '{checkpoint}', found {problem}", file=sys.stderr)
+        return 2
     return conclude(cli, folder)
 
 
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
     """Says how the training ended, by its own record; returns the exit status."""
-    saver = cli.trainer.checkpoint_callback
-    assert isinstance(saver, Checkpoints)
+    saver = _saver(cli)
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
     if cli.model.iteration == cli.model.iterations and not missing:
@@ -231,6 +251,12 @@ def say_if_long(cli: RunCLI) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def _saver(cli: RunCLI) -> Checkpoints:
+    saver = cli.trainer.checkpoint_callback
+    assert isinstance(saver, Checkpoints)
+    return saver
 
 
 def provide(cli: RunCLI) -> None:
@@ -295,15 +321,16 @@ def _source(
                 f"Expected the run in '{folder.path}' to go on as it started, from "
                 f"{(parent or {}).get('checkpoint')}, found --from-checkpoint {source}. Choose another --run folder."
             )
-    if point := find_resume_point(folder):
-        if cli.trainer.is_global_zero:
-            reinstate(folder, point)
+    if point := _agreed_resume_point(cli.trainer, folder):
         return str(folder.checkpoint), parent, point.marks
     if not source:
         return None, None, None
     stored = read_file(Path(source))
-    cli.model.refuse_other_draws(stored, cli.datamodule)
-    iteration = stored["srgan"]["iteration"]
+    try:
+        cli.model.refuse_other_draws(stored, cli.datamodule)
+        iteration = int(stored["srgan"]["iteration"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"Expected a checkpoint of srgan fit at '{source}', found another file.") from error
     if iteration >= cli.model.iterations:
         raise ValueError(
             f"Expected more iterations than the checkpoint's {iteration}, found {cli.model.iterations}. "
@@ -311,6 +338,32 @@ def _source(
         )
     parent = {"checkpoint": source, "iteration": iteration, "constraint": stored["srgan"]["constraint"]}
     return source, parent, None
+
+
+def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint | None:
+    """What the first process finds, in its place. Processes that a launcher started together hear it from the first.
+
+    Those that Lightning starts begin after the first has found it, and find the same.
+
+    Raises:
+        ValueError: see `find_resume_point`; on all processes.
+    """
+    found: ResumePoint | ValueError | None = None
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    together = trainer.world_size > 1 and not isinstance(environment, LightningEnvironment)
+    if trainer.is_global_zero or not together:
+        try:
+            found = find_resume_point(folder)
+        except ValueError as error:
+            found = error
+        if isinstance(found, ResumePoint) and trainer.is_global_zero:
+            reinstate(folder, found)
+    if together:
+        trainer.strategy.setup_environment()
+        found = trainer.strategy.broadcast(found)
+    if isinstance(found, ValueError):
+        raise found
+    return found
 
 
 def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:

@@ -7,9 +7,11 @@ or harm, without a word: they are refused with what to use instead.
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import yaml
 from jsonargparse import Namespace
 from pytorch_lightning.callbacks import (
     BackboneFinetuning,
@@ -99,6 +101,25 @@ def refuse_arguments(arguments: list[str]) -> None:
                 raise ValueError(f"Expected no {name}, which does not apply here. Set {instead}.")
 
 
+def refuse_aliases(arguments: list[str]) -> None:
+    """Refuses YAML that refers to parts of itself: it may hold itself, or stand for more than fits any memory.
+
+    Raises:
+        ValueError: names the file or the word.
+    """
+    files = [value for name, value in zip(["", *arguments], arguments, strict=False) if name in ("-c", "--config")]
+    files += [word.partition("=")[2] for word in arguments if word.startswith(("-c=", "--config="))]
+    texts = {f"'{name}'": Path(name).read_text(errors="replace") for name in files if Path(name).is_file()}
+    texts |= {repr(word): word for word in arguments if "&" in word and "*" in word}
+    for origin, text in texts.items():
+        try:
+            refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
+        except yaml.YAMLError:  # of which the parser tells
+            continue
+        if refers:
+            raise ValueError(f"Expected settings without YAML aliases (*name) in {origin}, found one. Write them out.")
+
+
 def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
     """Refuses options of the Trainer that would do nothing, or harm.
 
@@ -109,6 +130,8 @@ def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
     Raises:
         ValueError: with what to use instead.
     """
+    if "precision" not in trainer:
+        raise ValueError("Expected settings of the Trainer under trainer, found none. Leave the word out.")
     if str(trainer.precision) not in ("None", "32", "bf16", *PRECISIONS):
         raise ValueError(
             f"Expected --trainer.precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "

@@ -19,7 +19,6 @@ checkpoints/last.ckpt everything that a resumed run needs; beside it the one bef
 Rows and records carry checksums; a checkpoint says how long each history was and what it held.
 """
 
-import json
 import os
 import zlib
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.files import RecordFile, flush, read_json_lines, remove_leftovers
+from srgan.files import RecordFile, flush, read_json, read_json_lines, remove_leftovers
 
 DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
 """Name of a warning."""
@@ -130,20 +129,30 @@ class RunFolder:
         self.lock = self.path / "lock"
 
     def read_record(self) -> dict[str, Any] | None:
-        """The content of run.json; None if there is none yet."""
-        return _read_json(self.record)
+        """The content of run.json; None if there is none yet.
+
+        Raises:
+            ValueError: it is damaged; so say the other files.
+        """
+        record = read_json(self.record)
+        if record is not None and not {"status", "config"} <= record.keys():
+            raise ValueError(f"Expected the record of a run in '{self.record}', found another file.")
+        return record
 
     def read_protocol(self) -> dict[str, Any] | None:
         """How the scores of this run are measured; None if there are none yet."""
-        return _read_json(self.protocol)
+        return read_json(self.protocol)
 
     def read_final(self) -> dict[str, Any] | None:
         """Its "iteration", "protocol" and "scores"; None if the run has no final scores (yet)."""
-        return _read_json(self.final)
+        return read_json(self.final)
 
     def read_progress(self) -> dict[str, int] | None:
-        """Its "iteration" and "iterations"; None before the first report."""
-        return _read_json(self.progress)
+        """Its "iteration" and "iterations"; None before the first report, or where a power cut has lost it."""
+        try:
+            return read_json(self.progress)
+        except ValueError:
+            return None
 
     def read_scores(self) -> list[dict[str, Any]]:
         return read_json_lines(self.scores)
@@ -202,7 +211,7 @@ class RunFolder:
 
     def read_samples(self) -> dict[int, Path]:
         """iteration -> picture."""
-        return {int(path.stem): path for path in sorted(self.samples.glob("*.png"))}
+        return {int(path.stem): path for path in sorted(self.samples.glob("*.png")) if path.is_file()}
 
     @property
     def histories(self) -> list[Path]:
@@ -231,7 +240,7 @@ class RunFolder:
         damaged = []
         for path in self.histories:
             size, checksum = marks.get(path.name, (0, 0))
-            content = path.read_bytes()[:size] if path.exists() else b""
+            content = path.read_bytes()[:size] if path.is_file() else b""
             if len(content) != size or zlib.crc32(content) != checksum:
                 damaged.append(path.name)
         return damaged
@@ -293,8 +302,3 @@ def _spectra_dtype(layout: dict[str, Any]) -> np.dtype:
 def _outputs_dtype(layout: dict[str, Any]) -> np.dtype:
     """One record of outputs.bin: iteration, D's outputs on the images of each kind in turn."""
     return np.dtype([("iteration", "<i8"), ("outputs", "<f4", (len(layout["kinds"]), layout["images"]))])
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    content: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
-    return content

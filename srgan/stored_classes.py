@@ -24,16 +24,22 @@ def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: C
         allowed: class paths that the user trusts beside this package's.
 
     Raises:
-        ValueError: a class path of somebody else's, or a text in the place of an object.
+        ValueError: a class path of somebody else's or of another version's, or a text in the place of an object.
     """
     built = {"data": settings.get("data")} | {
         name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()
     }
-    foreign = sorted({path for path in _class_paths(built) if not path.startswith(PACKAGE)} - set(allowed))
+    named = set(_class_paths(built)) - set(allowed)
+    foreign = sorted(path for path in named if not path.startswith(PACKAGE))
     if foreign:
         raise ValueError(
             f"Expected classes of srgan in the settings of '{origin}', found {', '.join(foreign)}. Nothing of it was "
             f"imported. If you trust that code, add --allow {foreign[0]}"
+        )
+    if unknown := sorted(path for path in named if pydoc.locate(path) is None):
+        raise ValueError(
+            f"Expected classes that this version of srgan has in the settings of '{origin}', found "
+            f"{', '.join(unknown)}. Take the version that wrote it."
         )
     for name, settings_of in built.items():
         for place in _misplaced_texts(settings_of, None, name, allowed):

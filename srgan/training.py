@@ -5,6 +5,7 @@ The iteration (one generator update) is the only clock. Everything random in ite
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -38,11 +39,21 @@ class OptimizerSettings:
         learning_rate: at iteration 0.
         betas: decay of the first and second moment; (0, 0.9) in the paper. RMSprop takes the second one alone.
         algorithm: "adam", or "rmsprop" (WGAN: Arjovsky et al. 2017, Algorithm 1).
+
+    Raises:
+        ValueError: a negative or infinite learning rate, or betas outside of [0, 1).
     """
 
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.0, 0.9)
     algorithm: Literal["adam", "rmsprop"] = "adam"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.learning_rate < math.inf or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(
+                "Expected a learning rate of at least 0 and betas in [0, 1), found "
+                f"{self.learning_rate} and {', '.join(map(str, self.betas))}."
+            )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -353,7 +364,11 @@ class AdversarialTraining(pl.LightningModule):
         if stored is None:
             raise ValueError("Expected a checkpoint of srgan's training, found one without its iteration.")
         ours, theirs = self.carried(data), stored["carried"]
-        other = sorted(self.state_dict().keys() ^ checkpoint["state_dict"].keys())
+        own, others = (
+            {name: getattr(tensor, "shape", None) for name, tensor in weights.items()}
+            for weights in (self.state_dict(), checkpoint["state_dict"])
+        )
+        other = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
         if other:
             raise ValueError(
                 f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, "

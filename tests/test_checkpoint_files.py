@@ -171,7 +171,7 @@ def test_a_history_damaged_from_its_beginning_is_refused(run: RunFolder, capsys:
 
 def test_leftovers_of_a_kill_are_removed(run: RunFolder, whole: RunFolder) -> None:
     for path in (run.checkpoint, run.record, run.samples / "00000004.png"):
-        path.with_name(f".{path.name}.12345").write_text("half")
+        path.with_name(f".{path.name}.0123abcd.part").write_text("half")
     assert fit(run) == 0
     assert not list(run.path.rglob(".*"))
     assert_same_run(run, whole)
@@ -233,6 +233,28 @@ def test_weights_that_are_not_finite_stop_the_run_and_replace_nothing(
     assert record["status"] == "failed"
 
 
+@pytest.mark.parametrize("damage", ["weights", "optimizers", "clock", "all"])
+def test_a_checkpoint_of_something_else_is_no_beginning(
+    damage: str, run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content: Any = read_file(run.checkpoint)
+    if damage == "weights":
+        name = next(iter(content["state_dict"]))
+        content["state_dict"][name] = torch.zeros(7, 7)
+    elif damage == "optimizers":
+        content["optimizer_states"] = [{}]
+    elif damage == "clock":
+        content["srgan"] = "12"
+    else:
+        content = torch.ones(3)
+    torch.save(content, tmp_path / "other.ckpt")
+    folder = RunFolder(tmp_path / "new")
+    assert fit(folder, "--model.iterations", "20", "--from-checkpoint", str(tmp_path / "other.ckpt")) == 2
+    said = capsys.readouterr().err
+    assert "Expected a checkpoint" in said
+    assert said.count("\n") <= 3
+
+
 def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> None:
     content = read_file(run.checkpoint)
     name = next(name for name in content["state_dict"] if name.startswith("generator"))
@@ -246,21 +268,37 @@ def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> 
 
 
 def test_two_processes_write_one_checkpoint_and_find_the_same_one_again(tmp_path: Path) -> None:
-    """Only the first of them writes; both go on from the one before when the last is damaged."""
+    """Only the first writes, and decides where both go on; the second time they are started together, by torchrun."""
     folder = RunFolder(tmp_path / "run")
-    words = [sys.executable, "-m", "srgan", *TINY, "--run", str(folder.path)]
-    words += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    together = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module", "--"]
     for damaged in (False, True):
+        words = [sys.executable, "-m", *(together if damaged else []), "srgan", *TINY, "--run", str(folder.path)]
+        words += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
         if damaged:
             folder.record.write_text(folder.record.read_text().replace('"finished"', '"running"'))
             flip(folder.checkpoint, folder.checkpoint.stat().st_size // 2)
         ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
-        assert ("Goes on from" in ended.stderr) == damaged
+        assert ended.stderr.count("Goes on from") == damaged
         assert iteration(folder.checkpoint) == 12
         assert {path.name for path in folder.checkpoint.parent.iterdir()} == {
             "last.ckpt", "previous.ckpt", "00000008.ckpt"
         }  # fmt: skip
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    """Reading it would wait for ever; a checkpoint is taken from elsewhere, and a page leaves the run out."""
+    for path in (run.checkpoint, run.record):
+        path.unlink()
+        os.mkfifo(path)
+        if path == run.checkpoint:
+            point = find_resume_point(run)
+            assert point is not None
+            assert point.checkpoint == run.previous_checkpoint
+    assert fit(run) == 2
+    assert f"Expected a file at '{run.record}', found a folder, a pipe" in capsys.readouterr().err
+    assert main(["report", str(run.path)]) == 2
+    assert "a pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["losses.jsonl", "spectra.bin", "spectra.json", "run.json", "samples/00000004.png"])

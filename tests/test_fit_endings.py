@@ -13,6 +13,7 @@ from tiny_runs import assert_same_run, fit, state
 from srgan.callbacks import ScoreRecorder
 from srgan.files import write_json
 from srgan.fit import FAILED, STOPPED_EARLY, main
+from srgan.metrics.features import ClassifierFeatures
 from srgan.runs import RunFolder
 
 SCORES = [
@@ -95,6 +96,28 @@ def test_a_full_disk_is_said_in_one_sentence_and_keeps_the_state(
     assert_same_run(folder, whole)
 
 
+class InterruptsTwice(pl.Callback):
+    """Two Ctrl-C in iteration 7."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once_and_its_record_says_what_is_not_saved(
+    whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--trainer.callbacks", "test_fit_endings.InterruptsTwice") == 128 + signal.SIGINT
+    assert "stopped at once; the same command goes on from the last checkpoint" in capsys.readouterr().err
+    record = folder.read_record()
+    assert record is not None
+    assert (record["status"], record["missing"]) == ("stopped", ["iterations 5 to 12"])
+    assert fit(folder) == 0
+    assert_same_run(folder, whole)
+
+
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "scored")
@@ -105,20 +128,22 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_stop_in_the_final_scores_leaves_them_to_the_same_command(
     scored: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The second time the run has been resumed, for these scores alone."""
     folder = RunFolder(tmp_path / "run")
 
     def killed(self: ScoreRecorder, *_: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("expected to be stopped")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ScoreRecorder, "_record_final", killed)
-        assert fit(folder, *SCORES) == 128 + signal.SIGTERM
-    assert "Missing: the final scores." in capsys.readouterr().out
-    record = folder.read_record()
-    assert record is not None
-    assert (record["status"], record["missing"]) == ("stopped", ["the final scores"])
-    assert state(folder.checkpoint)["srgan"]["iteration"] == 12
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(ScoreRecorder, "_record_final", killed)
+            assert fit(folder, *SCORES) == 128 + signal.SIGTERM
+        assert "Missing: the final scores." in capsys.readouterr().out
+        record = folder.read_record()
+        assert record is not None
+        assert (record["status"], record["missing"]) == ("stopped", ["the final scores"])
+        assert state(folder.checkpoint)["srgan"]["iteration"] == 12
     assert fit(folder, *SCORES) == 0
     assert status(folder) == "finished"
     assert folder.read_final() == scored.read_final()
@@ -158,6 +183,16 @@ def test_a_place_that_cannot_hold_a_run_is_refused(
     (tmp_path / "file").write_text("")
     assert main(["-c", "configs/digits.yaml", "--run", str(tmp_path / where)]) == 2
     assert "expected a folder for --run that can be written to" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SRGAN_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(ClassifierFeatures, "steps", 1)
+    assert fit(RunFolder(tmp_path / "run"), *SCORES) == FAILED
+    assert "Expected a cache that can be written to" in capsys.readouterr().err
 
 
 def test_a_run_is_never_scored_by_two_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,6 +126,10 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
         (["--checkpoints.every", "0"], "a run without checkpoints cannot go on"),
         (["--checkpoints.keep_every", "-1"], "keep_every of at least 0"),
         (["--losses.every", "-1"], "Expected `every` of at least 0"),
+        (["--samples.rows", "0"], "Expected samples.rows of at least 1, found 0."),
+        (["--model.generator_optimizer.learning_rate", "-1"], "Expected a learning rate of at least 0"),
+        (["--verdicts.fid", "-1"], "Expected thresholds of at least 0"),
+        (["--data", "{a: &a [*a]}"], "Expected settings without YAML aliases"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -141,6 +145,21 @@ def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
     message = "Parser key \"trainer.logger\":\n  Problem with given class_path:\n    No module named 'wandb'"
     assert essence(message).endswith('pip install "spectral-regularization-gan[wandb]"')
     assert essence("No module named 'mine'") == "No module named 'mine'"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("model: &m {networks: *m}", "Expected settings without YAML aliases (*name)"),
+        ("trainer: null", "Expected settings of the Trainer"),
+    ],
+)
+def test_files_that_are_no_settings_are_refused(
+    settings: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An alias may hold itself, or stand for more than fits any memory."""
+    (tmp_path / "settings.yaml").write_text(settings)
+    assert sentence in said(tmp_path, ["-c", str(tmp_path / "settings.yaml")], capsys)
 
 
 def test_messages_of_others_keep_three_lines() -> None:

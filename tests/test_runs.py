@@ -52,6 +52,12 @@ def test_json_holds_no_nan_and_no_infinity(tmp_path: Path, number: float) -> Non
     assert read_json_lines(tmp_path / "scores.jsonl") == []
 
 
+def test_rows_of_an_earlier_version_are_not_called_damaged_alone(tmp_path: Path) -> None:
+    (tmp_path / "scores.jsonl").write_text('{"iteration": 100, "FID": 10.5}\n')
+    with pytest.raises(ValueError, match="an earlier version of srgan wrote it"):
+        read_json_lines(tmp_path / "scores.jsonl")
+
+
 def test_rows_survive_a_last_line_that_was_cut(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "scores.jsonl"
     assert read_json_lines(path) == []
@@ -285,7 +291,8 @@ ORDER = [
     {"metrics"},
     {"tracking"},
     {"report"},
-    {"checkpoints", "fit_options", "waiting", "watching"},
+    {"fit_options", "waiting", "watching"},
+    {"checkpoints"},
     {"checkpoint_files"},
     {"callbacks"},
     {"fit", "evaluate", "inspection"},

@@ -106,3 +106,14 @@ def test_commands_take_what_the_user_names(
 def test_every_shipped_setting_is_accepted(content: dict[str, Any], tmp_path: Path) -> None:
     path = _bytes(content, tmp_path / "same.ckpt")
     assert read_run_checkpoint(path).config == content["srgan_config"]
+
+
+def test_a_class_that_this_version_lacks_is_not_called_foreign(
+    content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = {"class_path": "srgan.constraints.Gone", "init_args": {"form": "raw"}}
+    path = written(content, ("model", "constraint"), gone, tmp_path / "older.ckpt")
+    assert main(["sample", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "found srgan.constraints.Gone. Take the version that wrote it." in said
+    assert said.count("\n") == 1

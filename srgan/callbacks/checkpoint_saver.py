@@ -43,6 +43,7 @@ class Checkpoints(RunCallback, Checkpoint):
         self.received: signal.Signals | None = None
         self.saved_iteration: int | None = None
         self.stops_at_once = False
+        self.trains = False
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
 
@@ -53,22 +54,26 @@ class Checkpoints(RunCallback, Checkpoint):
         """
         trainer.strategy.checkpoint_io = RunCheckpointIO()
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size > 1:
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
         for number in POLITE_STOPS:
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.trains = True
+
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "fit")
+
     def _stop_after_iteration(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         if self.stops_at_once:
-            raise _Stop
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
+            raise StoppedAtOnce
+        signal.signal(number, _stop_at_once if number == signal.SIGINT else signal.SIG_IGN)
 
     def _agreed_signal(self, world_size: int) -> signal.Signals | None:
         """One for all processes of the run: a signal reaches them at different moments, or one of them only.
@@ -124,11 +129,16 @@ class Checkpoints(RunCallback, Checkpoint):
         try:
             self.stops_at_once = trainer.world_size == 1
             yield
-        except _Stop:
+        except StoppedAtOnce:
             pass
         finally:
             self.stops_at_once = False
 
 
-class _Stop(BaseException):
-    """A polite stop of work that is not worth finishing."""
+class StoppedAtOnce(BaseException):
+    """By a second Ctrl-C, or by a polite stop of work that is not worth finishing."""
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise StoppedAtOnce

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
+from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
@@ -52,6 +53,7 @@ class RunRecorder(RunCallback):
             "versions": versions(),
         }
         self.started = self.reported = 0.0
+        self.began = 0
         self.bar: Progress | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -60,6 +62,7 @@ class RunRecorder(RunCallback):
         if not trainer.is_global_zero:
             return
         # A run that starts anew forgets iteration 0 too: it is recorded again.
+        self.began = pl_module.iteration
         self.folder.roll_back(self.marks or {}, -1 if self.marks is None else pl_module.iteration)
         before = self.folder.read_record() or {}
         self.record |= {
@@ -84,7 +87,9 @@ class RunRecorder(RunCallback):
             self.bar.update(module.iteration - self.bar.n)
 
     def _report(self, module: AdversarialTraining) -> None:
-        write_json(self.folder.progress, {"iteration": module.iteration, "iterations": module.iterations})
+        """Once a second: nothing that training waits for the disk for."""
+        progress = {"iteration": module.iteration, "iterations": module.iterations}
+        write_json(self.folder.progress, progress, lasting=False)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
@@ -118,10 +123,21 @@ class RunRecorder(RunCallback):
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """A run that diverged says so; one that was interrupted goes on with the next call."""
+        """A run that diverged says so; one that was stopped at once says what is not saved, and goes on from there."""
         self._close_bar()
-        if trainer.is_global_zero and isinstance(exception, Exception) and "seed" in self.record:
+        if not trainer.is_global_zero or "seed" not in self.record:
+            return
+        if isinstance(exception, StoppedAtOnce):
+            missing = f"iterations {self.saved_iteration(trainer) + 1} to {self.record['iterations']}"
+            write_json(self.folder.record, self.record | {"status": "stopped", "missing": [missing]})
+        elif isinstance(exception, Exception):
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
+
+    def saved_iteration(self, trainer: pl.Trainer) -> int:
+        """From which the same command would go on."""
+        saver = trainer.checkpoint_callback
+        assert isinstance(saver, Checkpoints)
+        return self.began if saver.saved_iteration is None else saver.saved_iteration
 
 
 def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:

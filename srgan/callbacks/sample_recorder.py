@@ -31,6 +31,8 @@ class SampleGrids(RunCallback):
         self, every: int = 1_000, rows: int = 8, generator_statistics: GeneratorStatistics = "running"
     ) -> None:
         super().__init__(every)
+        if rows < 1:
+            raise ValueError(f"Expected samples.rows of at least 1, found {rows}. Set samples.every 0 for no pictures.")
         self.rows = rows
         self.generator_statistics: GeneratorStatistics = generator_statistics
 

@@ -109,15 +109,16 @@ class ScoreRecorder(RunCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run that was stopped in its final scores, after which it trains no more."""
         assert isinstance(pl_module, AdversarialTraining)
-        if self._owes_final(pl_module):
-            self._make_scorer(trainer, pl_module)
-            self._record_final(trainer, pl_module)
+        saver = _saver(trainer)
+        if self._owes_final(pl_module) and not saver.received:
+            with saver.stopping_at_once(trainer):
+                self._make_scorer(trainer, pl_module)
+                self._record_final(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The final scores take far longer than those in training: the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
-        saver = trainer.checkpoint_callback
-        assert isinstance(saver, Checkpoints)
+        saver = _saver(trainer)
         if self._owes_final(pl_module) and not saver.received:
             with saver.stopping_at_once(trainer):
                 self._record_final(trainer, pl_module)
@@ -143,3 +144,9 @@ class ScoreRecorder(RunCallback):
                 "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with SR: "
                 "srgan fit ... -c sr-d --run NEW --from-checkpoint CKPT",
             )
+
+
+def _saver(trainer: pl.Trainer) -> Checkpoints:
+    saver = trainer.checkpoint_callback
+    assert isinstance(saver, Checkpoints)
+    return saver

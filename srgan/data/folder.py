@@ -42,7 +42,7 @@ class FolderData(ImageData):
         self.path = Path(path)
         if not self.path.exists():
             raise FileNotFoundError(
-                f"Expected a folder or tar of images at '{self.path.resolve()}', found nothing. "
+                f"Expected a folder or tar of images at '{self.path.absolute()}', found nothing. "
                 "Its layout is train/<class>/<image> or <class>/<image>."
             )
 

@@ -96,13 +96,13 @@ class InceptionFeatures(FeatureNetwork):
         """
         path = Path(weights_path) if weights_path else cls._download()
         if not path.is_file():
-            raise FileNotFoundError(f"Expected Inception weights at '{path.resolve()}', found nothing.")
+            raise FileNotFoundError(f"Expected Inception weights at '{path.absolute()}', found nothing.")
         try:
             torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(
-                f"Expected Inception weights at '{path.resolve()}', found another file: {reason}"
+                f"Expected Inception weights at '{path.absolute()}', found another file: {reason}"
             ) from error
         return path
 

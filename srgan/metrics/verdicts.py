@@ -1,5 +1,6 @@
 """What a spectrum is summarized by; verdicts of mode and spectral collapse. From recorded numbers alone, no torch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ class CollapseThresholds:
         layers: share of the non-shortcut convolutions that makes a spectral collapse.
         evaluations: how many in a row are judged by their median: with 3, a lucky one makes no best and a bad one no
             collapse; with 1, each counts by itself.
+
+    Raises:
+        ValueError: one of them is negative, no number, or 0 evaluations.
     """
 
     fid: float = 1.5
@@ -30,6 +34,10 @@ class CollapseThresholds:
     tail_mean: float = 0.5
     layers: float = 0.5
     evaluations: int = 3
+
+    def __post_init__(self) -> None:
+        if self.evaluations < 1 or not all(0 <= limit < math.inf for limit in vars(self).values()):
+            raise ValueError(f"Expected thresholds of at least 0 and evaluations of at least 1, found {self}.")
 
 
 @dataclass(frozen=True)

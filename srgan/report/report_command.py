@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
     try:
         written = write_page(options.folder, output, shown)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+    except OSError as error:
         print(f"srgan report: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
