@@ -28,8 +28,8 @@ lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint ## lint, types and tests, as many files at a time as there are cores
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+test: lint ## lint, types and tests, a process for each core; one that is done takes over half of what another has left
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
 	@$(BIN)/python -m reproduce.table2

@@ -13,7 +13,7 @@ from srgan.cli import main
 
 def start(arguments: Sequence[str], log: Path, **environment: str) -> ForkProcess:
     """A real process of the command line, to be killed, signalled or joined; `log` takes what it says."""
-    process = get_context("fork").Process(target=_run, args=(arguments, log, environment))
+    process = get_context("fork").Process(target=_run, args=(arguments, log, environment), daemon=True)
     process.start()
     return process
 
@@ -29,6 +29,7 @@ def run_on_two(arguments: Sequence[str], folder: Path, **environment: str) -> st
     processes = [start(arguments, log, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank, log in enumerate(logs)]
     for process in processes:
         process.join(300)
+        process.kill()  # where it hangs
     said = [log.read_text() for log in logs]
     assert [process.exitcode for process in processes] == [0, 0], said
     return said[0]

@@ -76,8 +76,15 @@ def test_two_processes_x_two_micro_batches_are_one_process_x_four(tmp_path: Path
 
 
 TOGETHER = {
-    "penalties": "RowSumNormalization GradientPenalty R1Penalty DRAGAN SLOGAN OrthonormalRegularization".split(),
-    "norms": "WeightNormalization BatchNormalization DRAGAN WeightClipping".split(),
+    "penalties": [
+        "RowSumNormalization",
+        "GradientPenalty",
+        "R1Penalty",
+        "DRAGAN",
+        "SLOGAN",
+        "OrthonormalRegularization",
+    ],
+    "norms": ["WeightNormalization", "BatchNormalization", "DRAGAN", "WeightClipping"],
 }
 
 
