@@ -118,7 +118,10 @@ def test_other_files_are_not_judged(tmp_path: Path) -> None:
 def test_a_damaged_last_checkpoint_costs_time_and_nothing_else(
     damaged: bool, run: RunFolder, whole: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flip(run.checkpoint, 10_000) if damaged else run.checkpoint.unlink()
+    if damaged:
+        flip(run.checkpoint, 10_000)
+    else:
+        run.checkpoint.unlink()
     assert fit(run) == 0
     notices = [line for line in capsys.readouterr().err.splitlines() if "Goes on from" in line]
     assert len(notices) == damaged
