@@ -28,7 +28,7 @@ def run_on_two(arguments: Sequence[str], folder: Path, **environment: str) -> st
     logs = [folder / f"rank{rank}.log" for rank in range(2)]
     processes = [start(arguments, log, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank, log in enumerate(logs)]
     for process in processes:
-        process.join(300)
+        process.join(900)
         process.kill()  # where it hangs
     said = [log.read_text() for log in logs]
     assert [process.exitcode for process in processes] == [0, 0], said
