@@ -35,6 +35,7 @@ def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Classifiers and statistics are made once per session, whatever its workers, and never in the user's cache."""
     session = tmp_path_factory.getbasetemp()
     folder = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "srgan-cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SRGAN_CACHE", str(folder))
         patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "hub")

@@ -136,7 +136,10 @@ def scores(run: Run) -> Any:
     return record["status"], run.folder.read_scores(), record["verdicts"], record["reported"]
 
 
-def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproduce.resources.usable_cores", lambda: 2)  # one thread for each, as in this process
     runs = [tiny_run(method, tmp_path / "stopped") for method in ("sn", "sr-s", "sr-d")]
 
     def stop_when_under_way() -> None:
