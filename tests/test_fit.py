@@ -111,7 +111,7 @@ def test_measuring_never_alters_training(finished: Path, tmp_path: Path) -> None
 def test_a_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     """kill -9 at random moments, whatever the process is doing, and the same command again."""
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    options = ["--losses.every", "1", "--checkpoints.every", "3"]
+    options = ["--losses.every", "1", "--checkpoints.every", "3", "--scores.every", "24"]
     words = command("sr-d", killed, *options, iterations=72)
     moments = random.Random(0)
     for kill in range(3):
