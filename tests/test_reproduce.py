@@ -90,7 +90,7 @@ SIZES: dict[str, Any] = {
 
 def tiny_run(method: str, root: Path, **further: Any) -> Run:
     """A real run of a second."""
-    lengths = {"model.networks.init_args.discriminator_channels": 4, "model.iterations": 200, "scores.every": 100}
+    lengths = {"model.networks.init_args.discriminator_channels": 4, "model.iterations": 120, "scores.every": 60}
     overrides = {**SIZES, **lengths, "checkpoints.every": 25, **further}
     return Run(name=method, folder=RunFolder(root / method), configs=("digits", method), overrides=overrides)
 
@@ -140,7 +140,8 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reproduce.resources.usable_cores", lambda: 2)  # one thread for each, as in this process
-    runs = [tiny_run(method, tmp_path / "stopped") for method in ("sn", "sr-s", "sr-d")]
+    straight, runs = ([tiny_run(name, tmp_path / place) for name in ("sn", "sr-s", "sr-d")] for place in ("a", "b"))
+    assert [srgan(["fit", *run.fit_arguments()]) for run in straight] == [0, 0, 0]
 
     def stop_when_under_way() -> None:
         while runs[0].iterations_done < 1:
@@ -152,8 +153,6 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
         launch(runs, 2, 0, Resources(), QUIET)
     assert runs[2].state == TO_DO
     assert launch([run for run in runs if run.state != FINISHED], 2, 0, Resources(), QUIET) == []
-    straight = [tiny_run(method, tmp_path / "straight") for method in ("sn", "sr-s", "sr-d")]
-    assert [srgan(["fit", *run.fit_arguments()]) for run in straight] == [0, 0, 0]
     assert [scores(run) for run in runs] == [scores(run) for run in straight]
     assert {run.state for run in runs} == {FINISHED}
     assert replace(runs[0], folder=RunFolder(tmp_path / "elsewhere")).state == TO_DO
