@@ -144,9 +144,9 @@ def compile_module(D: nn.Module, backend: str) -> nn.Module:
 
 
 def test_compiled_training_is_that_of_the_plain_discriminator() -> None:
-    """Two forward passes before a backward pass, traced with their gradients; training itself compiles kernels."""
+    """Two forward passes before a backward pass, compiled for real: other backends keep other tensors."""
     results = []
-    for backend in (None, "aot_eager"):
+    for backend in (None, "inductor"):
         torch.manual_seed(0)
         D: nn.Module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.Flatten(), nn.Linear(128, 1))
         optimizer = sgd(D)

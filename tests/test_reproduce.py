@@ -144,7 +144,7 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
     assert [srgan(["fit", *run.fit_arguments()]) for run in straight] == [0, 0, 0]
 
     def stop_when_under_way() -> None:
-        while runs[0].iterations_done < 1:
+        while runs[0].folder.read_record() is None:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
