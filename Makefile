@@ -28,8 +28,8 @@ lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint ## lint, types and tests, as many files at a time as there are cores
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+test: lint ## lint, types and tests, a process for each core; one that is done takes over half of what another has left
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 test-wheel: .venv/installed ## the built wheel alone, outside of the clone (part of make test)
 	$(BIN)/pytest tests/test_wheel.py

@@ -32,8 +32,10 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Classifiers and statistics are made once per session, and never in the user's cache."""
-    folder = tmp_path_factory.mktemp("srgan-cache")
+    """Classifiers and statistics are made once per session, whatever its workers, and never in the user's cache."""
+    session = tmp_path_factory.getbasetemp()
+    folder = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "srgan-cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SRGAN_CACHE", str(folder))
         patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "hub")

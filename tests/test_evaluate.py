@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 from conftest import random_pixels, save_image
+from processes import run_on_two
 
 from srgan.cli import main
 from srgan.evaluate import read_checkpoint
 from srgan.metrics.features import hash_weights
 from srgan.runs import RunFolder
 
-ROOT = Path(__file__).parents[1]
 TRAIN = [
     "fit", "-c", "configs/folder.yaml", "-c", "configs/sr-d.yaml", "--data.init_args.image_size", "8",
     "--data.init_args.batch_size", "4", "--model.networks.init_args.num_classes", "3",
@@ -50,6 +50,15 @@ def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 FID_IS_ALONE = ["--protocol.kid", "false", "--protocol.prdc", "false"]
+ONE_SPLIT = ["--protocol.inception_splits", "1", "--protocol.intra_fid_classes", "0", *FID_IS_ALONE]
+
+
+@pytest.fixture
+def other_cache(run: RunFolder, cache_of_this_session: Path, tmp_path: Path) -> Path:
+    """Holds nothing but the classifier, which takes seconds to train."""
+    unfinished = shutil.ignore_patterns(".*")  # of other tests that run now
+    shutil.copytree(cache_of_this_session / "classifiers", tmp_path / "cache" / "classifiers", ignore=unfinished)
+    return tmp_path / "cache"
 
 
 def flat(scores: dict[str, Any]) -> dict[str, float]:
@@ -63,15 +72,6 @@ def evaluate(checkpoint: Path, output: Path, *options: str) -> dict[str, Any]:
     assert main(["evaluate", str(checkpoint), *options, "--accelerator", "cpu", "--output", str(output)]) == 0
     record: dict[str, Any] = json.loads(output.read_text())
     return record
-
-
-def on_two_processes(arguments: list[str], cache: Path) -> None:
-    """Runs the command line, which starts a second process by itself; nothing is cached yet."""
-    environment = os.environ | {"SRGAN_CACHE": str(cache)}
-    finished = subprocess.run(
-        [sys.executable, "-m", "srgan", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True
-    )
-    assert finished.returncode == 0, finished.stderr
 
 
 # What a run records.
@@ -127,38 +127,37 @@ def test_a_checkpoint_scores_as_its_run_did(run: RunFolder, tmp_path: Path) -> N
     again = evaluate(run.checkpoint, tmp_path / "final.json")
     assert flat(again["scores"]) == pytest.approx(flat(final["scores"]), rel=1e-7)
     assert again["protocol"] == final["protocol"]
-    options = [
-        "--protocol.num_fake_images",
-        "200",
-        "--protocol.inception_splits",
-        "1",
-        *FID_IS_ALONE,
-        "--protocol.intra_fid_classes",
-        "0",
-    ]
-    again = evaluate(run.checkpoint, tmp_path / "short.json", *options)
+    again = evaluate(run.checkpoint, tmp_path / "short.json", "--protocol.num_fake_images", "200", *ONE_SPLIT)
     assert {"iteration": again["iteration"]} | again["scores"] == run.read_scores()[-1]
 
 
-def test_two_processes_score_as_one(run: RunFolder, images: Path, tmp_path: Path) -> None:
-    """Counts are exact (330 images make 17 batches), the order of IS's splits is kept, real images are shared too."""
+def test_two_processes_score_as_one(run: RunFolder, tmp_path: Path, other_cache: Path) -> None:
+    """Counts are exact (330 images make 17 batches), the order of IS's splits is kept, real images are shared too.
+
+    The command starts its second process by itself; nothing of real images is cached yet.
+    """
     one = evaluate(run.checkpoint, tmp_path / "one.json")
     two = tmp_path / "two.json"
     options = ["--devices", "2", "--accelerator", "cpu", "--output", str(two)]
-    on_two_processes(["evaluate", str(run.checkpoint), *options], tmp_path / "cache")
+    command = [sys.executable, "-m", "srgan", "evaluate", str(run.checkpoint), *options]
+    environment = os.environ | {"SRGAN_CACHE": str(other_cache)}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
     record = json.loads(two.read_text())
     assert record["hardware"]["devices"] == 2
     assert record["protocol"] == one["protocol"]
     assert flat(record["scores"]) == pytest.approx(flat(one["scores"]), rel=1e-6)
-    cached = [path.parent.name for path in sorted((tmp_path / "cache").rglob("*.np*"))]
+    cached = [path.parent.name for path in sorted(other_cache.rglob("*.np*"))]
     assert cached == ["images", "real-features", "real-statistics"]
 
 
-def test_a_run_on_two_processes_scores_as_its_checkpoint_on_one(images: Path, tmp_path: Path) -> None:
+def test_a_run_on_two_processes_scores_as_its_checkpoint_on_one(
+    images: Path, tmp_path: Path, other_cache: Path
+) -> None:
     folder = RunFolder(tmp_path / "run")
     devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu"]
     options = ["--data.init_args.path", str(images), "--run", str(folder.path)]
-    on_two_processes([*TRAIN, *options, *devices], tmp_path / "cache")
+    run_on_two([*TRAIN, *options, *devices], tmp_path / "logs", SRGAN_CACHE=str(other_cache))
     final = folder.read_final()
     assert final is not None
     assert len(folder.read_scores()) == 2  # written by one of them
@@ -170,15 +169,8 @@ def test_a_run_on_two_processes_scores_as_its_checkpoint_on_one(images: Path, tm
 
 
 def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "--protocol.seed",
-        "5",
-        *FID_IS_ALONE,
-        "--protocol.intra_fid_classes",
-        "1000",
-        "--protocol.intra_fid_images",
-        "20",
-    ]
+    of_classes = ["--protocol.intra_fid_classes", "1000", "--protocol.intra_fid_images", "20"]
+    arguments = ["--protocol.seed", "5", *FID_IS_ALONE, *of_classes]
     record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
     assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].module.generator)
     assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--protocol.seed", "5"]
@@ -197,15 +189,7 @@ def test_a_checkpoint_is_self_contained(run: RunFolder, images: Path, tmp_path: 
     """Moved away from its run, and its data to another place: the file holds every setting."""
     moved = shutil.copy(run.checkpoint, tmp_path / "moved.ckpt")
     elsewhere = shutil.copytree(images, tmp_path / "elsewhere" / "pictures")
-    short = [
-        "--protocol.num_fake_images",
-        "40",
-        "--protocol.intra_fid_classes",
-        "0",
-        *FID_IS_ALONE,
-        "--protocol.inception_splits",
-        "1",
-    ]
+    short = ["--protocol.num_fake_images", "40", *ONE_SPLIT]
     record = evaluate(Path(moved), tmp_path / "scores.json", *short, "--data.init_args.path", str(elsewhere))
     assert record["scores"] == evaluate(run.checkpoint, tmp_path / "other.json", *short)["scores"]
     stored = torch.load(moved, weights_only=True)["srgan_config"]

@@ -1,6 +1,7 @@
 """The command line on real, tiny runs: files, resume, kill, another method from a checkpoint, refusals."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from processes import start
 from tiny_runs import assert_identical
 
 from srgan.cli import main
@@ -82,13 +84,12 @@ def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.Capt
     assert RunFolder(finished).record.stat().st_mtime_ns == before
 
 
-def test_a_run_cut_behind_its_last_checkpoint_is_summed_up_by_the_next_call(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert main(command("sn", run)) == 0
+def test_a_run_cut_behind_its_last_checkpoint_is_summed_up_by_the_next_call(finished: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
     before = RunFolder(run).read_record()
     assert before is not None
     RunFolder(run).record.write_text(json.dumps({"status": "running", "config": before["config"]}))
-    assert main(command("sn", run)) == 0
+    assert main(command("sr-s", run)) == 0
     after = RunFolder(run).read_record()
     assert after is not None
     assert after["status"] == "finished"
@@ -110,24 +111,20 @@ def test_measuring_never_alters_training(finished: Path, tmp_path: Path) -> None
 def test_a_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     """kill -9 at random moments, whatever the process is doing, and the same command again."""
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    options = ["--losses.every", "1", "--checkpoints.every", "3"]
-
-    def start(run: Path) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "srgan", *command("sr-d", run, *options, iterations=72)]
-        return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    undisturbed = start(straight)
+    options = ["--losses.every", "1", "--checkpoints.every", "3", "--scores.every", "24"]
+    words = command("sr-d", killed, *options, iterations=72)
     moments = random.Random(0)
     for kill in range(3):
-        process = start(killed)
+        process = start(words, tmp_path / "log")
         awaited = 20 * kill + moments.randrange(20)
-        while process.poll() is None and _last_iteration(killed) < awaited:
+        while process.is_alive() and _last_iteration(killed) < awaited:
             time.sleep(0.01)
         time.sleep(moments.random() / 10)
         process.kill()
-        assert process.wait() == -signal.SIGKILL
-    assert start(killed).wait() == 0
-    assert undisturbed.wait() == 0
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
+    assert main(words) == 0
+    assert main(command("sr-d", straight, *options, iterations=72)) == 0
     assert_identical(weights(killed), weights(straight))
     ours, theirs = RunFolder(killed), RunFolder(straight)
     assert ours.read_losses() == theirs.read_losses()
@@ -144,19 +141,18 @@ def _last_iteration(run: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_stop_saves_and_the_same_command_goes_on(
-    number: signal.Signals, tmp_path: Path, finished: Path
-) -> None:
+def test_a_polite_stop_saves_and_the_same_command_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
-    words = [sys.executable, "-m", "srgan", *command("sr-s", run, "--checkpoints.every", "100000", iterations=100_000)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    words = command("sr-s", run, "--checkpoints.every", "100000", iterations=100_000)
+    process = start(words, tmp_path / "log")
     while _last_iteration(run) < 5:
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.01)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert "the same command goes on" in output
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == 128 + number
+    assert "the same command goes on" in (tmp_path / "log").read_text()
     record = RunFolder(run).read_record()
     assert record is not None
     assert record["status"] == "stopped"
@@ -270,9 +266,9 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
-def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:
-    """JPEGs in a tar, 32 x 32: SN, then SR-d from its checkpoint, with scores, spectra and samples."""
-    data = ["-c", "configs/folder.yaml", "--data.init_args.path", str(shared_data / "cifar10-jpg.tar.xz")]
+def test_real_photographs_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:
+    """JPEGs in a tar, at 32 x 32: SN, then SR-d from its checkpoint, with scores, spectra and samples."""
+    data = ["-c", "configs/folder.yaml", "--data.init_args.path", str(shared_data / "imagenet-sample.tar")]
     sizes = ["--data.init_args.batch_size", "8", "--model.networks.init_args.generator_channels", "8"]
     narrow = ["--model.networks.init_args.discriminator_channels", "4", "--scores.protocol.num_fake_images", "500"]
     measured = ["--scores.every", "2", "--samples.every", "2", "--spectra.every", "1", "--checkpoints.every", "1"]
@@ -283,6 +279,6 @@ def test_real_cifar10_through_the_command_line(shared_data: Path, tmp_path: Path
     assert main([*base, "-c", "configs/sr-d.yaml", "--model.iterations", "4", "--run", str(sr), *source]) == 0
     protocol = RunFolder(sr).read_protocol()
     assert protocol is not None
-    assert protocol["num_real_images"] == 50_000
+    assert protocol["num_real_images"] == 220  # all there are
     assert RunFolder(sr).read_scores()[0].keys() == {"iteration", "FID_cls", "IS_cls", "IS_cls_std"}
     assert json.loads(RunFolder(sr).spectra.layout.read_text())["layers"][0]["shape"] == [4, 3, 3, 3]

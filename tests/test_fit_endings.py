@@ -56,12 +56,11 @@ def status(folder: RunFolder) -> str:
     ("options", "iteration"),
     [
         (["--trainer.limit_train_batches", "3", "--trainer.max_epochs", "2"], 6),
-        (["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"], 4),
         (["--trainer.max_time", "00:00:00:00"], 0),
         (["--trainer.fast_dev_run", "true"], 1),
         (["--trainer.callbacks", "test_fit_endings.Ends"], 6),
     ],
-    ids=["limit", "epochs", "time", "dev", "callback"],
+    ids=["limit of epochs", "time", "dev", "callback"],
 )
 def test_a_run_that_ends_early_says_so_and_goes_on_without_the_limit(
     options: list[str], iteration: int, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -166,7 +166,7 @@ def test_messages_of_others_keep_three_lines() -> None:
     assert essence("one\n\ntwo\nthree\nfour") == "one\ntwo\nthree"
 
 
-@pytest.mark.parametrize("method", ["sr-s", "sr-d", "gp"])
+@pytest.mark.parametrize("method", ["sr-d", "gp"])
 def test_the_short_name_of_a_method_trains_as_its_configuration_file(method: str, tmp_path: Path) -> None:
     named, filed = RunFolder(tmp_path / "named"), RunFolder(tmp_path / "filed")
     assert fit(named, "--model.iterations", "1", "--model.constraint", method) == 0

@@ -60,12 +60,12 @@ def test_batches_are_those_of_the_same_images_in_memory(root: Path, prepared: Pa
     assert torch.equal(on_disk.load("train").images, in_memory.load("train").images)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_processes_that_read_ahead_read_the_same(prepared: Path, start: str) -> None:
+@pytest.mark.parametrize(("start", "workers"), [("fork", 2), ("spawn", 1)])
+def test_processes_that_read_ahead_read_the_same(prepared: Path, start: str, workers: int) -> None:
     data = make(prepared, batch_size=40, n_dis=1)
     expected = [data.batch(iteration) for iteration in range(12)]  # files are open here before the others start
     loader = DataLoader(
-        _BatchOfIteration(data, Ranks()), batch_size=None, sampler=range(12), num_workers=2,
+        _BatchOfIteration(data, Ranks()), batch_size=None, sampler=range(12), num_workers=workers,
         multiprocessing_context=start,
     )  # fmt: skip
     for found, batch in zip(loader, expected, strict=True):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from processes import run_on_two, start
 
 from srgan.cli import main
 from srgan.constraints import METHODS, raw_weight
@@ -38,24 +39,17 @@ def probe(folder: Path, hold: bool) -> list[str]:
     return [*callback, "--trainer.callbacks.hold_power_vectors", str(hold).lower()]
 
 
-def train_on_two(launcher: list[str], folder: Path, *options: str, hold: bool = False) -> list[dict[str, Any]]:
-    """Runs the command line in two gloo processes; what each rank reports."""
+def train_on_two(launcher: list[str] | None, folder: Path, *options: str, hold: bool = False) -> list[dict[str, Any]]:
+    """Runs the command line in two gloo processes, by a launcher or forked from here; what each rank reports."""
     devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", *probe(folder / "probe", hold)]
-    run_command(launcher, *options, *devices, "--run", str(folder / "run"))
+    words = [*SETTINGS, *options, *devices, "--run", str(folder / "run")]
+    if launcher is None:
+        run_on_two(words, folder)
+    else:
+        environment = os.environ | {"PYTHONPATH": str(TESTS)}
+        finished = subprocess.run([*launcher, *words], env=environment, capture_output=True, text=True, timeout=300)
+        assert finished.returncode == 0, finished.stderr
     return [json.loads((folder / "probe" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
-
-
-def run_command(launcher: list[str], *options: str) -> None:
-    """In processes of its own: a process group leaves its mark on the environment."""
-    finished = subprocess.run(
-        [*launcher, *SETTINGS, *options],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
-        cwd=TESTS.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stderr
 
 
 def discriminator(run: Path) -> dict[str, torch.Tensor]:
@@ -101,11 +95,10 @@ def test_constraints_together_are_the_same_on_two_processes(kind: str, tmp_path:
     constraint = {"class_path": "srgan.constraints.Combination", "init_args": {"constraints": constraints}}
     config = tmp_path / "constraint.yaml"
     config.write_text(yaml.safe_dump({"model": {"constraint": constraint}}))
-    reports = train_on_two(LIGHTNING, tmp_path / "two", "-c", str(config), hold=True)
+    reports = train_on_two(None, tmp_path / "two", "-c", str(config), hold=True)
     assert reports[0]["hashes"] == reports[1]["hashes"]
-    assert (
-        main([*SETTINGS, "-c", str(config), *probe(tmp_path / "probe", hold=True), "--run", str(tmp_path / "one")]) == 0
-    )
+    one = ["-c", str(config), *probe(tmp_path / "probe", hold=True), "--run", str(tmp_path / "one")]
+    assert main([*SETTINGS, *one]) == 0
     losses = [RunFolder(tmp_path / run).read_losses() for run in ("two/run", "one")]
     assert "loss/penalty" in losses[0][0]
     for two, one in zip(*losses, strict=True):
@@ -131,7 +124,10 @@ def test_a_strategy_that_is_not_ddp_and_an_impossible_batch_are_refused(
 
 
 def test_ddp_on_one_device_is_a_plain_run(tmp_path: Path) -> None:
-    run_command(LIGHTNING, "--trainer.devices", "1", "--trainer.strategy", "ddp", "--run", str(tmp_path / "ddp"))
+    ddp = ["--trainer.devices", "1", "--trainer.strategy", "ddp", "--run", str(tmp_path / "ddp")]
+    process = start([*SETTINGS, *ddp], tmp_path / "log")  # a process group leaves its mark on the environment
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "log").read_text()
     assert main([*SETTINGS, "--run", str(tmp_path / "plain")]) == 0
     ours, theirs = discriminator(tmp_path / "ddp"), discriminator(tmp_path / "plain")
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -232,23 +233,29 @@ CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
 }
 
 
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of SN after two iterations."""
+    path = tmp_path_factory.mktemp("checkpoints") / "two.ckpt"
+    fit(build(), 2).save_checkpoint(path)
+    return path
+
+
 @pytest.mark.parametrize("method", CONSTRAINTS)
-def test_a_checkpoint_of_sn_goes_on_under_any_method_without_parameters_of_its_own(method: str, tmp_path: Path) -> None:
-    fit(build(), 2).save_checkpoint(tmp_path / "sn.ckpt")
+def test_a_checkpoint_of_sn_goes_on_under_any_method_without_parameters_of_its_own(method: str, two: Path) -> None:
     after = build(CONSTRAINTS[method]())
     if method in ("weight-norm", "batch-norm"):
         with pytest.raises(ValueError, match=f"weights of {after.constraint.label}, .* found one of SN"):
-            fit(after, 4, checkpoint=tmp_path / "sn.ckpt")
+            fit(after, 4, checkpoint=two)
         return
-    fit(after, 4, checkpoint=tmp_path / "sn.ckpt")
+    fit(after, 4, checkpoint=two)
     assert after.iteration == 4
     assert all(torch.isfinite(p).all() for p in after.parameters())
 
 
-def test_a_checkpoint_of_other_draws_is_refused(tmp_path: Path) -> None:
-    fit(build(), 1).save_checkpoint(tmp_path / "one.ckpt")
+def test_a_checkpoint_of_other_draws_is_refused(two: Path) -> None:
     with pytest.raises(ValueError, match="seed was 3 and is 4"):
-        fit(build(seed=4), 2, checkpoint=tmp_path / "one.ckpt")
+        fit(build(seed=4), 4, checkpoint=two)
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 3), (3, None), (2, 3)])
@@ -293,8 +300,10 @@ def test_bf16_mixed_trains_with_float32_weights_and_spectra() -> None:
     ids=["bf16", "channels-first", "compiled"],
 )
 def test_faster_arithmetic_trains_to_the_same_losses(
-    settings: dict[str, Any], trainer_settings: dict[str, Any], tolerance: float
+    settings: dict[str, Any], trainer_settings: dict[str, Any], tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Compiled: traced, and differentiated as a whole; writing kernels for all of both nets takes minutes."""
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="aot_eager"))
     plain, fast = build(METHODS["sr-s"]()), build(METHODS["sr-s"](), **settings)
     fit(plain, 4)
     fit(fast, 4, **trainer_settings)

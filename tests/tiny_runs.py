@@ -14,8 +14,8 @@ TINY = [
     "--model.networks.init_args.generator_channels", "2",
     "--model.networks.init_args.discriminator_channels", "2", "--model.networks.init_args.latent_dim", "4",
     "--model.n_dis", "1", "--model.iterations", "12",
-    "--scores.every", "0", "--outputs.every", "4", "--samples.every", "4", "--spectra.every", "2",
-    "--losses.every", "2", "--gradients.every", "4",
+    "--scores.every", "0", "--outputs.every", "4", "--outputs.images", "20", "--samples.every", "4",
+    "--spectra.every", "2", "--losses.every", "2", "--gradients.every", "4",
     "--checkpoints.every", "4", "--checkpoints.keep_every", "8", "--trainer.accelerator", "cpu",
 ]  # fmt: skip
 
