@@ -108,12 +108,11 @@ def out_of_range(attempt: Attempt) -> Outcome:
 
 def wrong_names(attempt: Attempt) -> Outcome:
     """An option with a letter too many, too few, or another."""
-    draw, name = attempt.draw, attempt.draw.choice(list(WRONG_TYPES))
-    place = draw.randrange(1, len(name))
-    letter = draw.choice(string.ascii_lowercase)
-    other = draw.choice([name[:place] + letter + name[place:], name[:place] + "_" + name[place + 1 :], f"{name}.x"])
-    if other in WRONG_TYPES:
-        return Outcome(0)
+    draw, other = attempt.draw, next(iter(WRONG_TYPES))
+    while other in WRONG_TYPES:
+        name = draw.choice(list(WRONG_TYPES))
+        place, letter = draw.randrange(1, len(name)), draw.choice(string.ascii_lowercase)
+        other = draw.choice([name[:place] + letter + name[place:], name[:place] + "_" + name[place + 1 :], f"{name}.x"])
     return refused(fit_with(attempt, f"--{other}", "1"), f"--{other} 1")
 
 
