@@ -47,7 +47,7 @@ OUT_OF_RANGE = {
     "scores.protocol.num_fake_images": ["0", "-1", "1"], "scores.protocol.num_real_images": ["0", "1", "-7"],
     "scores.protocol.batch_size": ["0", "-20"], "scores.protocol.split": ["validation", ""],
     "scores.protocol.generator_statistics": ["mean"], "scores.features": ["vgg", ""],
-    "scores.final.num_fake_images": ["0", "-1", "19"],
+    "scores.final.num_fake_images": ["0", "-1", "1"],
     "checkpoints.every": ["0", "-1"], "checkpoints.keep_every": ["-1"], "model.micro_batch_size": ["0", "3", "-1"],
     "model.constraint": ["sr-q", "srgan.nothing", "os.system"], "model.networks": ["srgan.networks.None", "tuple"],
     "model.loss": ["hinge2", "srgan.losses.Nothing"], "data": ["srgan.data.Nothing", "builtins.dict"],
