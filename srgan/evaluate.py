@@ -182,7 +182,8 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     ranks = Ranks(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
-    scores = scorer.of_generator(module.generator.to(fabric.device), protocol)
+    module.to(fabric.device)
+    scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
     if ranks.rank:
         return {}
     cuda = fabric.device.type == "cuda"

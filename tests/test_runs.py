@@ -286,7 +286,7 @@ ORDER = [
     },
     {"spectral", "prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses"},
-    {"sampling", "feature_matching"},
+    {"sampling", "averaging", "feature_matching"},
     {"training"},
     {"metrics"},
     {"tracking"},
