@@ -27,7 +27,7 @@ class RunCheckpoint:
     """What `srgan fit` saved.
 
     Attributes:
-        path: of the file.
+        path: of the file or folder, or its id on the hub.
         config: every setting of the run, resolved.
         weights: state dict of the training: "generator...." and "discriminator....".
         iteration: when it was saved.
@@ -43,7 +43,7 @@ class RunCheckpoint:
     @property
     def title(self) -> str:
         """What it is, in a line."""
-        name = self.run.path.name if self.run else self.path.name
+        name = self.run.path.name if self.run else self.path.resolve().name
         return f"{name}: {self.constraint}, iteration {self.iteration:,}"
 
     @property

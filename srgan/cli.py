@@ -13,6 +13,8 @@ COMMANDS = {
     "report": "srgan.report.report_command",
     "spectra": "srgan.inspection.spectra_table",
     "sample": "srgan.inspection.sample",
+    "push": "srgan.share.push",
+    "pull": "srgan.share.pull",
     "dashboard": "srgan.tracking.dashboard_command",
     "prepare": "srgan.prepare.prepare_command",
     "configs": "srgan.config_files",
@@ -38,6 +40,10 @@ commands:
                srgan spectra resnet18.pth --picture spectra.png
   sample     images from a checkpoint's generator: grids, classes, truncation, walks:
                srgan sample runs/digits-sr-s/checkpoints/last.ckpt
+  push       nets of a checkpoint for others: safetensors, settings, a model card, in a folder or on Hugging Face's hub:
+               srgan push runs/digits-sr-s OWNER/NAME
+  pull       a model of that hub as a folder:
+               srgan pull OWNER/NAME
   dashboard  a Weights & Biases workspace and report for a project of such runs:
                srgan dashboard --entity NAME --project srgan
   prepare    turn a folder or tar file of photographs into Arrow files that training reads, once:

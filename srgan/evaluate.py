@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
-from srgan.checkpoints import RunCheckpoint, read_run_checkpoint, rebuild_training
+from srgan.checkpoints import RunCheckpoint, rebuild_training
 from srgan.data import ImageData
 from srgan.files import write_json
 from srgan.fit_options import essence
@@ -28,6 +28,7 @@ from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer, refuse_few_images
 from srgan.parallel import Ranks
 from srgan.provenance import commit, now, processor, versions
+from srgan.share.sources import read_source
 from srgan.training import AdversarialTraining
 
 HELP = """\
@@ -100,7 +101,7 @@ def main(arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     try:
-        stored, chosen = read_checkpoint(Path(path), options)
+        stored, chosen = read_checkpoint(path, options)
         if chosen.output and chosen.output.is_dir():
             raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
         if chosen.output:
@@ -120,7 +121,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def read_checkpoint(path: Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
+def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
     """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the options.
 
     Args:
@@ -136,7 +137,7 @@ def read_checkpoint(path: Path, options: Sequence[str] = ()) -> tuple[Stored, js
     """
     trust = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     trust.add_argument("--allow", action="append", default=[])
-    checkpoint = read_run_checkpoint(path, trust.parse_known_args(list(options))[0].allow)
+    checkpoint = read_source(path, trust.parse_known_args(list(options))[0].allow)
     try:
         chosen = parser_of(checkpoint).parse_args(list(options))
     except argparse.ArgumentError as error:
@@ -182,7 +183,8 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     ranks = Ranks(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
-    scores = scorer.of_generator(module.generator.to(fabric.device), protocol)
+    module.to(fabric.device)
+    scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
     if ranks.rank:
         return {}
     cuda = fabric.device.type == "cuda"

@@ -8,6 +8,7 @@ EXTRA_OF = {
     "plotly": "report",
     "jinja2": "report",
     "datasets": "hub",
+    "huggingface_hub": "hub",
     "pyarrow": "hub",
     "wandb": "wandb",
     "wandb_workspaces": "wandb",

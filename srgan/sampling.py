@@ -14,6 +14,10 @@ from srgan.randomness import counter_rows
 GeneratorStatistics = Literal["running", "batch"]
 SCORED = "scores"
 """The purpose of the latents whose images are scored."""
+GRID_SEED, GRID_PURPOSE = 0, "grid"
+"""Of the latents of sample grids, the same in every run."""
+SMALLEST_THRESHOLD, LARGEST_THRESHOLD = 0.02, 10.0
+"""Below, thousands of draws are needed for one that is kept; above, nothing is ever drawn."""
 
 
 class Generated(NamedTuple):
@@ -35,6 +39,53 @@ def latents(
         return z, torch.zeros(len(rows), dtype=torch.int64, device=device)
     uniform = counter_rows(torch.rand, rows, (), device, seed, f"labels of {purpose}", *counters)
     return z, (uniform.double() * generator.num_classes).long()
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuses a truncation that cannot be drawn.
+
+    Raises:
+        ValueError: it is out of range.
+    """
+    if not SMALLEST_THRESHOLD <= threshold <= LARGEST_THRESHOLD:
+        raise ValueError(
+            f"Expected a truncation in {SMALLEST_THRESHOLD:g} ... {LARGEST_THRESHOLD:g} (the largest |z_i| that is "
+            f"kept; BigGAN shows 0.04 to 2), found {threshold:g}."
+        )
+
+
+def truncated_latents(
+    generator: Generator, rows: range, device: torch.device, seed: int, purpose: str, threshold: float | None
+) -> tuple[Tensor, Tensor]:
+    """`latents`, truncated if there is a threshold: entries beyond it are drawn again until all are within.
+
+    The truncation trick of BigGAN (Brock, Donahue and Simonyan 2019, section 3.1). Entries within the threshold are
+    those of the untruncated z, and row j is still a function of (seed, purpose, j).
+
+    Args:
+        generator: tells the length of z and the number of classes.
+        rows: of the stream.
+        device: streams of different devices differ.
+        seed: of the stream.
+        purpose: of the stream.
+        threshold: the largest |z_i|; None: no truncation.
+
+    Returns:
+        z `[B, latent_dim]` and classes `[B]` int64.
+
+    Raises:
+        ValueError: the threshold is out of range.
+    """
+    z, labels = latents(generator, rows, device, seed, purpose)
+    if threshold is None:
+        return z, labels
+    check_threshold(threshold)
+    attempt = 0
+    while (beyond := z.abs() > threshold).any():
+        attempt += 1
+        again = counter_rows(torch.randn, rows, z.shape[1:], device, seed, f"truncation of {purpose}", attempt)
+        z = torch.where(beyond, again, z)
+    return z, labels
 
 
 def independent_copy(generator: Generator, statistics: GeneratorStatistics) -> Generator:

@@ -18,11 +18,12 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from srgan.averaging import average_into, decay_at
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
 from srgan.losses import Hinge, Loss
-from srgan.networks import DEFAULT_PAIR, Pair
+from srgan.networks import DEFAULT_PAIR, Generator, Pair
 from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
 from srgan.sampling import latents
@@ -91,14 +92,16 @@ class AdversarialTraining(pl.LightningModule):
             None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
             takes a power step.
         normalize_generator: SN on the generator too, as in the authors' ImageNet code.
+        ema_decay: of a moving average of the generator, taken once per iteration and scored beside it, e.g. 0.999;
+            None for none, as in the paper.
         channels_last: the nets work on images in PyTorch's channels-last memory format, the faster one for
             convolutions on CPUs and tensor cores.
         compile: both nets go through `torch.compile`.
         seed: of the initial weights, of the noise z, and (linked) of the data order.
 
     Raises:
-        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, nets are to be compiled whose
-            constraint or loss does not go with that, or the loss does not go with the nets.
+        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, `ema_decay` is not between 0 and 1, nets
+            are to be compiled whose constraint or loss does not go with that, or the loss does not go with the nets.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class AdversarialTraining(pl.LightningModule):
         joint_forward: bool = False,
         micro_batch_size: int | None = None,
         normalize_generator: bool = False,
+        ema_decay: float | None = None,
         channels_last: bool = True,
         compile: bool = False,
         seed: int = 0,
@@ -128,6 +132,10 @@ class AdversarialTraining(pl.LightningModule):
                 "Expected iterations, n_dis, generator_batch_ratio and micro_batch_size of at least 1 and "
                 f"generator_turn in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_ratio}, "
                 f"{micro_batch_size} and {generator_turn}."
+            )
+        if ema_decay is not None and not 0 < ema_decay < 1:
+            raise ValueError(
+                f"Expected ema_decay between 0 and 1, as 0.999, or null for no moving average, found {ema_decay}."
             )
         if compile and (constraint.differentiates_twice or feature_matching):
             raise ValueError(
@@ -155,6 +163,7 @@ class AdversarialTraining(pl.LightningModule):
         self.generator_batch_ratio = generator_batch_ratio
         self.joint_forward = joint_forward
         self.micro_batch_size = micro_batch_size
+        self.ema_decay = ema_decay
         self.seed = seed
         self.networks = networks
         self.ranks = ALONE
@@ -167,6 +176,9 @@ class AdversarialTraining(pl.LightningModule):
                 SpectralNormalization().attach(self.generator)
         if channels_last:
             self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
+        self.generator_ema: Generator | None = None
+        if ema_decay is not None:
+            self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         if compile:
             self.generator.compile()
             self.discriminator.compile()
@@ -225,6 +237,8 @@ class AdversarialTraining(pl.LightningModule):
             self._update_discriminator(real, labels, update)
         if self.generator_turn == self.n_dis:
             self._update_generator(real, labels)
+        if self.generator_ema is not None and self.ema_decay is not None:
+            average_into(self.generator_ema, self.generator, decay_at(self.iteration, self.ema_decay))
         self.iteration += 1
 
     def _update_discriminator(self, real: Tensor, labels: Tensor, update: int) -> None:
@@ -313,7 +327,8 @@ class AdversarialTraining(pl.LightningModule):
         """Gradients and losses of the global batch, and batch-norm averages over all of it, in one all-reduce."""
         if self.ranks.world_size > 1:
             gradients = [parameter.grad for parameter in player.parameters() if parameter.grad is not None]
-            averages = [buffer for name, buffer in self.named_buffers() if ".running_" in name]
+            statistics = [*self.generator.named_buffers(), *self.discriminator.named_buffers()]
+            averages = [buffer for name, buffer in statistics if ".running_" in name]
             self.ranks.average_([*gradients, *averages, losses])
 
     # Optimizers.
@@ -373,7 +388,7 @@ class AdversarialTraining(pl.LightningModule):
             raise ValueError(
                 f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, "
                 f"found one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take "
-                "its networks and loss, and a constraint without parameters of its own."
+                "its networks, loss and ema_decay, and a constraint without parameters of its own."
             )
         differing = [
             f"{name} was {theirs.get(name)} and is {ours[name]}" for name in ours if theirs.get(name) != ours[name]

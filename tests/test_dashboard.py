@@ -50,7 +50,12 @@ def test_every_key_with_a_panel_is_shown_in_its_section_and_spectra_come_first()
             config = shown[panel.title]
             for key in panel.keys:
                 example = re.sub(r"\{layer\}", "blocks.0.conv1", key)
-                example = example.replace("{features}", "").replace("{kind}", "test").replace("{warning}", "w")
+                example = (
+                    example.replace("{features}", "")
+                    .replace("{ema}", "")
+                    .replace("{kind}", "test")
+                    .replace("{warning}", "w")
+                )
                 named = {*config.get("metrics", []), *config.get("mediaKeys", [])}
                 matched = re.search(config.get("metricRegex", "(?!)"), example)
                 charted = f'"{key}_table"' in json.dumps(config)

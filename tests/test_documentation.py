@@ -48,7 +48,7 @@ def test_the_page_of_configurations_names_them_all() -> None:
 
 
 def test_the_public_names_are_there() -> None:
-    assert {"export", "regularize", "spectra", "unregularize", "watch"} <= set(srgan.__all__)
+    assert {"export", "load", "regularize", "spectra", "unregularize", "watch"} <= set(srgan.__all__)
     assert all(getattr(srgan, name) for name in srgan.__all__)
     with pytest.raises(AttributeError, match="no attribute 'regularise'"):
         _ = srgan.regularise

@@ -13,10 +13,10 @@ from PIL import Image
 
 from srgan.callbacks.sample_recorder import grid_picture
 from srgan.cli import main
-from srgan.inspection.generator import StoredGenerator, frozen_on, render
-from srgan.inspection.latents import drawn_latents
+from srgan.data.images import quantize
 from srgan.runs import RunFolder
-from srgan.sampling import SCORED, generate
+from srgan.sampling import SCORED, generate, truncated_latents
+from srgan.trained import TrainedGAN, frozen_on, load, render
 
 CPU = torch.device("cpu")
 TILE = 64 + 2  # pixels of an enlarged image and the line beside it
@@ -45,8 +45,8 @@ def batch_run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFold
 
 
 @pytest.fixture
-def stored(run: RunFolder) -> StoredGenerator:
-    return StoredGenerator.read(run.checkpoint, CPU)
+def stored(run: RunFolder) -> TrainedGAN:
+    return load(run.checkpoint, device="cpu")
 
 
 def sample(checkpoint: Path, output: Path, *arguments: object) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_larger_grids_begin_with_the_same_images(run: RunFolder, tmp_path: Path)
 # Latents.
 
 
-def test_truncation_keeps_what_is_within_and_draws_the_rest_again(stored: StoredGenerator) -> None:
+def test_truncation_keeps_what_is_within_and_draws_the_rest_again(stored: TrainedGAN) -> None:
     z, labels = stored.grid_latents(400)
     truncated, same_labels = stored.grid_latents(400, threshold=0.5)
     assert torch.equal(labels, same_labels)
@@ -113,19 +113,19 @@ def test_truncation_keeps_what_is_within_and_draws_the_rest_again(stored: Stored
     assert truncated.abs().max() <= 0.5
     uniform = (torch.erf(truncated / 2**0.5) / torch.erf(torch.tensor(0.5 / 2**0.5)) + 1) / 2  # by its distribution
     assert (uniform.sort().values.flatten().sort().values - torch.linspace(0, 1, uniform.numel())).abs().max() < 0.03
-    some = drawn_latents(stored.generator, range(100, 103), CPU, 0, "grid", 0.5)[0]
+    some = truncated_latents(stored.generator, range(100, 103), CPU, 0, "grid", 0.5)[0]
     assert torch.equal(some, truncated[100:103])
 
 
 # What is drawn.
 
 
-def test_a_row_for_each_class(run: RunFolder, stored: StoredGenerator, tmp_path: Path) -> None:
+def test_a_row_for_each_class(run: RunFolder, stored: TrainedGAN, tmp_path: Path) -> None:
     """The same latents in every row; the classes are those of the generator."""
     grid = tiles(sample(run.checkpoint, tmp_path / "c.png", "--classes", "2,0", "--columns", 4), 4)
     z, _ = stored.grid_latents(4)
     for row, label in enumerate((2, 0)):
-        direct = render(stored.generator.eval(), z, torch.full((4,), label), 4)
+        direct = quantize(render(stored.generator, z, torch.full((4,), label)))
         expected = tiles(np.asarray(grid_picture(direct, 4)), 4)[0]
         np.testing.assert_array_equal(grid[row], expected)
     assert sample(run.checkpoint, tmp_path / "all.png", "--classes", "all").shape[0] == 3 * TILE + 2
@@ -155,7 +155,7 @@ def test_batch_statistics_of_the_runs_grid_hold_for_single_images(batch_run: Run
     assert np.abs(walk[:, 0].astype(int) - grid[[0, 2, 4]]).max() <= 1  # rounding: the batch norms were folded once
 
 
-def test_freezing_leaves_the_generator_alone(stored: StoredGenerator) -> None:
+def test_freezing_leaves_the_generator_alone(stored: TrainedGAN) -> None:
     before = {name: value.clone() for name, value in stored.generator.state_dict().items()}
     frozen = frozen_on(stored.generator, *stored.grid_latents(9))
     assert not frozen.training
@@ -214,7 +214,7 @@ def test_a_video_without_its_package_is_refused(
 # Files for other tools.
 
 
-def test_single_images_are_those_that_were_scored(run: RunFolder, stored: StoredGenerator, tmp_path: Path) -> None:
+def test_single_images_are_those_that_were_scored(run: RunFolder, stored: TrainedGAN, tmp_path: Path) -> None:
     """The folder and the array hold the stream of the run's own scores."""
     folder, array = tmp_path / "images", tmp_path / "images.npz"
     for path in (folder, array):
@@ -266,12 +266,12 @@ def test_a_stopped_export_goes_on(run: RunFolder, tmp_path: Path, capsys: pytest
         (["--classes", "x"], "found 'x'"),
         (["--dimension", "6"], "Expected each dimension in 0 ... 5"),
         (["--dimension", "0", "--classes", "0,1"], "Expected one of the --classes"),
-        (["--truncation", "0"], "Expected --truncation in 0.02 ... 10"),
+        (["--truncation", "0"], "Expected a truncation in 0.02 ... 10"),
         (["--truncation", "nan"], "found nan"),
         (["--output", "x.jpg"], "*.png, *.gif or *.mp4"),
         (["--output", "x.gif"], "add --walk N or --dimension"),
         (["--output", "x.png", "--gif", "--walk", "1"], "*.gif with --gif"),
-        (["--device", "nonsense"], "Expected a --device that this machine has"),
+        (["--device", "nonsense"], "Expected a device that this machine has"),
     ],
 )
 def test_wrong_wishes_are_refused(

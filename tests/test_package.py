@@ -45,6 +45,8 @@ def test_the_one_liners_need_torch_alone() -> None:
         (["report", "."], "plotly"),
         (["dashboard"], "wandb"),
         (["prepare", "imagenet", ".", "out"], "datasets"),
+        (["push", ".", "someone/sr"], "huggingface_hub"),
+        (["pull", "someone/sr"], "huggingface_hub"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

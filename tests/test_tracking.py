@@ -119,9 +119,9 @@ def test_every_logged_key_is_listed_and_every_listed_one_that_applies_is_logged(
     # one split, no KID, no PRDC; neither the constraint nor the loss has numbers of its own.
     expected = {"table2", "mode_collapse_iteration"}
     expected |= {"loss/penalty", "loss/k", "loss/convergence", "constraint/{number}"}
-    expected |= {f"{group}/FID_intra{{features}}" for group in ("scores", "final", "reported")}
+    expected |= {f"{group}/FID_intra{{features}}{{ema}}" for group in ("scores", "final", "reported")}
     lacking = ("IS{}_std", "KID{}", "KID{}_std", "precision{}", "recall{}", "density{}", "coverage{}")
-    expected |= {f"{group}/{name.format('{features}')}" for group in ("scores", "reported") for name in lacking}
+    expected |= {f"{group}/{name.format('{features}')}{{ema}}" for group in ("scores", "reported") for name in lacking}
     assert absent == expected
 
 

@@ -8,12 +8,11 @@ from torchvision.utils import make_grid
 
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_atomically
-from srgan.sampling import GeneratorStatistics, generate
+from srgan.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, generate
 from srgan.training import AdversarialTraining
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
 PADDING = 2  # pixels around each
-GRID_SEED, GRID_PURPOSE = 0, "grid"  # of the latents, for every run
 
 
 class SampleGrids(RunCallback):

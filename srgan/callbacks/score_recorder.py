@@ -93,7 +93,7 @@ class ScoreRecorder(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.scorer is not None
-        scores = self.scorer.of_generator(module.generator)
+        scores = self.scorer.of_generators(module.generator, module.generator_ema)
         if trainer.is_global_zero:
             append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
             self._warn_of_collapse(module)
@@ -125,7 +125,7 @@ class ScoreRecorder(RunCallback):
 
     def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.scorer is not None
-        scores = self.scorer.of_generator(module.generator, self.final)
+        scores = self.scorer.of_generators(module.generator, module.generator_ema, self.final)
         if trainer.is_global_zero:
             final = {"protocol": self.scorer.describe(self.final), "scores": scores}
             write_json(self.folder.final, {"iteration": module.iteration} | final)

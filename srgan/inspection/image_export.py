@@ -12,17 +12,16 @@ from torch import Tensor
 
 from srgan.data.images import quantize
 from srgan.files import write_atomically, write_json, write_text
-from srgan.inspection.generator import StoredGenerator
-from srgan.inspection.latents import drawn_latents
 from srgan.metrics.features import hash_weights
 from srgan.progress import Progress
-from srgan.sampling import SCORED
+from srgan.sampling import SCORED, truncated_latents
+from srgan.trained import TrainedGAN
 
 RECORD, LABELS = "images.json", "labels.csv"
 
 
 def export(
-    stored: StoredGenerator,
+    stored: TrainedGAN,
     path: Path,
     number: int | None,
     seed: int | None,
@@ -54,7 +53,7 @@ def export(
     network = stored.batch_network(statistics)
 
     def inputs(rows: range) -> tuple[Tensor, Tensor]:
-        z, labels = drawn_latents(network, rows, stored.device, seed, SCORED, threshold)
+        z, labels = truncated_latents(network, rows, stored.device, seed, SCORED, threshold)
         return z, labels if classes is None else torch.tensor([classes[row % len(classes)] for row in rows]).to(labels)
 
     @torch.no_grad()

@@ -1,63 +1,9 @@
-"""Points z of latent space to draw images from: truncated, between two points, along one dimension."""
+"""Points z of latent space to draw images from: between two points, along one dimension."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-from srgan.networks import Generator
-from srgan.randomness import counter_rows
-from srgan.sampling import latents
-
-SMALLEST_THRESHOLD, LARGEST_THRESHOLD = 0.02, 10.0
-"""Below, thousands of draws are needed for one that is kept; above, nothing is ever drawn."""
-
-
-def check_threshold(threshold: float) -> None:
-    """Refuses a truncation that cannot be drawn.
-
-    Raises:
-        ValueError: it is out of range.
-    """
-    if not SMALLEST_THRESHOLD <= threshold <= LARGEST_THRESHOLD:
-        raise ValueError(
-            f"Expected --truncation in {SMALLEST_THRESHOLD:g} ... {LARGEST_THRESHOLD:g} (the largest |z_i| that is "
-            f"kept; BigGAN shows 0.04 to 2), found {threshold:g}."
-        )
-
-
-def drawn_latents(
-    generator: Generator, rows: range, device: torch.device, seed: int, purpose: str, threshold: float | None
-) -> tuple[Tensor, Tensor]:
-    """`sampling.latents`, truncated if there is a threshold: entries beyond it are drawn again until all are within.
-
-    The truncation trick of BigGAN (Brock, Donahue and Simonyan 2019, section 3.1). Entries within the threshold are
-    those of the untruncated z, and row j is still a function of (seed, purpose, j).
-
-    Args:
-        generator: tells the length of z and the number of classes.
-        rows: of the stream.
-        device: streams of different devices differ.
-        seed: of the stream.
-        purpose: of the stream.
-        threshold: the largest |z_i|; None: no truncation.
-
-    Returns:
-        z `[B, latent_dim]` and classes `[B]` int64.
-
-    Raises:
-        ValueError: the threshold is out of range.
-    """
-    z, labels = latents(generator, rows, device, seed, purpose)
-    if threshold is None:
-        return z, labels
-    check_threshold(threshold)
-    attempt = 0
-    while (beyond := z.abs() > threshold).any():
-        attempt += 1
-        again = counter_rows(torch.randn, rows, z.shape[1:], device, seed, f"truncation of {purpose}", attempt)
-        z = torch.where(beyond, again, z)
-    return z, labels
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

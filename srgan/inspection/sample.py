@@ -18,7 +18,10 @@ def arguments_parser() -> argparse.ArgumentParser:
         "itself drew at that iteration (samples/*.png), bit for bit on the same kind of device.",
         allow_abbrev=False,
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CKPT", help="e.g. runs/NAME/checkpoints/last.ckpt")
+    parser.add_argument(
+        "checkpoint", metavar="CKPT",
+        help="runs/NAME/checkpoints/last.ckpt, runs/NAME for its last one, a folder of srgan pull, or OWNER/NAME",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help=".png, .gif or .mp4 (default: named by content)")
     parser.add_argument("--gif", action="store_true", help="an animation where --output does not say so")
     parser.add_argument("--rows", type=_positive, metavar="N", help="of a grid (default: the run's)")
@@ -29,6 +32,7 @@ def arguments_parser() -> argparse.ArgumentParser:
         "--truncation", type=float, metavar="PSI",
         help="draw entries of z beyond +-PSI again, as BigGAN does: better single images, less variety",
     )  # fmt: skip
+    parser.add_argument("--ema", action="store_true", help="the moving average of the generator (--model.ema_decay)")
     parser.add_argument("--frames", type=_positive, default=24, metavar="N", help="from point to point (default: 24)")
     parser.add_argument(
         "--allow", action="append", default=[], metavar="CLASS_PATH",

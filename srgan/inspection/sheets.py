@@ -10,14 +10,15 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srgan.callbacks.sample_recorder import GRID_SEED, PADDING, grid_picture
+from srgan.callbacks.sample_recorder import PADDING, grid_picture
+from srgan.data.images import quantize
 from srgan.files import write_atomically
 from srgan.inspection.animations import write_animation
-from srgan.inspection.generator import StoredGenerator, chosen_device, render
 from srgan.inspection.image_export import export
-from srgan.inspection.latents import along_dimensions, check_threshold, walks
+from srgan.inspection.latents import along_dimensions, walks
+from srgan.sampling import GRID_SEED, check_threshold
+from srgan.trained import TrainedGAN, load, render
 
-BATCH_SIZE = 64
 LARGEST_VALUE = 2.0  # to which one dimension goes, in standard deviations
 POINTS_OF_AN_ANIMATION = 4
 DEFAULT_COLUMNS = 9
@@ -41,7 +42,7 @@ def make(options: argparse.Namespace, path: Path) -> str:
     """
     if options.truncation is not None:
         check_threshold(options.truncation)
-    stored = StoredGenerator.read(options.checkpoint, chosen_device(options.device), options.allow)
+    stored = load(options.checkpoint, options.ema, options.device, options.allow)
     classes = numbers(options.classes, stored.generator.num_classes, "class") if options.classes else []
     if options.images:
         count = export(stored, path, options.number, options.seed, options.truncation, classes or None)
@@ -50,9 +51,10 @@ def make(options: argparse.Namespace, path: Path) -> str:
     sheet = chosen_sheet(stored, options, classes, moves)
     rows, columns = sheet.labels.shape
     if options.walk or options.dimension or classes:
-        images = render(stored.network(), sheet.z.flatten(0, 1), sheet.labels.flatten(), BATCH_SIZE)
+        images = quantize(render(stored.network(), sheet.z.flatten(0, 1), sheet.labels.flatten()))
     else:  # one batch, as the run drew it
         images = render(stored.batch_network(None), sheet.z.flatten(0, 1), sheet.labels.flatten(), rows * columns)
+        images = quantize(images)
     if moves:
         write_animation(images.unflatten(0, (rows, columns)), math.ceil(math.sqrt(rows)), path)
         what = f"{rows} images in {columns} frames"
@@ -60,10 +62,10 @@ def make(options: argparse.Namespace, path: Path) -> str:
         picture = labelled_grid(images, columns, sheet.names)
         write_atomically(path, lambda file: picture.save(file, "PNG"))
         what = f"{rows} x {columns} images"
-    return f"{stored.checkpoint.title}: {what} of {stored.pixels} x {stored.pixels} pixels in {path}"
+    return f"{stored.checkpoint.title}: {what} of {stored.image_size} x {stored.image_size} pixels in {path}"
 
 
-def chosen_sheet(stored: StoredGenerator, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
+def chosen_sheet(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
     """The points and classes that were asked for.
 
     Raises:
@@ -83,7 +85,7 @@ def chosen_sheet(stored: StoredGenerator, options: argparse.Namespace, classes: 
     return Sheet(z.unflatten(0, shape), labels.unflatten(0, shape), [])
 
 
-def _walks(stored: StoredGenerator, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
+def _walks(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
     """Walk j goes from image 2j of the grid to the next, or in an animation past 4j ... 4j + 3 and back."""
     points = POINTS_OF_AN_ANIMATION if moves else 2
     steps = options.frames if moves else max(1, (options.columns or DEFAULT_COLUMNS) - 1)
@@ -96,7 +98,7 @@ def _walks(stored: StoredGenerator, options: argparse.Namespace, classes: list[i
     return Sheet(path, own[:, None].expand(path.shape[:2]), names)
 
 
-def _dimensions(stored: StoredGenerator, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
+def _dimensions(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
     """The first image of the grid with one coordinate changed; an animation goes there and back."""
     dimensions = numbers(options.dimension, stored.generator.latent_dim, "dimension")
     if len(classes) > 1:

@@ -13,6 +13,7 @@ from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
+from srgan.metrics.verdicts import EMA
 from srgan.networks import Generator
 from srgan.parallel import ALONE, Ranks
 from srgan.progress import Progress
@@ -86,6 +87,18 @@ class Scorer:
         if protocol.intra_fid_classes:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
+
+    def of_generators(
+        self, last: Generator, average: Generator | None, protocol: ScoreProtocol | None = None
+    ) -> Scores:
+        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one.
+
+        Raises:
+            ValueError: as `of_generator`.
+        """
+        scores = self.of_generator(last, protocol)
+        averages = self.of_generator(average, protocol) if average is not None else {}
+        return scores | {f"{name}{EMA}": value for name, value in averages.items()}
 
     def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
         """Scores of a generator under a protocol, by default the scorer's.

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 Row = Mapping[str, Any]
+EMA = "_ema"
+"""Ends the names of scores of the generator's moving average, in place of its last weights."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Verdict:
 
 def is_lower_better(score: str) -> bool:
     """Whether a score improves downwards: Fréchet and kernel distances and divergences do."""
-    return score.startswith(("FID", "KID")) or score.endswith("_kl")
+    return score.startswith(("FID", "KID")) or score.removesuffix(EMA).endswith("_kl")
 
 
 def running_median(values: np.ndarray, count: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.metrics.verdicts import is_lower_better, summarize
+from srgan.metrics.verdicts import EMA, is_lower_better, summarize
 from srgan.report.reading import Recording, Rows, is_number, number_names
 from srgan.report.thinning import kept_times, rounded
 from srgan.runs import SpectralLayer
@@ -148,7 +148,7 @@ def _scores(run: Recording) -> Section:
     """A plot for each score; in a comparison a line for each run."""
     figures = []
     for name, column in _columns(run.scores, len(run.scores)).items():
-        if not name.endswith("_std"):
+        if not name.removesuffix(EMA).endswith("_std"):
             line = _line("", *column, 0) | {"mode": "lines+markers"}
             note = "lower is better" if is_lower_better(name) else "higher is better"
             figures.append(_over_time(name, [line], overlay=True, note=note))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from srgan.metrics.verdicts import EMA
+
 AXIS = "iteration"
 """The axis of every chart: generator updates. Each logged row holds it."""
 PLACEHOLDERS: Mapping[str, str] = {
@@ -12,6 +14,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "player": r"(?:generator|discriminator)",
     "kind": r"(?:train|test|generated)",
     "features": r"(?:_cls)?",
+    "ema": rf"(?:{EMA})?",
     "warning": r"[^/]+",
     "number": r"[^/]+",
 }
@@ -74,14 +77,14 @@ SECTIONS: Mapping[str, str] = {
 """Section of the dashboard -> what it shows, in the order of the dashboard."""
 
 SCORE_PANELS: Mapping[str, tuple[str, ...]] = {
-    "FID": ("FID{features}",),
-    "IS": ("IS{features}", "IS{features}_std"),
-    "Modes": ("modes",),
-    "Modes, KL divergence": ("modes_kl",),
-    "KID": ("KID{features}", "KID{features}_std"),
-    "Precision and recall": ("precision{features}", "recall{features}"),
-    "Density and coverage": ("density{features}", "coverage{features}"),
-    "Intra-FID": ("FID_intra{features}",),
+    "FID": ("FID{features}{ema}",),
+    "IS": ("IS{features}{ema}", "IS{features}_std{ema}"),
+    "Modes": ("modes{ema}",),
+    "Modes, KL divergence": ("modes_kl{ema}",),
+    "KID": ("KID{features}{ema}", "KID{features}_std{ema}"),
+    "Precision and recall": ("precision{features}{ema}", "recall{features}{ema}"),
+    "Density and coverage": ("density{features}{ema}", "coverage{features}{ema}"),
+    "Intra-FID": ("FID_intra{features}{ema}",),
 }
 SHARE = (0.0, 1.0)
 

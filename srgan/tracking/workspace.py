@@ -9,6 +9,7 @@ from typing import Any
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
+from srgan.metrics.verdicts import EMA
 from srgan.tracking.panels import AXIS, COLLAPSE, LAYERS, SCORES, SECTIONS, SPECTRA, Panel, panels_of
 
 NAME = "Spectra and mode collapse"
@@ -103,7 +104,9 @@ def _chart(panel: Panel) -> Any:
             chart_fields=fields, chart_strings={"title": panel.title, "xname": "k / N"},
         )  # fmt: skip
     if panel.kind == "bars":
-        names = [key.replace("{features}", suffix) for key in keys for suffix in ("", "_cls")]
+        names = [
+            key.format(features=features, ema=ema) for key in keys for ema in ("", EMA) for features in ("", "_cls")
+        ]
         return wr.BarPlot(title=panel.title, metrics=list(dict.fromkeys(names)))
     return wr.LinePlot(
         title=panel.title,
