@@ -134,8 +134,8 @@ class TrainedGAN:
         whole = isinstance(settings, dict) and settings.get("generator_statistics") in get_args(GeneratorStatistics)
         if not whole or not isinstance(settings.get("rows"), int) or settings["rows"] < 1:
             raise ValueError(
-                f"Expected samples.rows and samples.generator_statistics in '{self.checkpoint.path}' as srgan fit writes "
-                f"them, found {settings}. Take another copy."
+                f"Expected samples.rows and samples.generator_statistics in '{self.checkpoint.path}' as srgan fit "
+                f"writes them, found {settings}. Take another copy."
             )
         found: dict[str, Any] = settings
         return found
