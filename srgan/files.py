@@ -1,6 +1,5 @@
 """Files that are never half-written, and where caches live. No torch in here: reporting reads runs with it."""
 
-import io
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -27,40 +26,30 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path(base) / "srgan"
 
 
-def write_cached(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file of a cache, atomically: the CRC-32 of its content, then the content.
+def write_cached(path: Path, **arrays: np.ndarray) -> None:
+    """Writes arrays by name into an .npz of a cache, atomically. The archive has a CRC-32 of each.
 
     Raises:
         OSError: it cannot be written; says what to do.
     """
-    content = io.BytesIO()
-    write(content)
-    checksum = zlib.crc32(content.getbuffer()).to_bytes(CHECKSUM_BYTES, "little")
-
-    def put(file: IO[bytes]) -> None:
-        file.write(checksum)
-        file.write(content.getbuffer())
-
     try:
-        write_atomically(path, put)
+        write_atomically(path, lambda file: np.savez(file, **cast(Any, arrays)))
     except OSError as error:
         raise OSError(
             f"Expected a cache that can be written to, found: {error}. Set SRGAN_CACHE to another folder."
         ) from error
 
 
-def read_cached(path: Path) -> io.BytesIO | None:
-    """The content of a file of a cache; None if it has to be made, which is said where it is there but damaged."""
-    try:
-        stored = read_file_at(path)
-    except ValueError:
-        stored = b""
-    if stored is None:
+def read_cached(path: Path, *names: str) -> dict[str, np.ndarray] | None:
+    """Arrays of a file of a cache; None if it has to be made, which is said where it is there but damaged."""
+    if not path.exists():
         return None
-    if zlib.crc32(stored[CHECKSUM_BYTES:]).to_bytes(CHECKSUM_BYTES, "little") == stored[:CHECKSUM_BYTES]:
-        return io.BytesIO(stored[CHECKSUM_BYTES:])
-    print(f"'{path}' is damaged and is made anew.", file=sys.stderr, flush=True)
-    return None
+    try:
+        with np.load(path) as stored:
+            return {name: stored[name] for name in names}
+    except Exception:  # damage ends in errors of any class
+        print(f"'{path}' is damaged and is made anew.", file=sys.stderr, flush=True)
+        return None
 
 
 @contextmanager

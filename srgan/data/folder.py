@@ -77,13 +77,12 @@ class FolderData(ImageData):
     @cached_property
     def _splits(self) -> dict[Split, LabelledImages]:
         """What `_decode` found, now or before."""
-        cache = cache_folder() / "images" / f"{self.key}.npz.crc"
-        if content := read_cached(cache):
-            with np.load(content) as stored:
-                images, labels, splits = (stored[name] for name in ("images", "labels", "splits"))
+        cache = cache_folder() / "images" / f"{self.key}.npz"
+        if stored := read_cached(cache, "images", "labels", "splits"):
+            images, labels, splits = stored.values()
         else:
             images, labels, splits = self._decode()
-            write_cached(cache, lambda file: np.savez(file, images=images, labels=labels, splits=splits))
+            write_cached(cache, images=images, labels=labels, splits=splits)
 
         def part(rows: np.ndarray | slice) -> LabelledImages:
             found = LabelledImages(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))

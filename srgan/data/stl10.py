@@ -74,7 +74,7 @@ def binary_file(split: Split) -> tuple[str, str]:
 
 def shrunk_path(split: Split) -> Path:
     """Where the shrunk images of a split are cached: named by the original's md5."""
-    return cache_folder() / "images" / f"stl10-{IMAGE_SIZE}-{binary_file(split)[1][:12]}-{split}.npy.crc"
+    return cache_folder() / "images" / f"stl10-{IMAGE_SIZE}-{binary_file(split)[1][:12]}-{split}.npz"
 
 
 def shrunk(path: Path) -> np.ndarray:
@@ -91,12 +91,11 @@ def shrunk(path: Path) -> np.ndarray:
 
 @cache
 def _load_stl10(root: str, split: Split) -> LabelledImages:
-    content = read_cached(shrunk_path(split))
-    if content is None:
+    if stored := read_cached(shrunk_path(split), "images"):
+        images = stored["images"]
+    else:
         download(STL10, root, "STL-10", STL10.filename)
         images = shrunk(Path(root) / STL10.base_folder / binary_file(split)[0])
-        write_cached(shrunk_path(split), lambda file: np.save(file, images))
-    else:
-        images = np.load(content)
+        write_cached(shrunk_path(split), images=images)
     labels = torch.zeros(len(images), dtype=torch.int64)
     return check_labelled_images(LabelledImages(torch.from_numpy(images), labels), IMAGE_SIZE, f"STL-10 in '{root}'")

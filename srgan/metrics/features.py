@@ -172,13 +172,13 @@ class ClassifierFeatures(FeatureNetwork):
         channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
             self.classifier = _Classifier(channels, data.image_size, data.num_classes)
-        path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.pt.crc"
-        stored = read_cached(path)
+        path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.npz"
+        stored = read_cached(path, *self.classifier.state_dict())
         if stored is None:
             self._fit(data)
-            write_cached(path, lambda file: torch.save(self.classifier.state_dict(), file))
+            write_cached(path, **{name: tensor.numpy() for name, tensor in self.classifier.state_dict().items()})
         else:
-            self.classifier.load_state_dict(torch.load(stored, map_location="cpu", weights_only=True))
+            self.classifier.load_state_dict({name: torch.from_numpy(weight) for name, weight in stored.items()})
         self.weights_hash = hash_weights(self.classifier)
         self.num_features = 3 * 64 if self.counts_modes else 64
         self.num_logits = data.num_labels

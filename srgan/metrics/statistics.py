@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from math import ceil
-from typing import IO
 
 import numpy as np
 import torch
@@ -113,13 +111,12 @@ class RealStatistics:
 
     def sums(self) -> FeatureSums:
         """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved."""
-        path = cache_folder() / "real-statistics" / f"{self.key}.npz.crc"
+        path = cache_folder() / "real-statistics" / f"{self.key}.npz"
         sums = FeatureSums.zero(self.features.num_features)
-        if self.ranks.rank == 0 and (content := read_cached(path)):
-            with np.load(content) as stored:
-                sums = FeatureSums(
-                    int(stored["count"]), torch.from_numpy(stored["total"]), torch.from_numpy(stored["outer"])
-                )
+        if self.ranks.rank == 0 and (stored := read_cached(path, "count", "total", "outer")):
+            sums = FeatureSums(
+                int(stored["count"]), torch.from_numpy(stored["total"]), torch.from_numpy(stored["outer"])
+            )
         done = self._as_rank_zero(sums.count)
         step = ceil(IMAGES_BETWEEN_SAVES / self.batch_size) * self.batch_size
         for start in range(done, self.count, step):
@@ -130,21 +127,21 @@ class RealStatistics:
             part = part.over(self.ranks)
             if self.ranks.rank == 0:
                 sums.join(part)
-                write_cached(path, partial(_save_sums, sums))
+                write_cached(path, count=np.array(sums.count), total=sums.total.numpy(), outer=sums.outer.numpy())
         return sums
 
     def set_of_features(self) -> Tensor:
         """Features `[n, d]` float32 of the first 50,000 of the images; on rank zero, empty on the others."""
-        path = cache_folder() / "real-features" / f"{self.key}.npy.crc"
-        content = read_cached(path) if self.ranks.rank == 0 else None
-        features = np.load(content) if content else np.empty(0, np.float32)
-        if not self._as_rank_zero(int(content is not None)):
+        path = cache_folder() / "real-features" / f"{self.key}.npz"
+        stored = read_cached(path, "features") if self.ranks.rank == 0 else None
+        features = stored["features"] if stored else np.empty(0, np.float32)
+        if not self._as_rank_zero(int(stored is not None)):
             found = list(self._features_of(range(min(self.count, LARGEST_SET))))
             width = self.features.num_features
             own = torch.cat([torch.empty(0, width, device=self.device), *found])
             features = self.ranks.gather(own).cpu().numpy()
             if self.ranks.rank == 0:
-                write_cached(path, lambda file: np.save(file, features))
+                write_cached(path, features=features)
         return torch.from_numpy(features) if self.ranks.rank == 0 else torch.empty(0)
 
     def _features_of(self, rows: range) -> Iterator[Tensor]:
@@ -161,7 +158,3 @@ class RealStatistics:
         shared = torch.tensor([number], device=self.device)
         self.ranks.broadcast_([shared], 0)
         return int(shared)
-
-
-def _save_sums(sums: FeatureSums, file: IO[bytes]) -> None:
-    np.savez(file, count=sums.count, total=sums.total.cpu().numpy(), outer=sums.outer.cpu().numpy())
