@@ -11,7 +11,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from jsonargparse import SUPPRESS
 from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
@@ -41,7 +40,7 @@ from srgan.fit_options import (
     refuse_aliases,
     refuse_arguments,
     refuse_callbacks,
-    refuse_options,
+    refuse_precision,
     with_methods,
 )
 from srgan.memory import keep_freed_memory
@@ -65,7 +64,6 @@ TRAINER_DEFAULTS = {
     "devices": 1,
     "logger": False,
     "max_epochs": -1,
-    "use_distributed_sampler": False,  # the data modules share out the batch themselves
     "enable_progress_bar": False,
     "enable_model_summary": False,
 }
@@ -91,9 +89,13 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Refuses what the Trainer would take in silence."""
-        refuse_options(self.config["trainer"], TRAINER_DEFAULTS)
+        refuse_precision(self.config["trainer"])
         super().instantiate_classes()
         refuse_callbacks(self.trainer)
+
+    def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
+        """The data modules share out the batch themselves."""
+        return super().instantiate_trainer(**settings, use_distributed_sampler=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
@@ -106,12 +108,12 @@ class RunCLI(LightningCLI):
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
         parser.add_class_arguments(CollapseThresholds, "verdicts")
-        parser.add_lightning_class_args(pl.Trainer, "trainer")
+        parser.add_class_arguments(
+            pl.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True, skip=set(INSTEAD)
+        )
         parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
         for action in parser._actions:
-            if action.dest.removeprefix("trainer.") in INSTEAD:
-                action.help = SUPPRESS  # config.yaml leaves them out, too
-            elif action.dest == "config":
+            if action.dest == "config":
                 action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
         parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
         parser.link_arguments("data.init_args.image_size", "model.networks.init_args.image_size")

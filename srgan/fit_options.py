@@ -6,7 +6,6 @@ or harm, without a word: they are refused with what to use instead.
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +51,7 @@ INSTEAD = {
     "reload_dataloaders_every_n_epochs": "Images of an iteration are decided by --model.seed.",
     "use_distributed_sampler": "The data modules share out the batch themselves.",
 }
-"""Option of the Trainer -> what to use instead. It is refused at any value but its default and those of HARMLESS."""
-
-LIGHTNING_DEFAULTS = {"inference_mode": True, "barebones": False, "overfit_batches": 0.0, "accumulate_grad_batches": 1,
-                      "check_val_every_n_epoch": 1, "reload_dataloaders_every_n_epochs": 0}  # fmt: skip
-"""Of those that are not None; 0 or False, say."""
-
-HARMLESS: dict[str, tuple[Any, ...]] = {
-    "enable_checkpointing": (True,),
-    "num_sanity_val_steps": (0,),
-    "limit_val_batches": (0,),
-    "limit_test_batches": (0,),
-    "limit_predict_batches": (0,),
-}
-"""Values that ask for what is done anyway."""
+"""Option of the Trainer that the parser does not take, since it would do nothing, or harm -> what to use instead."""
 
 PRECISIONS = ("32-true", "bf16-mixed")
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
@@ -94,11 +80,13 @@ def refuse_arguments(arguments: list[str]) -> None:
     Raises:
         ValueError: with what to use instead.
     """
+    instead = {gone: f"Set {option}." for gone, option in GONE.items()}
+    instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
     for argument in arguments:
         name = argument.partition("=")[0]
-        for gone, instead in GONE.items():
+        for gone, way_out in instead.items():
             if name == gone or name.startswith(f"{gone}."):
-                raise ValueError(f"Expected no {name}, which does not apply here. Set {instead}.")
+                raise ValueError(f"Expected no {name}, which does not apply here. {way_out}")
 
 
 def refuse_aliases(arguments: list[str]) -> None:
@@ -120,12 +108,8 @@ def refuse_aliases(arguments: list[str]) -> None:
             raise ValueError(f"Expected settings without YAML aliases (*name) in {origin}, found one. Write them out.")
 
 
-def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
-    """Refuses options of the Trainer that would do nothing, or harm.
-
-    Args:
-        trainer: its settings.
-        defaults: where they are ours, not Lightning's.
+def refuse_precision(trainer: Namespace) -> None:
+    """Refuses settings of the Trainer with another precision than those that training goes with.
 
     Raises:
         ValueError: with what to use instead.
@@ -137,11 +121,6 @@ def refuse_options(trainer: Namespace, defaults: Mapping[str, Any]) -> None:
             f"Expected --trainer.precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "
             "precision, and penalties do not go with the loss scaling of float16. Set --trainer.precision bf16-mixed."
         )
-    for name, instead in INSTEAD.items():
-        found = trainer.get(name)
-        expected = (None, defaults.get(name, LIGHTNING_DEFAULTS.get(name)), *HARMLESS.get(name, ()))
-        if found not in expected:
-            raise ValueError(f"Expected no --trainer.{name}, which does not apply here, found {found}. {instead}")
 
 
 def refuse_callbacks(trainer: pl.Trainer) -> None:
@@ -194,6 +173,9 @@ def essence(message: str) -> str:
     missing = re.search(r"No module named '([\w.]+)'", message)
     if missing and (sentence := advice(missing[1])):
         return sentence
+    refused = re.search(r"Group 'trainer' does not accept option '(\w+)'", message)
+    if refused and refused[1] in INSTEAD:
+        return f"Expected no trainer.{refused[1]}, which does not apply here. {INSTEAD[refused[1]]}"
     keys = re.findall(r'Parser key "([^"]+)"', message)
     if not keys:
         inner = re.search(r"^  - (Expected (?!an? ).*)", message, re.MULTILINE)  # what a constructor says, in a union

@@ -71,7 +71,6 @@ def test_every_refused_option_is_one_of_lightning_s() -> None:
         ["--trainer.deterministic", "true"],
         ["--trainer.detect_anomaly", "true"],
         ["--trainer.precision", "bf16-mixed"],
-        ["--trainer.enable_checkpointing", "true", "--trainer.num_sanity_val_steps", "0"],
         ["-c", "tensorboard"],
         ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "CSVLogger", "--trainer.logger.save_dir"],
     ],
@@ -152,6 +151,7 @@ def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
     [
         ("model: &m {networks: *m}", "Expected settings without YAML aliases (*name)"),
         ("trainer: null", "Expected settings of the Trainer"),
+        ("trainer: {min_steps: 3}", "Expected no trainer.min_steps, which does not apply here. A run's length is"),
     ],
 )
 def test_files_that_are_no_settings_are_refused(
