@@ -1,13 +1,12 @@
 """`make readme`: the generated mini table into README.md, the evidence into docs/."""
 
 import sys
-from collections.abc import Sequence
 
 from rich.console import Console
 
 from reproduce.evidence import read_evidence
 from reproduce.evidence_page import add_evidence
-from reproduce.run import FINISHED, REPOSITORY, Run, states
+from reproduce.run import FINISHED, REPOSITORY, states
 from reproduce.settings import METHODS
 from reproduce.table import collect, described_table
 from reproduce.table_runs import MINI_DEFAULT, table_runs
@@ -22,21 +21,15 @@ def main() -> int:
     """Writes what the runs allow; returns 0, or 1 if some are not finished, which it names."""
     table = table_runs("mini", MINI_DEFAULT, METHODS, [1], RUNS / "table2" / "mini")
     add_evidence(read_evidence(RUNS / "collapse" / "evidence.json"), EVIDENCE, Console())
-    if not are_finished(table, "reproduce-table2 SCALE=mini"):
+    missing = [run for run in table if run.state != FINISHED]
+    if missing:
+        print(f"readme: not finished yet: {states(missing)}. First: make reproduce-table2 SCALE=mini", file=sys.stderr)
         return 1
     readme = REPOSITORY / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     write_text(readme, f"{before}{BEGIN}\n\n{described_table(collect(table), 'mini')}\n{END}{after}")
     return 0
-
-
-def are_finished(runs: Sequence[Run], target: str) -> bool:
-    """Whether all runs are there; if not, says what to do first."""
-    missing = [run for run in runs if run.state != FINISHED]
-    if missing:
-        print(f"readme: not finished yet: {states(missing)}. First: make {target}", file=sys.stderr)
-    return not missing
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from srgan.files import write_atomically
+from srgan.thinning import kept_times
 
 AxisScale = Literal["linear", "log"]
 
@@ -116,14 +117,6 @@ def iteration_norm(*iterations: np.ndarray) -> Normalize:
     return Normalize(0, max([1, *(int(some[-1]) for some in iterations if len(some))]))
 
 
-def evenly_spread(iterations: np.ndarray, most: int = MOST_CURVES) -> np.ndarray:
-    """Which of `[T]` increasing iterations to show: the first, the last, and the nearest to even steps between."""
-    if len(iterations) <= most:
-        return np.arange(len(iterations))
-    wanted = np.linspace(iterations[0], iterations[-1], most)
-    return np.unique(np.abs(iterations[:, None] - wanted).argmin(axis=0))
-
-
 def spectrum_curves(
     axis: Axes,
     spectra: np.ndarray,
@@ -148,7 +141,7 @@ def spectrum_curves(
     spectra = np.atleast_2d(spectra)
     N = spectra.shape[1]
     k = np.arange(1, N + 1) / N
-    times = np.arange(len(spectra)) if iterations is None else evenly_spread(iterations, most)
+    times = np.arange(len(spectra)) if iterations is None else kept_times(iterations, most)
     lines = []
     for t in times:
         own: dict[str, Any] = {}
@@ -232,9 +225,6 @@ def grid_of_layers(
     iterations: np.ndarray,
     title: str,
     scale: AxisScale = "linear",
-    norm: Normalize | None = None,
-    columns: int = 5,
-    most: int = MOST_CURVES,
 ) -> Figure:
     """Every layer's spectrum over time, a panel each, all with the same axes (as Fig. 15 to 22).
 
@@ -243,20 +233,17 @@ def grid_of_layers(
         iterations: `[T]`; one iteration (a checkpoint) has no colour scale beside it.
         title: of the figure.
         scale: of the axis of sigma_k / sigma_1.
-        norm: the colour scale; None: of these iterations.
-        columns: panels in a row at most.
-        most: curves in a panel at most.
 
     Raises:
         ValueError: there is nothing to draw.
     """
     if not spectra or not len(iterations):
         raise ValueError(f"Expected at least one layer and one iteration, found {len(spectra)} and {len(iterations)}.")
-    figure, axes = grid_of_panels(list(spectra), columns)
+    figure, axes = grid_of_panels(list(spectra))
     assert isinstance(figure, Figure)
-    norm, limits = norm or iteration_norm(iterations), ratio_limits(spectra.values(), scale)
+    norm, limits = iteration_norm(iterations), ratio_limits(spectra.values(), scale)
     for axis, layer in zip(axes, spectra.values(), strict=True):
-        spectrum_curves(axis, layer, iterations, norm, most)
+        spectrum_curves(axis, layer, iterations, norm)
         ratio_axis(axis, scale, limits)
     figure.supxlabel(K_LABEL)
     figure.supylabel(RATIO_LABEL)

@@ -16,7 +16,8 @@ from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_
 from reproduce.sweep import FRACTIONS
 from reproduce.table_runs import table_runs
 from srgan.losses import Hinge
-from srgan.pictures import AxisScale, evenly_spread, style
+from srgan.pictures import MOST_CURVES, AxisScale, style
+from srgan.thinning import kept_times
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_curves_are_the_recorded_spectra_on_the_same_axes(sources: Sources, axes
     for panel, run in zip(drawn, picture.runs, strict=True):
         history = run.folder.read_spectra()
         assert history is not None
-        shown = evenly_spread(history.iterations)
+        shown = kept_times(history.iterations, MOST_CURVES)
         assert shown[0] == 0
         assert shown[-1] == len(ITERATIONS) - 1
         assert len(panel.lines) == len(shown) <= 12

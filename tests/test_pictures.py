@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from srgan.pictures import (
     SERIES,
     SMALLEST_RATIO,
-    evenly_spread,
     grid_of_layers,
     grid_of_panels,
     heat_map,
@@ -50,19 +49,6 @@ def test_kinds_differ_in_lightness_and_in_line_style_and_in_marker() -> None:
     assert sorted(ordered, key=lambda own: -lightness(own.color)) == ordered
     assert len({(own.linestyle, own.marker) for own in ordered}) == 4
     assert len({own.color for own in ordered_styles(7)}) == 7  # the settings of group A
-
-
-@pytest.mark.parametrize("iterations", [[7], [0, 10], range(0, 50_000, 100), [0, 1, 2, 3, *range(1000, 2000, 50)]])
-def test_shown_iterations_hold_both_ends_and_are_few(iterations: list[int]) -> None:
-    shown = evenly_spread(np.array(iterations), most=6)
-    assert shown[0] == 0
-    assert shown[-1] == len(iterations) - 1
-    assert (np.diff(shown) > 0).all()
-    assert len(shown) <= 6
-
-
-def test_few_records_are_all_shown() -> None:
-    assert evenly_spread(np.array([0, 5, 1000]), most=3).tolist() == [0, 1, 2]
 
 
 def test_one_colour_scale_holds_all_runs() -> None:

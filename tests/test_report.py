@@ -21,8 +21,8 @@ from srgan.report.finding import find_runs
 from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
 from srgan.report.reading import read_run
 from srgan.report.sample_pictures import LARGEST_SIDE, sample_strip
-from srgan.report.thinning import kept_times
 from srgan.runs import RunFolder
+from srgan.thinning import kept_times
 
 LARGEST_PAGE = 30e6
 

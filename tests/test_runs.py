@@ -283,6 +283,7 @@ ORDER = [
         "config_files",
         "provenance",
         "stored_classes",
+        "thinning",
     },
     {"spectral", "prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses"},

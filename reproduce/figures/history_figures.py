@@ -20,7 +20,6 @@ from srgan.pictures import (
     PAGE_WIDTH,
     RATIO_LABEL,
     AxisScale,
-    evenly_spread,
     grid_of_panels,
     iteration_bar,
     iteration_colours,
@@ -29,6 +28,7 @@ from srgan.pictures import (
     ratio_limits,
     spectrum_curves,
 )
+from srgan.thinning import kept_times
 
 EVALUATIONS = 16  # shown in Fig. 5 at most
 
@@ -158,7 +158,7 @@ def around(rows: Sequence[dict[str, Any]], onset: int | None) -> list[dict[str, 
     """The evaluations nearest to the collapse, where there are too many to tell apart."""
     if onset is None:
         iterations = np.array([row["iteration"] for row in rows])
-        return [rows[k] for k in evenly_spread(iterations, EVALUATIONS)]
+        return [rows[k] for k in kept_times(iterations, EVALUATIONS)]
     nearest = sorted(rows, key=lambda row: abs(int(row["iteration"]) - onset))[:EVALUATIONS]
     return sorted(nearest, key=lambda row: int(row["iteration"]))
 

@@ -10,7 +10,7 @@ import yaml
 from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
-from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, reported_scores, spectral_collapse
+from srgan.metrics.verdicts import CollapseThresholds, Verdict, reported_scores, verdicts_of
 from srgan.progress import Progress
 from srgan.provenance import commit, hardware, now, peak_memory, versions
 from srgan.runs import SHOWN_SCORES, RunFolder
@@ -143,19 +143,12 @@ class RunRecorder(RunCallback):
 def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
     """The verdicts of a run, and the evaluation that a table reports, from its files."""
     scores = folder.read_scores()
-    spectra = folder.read_spectra()
-    modes = mode_collapse(scores, thresholds)
-    result: dict[str, Any] = {
-        "reported": None,
-        "verdicts": {"mode_collapse": asdict(modes) if scores else None, "thresholds": asdict(thresholds)},
-    }
-    if scores:
+    verdicts = verdicts_of(scores, folder.read_spectra(), thresholds)
+    reported = None
+    if modes := verdicts["mode_collapse"]:
         ranking = next(name for name in scores[0] if name.startswith("FID"))
-        result["reported"] = reported_scores(scores, modes, ranking)
-    if spectra is not None:
-        verdict = spectral_collapse(spectra.iterations, spectra.judged(), thresholds)
-        result["verdicts"]["spectral_collapse"] = asdict(verdict)
-    return result
+        reported = reported_scores(scores, Verdict(**modes), ranking)
+    return {"reported": reported, "verdicts": verdicts | {"thresholds": asdict(thresholds)}}
 
 
 def latest_news(folder: RunFolder) -> str:

@@ -28,8 +28,6 @@ class Constraint:
     """What to know when reading its verdicts."""
     acts_after_updates: bool = False
     """Whether `after_update` does anything, so that somebody has to call it."""
-    penalizes: bool = False
-    """Whether `penalty` gives anything, so that somebody has to add it to the loss."""
     differentiates_twice: bool = False
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
     adds_batch_norm: bool = False
@@ -163,7 +161,7 @@ class Combination(Constraint):
         self.label = " + ".join(part.label for part in parts)
         self.sentence = "; ".join(part.sentence for part in parts)
         self.note = " ".join(part.note for part in parts if part.note) or None
-        for name in ("acts_after_updates", "penalizes", "differentiates_twice", "adds_batch_norm"):
+        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm"):
             setattr(self, name, any(getattr(part, name) for part in parts))
         self.separates_images = any(part.separates_images for part in parts)
         if self.separates_images and self.adds_batch_norm:

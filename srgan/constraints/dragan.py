@@ -22,7 +22,7 @@ class DRAGAN(Constraint):
     """
 
     label = "DRAGAN"
-    penalizes = differentiates_twice = True
+    differentiates_twice = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = refuse_negative(weight)

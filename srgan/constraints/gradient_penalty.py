@@ -20,7 +20,7 @@ class GradientPenalty(Constraint):
     """
 
     label = "GP"
-    penalizes = differentiates_twice = separates_images = True
+    differentiates_twice = separates_images = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = refuse_negative(weight)

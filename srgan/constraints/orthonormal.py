@@ -23,7 +23,6 @@ class OrthonormalRegularization(Constraint):
     """
 
     label = "orthonormal"
-    penalizes = True
 
     def __init__(self, weight: float = 1e-4, off_diagonal: bool = False) -> None:
         self.weight = refuse_negative(weight)

@@ -17,7 +17,7 @@ class R1Penalty(Constraint):
     """
 
     label = "R1"
-    penalizes = differentiates_twice = separates_images = True
+    differentiates_twice = separates_images = True
 
     def __init__(self, gamma: float = 10.0) -> None:
         self.gamma = refuse_negative(gamma)

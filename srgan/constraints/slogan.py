@@ -22,7 +22,6 @@ class SLOGAN(Constraint):
     """
 
     label = "SLOGAN"
-    penalizes = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = refuse_negative(weight)

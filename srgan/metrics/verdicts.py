@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+from srgan.runs import SpectraHistory
 
 Row = Mapping[str, Any]
 EMA = "_ema"
@@ -216,6 +218,16 @@ def spectral_collapse(
     share = np.mean([summarize(layer, thresholds).collapsed for layer in spectra.values()], axis=0)
     collapsed = np.flatnonzero(share >= thresholds.layers)
     return Verdict(True, int(iterations[collapsed[0]])) if len(collapsed) else Verdict(False, None)
+
+
+def verdicts_of(
+    scores: Sequence[Row], spectra: SpectraHistory | None, thresholds: CollapseThresholds
+) -> dict[str, dict[str, Any] | None]:
+    """Both verdicts of a run, as run.json keeps them; None where nothing was recorded."""
+    modes = mode_collapse(scores, thresholds) if scores else None
+    collapse = spectral_collapse(spectra.iterations, spectra.judged(), thresholds) if spectra is not None else None
+    found = {"mode_collapse": modes, "spectral_collapse": collapse}
+    return {name: asdict(verdict) if verdict else None for name, verdict in found.items()}
 
 
 class SpectralCollapse:

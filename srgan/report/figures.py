@@ -13,8 +13,8 @@ import numpy as np
 
 from srgan.metrics.verdicts import EMA, is_lower_better, summarize
 from srgan.report.reading import Recording, Rows, is_number, number_names
-from srgan.report.thinning import kept_times, rounded
 from srgan.runs import SpectralLayer
+from srgan.thinning import kept_times, rounded
 
 Figure = dict[str, Any]
 Section = dict[str, Any]

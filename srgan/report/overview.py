@@ -9,8 +9,8 @@ import numpy as np
 
 from srgan.metrics.verdicts import tail_mean
 from srgan.report.reading import Recording
-from srgan.report.thinning import kept_times
 from srgan.report.words import Mark, badges, facts, marks
+from srgan.thinning import kept_times
 
 FRONT = "front.json"
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")

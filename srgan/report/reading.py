@@ -1,11 +1,11 @@
 """One run's files, read once, and what they say of its collapse."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
 
-from srgan.metrics.verdicts import CollapseThresholds, is_lower_better, mode_collapse, spectral_collapse
+from srgan.metrics.verdicts import CollapseThresholds, is_lower_better, verdicts_of
 from srgan.report.finding import FoundRun
 from srgan.runs import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
 
@@ -106,15 +106,8 @@ def _verdicts(
     record: Mapping[str, Any], scores: Rows, spectra: SpectraHistory | None
 ) -> dict[str, Mapping[str, Any] | None]:
     """The verdicts of run.json, else those that the files allow so far."""
-    if stored := record.get("verdicts"):
-        return {kind: stored.get(kind) for kind in ("mode_collapse", "spectral_collapse")}
-    thresholds = _thresholds(record)
-    found: dict[str, Mapping[str, Any] | None] = {"mode_collapse": None, "spectral_collapse": None}
-    if scores:
-        found["mode_collapse"] = asdict(mode_collapse(scores, thresholds))
-    if spectra:
-        found["spectral_collapse"] = asdict(spectral_collapse(spectra.iterations, spectra.judged(), thresholds))
-    return found
+    stored = record.get("verdicts") or verdicts_of(scores, spectra, _thresholds(record))
+    return {kind: stored.get(kind) for kind in ("mode_collapse", "spectral_collapse")}
 
 
 def _best_evaluation(scores: Rows) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How much of a history goes into a page."""
+"""How much of a history is shown."""
 
 from collections.abc import Iterable
 
