@@ -1,11 +1,27 @@
 """A small discriminator and images for it, as several test files use them."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 
-from srgan.constraints import Constraint
+from srgan.constraints import (
+    METHODS,
+    Combination,
+    Constraint,
+    GradientPenalty,
+    Reparametrize,
+    SpectralNormalization,
+)
 from srgan.networks import ResNetDiscriminator
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
+    "sr-s reparametrize": partial(METHODS["sr-s"], form=Reparametrize()),
+    "sr-d reparametrize": partial(METHODS["sr-d"], form=Reparametrize()),
+    "sn + gp": lambda: Combination([SpectralNormalization(), GradientPenalty()]),
+}
+"""Every constraint of this package, in every form."""
 
 
 def small_discriminator(constraint: Constraint | None = None) -> ResNetDiscriminator:

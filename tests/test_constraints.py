@@ -2,12 +2,11 @@
 
 import copy
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from discriminators import IMAGES, small_discriminator
+from discriminators import CONSTRAINTS, IMAGES, small_discriminator
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import spectral_norm as spectral_norm_by_hook
@@ -15,10 +14,6 @@ from torch.nn.utils import spectral_norm as spectral_norm_by_hook
 import srgan
 from srgan.constraints import (
     METHODS,
-    Combination,
-    Constraint,
-    GradientPenalty,
-    Reparametrize,
     SpectralNormalization,
     raw_matrix,
     raw_weight,
@@ -26,12 +21,6 @@ from srgan.constraints import (
     spectral_layers,
 )
 
-CONSTRAINTS: dict[str, Callable[[], Constraint]] = {
-    **METHODS,
-    "sr-s reparametrize": partial(METHODS["sr-s"], form=Reparametrize()),
-    "sr-d reparametrize": partial(METHODS["sr-d"], form=Reparametrize()),
-    "sn + gp": lambda: Combination([SpectralNormalization(), GradientPenalty()]),
-}
 WITH_PARAMETERS = ("weight-norm", "batch-norm")
 INTERCHANGEABLE = [method for method in CONSTRAINTS if method not in WITH_PARAMETERS]
 

@@ -1,6 +1,5 @@
 """Every constraint in training: a run that goes on from a checkpoint ends as the run that never stopped."""
 
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -8,27 +7,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from discriminators import CONSTRAINTS
 
-from srgan.constraints import (
-    METHODS,
-    Combination,
-    Constraint,
-    Dynamic,
-    GradientPenalty,
-    Reparametrize,
-    SpectralNormalization,
-    SpectralRegularization,
-    Static,
-)
 from srgan.data import DigitsData
 from srgan.networks import Pair, ResNetPair, SNDCGANPair
 from srgan.training import AdversarialTraining, optimizer_steps
 
-CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
-    "sr-s reparametrize": lambda: SpectralRegularization(Static(), Reparametrize()),
-    "sr-d reparametrize": lambda: SpectralRegularization(Dynamic(), Reparametrize()),
-    "sn + gp": lambda: Combination([SpectralNormalization(), GradientPenalty()]),
-}
 PAIRS: dict[str, Pair] = {
     "ResNet": ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8),
     "SNDCGAN": SNDCGANPair(image_size=8, generator_channels=2, discriminator_channels=2, latent_dim=8),

@@ -53,13 +53,6 @@ def test_frechet_distance_of_a_shift_is_its_square() -> None:
     assert distance_of(real, real + np.array([3.0, 0, 4])) == pytest.approx(25)
 
 
-def test_frechet_distance_of_a_scale() -> None:
-    """Of C and s^2 C with the same mean: (s - 1)^2 tr C."""
-    real, _ = clouds(50, 50, d=3)
-    scaled = (real - real.mean(axis=0)) * 1.5 + real.mean(axis=0)
-    assert distance_of(real, scaled) == pytest.approx(0.25 * np.trace(np.cov(real.T)))
-
-
 # Inception score.
 
 
@@ -153,17 +146,6 @@ def test_density_and_coverage_are_their_definition(real_count: int) -> None:
     expected = inside.sum(axis=0).mean() / 5, inside.any(axis=1).mean()
     assert 0 < expected[1] < 1
     assert density_and_coverage(*as_features(real, fake)) == pytest.approx(expected)
-
-
-def test_a_collapsed_generator_is_precise_and_covers_nothing() -> None:
-    real, _ = clouds(200, 1)
-    collapsed = np.repeat(real[:1], 100, axis=0) + RANDOM.normal(size=(100, 4)) * 1e-3
-    precision, recall = precision_and_recall(*as_features(real, collapsed))
-    density, coverage = density_and_coverage(*as_features(real, collapsed))
-    assert precision == 1
-    assert density > 0.5
-    assert recall <= 0.01
-    assert coverage < 0.1
 
 
 # Modes.

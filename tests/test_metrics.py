@@ -72,14 +72,6 @@ def test_fid_is_the_distance_of_the_features() -> None:
     assert score(fake)["FID"] == pytest.approx(distance_of(features(real_images())[0], features(fake)[0]), rel=1e-9)
 
 
-def test_fid_of_negatives_is_the_distance_of_the_means() -> None:
-    """255 - x has the covariance of x, so nothing but the means is left."""
-    features = Projection()
-    negatives = 255 - real_images()
-    real, fake = (features(images)[0].double().mean(dim=0) for images in (real_images(), negatives))
-    assert score(negatives)["FID"] == pytest.approx(float((real - fake).square().sum()), rel=1e-9)
-
-
 def test_real_images_are_perfect_whatever_was_scored_before() -> None:
     scorer = Scorer(Projection(), DIGITS, protocol(num_fake_images=400, kid=True, prdc=True))
     noise, real = stream(noise_images(400)), stream(real_images())

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -178,13 +177,6 @@ def test_pooling_is_a_sum() -> None:
 def test_image_sizes_other_than_8_times_a_power_of_2_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"8 x 2\\^k .*, found {size}"):
         ResNetPair(image_size=size)
-
-
-@pytest.mark.parametrize("width", ["generator_channels", "discriminator_channels", "latent_dim"])
-def test_widths_below_1_are_refused(width: str) -> None:
-    settings: dict[str, Any] = {width: 0}
-    with pytest.raises(ValueError, match=f"widths of at least 1 .*, found .*{width}=0"):
-        ResNetPair(**settings)
 
 
 def test_networks_are_built_from_the_global_random_state() -> None:

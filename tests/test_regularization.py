@@ -316,16 +316,14 @@ def test_a_projection_is_the_same_under_autocast() -> None:
             assert torch.equal(raw_weight(layer), raw_weight(other))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), 0.0])
-def test_errors_name_the_layer_and_the_iteration(bad: float) -> None:
+def test_errors_name_the_layer_and_the_iteration() -> None:
     constraint = SpectralRegularization()
     discriminator = small_discriminator(constraint)
-    raw_weight(discriminator.get_submodule("blocks.2.conv1")).data.fill_(bad)
+    raw_weight(discriminator.get_submodule("blocks.2.conv1")).data.fill_(float("nan"))
     with pytest.raises(ValueError, match=r"Layer 'blocks\.2\.conv1' in iteration 5: "):
         constraint.after_update(discriminator, 5, 0, 1)
-    if bad != 0:
-        with pytest.raises(ValueError, match=r"Layer 'blocks\.2\.conv1': "):
-            spectra(discriminator)
+    with pytest.raises(ValueError, match=r"Layer 'blocks\.2\.conv1': "):
+        spectra(discriminator)
 
 
 @pytest.mark.parametrize(

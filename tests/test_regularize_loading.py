@@ -8,7 +8,7 @@ import pytest
 import torch
 from discriminators import IMAGES, small_discriminator
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize, prune
+from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils import spectral_norm as spectral_norm_by_hook
 
 import srgan
@@ -155,10 +155,3 @@ def test_changing_the_method_takes_off_what_the_old_one_added() -> None:
     expected = set(srgan.regularize(small_discriminator(), "sn").discriminator.state_dict())
     assert set(D.state_dict()) == expected
     assert list(srgan.export(D).state_dict()) == names
-
-
-def test_pruned_weights_stay_refused() -> None:
-    layer = nn.Conv2d(3, 4, 3)
-    prune.random_unstructured(layer, "weight", amount=0.5)
-    with pytest.raises(ValueError, match="pruning"):
-        srgan.regularize(nn.Sequential(layer), "sn")

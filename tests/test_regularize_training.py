@@ -148,10 +148,12 @@ def test_called_again_through_another_module_the_old_method_is_replaced(way: str
     D = small_discriminator()
     optimizer = torch.optim.SGD(D.parameters(), lr=0.0)
     old = srgan.regularize(D, "sr-s", optimizer=optimizer)
+    before = copy.deepcopy(D.state_dict())
     srgan.regularize(WAYS[way](D), "sr-d", optimizer=optimizer)
-    before = copy.deepcopy(dict(D.named_parameters()))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in D.state_dict().items())  # u among them
     optimizer.step()  # SR-d records and SR-s, were it still there, would write
     assert all(torch.equal(parameter, before[name]) for name, parameter in D.named_parameters())
+    assert all(r[0] == 1 for name, r in D.named_buffers() if name.endswith("ratios") and "conv" in name)
     assert not old.layers
     assert len(optimizer._optimizer_step_post_hooks) == 1
     assert int(D.get_buffer("linear.parametrizations.weight.0.updates")) == 1

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-from collections.abc import Callable
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,15 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from discriminators import CONSTRAINTS
 from torch import Tensor, nn
 
 from srgan.constraints import (
     METHODS,
     Constraint,
     DiscriminatorStep,
-    Dynamic,
     Project,
-    Reparametrize,
     Schedule,
-    SpectralRegularization,
-    Static,
     Unconstrained,
     spectra,
 )
@@ -214,23 +210,6 @@ def test_the_training_step_names_no_method() -> None:
     for step in ("training_step", "_update_discriminator", "_update_generator"):
         source = inspect.getsource(getattr(AdversarialTraining, step)).lower()
         assert not any(name in source for name in ("spectral", "regulariz", "sr-", "static", "isinstance"))
-
-
-def test_a_checkpoint_resumes_bit_by_bit_and_loads_without_pickle(tmp_path: Path) -> None:
-    straight, stopped = build(METHODS["sr-s"]()), build(METHODS["sr-s"]())
-    fit(straight, 4)
-    fit(stopped, 2).save_checkpoint(tmp_path / "two.ckpt")
-    torch.load(tmp_path / "two.ckpt", weights_only=True)
-    resumed = build(METHODS["sr-s"]())
-    fit(resumed, 4, checkpoint=tmp_path / "two.ckpt")
-    assert resumed.iteration == 4
-    assert same_weights(straight, resumed)
-
-
-CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
-    "sr-s reparametrize": lambda: SpectralRegularization(Static(), Reparametrize()),
-    "sr-d reparametrize": lambda: SpectralRegularization(Dynamic(), Reparametrize()),
-}
 
 
 @pytest.fixture(scope="module")
