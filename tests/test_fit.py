@@ -261,8 +261,8 @@ def test_help_is_light() -> None:
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
     assert (
-        "expected a command (fit, evaluate, report, spectra, sample, dashboard, prepare), found 'train'"
-        in capsys.readouterr().err
+        "expected a command (fit, evaluate, report, spectra, sample, dashboard, prepare, configs), found 'train'"
+        in (capsys.readouterr().err)
     )
 
 

@@ -235,8 +235,9 @@ def test_52_runs_of_paper_size_stay_under_30_megabytes(tmp_path: Path, monkeypat
         ("file", "expected a folder, found the file"),
         ({}, "no run.json in it"),
         ({"run.json": "{"}, "run.json cannot be read"),
-        ({"run.json": json.dumps({"status": "running"})}, "found no config, command, iterations, seed"),
-        ({"run.json": "[]"}, "expected an object"),
+        ({"run.json": json.dumps({"status": "running"})}, "found no config"),
+        ({"run.json": json.dumps({"status": "running", "config": {}})}, "found no command, iterations, seed"),
+        ({"run.json": "[]"}, "no object"),
     ],
 )
 def test_what_holds_no_run_is_refused(

@@ -45,7 +45,7 @@ def find_runs(root: Path) -> tuple[list[FoundRun], list[str]]:
         key = path.parent.relative_to(root).as_posix()
         key = root.resolve().name if key == "." else key
         try:
-            runs.append(FoundRun(key, folder, _checked(folder.read_record())))
+            runs.append(FoundRun(key, folder, _checked(folder.read_record() or {})))
         except (ValueError, OSError) as error:
             notes.append(f"{key}: its run.json cannot be read ({error})")
     if not runs:
@@ -54,9 +54,7 @@ def find_runs(root: Path) -> tuple[list[FoundRun], list[str]]:
     return runs, notes
 
 
-def _checked(record: Any) -> Mapping[str, Any]:
-    if not isinstance(record, dict):
-        raise ValueError("expected an object")
+def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
     missing = [key for key in NEEDED if key not in record]
     if missing:
         raise ValueError(f"expected the keys {', '.join(NEEDED)}, found no {', '.join(missing)}")

@@ -6,7 +6,7 @@ The overview is plain HTML. A run is gzip of JSON, decoded by `page/page.js` whe
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +18,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from srgan.files import write_text
+from srgan.progress import Progress
 from srgan.report import words
 from srgan.report.figures import numbers, sections, times
-from srgan.report.finding import FoundRun, find_runs, parent_key
+from srgan.report.finding import find_runs, parent_key
 from srgan.report.overview import read_front, rows_of_cards
 from srgan.report.reading import Recording, read_run
 from srgan.report.sample_pictures import sample_strip
@@ -44,15 +45,12 @@ class WrittenPage:
     notes: list[str]
 
 
-def write_page(
-    root: Path, output: Path, shown: Callable[[list[FoundRun]], Iterable[FoundRun]] = lambda runs: runs
-) -> WrittenPage:
+def write_page(root: Path, output: Path) -> WrittenPage:
     """Writes all runs below a folder as one page.
 
     Args:
         root: a run's folder, or one with runs below it.
         output: the HTML file.
-        shown: wraps the runs to show how far reading them has come.
 
     Raises:
         FileNotFoundError: there is no such folder, or no run in it.
@@ -69,16 +67,18 @@ def write_page(
     runs: list[Recording] = []
     thumbnails: list[str | None] = []
     packed: list[tuple[str, str]] = []
-    for source in shown(found):
-        try:
-            run = read_run(source)
-            content = _content(run, parent_key(source, found), most_values, sample_bytes)
-        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:  # of files of any content
-            notes.append(f"{source.key}: cannot be read ({type(error).__name__}: {error})")
-            continue
-        runs.append(run)
-        thumbnails.append(next(reversed(content["samples"].values()), None))
-        packed.append((run.key, _packed(json.dumps(content, allow_nan=False, separators=(",", ":")))))
+    with Progress("reading runs", len(found)) as progress:
+        for source in found:
+            progress.update(1)
+            try:
+                run = read_run(source)
+                content = _content(run, parent_key(source, found), most_values, sample_bytes)
+            except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:  # of files of any content
+                notes.append(f"{source.key}: cannot be read ({type(error).__name__}: {error})")
+                continue
+            runs.append(run)
+            thumbnails.append(next(reversed(content["samples"].values()), None))
+            packed.append((run.key, _packed(json.dumps(content, allow_nan=False, separators=(",", ":")))))
     if not runs:
         raise FileNotFoundError(f"expected a run in '{root}' that can be read, found {'; '.join(notes)}.")
     front, note = read_front(root)

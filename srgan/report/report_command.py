@@ -2,13 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
-from srgan.report.finding import FoundRun
 from srgan.report.page import write_page
 
 
@@ -25,13 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     output = options.output or options.folder / "report.html"
-    console = Console(stderr=True)
-
-    def shown(runs: list[FoundRun]) -> Iterable[FoundRun]:
-        return track(runs, "reading runs", console=console, transient=True, disable=not console.is_terminal)
-
     try:
-        written = write_page(options.folder, output, shown)
+        written = write_page(options.folder, output)
     except OSError as error:
         print(f"srgan report: {error}", file=sys.stderr)
         return 2

@@ -109,6 +109,7 @@ def as_table(tallies: dict[str, list[Tally]], seed: int, seconds: float) -> str:
     for group in tallies.values():
         for tally in group:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.kinds.items()))
+            kinds = kinds or ("" if tally.problems else "the same bits in the end")
             lines.append(f"| {tally.name} | {tally.count} | {kinds} | {len(tally.problems)} |")
     where = f"{processor()}, {usable_cores()} cores"
     return "\n".join(

@@ -47,7 +47,7 @@ OUT_OF_RANGE = {
     "scores.protocol.num_fake_images": ["0", "-1", "1"], "scores.protocol.num_real_images": ["0", "1", "-7"],
     "scores.protocol.batch_size": ["0", "-20"], "scores.protocol.split": ["validation", ""],
     "scores.protocol.generator_statistics": ["mean"], "scores.features": ["vgg", ""],
-    "scores.final.num_fake_images": ["0", "-1", "19"],
+    "scores.final.num_fake_images": ["0", "-1", "1"],
     "checkpoints.every": ["0", "-1"], "checkpoints.keep_every": ["-1"], "model.micro_batch_size": ["0", "3", "-1"],
     "model.constraint": ["sr-q", "srgan.nothing", "os.system"], "model.networks": ["srgan.networks.None", "tuple"],
     "model.loss": ["hinge2", "srgan.losses.Nothing"], "data": ["srgan.data.Nothing", "builtins.dict"],
@@ -108,12 +108,11 @@ def out_of_range(attempt: Attempt) -> Outcome:
 
 def wrong_names(attempt: Attempt) -> Outcome:
     """An option with a letter too many, too few, or another."""
-    draw, name = attempt.draw, attempt.draw.choice(list(WRONG_TYPES))
-    place = draw.randrange(1, len(name))
-    letter = draw.choice(string.ascii_lowercase)
-    other = draw.choice([name[:place] + letter + name[place:], name[:place] + "_" + name[place + 1 :], f"{name}.x"])
-    if other in WRONG_TYPES:
-        return Outcome(0)
+    draw, other = attempt.draw, next(iter(WRONG_TYPES))
+    while other in WRONG_TYPES:
+        name = draw.choice(list(WRONG_TYPES))
+        place, letter = draw.randrange(1, len(name)), draw.choice(string.ascii_lowercase)
+        other = draw.choice([name[:place] + letter + name[place:], name[:place] + "_" + name[place + 1 :], f"{name}.x"])
     return refused(fit_with(attempt, f"--{other}", "1"), f"--{other} 1")
 
 
