@@ -165,8 +165,8 @@ def test_a_folder_goes_to_the_hub_as_it_is(exported: Path, hub: hub_server.HubSe
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["push", "RUN"], "Expected OWNER/NAME or --folder DIR, one of them"),
-        (["push", "RUN", "someone/sr", "--folder", "x"], "Expected OWNER/NAME or --folder DIR, one of them"),
+        (["push", "RUN"], "Expected OWNER/NAME or --folder DIR to write to, found none"),
+        (["push", "RUN", "someone/sr", "--folder", "x"], "found both. Give one."),
         (["push", "RUN", "sr"], "Expected OWNER/NAME for a model on the hub, found 'sr'"),
         (["push", "nowhere", "someone/sr"], "Expected a checkpoint"),
         (["push", "EXPORTED", "--folder", "x"], "found one already"),
@@ -174,6 +174,7 @@ def test_a_folder_goes_to_the_hub_as_it_is(exported: Path, hub: hub_server.HubSe
         (["pull", "someone/none"], "Expected the hub's model 'someone/none', found RepositoryNotFoundError"),
         (["pull", "someone/bert"], "Expected config.json and model.safetensors as srgan push writes them"),
         (["sample", "someone/none"], "found nothing at"),
+        (["sample", "checkpoints/none.ckpt"], "Expected a checkpoint at"),
     ],
 )
 def test_what_cannot_be_shared_is_a_sentence(

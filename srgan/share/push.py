@@ -48,7 +48,8 @@ def push(options: argparse.Namespace) -> str:
         OSError: there is no such file, or the hub refuses.
     """
     if (options.name is None) == (options.folder is None):
-        raise ValueError("Expected OWNER/NAME or --folder DIR, one of them, to write to.")
+        found = "both" if options.name else "none"
+        raise ValueError(f"Expected OWNER/NAME or --folder DIR to write to, found {found}. Give one.")
     if options.name:
         require("huggingface_hub")  # before work that takes a while
     from srgan.checkpoints import rebuild_training  # takes seconds

@@ -24,7 +24,7 @@ def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpo
         ValueError: it is another file or folder, or its settings name classes of somebody else's.
     """
     path = Path(source)
-    if path.exists() or not HUB_ID.fullmatch(str(source)):
+    if path.exists() or path.suffix == ".ckpt" or not HUB_ID.fullmatch(str(source)):
         return read_local(path, allowed)
     nothing = f"Expected a checkpoint, a run or a model of the hub, found nothing at '{path.absolute()}'"
     if find_spec("huggingface_hub") is None:
