@@ -274,8 +274,8 @@ def _link(runs: Sequence[Evidence]) -> Answer | None:
     if first:
         leads = [modes - sinking for sinking, modes in first]
         words += (
-            f" Where both happened, the mean tail fell below {SUNK} of its largest {np.median(leads):,.0f} iterations "
-            f"before the mode collapse (median of {len(leads)}; {min(leads):,} to {max(leads):,})."
+            f" Where the tail sank and modes collapsed, it fell below {SUNK} of its largest {np.median(leads):,.0f} "
+            f"iterations before the mode collapse (median of {len(leads)}; {min(leads):,} to {max(leads):,})."
         )
     holds = True if found.pvalue <= LEVEL else False if found.pvalue >= 1 - LEVEL else None
     return Answer("II-C", "mode collapse comes with spectral collapse", words, holds)

@@ -162,12 +162,16 @@ class Display:
         """Shows where the active runs are, and how many have ended."""
         for run in [run for run in self.bars if run not in active]:
             self.bars.pop(run).close()
-        for run in active:
-            if report := run.folder.read_progress():
-                if run not in self.bars:
-                    show, done = sys.stderr.isatty(), report["iteration"]
-                    self.bars[run] = Progress(run.name, report["iterations"], show, done)
-                self.bars[run].update(report["iteration"] - self.bars[run].n)
+        reports = {run: report for run in active if (report := run.folder.read_progress())}
+        for run, report in reports.items():
+            if run not in self.bars:
+                self.bars[run] = Progress(run.name, report["iterations"], not self.whole.in_lines, report["iteration"])
+            self.bars[run].update(report["iteration"] - self.bars[run].n)
+        if self.whole.in_lines:
+            states = [
+                f"{run.name} {report['iteration']:,} of {report['iterations']:,}" for run, report in reports.items()
+            ]
+            self.whole.set_postfix_str("; ".join(states), refresh=False)
         self.whole.update(ended - self.whole.n)
 
     def __enter__(self) -> "Display":

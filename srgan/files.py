@@ -256,7 +256,9 @@ class RecordFile:
         try:
             dtype = self.dtype_of(layout)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"Expected '{self.layout}' as it was written, found it damaged.") from error
+            raise ValueError(
+                f"Expected '{self.layout}' as this version of srgan writes it, found it damaged or of an earlier one."
+            ) from error
         size = dtype.itemsize + CHECKSUM_BYTES
         with self.path.open("rb") as file:
             file.seek(first * size)

@@ -28,7 +28,7 @@ from srgan.callbacks import (
     ScoreRecorder,
     SpectraRecorder,
 )
-from srgan.callbacks.checkpoint_saver import StoppedAtOnce
+from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
 from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import read_file
 from srgan.config_files import with_paths
@@ -193,7 +193,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         return 0
     on_cpu = cli.trainer.strategy.root_device.type == "cpu"
     if on_cpu and cli.trainer.is_global_zero:
-        say_if_long(cli)
+        say_if_long(cli, folder)
     try:
         provide(cli)
     except (ValueError, OSError, RuntimeError) as error:  # of reading and downloading: nothing is computed here
@@ -203,18 +203,14 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         keep_freed_memory()
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
-    except (
-        FloatingPointError,
-        OSError,
-        OtherRunError,
-    ) as error:  # what was saved stays
+    except (FloatingPointError, OSError, OtherRunError) as error:  # what was saved stays
         print(f"{folder.path}: failed: {error}", file=sys.stderr)
         return FAILED
     except StoppedAtOnce:
         print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
-        if checkpoint is None or _saver(cli).trains:
+        if checkpoint is None or checkpoints_of(cli.trainer).trains:
             raise
         problem = f"{type(error).__name__}: {essence(str(error))}"
         print(f"srgan fit: Expected a checkpoint to go on from at '{checkpoint}', found {problem}", file=sys.stderr)
@@ -224,7 +220,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
 
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
     """Says how the training ended, by its own record; returns the exit status."""
-    saver = _saver(cli)
+    saver = checkpoints_of(cli.trainer)
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
     if cli.model.iteration == cli.model.iterations and not missing:
@@ -243,9 +239,10 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     return status
 
 
-def say_if_long(cli: RunCLI) -> None:
-    """A sentence for a run that is none for CPUs; nothing for others."""
-    hours = hours_on_cpu(cli.model, cli.datamodule.batch_size)
+def say_if_long(cli: RunCLI, folder: RunFolder) -> None:
+    """Tells whoever trains on a CPU that the iterations which are left take hours."""
+    progress = folder.read_progress() or {"iteration": 0}
+    hours = hours_on_cpu(cli.model, cli.datamodule.batch_size, cli.model.iterations - progress["iteration"])
     if hours >= TOO_LONG:
         print(
             f"{cli.config['run']}: training alone will take about {hours:,.0f} hours on this CPU. Take a GPU, or a "
@@ -253,12 +250,6 @@ def say_if_long(cli: RunCLI) -> None:
             file=sys.stderr,
             flush=True,
         )
-
-
-def _saver(cli: RunCLI) -> Checkpoints:
-    saver = cli.trainer.checkpoint_callback
-    assert isinstance(saver, Checkpoints)
-    return saver
 
 
 def provide(cli: RunCLI) -> None:

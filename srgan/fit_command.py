@@ -49,7 +49,7 @@ machine:
   --trainer.accelerator cpu|gpu
   --trainer.devices N   --trainer.num_nodes N   --trainer.strategy ddp
   --trainer.precision bf16-mixed
-  --trainer.max_time DD:HH:MM:SS   ends early; the same command goes on
+  --trainer.max_time DD:HH:MM:SS   ends early and saves; without it the same command goes on
 
 all options: srgan fit --help=all; of a class: srgan fit --data.help srgan.data.FolderData
 """

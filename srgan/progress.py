@@ -5,7 +5,7 @@ import sys
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
-LINE = "{desc}: {n_fmt} of {total_fmt}, {remaining} to go{postfix}"
+LINE, LINE_WITHOUT_END = "{desc}: {n_fmt} of {total_fmt}, {remaining} to go{postfix}", "{desc}: {n_fmt}{postfix}"
 
 
 class Progress(tqdm):
@@ -23,9 +23,10 @@ class Progress(tqdm):
     def __init__(self, what: str, total: int | None, show: bool = True, done: int = 0) -> None:
         self.in_lines = not sys.stderr.isatty()
         seconds = SECONDS_BETWEEN_LINES if self.in_lines else 0.1
+        line = LINE_WITHOUT_END if total is None else LINE
         super().__init__(
-            desc=what, total=total, initial=done, disable=not show, leave=False, miniters=1, mininterval=seconds,
-            delay=self.in_lines * seconds, dynamic_ncols=True, bar_format=LINE if self.in_lines else None,
+            desc=what, total=total, initial=done, disable=not show, leave=False, miniters=0, mininterval=seconds,
+            delay=self.in_lines * seconds, dynamic_ncols=True, bar_format=line if self.in_lines else None,
         )  # fmt: skip
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:

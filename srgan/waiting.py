@@ -12,14 +12,15 @@ TOO_LONG = 5.0
 """Hours on a CPU from which on a run says so, and what to use instead."""
 
 
-def hours_on_cpu(module: AdversarialTraining, batch_size: int) -> float:
-    """Of the iterations that are left; scores, pictures and constraints not counted.
+def hours_on_cpu(module: AdversarialTraining, batch_size: int, iterations: int) -> float:
+    """Of so many iterations; scores, pictures and constraints not counted.
 
     A backward pass takes twice a forward pass. Nets and random numbers stay as they are; nothing is compiled for this.
 
     Args:
         module: on the CPU.
         batch_size: of D's update.
+        iterations: that are left.
     """
     generator, discriminator = module.generator, module.discriminator
     z = torch.zeros(IMAGES, module.networks.latent_dim)
@@ -38,7 +39,7 @@ def hours_on_cpu(module: AdversarialTraining, batch_size: int) -> float:
     discriminator_update = batch_size * (generating + 2 * 3 * judging)
     generator_update = module.generator_batch_ratio * batch_size * 3 * (generating + judging)
     seconds = module.n_dis * discriminator_update + generator_update
-    return (module.iterations - module.iteration) * seconds / 3600
+    return iterations * seconds / 3600
 
 
 def _seconds(work: Callable[[], object]) -> float:

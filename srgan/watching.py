@@ -4,8 +4,7 @@ import warnings
 
 from torch import nn
 
-from srgan.constraints.handle import judged_values
-from srgan.constraints.layers import is_judged, spectra, spectral_layers
+from srgan.constraints.layers import constrained, is_judged, spectra, spectral_layers
 from srgan.constraints.selecting import bare
 from srgan.metrics.verdicts import CollapseThresholds, SpectralCollapse
 
@@ -51,7 +50,8 @@ class SpectralWatch:
         """
         judged = {name: layer for name, layer in spectral_layers(self.discriminator) if is_judged(layer)}
         sigma = spectra(self.discriminator)
-        kept = {name: sigma[name][: judged_values(layer)].numpy() for name, layer in judged.items()}
+        counts = {name: getattr(constrained(layer), "judged", None) for name, layer in judged.items()}
+        kept = {name: sigma[name][:count].numpy() for name, count in counts.items()}
         if fallen := self._collapse.add(kept):
             self.collapsed_at = self.steps
             warnings.warn(

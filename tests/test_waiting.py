@@ -18,12 +18,12 @@ from srgan.waiting import hours_on_cpu
 def test_the_estimate_changes_neither_nets_nor_random_numbers(method: str) -> None:
     training = AdversarialTraining(ResNetPair(8, 4, 4, latent_dim=4), METHODS[method](), iterations=100)
     before, drawn = copy.deepcopy(training.state_dict()), torch.get_rng_state()
-    assert 0 < hours_on_cpu(training, 4) < 1
+    assert 0 < hours_on_cpu(training, 4, 100) < 1
     assert_identical(dict(training.state_dict()), dict(before))
     assert torch.equal(torch.get_rng_state(), drawn)
     assert training.generator.training
-    training.iteration = 100
-    assert hours_on_cpu(training, 4) == 0  # nothing is left to do
+
+    assert hours_on_cpu(training, 4, 0) == 0
 
 
 def test_a_run_that_is_none_for_a_cpu_says_so(

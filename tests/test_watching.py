@@ -1,6 +1,7 @@
 """`srgan.watch` in a loop of one's own."""
 
 import contextlib
+import copy
 import warnings
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 import srgan
-from srgan.constraints import raw_weight
+from srgan.constraints import Reparametrize, SpectralRegularization, Static, raw_weight
 from srgan.spectral import apply_spectral_map
 
 
@@ -53,8 +54,8 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
 @pytest.mark.parametrize(("first", "falls"), [(4, False), (1, True)])
 def test_sr_s_is_judged_by_what_it_holds(first: int, falls: bool) -> None:
     D = discriminator()
-    optimizer = torch.optim.Adam(D.parameters())  # which keeps the handle
-    srgan.regularize(D, "sr-s", optimizer=optimizer)
+    srgan.regularize(D, SpectralRegularization(Static(0.5), Reparametrize()))  # nothing keeps the handle
+    D = copy.deepcopy(D)
     watch = srgan.watch(torch.nn.DataParallel(D), every=1)
     multiply_values(D[2], first, 0.1)
     with pytest.warns(UserWarning, match="Spectral collapse") if falls else contextlib.nullcontext():

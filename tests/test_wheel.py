@@ -96,3 +96,4 @@ def test_the_installed_package_works_outside_of_the_clone(installed: Path, tmp_p
     fit = ["srgan", "fit", "-c", "digits", "-c", "sr-s", "--run", "x", "--model.iterations", "20"]
     said = run(installed, *fit, "--scores.every", "0", "--trainer.accelerator", "cpu", folder=tmp_path)
     assert said == "x: finished, 20 iterations.\n"
+    assert "tail" in run(installed, "srgan", "spectra", "x/checkpoints/last.ckpt", folder=tmp_path)

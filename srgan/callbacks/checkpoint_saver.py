@@ -43,7 +43,7 @@ class Checkpoints(RunCallback, Checkpoint):
         self.received: signal.Signals | None = None
         self.saved_iteration: int | None = None
         self.stops_at_once = False
-        self.trains = False
+        self.trains = False  # what fails from here on is not the checkpoint that it went on from
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
 
@@ -59,9 +59,6 @@ class Checkpoints(RunCallback, Checkpoint):
         for number in POLITE_STOPS:
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.trains = True
-
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
@@ -75,7 +72,7 @@ class Checkpoints(RunCallback, Checkpoint):
             raise StoppedAtOnce
         signal.signal(number, _stop_at_once if number == signal.SIGINT else signal.SIG_IGN)
 
-    def _agreed_signal(self, world_size: int) -> signal.Signals | None:
+    def agreed_signal(self, world_size: int) -> signal.Signals | None:
         """One for all processes of the run: a signal reaches them at different moments, or one of them only.
 
         The hosts agree among themselves: an answer from a GPU would come only after all that it still has to do.
@@ -90,7 +87,7 @@ class Checkpoints(RunCallback, Checkpoint):
     ) -> None:
         """Saves on every process, since a strategy may need them all."""
         assert isinstance(pl_module, AdversarialTraining)
-        stop = self._agreed_signal(trainer.world_size)
+        stop = self.agreed_signal(trainer.world_size)
         keep = bool(self.keep_every) and pl_module.iteration % self.keep_every == 0
         if keep or stop or self.is_due(pl_module):
             self._save(trainer, pl_module, keep)
@@ -126,6 +123,7 @@ class Checkpoints(RunCallback, Checkpoint):
 
         Several processes share such work and wait for each other, so theirs goes on to its end.
         """
+        self.trains = True
         try:
             self.stops_at_once = trainer.world_size == 1
             yield
@@ -133,6 +131,13 @@ class Checkpoints(RunCallback, Checkpoint):
             pass
         finally:
             self.stops_at_once = False
+
+
+def checkpoints_of(trainer: pl.Trainer) -> Checkpoints:
+    """The callback that saves a run."""
+    saver = trainer.checkpoint_callback
+    assert isinstance(saver, Checkpoints)
+    return saver
 
 
 class StoppedAtOnce(BaseException):

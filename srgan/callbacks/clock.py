@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 
 from srgan.files import append_json_line
 from srgan.metrics.verdicts import CollapseThresholds
+from srgan.progress import Progress
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
 
@@ -42,7 +43,8 @@ class RunCallback(pl.Callback):
     def warn(self, module: AdversarialTraining, name: str, message: str) -> None:
         """Says what goes wrong, its likely cause and what to do: on the terminal and in `warnings.jsonl`."""
         append_json_line(self.folder.warnings, {"iteration": module.iteration, "name": name, "message": message})
-        print(f"{self.folder.path}: {name} at iteration {module.iteration}: {message}", file=sys.stderr, flush=True)
+        with Progress.external_write_mode():
+            print(f"{self.folder.path}: {name} at iteration {module.iteration}: {message}", file=sys.stderr, flush=True)
 
     def missing(self, module: AdversarialTraining) -> str | None:
         """What this callback owes a run that has trained to its end."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce
+from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, Verdict, reported_scores, verdicts_of
@@ -78,6 +78,10 @@ class RunRecorder(RunCallback):
         self.started = time.monotonic()
         self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        checkpoints_of(trainer).trains = True
+        super().on_train_start(trainer, pl_module)
+
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         if time.monotonic() - self.reported > self.seconds_between_reports:
             self.reported = time.monotonic()
@@ -135,8 +139,7 @@ class RunRecorder(RunCallback):
 
     def saved_iteration(self, trainer: pl.Trainer) -> int:
         """From which the same command would go on."""
-        saver = trainer.checkpoint_callback
-        assert isinstance(saver, Checkpoints)
+        saver = checkpoints_of(trainer)
         return self.began if saver.saved_iteration is None else saver.saved_iteration
 
 

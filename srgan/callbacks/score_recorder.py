@@ -2,7 +2,7 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.checkpoint_saver import Checkpoints
+from srgan.callbacks.checkpoint_saver import checkpoints_of
 from srgan.callbacks.clock import RunCallback
 from srgan.data.image_data import ImageData
 from srgan.files import append_json_line, write_json
@@ -109,8 +109,8 @@ class ScoreRecorder(RunCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run that was stopped in its final scores, after which it trains no more."""
         assert isinstance(pl_module, AdversarialTraining)
-        saver = _saver(trainer)
-        if self._owes_final(pl_module) and not saver.received:
+        saver = checkpoints_of(trainer)
+        if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
             with saver.stopping_at_once(trainer):
                 self._make_scorer(trainer, pl_module)
                 self._record_final(trainer, pl_module)
@@ -118,8 +118,8 @@ class ScoreRecorder(RunCallback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The final scores take far longer than those in training: the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
-        saver = _saver(trainer)
-        if self._owes_final(pl_module) and not saver.received:
+        saver = checkpoints_of(trainer)
+        if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
             with saver.stopping_at_once(trainer):
                 self._record_final(trainer, pl_module)
 
@@ -144,9 +144,3 @@ class ScoreRecorder(RunCallback):
                 "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with SR: "
                 "srgan fit ... -c sr-d --run NEW --from-checkpoint CKPT",
             )
-
-
-def _saver(trainer: pl.Trainer) -> Checkpoints:
-    saver = trainer.checkpoint_callback
-    assert isinstance(saver, Checkpoints)
-    return saver

@@ -79,6 +79,7 @@ class Constraint:
                 way_out = "" if layers is None else f" Or leave the layer out: exclude='{name}'."
                 raise ValueError(f"Layer '{name}': {error}{way_out}") from error
         for layer, parametrization in attached:
+            parametrization.judged = self.judged_values(layer)
             replace_parametrization(layer, parametrization)
             if not self.adds_batch_norm:
                 remove_batch_norm(layer, fold=False)

@@ -150,12 +150,6 @@ def _handle_of(layer: nn.Module) -> Regularization | None:
     return None if reference is None else reference()
 
 
-def judged_values(layer: nn.Module) -> int:
-    """`Constraint.judged_values` of the method under which `srgan.regularize` put a layer; N where none did."""
-    handle = _handle_of(layer)
-    return (Constraint() if handle is None else handle.constraint).judged_values(layer)
-
-
 def release(layers: Mapping[str, nn.Module]) -> None:
     """Nothing acts on these layers any more."""
     handles = {_handle_of(layer) for layer in layers.values()}

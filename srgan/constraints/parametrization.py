@@ -23,8 +23,12 @@ class RawWeight(nn.Module):
         weight: the layer's weight, for shapes, device and dtype.
         output_dim: the dimension that counts output channels.
         groups: of a grouped convolution.
+
+    Attributes:
+        judged: how many singular values decide on a collapse, see `Constraint.judged_values`.
     """
 
+    judged: int
     u: Tensor
     recorded_ratios: Tensor
     updates: Tensor
@@ -34,6 +38,7 @@ class RawWeight(nn.Module):
         self.output_dim, self.groups = output_dim, groups
         m, n = matricize(weight, output_dim).shape
         ranks = groups * min(m // groups, n)
+        self.judged = min(m, n)
         # The authors' u starts as N(0, 1), not normalized and not warmed up.
         self.register_buffer("u", torch.randn(m).to(weight.device, weight.dtype))
         self.register_buffer("recorded_ratios", torch.zeros(ranks, device=weight.device, dtype=weight.dtype))

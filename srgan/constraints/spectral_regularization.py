@@ -302,8 +302,10 @@ class SpectralRegularization(SpectralNormalization):
         return torch.cat([self.compensation.held(block) for block in r.chunk(num_groups(layer))])
 
     def judged_values(self, layer: nn.Module) -> int:
-        N, groups = super().judged_values(layer), num_groups(layer)
-        return self.compensation.judged(N // groups) * groups if is_convolution(layer) else N
+        N = super().judged_values(
+            layer
+        )  # of the groups of a grouped convolution together, whose spectra it holds apart
+        return self.compensation.judged(N) if is_convolution(layer) and num_groups(layer) == 1 else N
 
 
 def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:

@@ -66,7 +66,7 @@ class FolderData(ImageData):
 
     @property
     def has_test_split(self) -> bool:
-        return "test" in self._splits and self._splits["test"] is not self._splits["train"]
+        return "test" in self._splits and self._splits["test"] is not self._splits.get("train")
 
     def load(self, split: Split) -> LabelledImages:
         """Where the images are not split, all of them are in both splits."""

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -13,10 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.checkpoints import RunCheckpoint
+from srgan.extras import require
 from srgan.files import write_json, write_text
 from srgan.inspection.stored_layers import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
 from srgan.metrics.verdicts import CollapseThresholds, spectral_collapse, summarize
-from srgan.pictures import FORMATS, AxisScale, grid_of_layers, save, style
+
+if TYPE_CHECKING:
+    from srgan.pictures import AxisScale
 
 DISCRIMINATOR = "discriminator."
 HEADERS = ["sigma_1", "tail\nmean", "p10", "p50", "effective\nrank", "stable\nrank", "condi-\ntion"]
@@ -61,8 +65,9 @@ def main(arguments: list[str]) -> int:
     """Prints and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
     options = arguments_parser().parse_args(arguments)
     try:
-        if options.picture and options.picture.suffix.lower() not in FORMATS:
-            raise ValueError(f"Expected --picture FILE.png or FILE.pdf, found '{options.picture}'.")
+        if options.picture:
+            require("matplotlib")
+            refuse_other_formats(options.picture)
         file = inspect_file(options.checkpoint)
         globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
         weights = matching(file.weights, globs, "--layers")
@@ -85,6 +90,18 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def refuse_other_formats(path: Path) -> None:
+    """Before the work of which it is a picture.
+
+    Raises:
+        ValueError: pictures are written in other formats than this.
+    """
+    from srgan.pictures import FORMATS
+
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"Expected --picture FILE.png or FILE.pdf, found '{path}'.")
 
 
 def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
@@ -189,12 +206,14 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
     return text.getvalue()
 
 
-def draw(spectra: Sequence[LayerSpectrum], title: str, scale: AxisScale, path: Path) -> None:
+def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path: Path) -> None:
     """A panel for each layer.
 
     Raises:
         ValueError: all layers hold NaN or infinity, or there are more than a page has panels for.
     """
+    from srgan.pictures import grid_of_layers, save, style  # the extra report
+
     finite = [layer for layer in spectra if layer.is_finite]
     if not 0 < len(finite) <= MOST_PANELS:
         raise ValueError(

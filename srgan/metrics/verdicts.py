@@ -29,7 +29,7 @@ class CollapseThresholds:
             collapse; with 1, each counts by itself.
 
     Raises:
-        ValueError: one of them is negative, no number, or 0 evaluations.
+        ValueError: one of them is negative, no number, or 0 layers or evaluations.
     """
 
     fid: float = 1.5
@@ -40,8 +40,11 @@ class CollapseThresholds:
     evaluations: int = 3
 
     def __post_init__(self) -> None:
-        if self.evaluations < 1 or not all(0 <= limit < math.inf for limit in vars(self).values()):
-            raise ValueError(f"Expected thresholds of at least 0 and evaluations of at least 1, found {self}.")
+        whole = all(0 <= limit < math.inf for limit in vars(self).values())
+        if not whole or self.evaluations < 1 or self.layers == 0:
+            raise ValueError(
+                f"Expected thresholds of at least 0, layers above it and evaluations of at least 1, found {self}."
+            )
 
 
 @dataclass(frozen=True)

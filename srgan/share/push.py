@@ -7,6 +7,8 @@ from pathlib import Path
 
 from srgan.extras import require
 
+PLACEHOLDER = "OWNER/NAME"  # on the card of a folder, until it is uploaded
+
 DESCRIPTION = """\
 Writes the nets of a checkpoint for others: weights as safetensors, settings and scores as JSON, a model card. Absolute
 paths in the settings lose their folders. The hub needs a login (hf auth login) and the extra hub."""
@@ -53,7 +55,8 @@ def push(options: argparse.Namespace) -> str:
     if options.name:
         require("huggingface_hub")  # before work that takes a while
     from srgan.checkpoints import rebuild_training  # takes seconds
-    from srgan.share.folder import is_exported, write_folder
+    from srgan.files import write_text
+    from srgan.share.folder import CARD, is_exported, write_folder
     from srgan.share.hub import HUB_ID, upload
     from srgan.share.sources import read_local
 
@@ -64,10 +67,13 @@ def push(options: argparse.Namespace) -> str:
     if options.folder and exported:
         raise ValueError(f"Expected a checkpoint or a run to write as a folder, found one already: '{options.path}'.")
     if options.folder:
-        write_folder(checkpoint, options.folder, "OWNER/NAME")
+        write_folder(checkpoint, options.folder, PLACEHOLDER)
         return f"{checkpoint.title}: {options.folder}"
     if exported:
         rebuild_training(checkpoint)  # nothing goes out that could not be loaded
+        card = options.path / CARD
+        if card.is_file():
+            write_text(card, card.read_text().replace(PLACEHOLDER, options.name))
         return f"{checkpoint.title}: {upload(options.path, options.name, options.private)}"
     with tempfile.TemporaryDirectory() as folder:
         write_folder(checkpoint, Path(folder), options.name)

@@ -1,10 +1,9 @@
 """Which runs of Weights & Biases a run folder belongs to, and from which run it descends. No torch in here."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from srgan.files import write_json
+from srgan.files import read_json, write_json
 
 LINK = "wandb.json"
 
@@ -14,8 +13,7 @@ def wandb_runs(folder: Path) -> list[dict[str, str]]:
 
     Offline every start of a run is a new one, which holds the whole history.
     """
-    path = folder / LINK
-    runs: list[dict[str, str]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs: list[dict[str, str]] = (read_json(folder / LINK) or {}).get("runs", [])
     return runs
 
 
@@ -49,8 +47,7 @@ def group_of(folder: Path, parent: dict[str, Any] | None) -> str:
     """
     while parent is not None:
         folder = run_of_checkpoint(Path(parent["checkpoint"]))
-        record = folder / "run.json"
-        parent = json.loads(record.read_text()).get("parent") if record.exists() else None
+        parent = (read_json(folder / "run.json") or {}).get("parent")
     return run_name(folder)
 
 

@@ -131,7 +131,7 @@ def stop(attempt: Attempt) -> Outcome:
         if ended.status == 0:
             break
         stops += planned - len(moments)
-        # Before training begins and after it has ended, nobody handles signals: it ends as by a kill.
+        # Before the trainer is set up and after it has ended, nobody handles signals: it ends as by a kill.
         if ended.status > 0 and (record.get("status") != "stopped" or not record.get("missing")):
             return Outcome(stops, f"exit status {ended.status}, but run.json says {record.get('status')}: {ended.said}")
     return finish(world, folder, stops)

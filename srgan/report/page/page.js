@@ -166,7 +166,7 @@ function plotsOf(figures) {
     return [plotOf(first, lines, first.title)];
   }
   return figures.map(({ run, figure }) => {
-    const lines = figure.data.map((trace) => ({ run, trace: { ...trace } }));
+    const lines = figure.data.map((trace) => ({ run, trace: { ...trace, name: escaped(trace.name ?? "") } }));
     return plotOf(figure, lines, named(figure.title, run));
   });
 }
