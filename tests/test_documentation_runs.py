@@ -130,7 +130,7 @@ def make(words: list[str], patch: pytest.MonkeyPatch) -> None:
     for word in words[1:]:
         name, _, value = word.partition("=")
         patch.setenv(name, value)
-    patch.setenv("MAKEFLAGS", " -- " + " ".join(words[1:]))
+    patch.setenv("MAKEFLAGS", " -- " + " ".join(word.replace(" ", "\\ ") for word in words[1:]))
     target = import_module(f"reproduce.{words[0].removeprefix('reproduce-').replace('figures', 'figures.__main__')}")
     with only_parsing(patch), pytest.raises((Parsed, SystemExit)) as ending:
         target.main()

@@ -17,7 +17,7 @@ import yaml
 from processes import start
 from tiny_runs import assert_identical
 
-from srgan.cli import main
+from srgan.cli import COMMANDS, main
 from srgan.runs import RunFolder
 
 TINY = [
@@ -260,10 +260,7 @@ def test_help_is_light() -> None:
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
-    assert (
-        "expected a command (fit, evaluate, report, spectra, sample, dashboard, prepare, configs), found 'train'"
-        in (capsys.readouterr().err)
-    )
+    assert f"expected a command ({', '.join(COMMANDS)}), found 'train'" in capsys.readouterr().err
 
 
 def test_real_photographs_through_the_command_line(shared_data: Path, tmp_path: Path) -> None:

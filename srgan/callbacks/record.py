@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
+from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce, checkpoints_of
 from srgan.callbacks.clock import RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, Verdict, reported_scores, verdicts_of
@@ -79,7 +79,8 @@ class RunRecorder(RunCallback):
         self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        checkpoints_of(trainer).trains = True
+        if isinstance(trainer.checkpoint_callback, Checkpoints):
+            trainer.checkpoint_callback.trains = True
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
