@@ -19,6 +19,7 @@ help: ## this text
 install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves; then: source .venv/bin/activate)
 
 .venv/installed: pyproject.toml
+	@echo "Setting up .venv, once: some minutes, 7 GB of disk."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	@touch $@
@@ -28,7 +29,7 @@ lint: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint ## lint, types and tests, a process for each core; one that is done takes over half of what another has left
+test: lint ## lint, types and tests, on all cores
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 test-wheel: .venv/installed ## the built wheel alone, outside of the clone (part of make test)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from reproduce.cluster import Job, Queue, wait
+from reproduce.cluster import Job, Queue, sbatch_words, wait
 from reproduce.launch import Check, Stopped, launch
 from reproduce.options import CAMPAIGN, Options, read, resources
 from reproduce.resources import Resources, count_gpus
@@ -95,9 +95,11 @@ class Campaign:
         from reproduce.cost import CPU_FLOPS, GPU_FLOPS
 
         to_do = [run for run in self.runs if run.state != FINISHED and not run.missing]
-        columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", "hours", "GB", "state")
+        kind, rate = ("GPU", GPU_FLOPS) if any(run.on_gpu for run in self.runs) else ("core", CPU_FLOPS)
+        columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", f"{kind} hours", "GB", "state")
         queued = f", {len(jobs)} in the queue" if jobs is not None else ""
-        table = Table(*columns, title=f"{len(self.runs)} runs, {len(to_do)} to do{queued}")
+        noun = "run" if len(self.runs) == 1 else "runs"
+        table = Table(*columns, title=f"{len(self.runs)} {noun}, {len(to_do)} to do{queued}")
         for run, cost in prices.items():
             state, job = run.state, (jobs or {}).get(run)
             if job:
@@ -108,7 +110,6 @@ class Campaign:
             )  # fmt: skip
         self.console.print(table)
         hours = sum(prices[run].hours for run in to_do)
-        kind, rate = ("GPU", GPU_FLOPS) if any(run.on_gpu for run in self.runs) else ("core", CPU_FLOPS)
         self.console.print(
             f"To do: {hours:,.2f} {kind} hours. Estimates: FLOPs of nets and scores, counted, at an assumed "
             f"{rate / 1e9:,.0f} GFLOP/s; activations counted for GB of each device. Batch: micro-batch x accumulation "
@@ -117,6 +118,10 @@ class Campaign:
         )
 
     def _show_commands(self, to_do: Sequence[Run], resources: Resources) -> None:
+        if resources.cluster:
+            for processes, on_gpus in dict.fromkeys((resources.processes(run), run.on_gpu) for run in to_do):
+                words = sbatch_words(processes, on_gpus, resources)
+                self.console.print(f"# sbatch {words}", highlight=False, soft_wrap=True)
         for run in to_do:
             words = shlex.join(resources.arguments(run)) if run.is_ready else f"# {run.name}: {run.state}"
             self.console.print(f"srgan fit {words}" if run.is_ready else words, highlight=False, soft_wrap=True)

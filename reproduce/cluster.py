@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 10.0
 SECONDS_TO_SAVE = 600  # before the time limit; an evaluation may have to end first
+SHOWN = ("time", "nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node")
 MOST_TIMEOUTS = 1_000  # a run goes on for as many jobs of HOURS as it needs
 
 
@@ -181,6 +182,17 @@ def sbatch_parameters(name: str, processes: int, on_gpus: bool, resources: Resou
         **({"gpus_per_node": processes} if on_gpus else {}),
         **({"array_parallelism": resources.jobs} if resources.jobs else {}),
     }
+
+
+def sbatch_words(processes: int, on_gpus: bool, resources: Resources) -> str:
+    """The options that a user would look for in the script of an array."""
+    parameters = sbatch_parameters("", processes, on_gpus, resources)
+    shown = {name: value for name, value in parameters.items() if name in SHOWN} | parameters["additional_parameters"]
+    return " ".join(
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+        for name, value in shown.items()
+        if name != "chdir"
+    )
 
 
 def wait(queue: Queue, runs: Sequence[Run]) -> None:

@@ -32,7 +32,8 @@ def read(
         names: options that it takes.
         detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
     """
-    parser = argparse.ArgumentParser(description=description)
+    # No usage: it would have the options' names in lower case, where a user of make has typed variables.
+    parser = argparse.ArgumentParser("reproduce", argparse.SUPPRESS, description)
     for name in names.split():
         kind, words = OPTIONS[name]
         word = f"--{name.replace('_', '-')}"
@@ -54,7 +55,14 @@ def typed_variables() -> set[str]:
 
 
 def resources(found: Options) -> Resources:
-    """Those options that say how to carry an experiment out."""
+    """Those options that say how to carry an experiment out.
+
+    Raises:
+        ValueError: some are a cluster's, and none is named.
+    """
+    of_clusters = ("partition", "nodes", "cpus", "sbatch")
+    if given := [name.upper() for name in of_clusters if getattr(found, name) and not found.cluster]:
+        raise ValueError(f"Expected CLUSTER=slurm beside {', '.join(given)}, found no cluster. Add it.")
     sbatch = found.sbatch | ({"partition": found.partition} if found.partition else {})
     return Resources(
         found.jobs, found.gpus, found.cluster, found.nodes or 1, found.cpus, found.hours, sbatch, found.wait,
@@ -146,11 +154,18 @@ def _yes(text: str) -> bool:
     return text not in ("", "0")
 
 
+VARIABLE_OF = {"time": "HOURS", "nodes": "NODES", "cpus-per-task": "CPUS", "gpus-per-node": "GPUS"}
+"""Option of sbatch -> what sets it, and all that depends on it."""
+
+
 def _sbatch(text: str) -> dict[str, str | bool]:
     """Options as sbatch names them, without their dashes; those without a value are switches."""
     pairs = [word.lstrip("-").partition("=") for word in text.split()]
     if not all(name for name, _, _ in pairs):
         raise argparse.ArgumentTypeError(f"expected options such as 'mem=64G exclusive', found {text!r}")
+    for name, _, _ in pairs:
+        if name in VARIABLE_OF:
+            raise argparse.ArgumentTypeError(f"expected {VARIABLE_OF[name]}=... for this, found {name!r}")
     return {name: value if equals else True for name, equals, value in pairs}
 
 

@@ -43,7 +43,7 @@ class Resources:
         """
         if not self.gpus and run.devices % self.nodes:
             raise ValueError(
-                f"Expected NODES that divide the {run.devices} devices of {run.name}, found {self.nodes}. "
+                f"Expected NODES that divide the devices of {run.name}, {run.devices}, found {self.nodes}. "
                 "Set NODES, or GPUS for so many on each node."
             )
         return self.gpus or run.devices // self.nodes

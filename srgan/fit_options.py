@@ -173,6 +173,10 @@ def essence(message: str) -> str:
     missing = re.search(r"No module named '([\w.]+)'", message)
     if missing and (sentence := advice(missing[1])):
         return sentence
+    if message.endswith("arguments are required: data"):
+        return (
+            "Expected a configuration with data, found none. Add one: -c digits is embedded, srgan configs lists all."
+        )
     refused = re.search(r"Group 'trainer' does not accept option '(\w+)'", message)
     if refused and refused[1] in INSTEAD:
         return f"Expected no trainer.{refused[1]}, which does not apply here. {INSTEAD[refused[1]]}"

@@ -235,7 +235,7 @@ def test_a_run_that_needs_more_gpus_than_there_are_is_refused(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"Expected 2 GPUs, found 1, for: two processes\. Set GPUS=1"):
         launch([run], 1, 1, Resources(), QUIET)
     assert not run.folder.path.exists()
-    with pytest.raises(ValueError, match="Expected NODES that divide the 2 devices of two processes, found 3"):
+    with pytest.raises(ValueError, match="Expected NODES that divide the devices of two processes, 2, found 3"):
         Resources(nodes=3).processes(run)
 
 

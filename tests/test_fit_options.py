@@ -163,6 +163,7 @@ def test_files_that_are_no_settings_are_refused(
 
 
 def test_messages_of_others_keep_three_lines() -> None:
+    assert "-c digits" in essence("the following arguments are required: data")
     assert essence("one\n\ntwo\nthree\nfour") == "one\ntwo\nthree"
 
 

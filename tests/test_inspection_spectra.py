@@ -37,6 +37,12 @@ def spectra(*arguments: object) -> int:
     return main(["spectra", *map(str, arguments)])
 
 
+def test_whoever_reads_the_first_lines_only_gets_no_error(foreign: Path) -> None:
+    command = f"set -o pipefail; '{sys.executable}' -u -m srgan spectra '{foreign}' | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_our_checkpoint_has_the_spectra_that_its_run_recorded(run: RunFolder, tmp_path: Path) -> None:
     """The discriminator alone by default, and numpy's singular values of the raw weights."""
     assert spectra(run.checkpoint, "--json", tmp_path / "s.json") == 0

@@ -59,6 +59,13 @@ def test_frozen_convolutions_are_not_written_to() -> None:
     assert srgan.spectra(discriminator)["blocks.1.conv1"][2] > 0.999
 
 
+def test_a_discriminator_without_convolutions_is_told_that_sr_has_nothing_to_act_on() -> None:
+    D = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    with pytest.warns(UserWarning, match="acts on convolutions, and found none") as found:
+        srgan.regularize(D, "sr-s", optimizer=torch.optim.Adam(D.parameters()))
+    assert found[0].filename == __file__
+
+
 def somebody_elses_optimizer() -> object:
     return srgan.regularize(small_discriminator(), "sr-s", optimizer=torch.optim.SGD(nn.Linear(2, 2).parameters()))
 

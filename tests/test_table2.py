@@ -35,6 +35,7 @@ def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
     assert "2 runs, 2 to do" in shown
     assert "128 x 1 x 8" in shown
     assert "GPU hours" in shown
+    assert "# sbatch --time=1440 --nodes=2 --ntasks-per-node=4 --cpus-per-task=8 --gpus-per-node=4 --requeue" in shown
     assert shown.count("--trainer.devices 4 --trainer.num_nodes 2 --trainer.strategy ddp") == 2
     options = ["--scale", "mini", "--cluster", "slurm", *DRY, "--settings", "A_64-128"]
     assert table2.main([*options, "--runs", str(tmp_path)]) == 0
@@ -88,8 +89,11 @@ def test_empty_text_is_the_default_and_nought_means_no() -> None:
     assert parse("--seeds", "").seeds == []  # which each experiment reads as its own default
     assert parse("--methods", "sr").methods == ["sr"]
     assert parse("--overrides", "model.n_dis=1 samples.every=0").overrides == {"model.n_dis": 1, "samples.every": 0}
-    found = resources(parse("--sbatch", "--account=gan exclusive", "--partition", "gpu"))
+    of_a_cluster = ["--sbatch", "--account=gan exclusive", "--partition", "gpu"]
+    found = resources(parse(*of_a_cluster, "--cluster", "slurm"))
     assert found.sbatch == {"account": "gan", "exclusive": True, "partition": "gpu"}
+    with pytest.raises(ValueError, match="Expected CLUSTER=slurm beside PARTITION, SBATCH, found no cluster"):
+        resources(parse(*of_a_cluster))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +105,7 @@ def test_empty_text_is_the_default_and_nought_means_no() -> None:
         ("nodes", "-1", "expected a whole number of at least 0, found '-1'"),
         ("hours", "nan", "expected hours above 0, found 'nan'"),
         ("hours", "-2", "expected hours above 0"),
+        ("sbatch", "mem=1G time=3", "expected HOURS=... for this, found 'time'"),
         ("cluster", "pbs", "found 'pbs'"),
         ("overrides", "n_dis", "expected settings such as"),
     ],

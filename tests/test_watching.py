@@ -41,7 +41,7 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
     assert watch.falls == {"0": 1.0, "2": pytest.approx(0.9)}  # neither the 1 x 1 convolution nor the head
     multiply_values(D[2], 1, 0.5)
     watch.step()  # does not look
-    with pytest.warns(UserWarning, match="Spectral collapse after 4 steps of the discriminator: 2 below 0.5") as found:
+    with pytest.warns(UserWarning, match="Spectral collapse at step 4 of the discriminator: 2 below 0.5") as found:
         watch.step()
     assert found[0].filename == __file__  # where the loop called it
     with warnings.catch_warnings():

@@ -1,7 +1,8 @@
 """SR (Eq. 9 to 11): what is compensated, static or dynamic, and the two forms in which it acts."""
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.layers import (
+    Chosen,
     is_convolution,
     num_groups,
     output_dim,
@@ -264,6 +266,15 @@ class SpectralRegularization(SpectralNormalization):
         self.label, self.note = compensation.label, compensation.note
         self.sentence = f"{compensation.sentence}, {form.sentence}"
         self.acts_after_updates = form.acts_after_updates(compensation)
+
+    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None) -> None:
+        """As every constraint; warns where there is nothing to act on."""
+        super().attach(discriminator, layers)
+        if not convolutions(discriminator if layers is None else Chosen(layers)):
+            warnings.warn(
+                "Spectral regularization acts on convolutions, and found none: these layers are under SN alone.",
+                stacklevel=3,  # who called srgan.regularize
+            )
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         if not is_convolution(layer):

@@ -84,6 +84,8 @@ def main(arguments: list[str]) -> int:
             print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
         for path in _write(file, spectra, options):
             print(f"wrote {path}")
+    except BrokenPipeError:
+        raise  # `| head` has read enough, which is no error
     except (ValueError, OSError) as error:
         print(f"srgan spectra: {error}", file=sys.stderr)
         return 2
