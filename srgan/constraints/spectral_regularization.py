@@ -313,9 +313,8 @@ class SpectralRegularization(SpectralNormalization):
         return torch.cat([self.compensation.held(block) for block in r.chunk(num_groups(layer))])
 
     def judged_values(self, layer: nn.Module) -> int:
-        N = super().judged_values(
-            layer
-        )  # of the groups of a grouped convolution together, whose spectra it holds apart
+        # The recorded spectrum of a grouped convolution is of its groups together; SR holds theirs apart.
+        N = super().judged_values(layer)
         return self.compensation.judged(N) if is_convolution(layer) and num_groups(layer) == 1 else N
 
 

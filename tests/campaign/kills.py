@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,24 +31,33 @@ POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # The process of a run.
 
 
-def kill_at_random(attempt: Attempt) -> Outcome:
-    """Kills a run at random moments of its life, again and again, until it has finished."""
-    world, draw, folder, _ = attempt
+def again_and_again(world: World, folder: Path, run_once: Callable[[], Ended], deadly: signal.Signals) -> Outcome:
+    """Runs until a run is not killed by the deadly signal, at most so many times; then once more, undisturbed."""
     kills = 0
     for _ in range(KILLS_IN_A_ROW):
-        moment = draw.uniform(0, world.cpu_seconds)
-
-        def watch(child: Child, moment: float = moment) -> None:
-            if child.cpu_seconds >= moment:
-                child.kill()
-
-        ended = Child(lambda: train(folder)).wait(watch=watch)
-        if ended.problem or ended.status not in (0, -signal.SIGKILL):
+        ended = run_once()
+        if ended.problem or ended.status not in (0, -deadly):
             return _failed(kills, ended)
         if ended.status == 0:
             break
         kills += 1
     return finish(world, folder, kills)
+
+
+def kill_at_random(attempt: Attempt) -> Outcome:
+    """Kills a run at random moments of its life, again and again, until it has finished."""
+    world, draw, folder, _ = attempt
+
+    def run_once() -> Ended:
+        moment = draw.uniform(0, world.cpu_seconds)
+
+        def watch(child: Child) -> None:
+            if child.cpu_seconds >= moment:
+                child.kill()
+
+        return Child(lambda: train(folder)).wait(watch=watch)
+
+    return again_and_again(world, folder, run_once, signal.SIGKILL)
 
 
 def kill_at_a_write(kind: str) -> Trial:
@@ -55,29 +65,19 @@ def kill_at_a_write(kind: str) -> Trial:
 
     def trial(attempt: Attempt) -> Outcome:
         world, draw, folder, _ = attempt
-        kills = 0
-        for _ in range(KILLS_IN_A_ROW):
-            wanted = draw.randrange(world.writes.count(kind))
 
-            def action(wanted: int = wanted) -> int:
-                left = [wanted]
+        def run_once() -> Ended:
+            left = [draw.randrange(world.writes.count(kind))]
 
-                def note(found: str, event: str) -> None:
-                    if found == kind:
-                        if not left[0]:
-                            end_here()
-                        left[0] -= 1
+            def note(found: str, event: str) -> None:
+                if found == kind:
+                    if not left[0]:
+                        end_here()
+                    left[0] -= 1
 
-                watch_writes(folder, note)
-                return train(folder)
+            return Child(lambda: _train_watched(folder, note)).wait()
 
-            ended = Child(action).wait()
-            if ended.problem or ended.status not in (0, -signal.SIGKILL):
-                return _failed(kills, ended)
-            if ended.status == 0:
-                break
-            kills += 1
-        return finish(world, folder, kills)
+        return again_and_again(world, folder, run_once, signal.SIGKILL)
 
     return trial
 
@@ -85,29 +85,24 @@ def kill_at_a_write(kind: str) -> Trial:
 def kill_within_a_write(attempt: Attempt) -> Outcome:
     """The kernel kills a run in the middle of a write, which leaves half a row or half a checkpoint."""
     world, draw, folder, _ = attempt
-    kills = 0
-    for _ in range(KILLS_IN_A_ROW):
-        wanted, size = draw.randrange(len(world.writes)), int(10 ** draw.uniform(0, 5))
 
-        def action(wanted: int = wanted, size: int = size) -> int:
-            left = [wanted]
+    def run_once() -> Ended:
+        left, size = [draw.randrange(len(world.writes))], int(10 ** draw.uniform(0, 5))
 
-            def note(kind: str, event: str) -> None:
-                if not left[0]:
-                    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-                    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-                left[0] -= 1
+        def note(kind: str, event: str) -> None:
+            if not left[0]:
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            left[0] -= 1
 
-            watch_writes(folder, note)
-            return train(folder)
+        return Child(lambda: _train_watched(folder, note)).wait()
 
-        ended = Child(action).wait()
-        if ended.problem or ended.status not in (0, -signal.SIGXFSZ):
-            return _failed(kills, ended)
-        if ended.status == 0:
-            break
-        kills += 1
-    return finish(world, folder, kills)
+    return again_and_again(world, folder, run_once, signal.SIGXFSZ)
+
+
+def _train_watched(folder: Path, note: Callable[[str, str], None]) -> int:
+    watch_writes(folder, note)
+    return train(folder)
 
 
 def stop(attempt: Attempt) -> Outcome:
