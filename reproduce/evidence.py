@@ -20,6 +20,8 @@ BRANCH = 2_000
 """The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
 LATE = 0.75
 """Share of a run after which its evaluations count as its end."""
+EARLY = 0.1
+"""Share of a run up to which its gradients count as those of its beginning."""
 SUNK = 0.9
 """Times its largest so far, below which the mean tail has begun to sink."""
 
@@ -98,6 +100,13 @@ class Evidence:
     def fall(self) -> float:
         """The mean tail at the last record over its largest: 1 for spectra that never sank."""
         return float(self.mean_tail[-1] / self.mean_tail.max())
+
+    @property
+    def kept_gradient(self) -> float:
+        """D's gradient norm at the end over that of the beginning, medians: how much of its signal D still has."""
+        iterations, norms = np.array(self.signals["iteration"]), np.array(self.signals["gradient"])
+        late, early = iterations > LATE * self.iterations, (iterations > 0) & (iterations <= EARLY * self.iterations)
+        return float(np.median(norms[late]) / np.median(norms[early]))
 
     @property
     def sinking(self) -> int | None:
@@ -213,7 +222,10 @@ def answers(runs: Sequence[Evidence]) -> list[Answer]:
         found.append(_in_pairs(runs, "II-C", claim, method, "mean tail at the end over its largest", _fall))
     claim = "SR-s holds the first half of the spectra, which sinks under SN"
     found.append(_in_pairs(runs, "II-C", claim, "SR-s", "mean of the first half at the end", _held))
-    found.append(_link(runs))
+    claim = "D's gradients die under SN and live on under SR-s"
+    label = "D's gradient norm at the end over that of the first tenth"
+    found.append(_in_pairs(runs, "ours", claim, "SR-s", label, _kept_gradient))
+    found += _links(runs)
     return [answer for answer in found if answer]
 
 
@@ -225,6 +237,10 @@ def _held(run: Evidence) -> float:
     return float(run.mean_held[-1])
 
 
+def _kept_gradient(run: Evidence) -> float:
+    return run.kept_gradient
+
+
 def _in_pairs(
     runs: Sequence[Evidence], place: str, claim: str, method: str, label: str, measure: Callable[[Evidence], float]
 ) -> Answer | None:
@@ -234,7 +250,7 @@ def _in_pairs(
         return None
     first, second = zip(*pairs, strict=True)
     compared = compare(first, second, lower_is_better=label.startswith("FID"))
-    relation = "above" if label.startswith("mean") else "ahead of"
+    relation = "ahead of" if label.startswith(("FID", "IS")) else "above"
     return Answer(place, claim, in_words(f"{method} {relation} {BASELINE}", label, compared), compared.holds)
 
 
@@ -257,28 +273,36 @@ def _modes(runs: Sequence[Evidence], method: str) -> Answer | None:
     return Answer("IV" if method == "SR-s" else "IV-B", claim, words, holds)
 
 
-def _link(runs: Sequence[Evidence]) -> Answer | None:
-    """How mode and spectral collapse go together, over all runs; None for fewer than four."""
+def _links(runs: Sequence[Evidence]) -> list[Answer]:
+    """How mode collapse goes with the tail and with the first half of the spectra; [] for fewer than four runs."""
     if len(runs) < 4:
-        return None
-    found = spearmanr([run.rise for run in runs], [-run.fall for run in runs], alternative="greater")
+        return []
     counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in runs)
-    first = [
-        (run.sinking, run.mode_collapse) for run in runs if run.sinking is not None and run.mode_collapse is not None
-    ]
-    words = (
-        f"rank correlation of FID's rise (end over best) with the fall of the tail over {len(runs)} runs: "
-        f"{found.statistic:+.2f} (one-sided p = {found.pvalue:.2g}). Verdicts: both {counts[True, True]}, "
-        f"modes alone {counts[True, False]}, spectra alone {counts[False, True]}, neither {counts[False, False]}."
+    verdicts = (
+        f"Verdicts: both {counts[True, True]}, modes alone {counts[True, False]}, spectra alone "
+        f"{counts[False, True]}, neither {counts[False, False]}."
     )
-    if first:
-        leads = [modes - sinking for sinking, modes in first]
-        words += (
+    leads = [run.mode_collapse - run.sinking for run in runs if run.sinking is not None and run.mode_collapse]
+    if leads:
+        verdicts += (
             f" Where the tail sank and modes collapsed, it fell below {SUNK} of its largest {np.median(leads):,.0f} "
             f"iterations before the mode collapse (median of {len(leads)}; {min(leads):,} to {max(leads):,})."
         )
+    return [
+        _link(runs, "mode collapse comes with the fall of the tail", _fall, verdicts),
+        _link(runs, "mode collapse comes with the fall of the first half", _held, ""),
+    ]
+
+
+def _link(runs: Sequence[Evidence], claim: str, measure: Callable[[Evidence], float], further: str) -> Answer:
+    """The rank correlation of FID's rise with the fall of a part of the spectra."""
+    found = spearmanr([run.rise for run in runs], [-measure(run) for run in runs], alternative="greater")
+    words = (
+        f"rank correlation of FID's rise (end over best) with it over {len(runs)} runs: {found.statistic:+.2f} "
+        f"(one-sided p = {found.pvalue:.2g}). {further}"
+    )
     holds = True if found.pvalue <= LEVEL else False if found.pvalue >= 1 - LEVEL else None
-    return Answer("II-C", "mode collapse comes with spectral collapse", words, holds)
+    return Answer("II-C", claim, words.strip(), holds)
 
 
 def answer_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:

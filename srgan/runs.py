@@ -65,12 +65,12 @@ class SpectralLayer:
 
     @property
     def is_judged(self) -> bool:
-        """Whether its spectrum decides on a spectral collapse: the non-shortcut convolutions."""
+        """Whether its spectrum decides on a spectral collapse: the non-shortcut convolutions, of whatever class."""
         return self.is_convolution and not self.is_shortcut
 
     @property
     def is_convolution(self) -> bool:
-        return self.kind.startswith("Conv")
+        return len(self.shape) > 2
 
 
 @dataclass(frozen=True)

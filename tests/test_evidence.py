@@ -17,7 +17,7 @@ def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: 
         "setting": setting, "method": method, "seed": seed, "branch": None, "iterations": 1000, "commit": "abc",
         "processor": "x", "seconds": 1.0, "scores": {"iteration": ITERATIONS, "FID_cls": fid, "IS_cls": [2.0] * 4},
         "tails": {"iteration": ITERATIONS, "a": tail, "b": tail}, "held": {"iteration": ITERATIONS, "a": tail},
-        "signals": {"iteration": []},
+        "signals": {"iteration": [50, 100, 900], "gradient": changes.pop("gradient", [9.0, 7.0, 2.0])},
         "mode_collapse": None, "spectral_collapse": None,
     }  # fmt: skip
     return Evidence(**(fields | changes))
@@ -30,6 +30,7 @@ def test_summaries_of_a_run() -> None:
     assert found.best("IS_cls") == 2
     assert found.rise == 1.5
     assert found.fall == pytest.approx(0.75)
+    assert found.kept_gradient == 0.25
     assert found.sinking == 750  # 0.7 < 0.9 x 0.8
     assert run(tail=[0.5, 0.8, 0.7, 0.8]).sinking is None  # it came back
     assert run(tail=[0.5, 0.6, 0.7, 0.8]).fall == 1
@@ -43,7 +44,7 @@ def test_pairs_have_one_setting_and_seed() -> None:
 
 
 def test_answers_say_who_is_ahead_and_how_collapses_go_together() -> None:
-    steady: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8, 0.8, 0.8, 0.8]}
+    steady: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}
     runs = [run(seed=seed, mode_collapse=1000) for seed in range(5)] + [
         run("SR-s", seed, **steady) for seed in range(5)
     ]
@@ -60,7 +61,9 @@ def test_answers_say_who_is_ahead_and_how_collapses_go_together() -> None:
     tail = found["II-C", "SR-s keeps the tail of the spectra from falling"]
     assert "mean tail at the end over its largest: SR-s above SN in 5 of 5 pairs" in tail.words
     assert found["II-C", next(claim for _, claim in found if "first half" in claim)].holds
-    link = found["II-C", "mode collapse comes with spectral collapse"]
+    assert "SR-s above SN in 5 of 5 pairs" in found["ours", "D's gradients die under SN and live on under SR-s"].words
+    assert found["II-C", "mode collapse comes with the fall of the first half"].holds
+    link = found["II-C", "mode collapse comes with the fall of the tail"]
     assert "over 10 runs: +1.00" in link.words
     assert "both 0, modes alone 5, spectra alone 0, neither 5" in link.words
     assert "250 iterations before the mode collapse (median of 5" in link.words
