@@ -57,7 +57,7 @@ def _settings(runs: Sequence[Evidence]) -> list[str]:
 
 
 def save_picture(runs: Sequence[Evidence], path: Path) -> None:
-    """A row for each setting: FID_cls, tail and first half of the spectra, D's gradients, FID's rise against the fall."""
+    """A row for each setting: FID_cls, tail and first half of the spectra, D's gradients, FID's rise over the fall."""
     settings = _settings(runs)
     with style():
         figure = Figure(figsize=(1.6 * PAGE_WIDTH, 0.4 + 2.1 * len(settings)), layout="constrained")
