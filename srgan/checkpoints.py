@@ -53,6 +53,12 @@ class RunCheckpoint:
         return RunFolder(folder) if self.path.resolve().parent.name == "checkpoints" and folder.is_dir() else None
 
 
+def checkpoint_at(path: Path) -> Path:
+    """The last checkpoint of a run, given by its folder; any other path as it is."""
+    last = RunFolder(path).checkpoint
+    return last if last.is_file() else path
+
+
 def read_file(path: Path) -> Any:
     """The content of a file written by torch.save, on the CPU, mapped where that is possible.
 
@@ -63,10 +69,8 @@ def read_file(path: Path) -> Any:
         ValueError: it is another kind of file, is cut short or otherwise damaged, or holds pickled Python code.
     """
     if not path.is_file():
-        last = RunFolder(path).checkpoint
-        found = "a folder" if path.is_dir() else "nothing"
-        hint = f" Its last checkpoint is '{last}'." if last.is_file() else ""
-        raise FileNotFoundError(f"Expected a checkpoint at '{path.absolute()}', found {found}.{hint}")
+        found = "a folder without one" if path.is_dir() else "nothing"
+        raise FileNotFoundError(f"Expected a checkpoint at '{path.absolute()}', found {found}.")
     if damage := damage_of(path):
         raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
     try:
@@ -161,13 +165,14 @@ def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpo
     """Reads a checkpoint of `srgan fit`. What its settings name is judged before any of it is imported.
 
     Args:
-        path: of the file.
+        path: of the file, or of a run, for its last one.
         allowed: class paths beside this package's that its settings may name.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is another file, or its settings name classes of somebody else's.
     """
+    path = checkpoint_at(path)
     expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "
     try:
         content = read_file(path)

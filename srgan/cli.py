@@ -31,15 +31,15 @@ commands:
                srgan fit -c digits -c sr-s --run runs/digits-sr-s
              the same command again resumes a run that was stopped; another constraint goes on from a checkpoint:
                srgan fit -c digits -c sr-d --run runs/digits-sr-d \\
-                   --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
+                   --from-checkpoint runs/digits-sn
   evaluate   score the generator of a checkpoint again, under any protocol:
-               srgan evaluate runs/digits-sr-s/checkpoints/last.ckpt --output scores.json
+               srgan evaluate runs/digits-sr-s --output scores.json
   report     a run, or a folder of runs, as one page that opens anywhere:
                srgan report runs/digits-sr-s
   spectra    singular values of any checkpoint, ours or not:
                srgan spectra resnet18.pth --picture spectra.png
   sample     images from a checkpoint's generator: grids, classes, truncation, walks:
-               srgan sample runs/digits-sr-s/checkpoints/last.ckpt
+               srgan sample runs/digits-sr-s
   push       nets of a checkpoint for others: safetensors, settings, a model card, in a folder or on Hugging Face's hub:
                srgan push runs/digits-sr-s OWNER/NAME
   pull       a model of that hub as a folder:

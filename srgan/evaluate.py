@@ -36,7 +36,7 @@ usage: srgan evaluate CHECKPOINT [options]
 
 Scores the generator of a checkpoint again: by its run's own protocol, or by another.
 
-  srgan evaluate runs/NAME/checkpoints/last.ckpt --output scores.json
+  srgan evaluate runs/NAME --output scores.json
   srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
   srgan evaluate CHECKPOINT --protocol.intra_fid_classes 1000 --devices 8
   srgan evaluate CHECKPOINT --data.init_args.path /elsewhere/images.tar

@@ -2,16 +2,13 @@
 
 import argparse
 import logging
-import shlex
 import signal
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -29,8 +26,6 @@ from srgan.callbacks import (
     SpectraRecorder,
 )
 from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
-from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
-from srgan.checkpoints import read_file
 from srgan.config_files import with_paths
 from srgan.data import ImageData
 from srgan.files import make_folder, only_process
@@ -46,7 +41,8 @@ from srgan.fit_options import (
 from srgan.memory import keep_freed_memory
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
-from srgan.runs import OtherRunError, RunFolder, flatten_settings
+from srgan.runs import OtherRunError, RunFolder
+from srgan.starting import start_of
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
 from srgan.waiting import TOO_LONG, hours_on_cpu
@@ -103,7 +99,8 @@ class RunCLI(LightningCLI):
             "--from-checkpoint",
             type=str | None,
             default=None,
-            help="Checkpoint of another run to go on from: weights, optimizers, iteration and randomness carry on.",
+            help="Another run, or one of its checkpoints, to go on from: weights, optimizers, iteration and "
+            "randomness carry on.",
         )
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
@@ -282,8 +279,8 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
     for key in ("config", "run", "from_checkpoint"):
         config.pop(key, None)
-    checkpoint, parent, marks = _source(cli, folder, config)
-    recorder = RunRecorder(config, ["srgan", "fit", *arguments], parent, cli.model.constraint.words, marks)
+    start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
+    recorder = RunRecorder(config, ["srgan", "fit", *arguments], start.parent, cli.model.constraint.words, start.marks)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     callbacks[:] = [recorder, *callbacks, Publisher()]
@@ -293,89 +290,7 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     for logger in cli.trainer.loggers:
         if isinstance(logger, RunView):
             logger.bind(folder, recorder.record)
-    return folder, checkpoint
-
-
-def _source(
-    cli: RunCLI, folder: RunFolder, config: dict[str, Any]
-) -> tuple[str | None, dict[str, Any] | None, dict[str, list[int]] | None]:
-    """The checkpoint to go on from, where the run once branched off (decided when it started), its history's marks.
-
-    Raises:
-        ValueError: the folder holds another run or damaged files only, or the checkpoint does not fit this one.
-        FileNotFoundError: the checkpoint to branch off from is missing.
-    """
-    source, before = cli.config["from_checkpoint"], folder.read_record()
-    parent: dict[str, Any] | None = before.get("parent") if before else None
-    if before:
-        _refuse_other_settings(folder, before["config"], config)
-        if source and source != (parent or {}).get("checkpoint"):
-            raise ValueError(
-                f"Expected the run in '{folder.path}' to go on as it started, from "
-                f"{(parent or {}).get('checkpoint')}, found --from-checkpoint {source}. Choose another --run folder."
-            )
-    if point := _agreed_resume_point(cli.trainer, folder):
-        return str(folder.checkpoint), parent, point.marks
-    if not source:
-        return None, None, None
-    stored = read_file(Path(source))
-    try:
-        cli.model.refuse_other_draws(stored, cli.datamodule)
-        iteration = int(stored["srgan"]["iteration"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"Expected a checkpoint of srgan fit at '{source}', found another file.") from error
-    if iteration >= cli.model.iterations:
-        raise ValueError(
-            f"Expected more iterations than the checkpoint's {iteration}, found {cli.model.iterations}. "
-            "Raise --model.iterations."
-        )
-    parent = {"checkpoint": source, "iteration": iteration, "constraint": stored["srgan"]["constraint"]}
-    return source, parent, None
-
-
-def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint | None:
-    """What the first process finds, in its place. Processes that a launcher started together hear it from the first.
-
-    Those that Lightning starts begin after the first has found it, and find the same.
-
-    Raises:
-        ValueError: see `find_resume_point`; on all processes.
-    """
-    found: ResumePoint | ValueError | None = None
-    environment = getattr(trainer.strategy, "cluster_environment", None)
-    together = trainer.world_size > 1 and not isinstance(environment, LightningEnvironment)
-    if trainer.is_global_zero or not together:
-        try:
-            found = find_resume_point(folder)
-        except ValueError as error:
-            found = error
-        if isinstance(found, ResumePoint) and trainer.is_global_zero:
-            reinstate(folder, found)
-    if together:
-        trainer.strategy.setup_environment()
-        found = trainer.strategy.broadcast(found)
-    if isinstance(found, ValueError):
-        raise found
-    return found
-
-
-def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:
-    """Compares what decides a result; loggers, devices, workers and the cadence of looking may change."""
-    stored, wanted = flatten_settings(recorded), flatten_settings(config)
-    deciding = ("model.", "data.", "scores.", "verdicts.", "outputs.", "trainer.precision", "trainer.sync_batchnorm")
-    may_change = (".num_workers", "outputs.every")
-    differing = sorted(
-        key
-        for key in stored | wanted
-        if key.startswith(deciding) and not key.endswith(may_change) and stored.get(key) != wanted.get(key)
-    )
-    if differing:
-        lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
-        raise ValueError(
-            f"Expected the settings of the run in '{folder.path}', found others:{lines}\n"
-            "Choose another --run folder; to go on from its checkpoint there, add "
-            f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
-        )
+    return folder, start.checkpoint
 
 
 def _quiet_libraries() -> None:

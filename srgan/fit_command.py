@@ -12,14 +12,14 @@ examples:
       SR-GAN on embedded data, minutes on a laptop; the same command again resumes
   srgan fit -c folder -c sr-s --run runs/mine --data.init_args.path photographs.tar
       on images of your own
-  srgan fit -c digits -c sr-d --run runs/rescued --from-checkpoint runs/digits-sn/checkpoints/last.ckpt
+  srgan fit -c digits -c sr-d --run runs/rescued --from-checkpoint runs/digits-sn
       another constraint from a checkpoint on
 
 run:
   -c, --config NAME       a configuration by its name (`srgan configs` lists them), or a YAML file of your own, which
                           wins if it exists; later ones change earlier ones, options change them all
   --run FOLDER            of everything that the run writes (required)
-  --from-checkpoint CKPT  of another run to go on from: weights, optimizers, iteration and randomness carry on
+  --from-checkpoint RUN   (or a checkpoint of it) to go on from: weights, optimizers, iteration, randomness carry on
   --print_config          prints what all this comes to, and trains nothing
 
 data:

@@ -124,7 +124,7 @@ def test_refusals(message: str) -> None:
 
 
 def test_an_option_that_the_method_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="compensated_fraction"):
+    with pytest.raises(TypeError, match="Expected options that 'sn' has, found compensated_fraction"):
         srgan.regularize(small_discriminator(), "sn", compensated_fraction=0.5)
 
 

@@ -53,6 +53,7 @@ def regularize(
     Raises:
         ValueError: the method is unknown, the optimizer is missing or another network's, or a layer cannot be
             constrained. Nothing has changed then.
+        TypeError: an option that the method does not have. Nothing has changed then.
 
     Example:
         >>> import torch, srgan
@@ -70,7 +71,7 @@ def regularize(
         raise ValueError(f"Expected no options beside a constraint value, found {options}: give them to the value.")
     if n_dis < 1:
         raise ValueError(f"Expected n_dis >= 1, found {n_dis}.")
-    constraint = METHODS[method](**options) if isinstance(method, str) else method
+    constraint = _built(method, options) if isinstance(method, str) else method
     plain = bare(discriminator)
     chosen = select_layers(plain, layers, exclude)
     inner = None if optimizer is None else _unwrapped(optimizer)
@@ -83,6 +84,13 @@ def regularize(
         _add_parameters(inner, plain, before)
         handle.follow(inner)
     return handle
+
+
+def _built(method: str, options: dict[str, Any]) -> Constraint:
+    try:
+        return METHODS[method](**options)
+    except TypeError as error:
+        raise TypeError(f"Expected options that {method!r} has, found {', '.join(options)}: {error}.") from None
 
 
 def _unwrapped(optimizer: Any) -> torch.optim.Optimizer:

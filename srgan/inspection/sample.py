@@ -20,7 +20,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint", metavar="CKPT",
-        help="runs/NAME/checkpoints/last.ckpt, runs/NAME for its last one, a folder of srgan pull, or OWNER/NAME",
+        help="runs/NAME for its last one, runs/NAME/checkpoints/*.ckpt, a folder of srgan pull, or OWNER/NAME",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FILE", help=".png, .gif or .mp4 (default: named by content)")
     parser.add_argument("--gif", action="store_true", help="an animation where --output does not say so")

@@ -44,7 +44,8 @@ def arguments_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint", type=Path, metavar="CKPT",
-        help="of torch.save (.pt, .pth, .ckpt), .safetensors, a Hugging Face folder of either, or Chainer's .npz",
+        help="runs/NAME for its last one, or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a Hugging Face "
+        "folder of either, or Chainer's .npz",
     )  # fmt: skip
     parser.add_argument("--picture", type=Path, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
     parser.add_argument("--log", action="store_true", help="the picture's vertical axis is logarithmic")

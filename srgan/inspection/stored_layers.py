@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.checkpoints import RunCheckpoint, run_checkpoint
+from srgan.checkpoints import RunCheckpoint, checkpoint_at, run_checkpoint
 from srgan.inspection.formats import read_checkpoint
 from srgan.inspection.weights import Weight, find_weights
 from srgan.metrics.verdicts import summarize
@@ -137,12 +137,13 @@ class InspectedFile:
 
 
 def inspect_file(path: Path) -> InspectedFile:
-    """Reads a checkpoint and finds its weights.
+    """Reads a checkpoint, or the last one of a run's folder, and finds its weights.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read safely, or holds no weights.
     """
+    path = checkpoint_at(path)
     content = read_checkpoint(path)
     weights, others = find_weights(content)
     if not weights:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from srgan.checkpoints import RunCheckpoint, read_run_checkpoint
 from srgan.extras import advice
-from srgan.runs import RunFolder
 from srgan.share.folder import is_exported, read_folder
 from srgan.share.hub import HUB_ID, download
 
@@ -45,5 +44,4 @@ def read_local(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
     """
     if is_exported(path):
         return read_folder(path, allowed)
-    last = RunFolder(path).checkpoint
-    return read_run_checkpoint(last if last.is_file() else path, allowed)
+    return read_run_checkpoint(path, allowed)
