@@ -295,7 +295,7 @@ ORDER = [
     {"fit_options", "waiting", "watching"},
     {"checkpoints"},
     {"checkpoint_files", "share"},
-    {"trained"},
+    {"starting", "trained"},
     {"callbacks"},
     {"fit", "evaluate", "inspection"},
     {"fit_command"},
