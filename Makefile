@@ -11,7 +11,7 @@ VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures campaign smoke dashboard readme docs bench
+.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures faults smoke dashboard readme docs bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -53,8 +53,8 @@ reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N,
 reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED)
 	@$(BIN)/python -m reproduce.figures
 
-campaign: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)
-	@PYTHONPATH=tests $(BIN)/python -W ignore -m campaign
+faults: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)
+	@PYTHONPATH=tests $(BIN)/python -W ignore -m faults
 
 smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 20 minutes)
 	@$(BIN)/python -m reproduce.smoke

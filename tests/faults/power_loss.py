@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from campaign.forks import Child
-from campaign.subject import differences, end_here, train, watch_writes
-from campaign.trials import Attempt, Outcome, World
+from faults.forks import Child
+from faults.subject import differences, end_here, train, watch_writes
+from faults.trials import Attempt, Outcome, World
 
 CALLS = (
     "openat,write,pwrite64,writev,lseek,close,rename,renameat,renameat2,link,linkat,unlink,unlinkat,"

@@ -17,9 +17,9 @@ from submitit import LocalExecutor
 from submitit.core.submission import submitit_main
 
 import reproduce.launch
-from campaign.forks import Child, Ended, children_of
-from campaign.subject import KINDS, differences, end_here, run_of, train, watch_writes
-from campaign.trials import Attempt, Outcome, Trial, World
+from faults.forks import Child, Ended, children_of
+from faults.subject import KINDS, differences, end_here, run_of, train, watch_writes
+from faults.trials import Attempt, Outcome, Trial, World
 from reproduce.cluster import FitJob
 from reproduce.resources import Resources
 from srgan.cli import main

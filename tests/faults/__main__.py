@@ -1,4 +1,4 @@
-"""`make campaign`: does all trials, prints what was wrong, writes the table into docs/explanation/reliability.md."""
+"""`make faults`: does all trials, prints what was wrong, writes the table into docs/explanation/reliability.md."""
 
 import math
 import os
@@ -14,15 +14,15 @@ import torch
 
 torch.set_num_threads(1)
 
-from campaign import flips, full_disk, inputs, kills, overhead, power_loss  # noqa: E402
-from campaign.forks import Child  # noqa: E402
-from campaign.subject import Prepared, train, watch_writes  # noqa: E402
-from campaign.trials import Tally, Trial, World, run_trials  # noqa: E402
+from faults import flips, full_disk, inputs, kills, overhead, power_loss  # noqa: E402
+from faults.forks import Child  # noqa: E402
+from faults.subject import Prepared, train, watch_writes  # noqa: E402
+from faults.trials import Tally, Trial, World, run_trials  # noqa: E402
 from srgan.files import write_text  # noqa: E402
 from srgan.provenance import processor, usable_cores  # noqa: E402
 
 PAGE = Path("docs/explanation/reliability.md")
-BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
+BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"
 PARTS: dict[str, dict[str, tuple[Trial, int]]] = {
     "killed": kills.TRIALS,
     "flipped bit": flips.TRIALS,
@@ -34,10 +34,14 @@ PARTS: dict[str, dict[str, tuple[Trial, int]]] = {
 def main() -> int:
     seed, minutes = int(os.environ.get("SEED") or 0), float(os.environ.get("MINUTES") or 20)
     only = (os.environ.get("ONLY") or "").split()
+    names = [*PARTS, "power cut", "overhead"]
+    if unknown := [one for one in only if not any(name.startswith(one) for name in names)]:
+        print(f"Expected ONLY to begin names among {', '.join(names)}, found {', '.join(unknown)}.", file=sys.stderr)
+        return 2
     scale = float(os.environ.get("COUNTS") or 1)
     started = time.monotonic()
     Prepared()
-    with tempfile.TemporaryDirectory(prefix="campaign-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="faults-") as scratch:
         os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
         measuring = begin_overhead(Path(scratch)) if not only or "overhead" in only else None
         world = make_world(Path(scratch))
@@ -112,9 +116,7 @@ def as_table(tallies: dict[str, list[Tally]], seed: int, seconds: float) -> str:
             kinds = kinds or ("" if tally.problems else "the same bits in the end")
             lines.append(f"| {tally.name} | {tally.count} | {kinds} | {len(tally.problems)} |")
     where = f"{processor()}, {usable_cores()} cores"
-    return "\n".join(
-        [f"`make campaign SEED={seed}` on {date.today()}, {seconds / 60:.0f} minutes, {where}:", "", *lines]
-    )
+    return "\n".join([f"`make faults SEED={seed}` on {date.today()}, {seconds / 60:.0f} minutes, {where}:", "", *lines])
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ KINDS = {
 
 def run_of(folder: Path, **changes: Any) -> Run:
     """The run, in some folder."""
-    return Run(name="campaign", folder=RunFolder(folder), configs=("digits", "sr-d"), overrides=SETTINGS | changes)
+    return Run(name="faults", folder=RunFolder(folder), configs=("digits", "sr-d"), overrides=SETTINGS | changes)
 
 
 class Prepared:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from tiny_runs import assert_identical
 
-from campaign.forks import Child, Ended
-from campaign.subject import differences, train
-from campaign.trials import Attempt, Outcome, Trial
+from faults.forks import Child, Ended
+from faults.subject import differences, train
+from faults.trials import Attempt, Outcome, Trial
 from srgan.checkpoint_files import find_resume_point
 from srgan.checkpoints import read_file
 from srgan.files import read_cached

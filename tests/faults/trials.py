@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from campaign.forks import Child
+from faults.forks import Child
 
 
 @dataclass(frozen=True)

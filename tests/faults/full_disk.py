@@ -2,10 +2,10 @@
 
 import resource
 
-from campaign.forks import Child
-from campaign.kills import finish
-from campaign.subject import train, watch_writes
-from campaign.trials import Attempt, Outcome, Trial
+from faults.forks import Child
+from faults.kills import finish
+from faults.subject import train, watch_writes
+from faults.trials import Attempt, Outcome, Trial
 
 
 def fill_at_a_write(attempt: Attempt) -> Outcome:

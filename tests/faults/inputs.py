@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from campaign.forks import Child
-from campaign.subject import run_of
-from campaign.trials import Attempt, Outcome, Trial
+from faults.forks import Child
+from faults.subject import run_of
+from faults.trials import Attempt, Outcome, Trial
 from reproduce import collapse, resume, sweep, table2, works
 from srgan.cli import main
 
