@@ -1,6 +1,7 @@
 """The report page in a real browser: a run, a comparison, the ways between them, keyboard, widths, dark mode."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,20 @@ def test_names_of_runs_are_shown_as_they_are(page: Any, address: str) -> None:
     expect(page.locator("h1:visible")).to_have_text(f"odd/{ODD_NAME} against pair/sn")
     drawn(page, "FID_cls")
     expect(page.locator(".legend", has_text=ODD_NAME).first).to_be_visible()
+    expect(page.locator("#view b:not(.warning b), #view x")).to_have_count(0)
+
+
+def test_names_of_layers_are_shown_as_they_are(page: Any, runs: Path, tmp_path: Path) -> None:
+    """A module may have any name, and a run may come from somebody else."""
+    run, name = RunFolder(tmp_path / "run"), "<b>bold</b>.<x>"
+    shutil.copytree(runs / "pair" / "sn", run.path)
+    layout = run.spectra.layout
+    layout.write_text(layout.read_text().replace("blocks.0.conv1", name))
+    assert main(["report", str(run.path), "--output", str(tmp_path / "page.html")]) == 0
+    open_view(page, (tmp_path / "page.html").as_uri())
+    assert name in [line["name"].replace("&lt;", "<") for line in content(drawn(page, "tail mean"))["lines"]]
+    for selector in (".legend label", "tr[data-layer]"):
+        expect(page.locator(selector, has_text=name).first).to_be_visible()
     expect(page.locator("#view b:not(.warning b), #view x")).to_have_count(0)
 
 
