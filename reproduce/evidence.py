@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from reproduce.significance import LEVEL, compare, in_words
 from reproduce.table_runs import TableRun
@@ -22,6 +22,8 @@ LATE = 0.75
 """Share of a run after which its evaluations count as its end."""
 EARLY = 0.1
 """Share of a run up to which its gradients count as those of its beginning."""
+LEARNED = 0.25
+"""Share of a run after which a rising FID is no part of its beginning."""
 SUNK = 0.9
 """Times its largest so far, below which the mean tail has begun to sink."""
 
@@ -80,6 +82,13 @@ class Evidence:
         """Whether its modes collapse, judged by medians of so many evaluations."""
         rows = [dict(zip(self.scores, row, strict=True)) for row in zip(*self.scores.values(), strict=True)]
         return mode_collapse(rows, CollapseThresholds(evaluations=evaluations)).collapsed
+
+    @property
+    def p_of_rising(self) -> float:
+        """Of Kendall's test for an upward trend of FID_cls after the first quarter, one-sided."""
+        iterations, scores = np.array(self.scores["iteration"]), np.array(self.scores["FID_cls"])
+        learned = iterations > LEARNED * self.iterations
+        return float(kendalltau(iterations[learned], scores[learned], alternative="greater").pvalue)
 
     @property
     def rise(self) -> float:
@@ -216,7 +225,7 @@ def answers(runs: Sequence[Evidence]) -> list[Answer]:
                 _in_pairs(runs, place, claim, method, f"{late} at the end", partial(Evidence.late, score=late))
             )
     for method in ("SR-s", "SR-d"):
-        found.append(_modes(runs, method))
+        found += _modes(runs, method)
     for method in ("SR-s", "SR-d"):
         claim = f"{method} keeps the tail of the spectra from falling"
         found.append(_in_pairs(runs, "II-C", claim, method, "mean tail at the end over its largest", _fall))
@@ -254,23 +263,34 @@ def _in_pairs(
     return Answer(place, claim, in_words(f"{method} {relation} {BASELINE}", label, compared), compared.holds)
 
 
-def _modes(runs: Sequence[Evidence], method: str) -> Answer | None:
-    """Whether modes collapse under SN in most seeds and under SR in none, by medians, and by single evaluations."""
+def _modes(runs: Sequence[Evidence], method: str) -> list[Answer]:
+    """Whether modes collapse under SN in most seeds and under SR in none; by the rule, and by a trend of FID."""
     pairs = paired(runs, method)
     if not pairs:
-        return None
-    counts = {
-        evaluations: [sum(run.collapses(evaluations) for run in side) for side in zip(*pairs, strict=True)]
-        for evaluations in (CollapseThresholds().evaluations, 1)
-    }
-    (sn, sr), (sn_single, sr_single) = counts.values()
-    words = (
-        f"{BASELINE} in {sn}, {method} in {sr} of {len(pairs)}; judged by single evaluations {sn_single} and "
-        f"{sr_single}."
-    )
-    claim = f"modes collapse under SN in most seeds, under {method} in none"
-    holds = None if 0.5 ** len(pairs) > LEVEL else sn > len(pairs) / 2 and sr == 0
-    return Answer("IV" if method == "SR-s" else "IV-B", claim, words, holds)
+        return []
+
+    def count(judge: Callable[[Evidence], bool]) -> list[int]:
+        return [sum(map(judge, side)) for side in zip(*pairs, strict=True)]
+
+    def answer(claim: str, counts: list[int], further: str) -> Answer:
+        sn, sr = counts
+        words = f"{BASELINE} in {sn}, {method} in {sr} of {len(pairs)}{further}."
+        holds = None if 0.5 ** len(pairs) > LEVEL else sn > len(pairs) / 2 and sr == 0
+        return Answer("IV" if method == "SR-s" else "IV-B", claim, words, holds)
+
+    single = count(lambda run: run.collapses(evaluations=1))
+    return [
+        answer(
+            f"modes collapse under SN in most seeds, under {method} in none",
+            count(lambda run: run.collapses(CollapseThresholds().evaluations)),
+            f"; judged by single evaluations {single[0]} and {single[1]}",
+        ),
+        answer(
+            f"after the first quarter FID rises under SN in most seeds, under {method} in none",
+            count(lambda run: run.p_of_rising <= LEVEL),
+            f" (Kendall's test for a trend, p <= {LEVEL})",
+        ),
+    ]
 
 
 def _links(runs: Sequence[Evidence]) -> list[Answer]:
@@ -314,10 +334,11 @@ def answer_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
 def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     """Header and a line for each run."""
     header = ["setting", "method", "seed", "FID_cls best", "at the end", "IS_cls at the end", "tail / its largest"]
-    header += ["first half", "tail sinks from", "mode collapse", "spectral collapse"]
+    header += ["first half", "p of a rising FID", "tail sinks from", "mode collapse", "spectral collapse"]
     lines = []
     for run in runs:
         numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]
+        numbers.append(run.p_of_rising)
         onsets = [run.sinking, run.mode_collapse, run.spectral_collapse]
         words = ["no" if onset is None else f"{onset:,}" for onset in onsets]
         lines.append([run.setting, run.method, str(run.seed), *(f"{number:.2f}" for number in numbers), *words])

@@ -21,8 +21,10 @@ by a classifier trained on the images. "At the end": the median of the evaluatio
 running medians of three evaluations. SR-d goes on from the checkpoint at iteration 2,000 of the SN run with its seed.
 Pairs are runs with one setting and seed: the same images, noise and order. The tail is k > N/4, of which SR-s (i = N/2)
 holds a third and lets the rest fall, as in Fig. 7c; "first half", the mean of sigma_k / sigma_1 over k <= N/2 at the
-end, is what it holds: asked for after two pairs of C_16-32 had been seen, registered beforehand for C_64-32. That D's
-gradients die is no claim of the paper's: it was seen in the first four pairs and registered for those after them.
+end, is what it holds: asked for after two pairs of C_16-32 had been seen, registered beforehand for C_64-32. Two lines
+were asked for after four pairs had been seen and registered for those after them: D's gradients, of which the paper
+claims nothing, and Kendall's test for a rise of FID. By that test, noise alone makes a rise in one run of twenty; by
+the rule of mode collapse, a lucky best makes a fall of what comes after it.
 
 ![Scores and spectra over training, and how they go together](evidence.png)
 

@@ -31,6 +31,7 @@ def test_summaries_of_a_run() -> None:
     assert found.rise == 1.5
     assert found.fall == pytest.approx(0.75)
     assert found.kept_gradient == 0.25
+    assert found.p_of_rising == pytest.approx(1 / 6)  # of the 3! orders of the evaluations after 250, one rises so
     assert found.sinking == 750  # 0.7 < 0.9 x 0.8
     assert run(tail=[0.5, 0.8, 0.7, 0.8]).sinking is None  # it came back
     assert run(tail=[0.5, 0.6, 0.7, 0.8]).fall == 1
@@ -71,7 +72,12 @@ def test_answers_say_who_is_ahead_and_how_collapses_go_together() -> None:
     assert all(answer.holds is None for answer in answers(runs[:3] + runs[5:8]) if "rank" not in answer.words)
     assert not any("SR-d" in claim for _, claim in found)
     worse = [run(seed=seed, **steady) for seed in range(5)] + [run("SR-d", seed) for seed in range(5)]
-    assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID")] == ["refuted here"]
+    assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID is")] == ["refuted here"]
+    rising = {"iteration": list(range(100, 1100, 100)), "FID_cls": [40, 30, *range(10, 18)], "IS_cls": [2] * 10}
+    trends = [run(seed=seed, scores=rising) for seed in range(5)]
+    trends += [run("SR-s", seed, scores=rising | {"FID_cls": [*range(18, 8, -1)]}, tail=[0.8] * 4) for seed in range(5)]
+    of_fid = next(answer for answer in answers(trends) if answer.claim.startswith("after the first quarter FID rises"))
+    assert (of_fid.words.split(" (")[0], of_fid.verdict) == ("SN in 5, SR-s in 0 of 5", "shown here")
     for header, lines in (table(runs), answer_table(runs)):
         assert {len(line) for line in lines} == {len(header)}
 
