@@ -86,7 +86,7 @@ def test_all_options_are_shown_but_those_that_are_refused(capsys: pytest.Capture
     with pytest.raises(SystemExit):
         main(["fit", "--help=all"])
     help_text = capsys.readouterr().out
-    words = re.split(r"[=\s\[\]]+", help_text)
+    words = re.split(r"[=,\s\[\]]+", help_text)  # Python 3.13 puts a comma between the names of an option
     assert not {name for name in GONE if name.count(".") == 0} & set(words)
     assert not {f"--trainer.{name}" for name in INSTEAD} & set(words)
     assert help_text.startswith("usage: srgan fit -c NAME")

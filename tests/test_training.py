@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ def plain_iterations(module: AdversarialTraining, batch_size: int, iterations: i
     return G, D
 
 
+BEFORE_BATCH_NORM = re.compile(r"blocks\.\d+\.(conv\d|shortcut)\.bias")
+"""G's biases that batch norm takes out again: their gradient is rounding alone, of which Adam makes whole steps."""
+
+
 @pytest.mark.parametrize("generator_turn", [0, 1, 2])
 @pytest.mark.parametrize("method", ["sn", "sr-s", "sr-d"])
 def test_an_iteration_is_the_authors_algorithm(method: str, generator_turn: int) -> None:
@@ -115,7 +120,8 @@ def test_an_iteration_is_the_authors_algorithm(method: str, generator_turn: int)
     assert module.iteration == 3
     for ours, theirs in ((module.generator, G), (module.discriminator, D)):
         for name, value in theirs.state_dict().items():
-            torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
+            if theirs is D or not BEFORE_BATCH_NORM.fullmatch(name):
+                torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
 
 
 def test_a_joint_forward_is_one_pass_with_one_power_step() -> None:
