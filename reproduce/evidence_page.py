@@ -13,6 +13,8 @@ from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
 
+METHODS = ("SN", "SR-s", "SR-d")
+"""In the order of their looks, the same in every row of panels."""
 HEAD = """# Evidence
 
 CIFAR-10 at 16 x 16 with nets a quarter as wide as the paper's, its rates, 10,000 iterations, seed by seed. Every claim
@@ -75,8 +77,10 @@ def save_picture(runs: Sequence[Evidence], path: Path) -> None:
 
 def _row(panels: Sequence[Axes], setting: str, runs: Sequence[Evidence]) -> None:
     scores, held, gradients = panels
-    for look, method in zip(SERIES, sorted({run.method for run in runs}), strict=False):
+    for look, method in zip(SERIES, METHODS, strict=False):
         chosen = [run for run in runs if run.method == method]
+        if not chosen:
+            continue
         label = f"{method} ({len(chosen)} {'seed' if len(chosen) == 1 else 'seeds'})"
         _band(scores, [(run.scores["iteration"], np.array(run.scores["FID_cls"])) for run in chosen], look, label)
         _band(held, [(run.tails["iteration"], run.mean_held) for run in chosen], look, label)
