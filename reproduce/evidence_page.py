@@ -31,8 +31,10 @@ registered in the log before the runs that judge them, but for those under **fir
   in Fig. 7c. **First half**: over k <= N/2, what it holds; asked for after two pairs of C_16-32 had been seen,
   registered beforehand for C_64-32.
 - **Ours**: D's gradients, of which the paper claims nothing, and Kendall's test for a rise of FID were asked for after
-  four pairs had been seen, and registered for those after them. By that test noise alone makes a rise in one run of
-  twenty; by the rule of mode collapse, a lucky best makes a collapse of what comes after it.
+  four pairs had been seen. The test takes evaluations for independent; the rule of mode collapse takes a good stretch
+  for a height from which all the rest has fallen. The norm of a gradient also falls as weights grow.
+- **All together** counts the pairs from which a question came: its p is exploratory there. Of SR-d, "best" and "its
+  largest" are those after the branch. Verdicts on counts of collapses compare counts, without a test.
 
 """
 
@@ -54,7 +56,7 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     ]
     if len(groups) > 1:
         parts.append(
-            f"## All together\n\nAlso the runs from which a question came.\n\n{markdown_table(*answer_table(runs))}"
+            f"## All together\n\nExploratory where a question came from some of these runs.\n\n{markdown_table(*answer_table(runs))}"
         )
     said = "\n".join([*parts, f"Commit {commits}; {processors}.", ""])
     write_text(root / "evidence.md", f"{HEAD}{said}")
