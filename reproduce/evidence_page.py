@@ -56,7 +56,7 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     ]
     if len(groups) > 1:
         parts.append(
-            f"## All together\n\nExploratory where a question came from some of these runs.\n\n{markdown_table(*answer_table(runs))}"
+            f"## All together\n\nExploratory where a question came from these.\n\n{markdown_table(*answer_table(runs))}"
         )
     said = "\n".join([*parts, f"Commit {commits}; {processors}.", ""])
     write_text(root / "evidence.md", f"{HEAD}{said}")
