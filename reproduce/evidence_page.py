@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reproduce.evidence import Evidence, answer_table, read_evidence, table, write_evidence
+from reproduce.claims import answer_table, table
+from reproduce.evidence import Evidence, read_evidence, write_evidence
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style

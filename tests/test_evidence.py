@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from reproduce.evidence import Evidence, answer_table, answers, paired, read_evidence, table, write_evidence
+from reproduce.claims import answer_table, answers, paired, table
+from reproduce.evidence import Evidence, read_evidence, write_evidence
 
 ITERATIONS = [250, 500, 750, 1000]
 

@@ -309,8 +309,8 @@ REPRODUCE = [
     {"resources", "cost"},
     {"table_runs", "options", "launch"},
     {"table", "evidence"},
-    {"cluster", "audit", "evidence_page"},
-    {"campaign", "front"},
+    {"cluster", "audit", "claims"},
+    {"campaign", "front", "evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"figures", "readme"},
 ]
