@@ -23,6 +23,7 @@ from srgan.provenance import processor, usable_cores  # noqa: E402
 
 PAGE = Path("docs/explanation/reliability.md")
 BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"
+POWER_CUT, OVERHEAD = "power cut", "overhead"
 PARTS: dict[str, dict[str, tuple[Trial, int]]] = {
     "killed": kills.TRIALS,
     "flipped bit": flips.TRIALS,
@@ -34,20 +35,21 @@ PARTS: dict[str, dict[str, tuple[Trial, int]]] = {
 def main() -> int:
     seed, minutes = int(os.environ.get("SEED") or 0), float(os.environ.get("MINUTES") or 20)
     only = (os.environ.get("ONLY") or "").split()
-    names = [*PARTS, "power cut", "overhead"]
+    names = [*PARTS, POWER_CUT, OVERHEAD]
     if unknown := [one for one in only if not any(name.startswith(one) for name in names)]:
         print(f"Expected ONLY to begin names among {', '.join(names)}, found {', '.join(unknown)}.", file=sys.stderr)
         return 2
+    chosen = [name for name in names if not only or name.startswith(tuple(only))]
     scale = float(os.environ.get("COUNTS") or 1)
     started = time.monotonic()
     Prepared()
     with tempfile.TemporaryDirectory(prefix="faults-") as scratch:
         os.environ["SRGAN_CACHE"] = f"{scratch}/cache"
-        measuring = begin_overhead(Path(scratch)) if not only or "overhead" in only else None
+        measuring = begin_overhead(Path(scratch)) if OVERHEAD in chosen else None
         world = make_world(Path(scratch))
         parts = dict(PARTS)
-        if not only or "power" in only:
-            parts["power cut"] = {"after each change of a file": (power_loss.cut_power, power_loss.make_states(world))}
+        if POWER_CUT in chosen:
+            parts[POWER_CUT] = {"after each change of a file": (power_loss.cut_power, power_loss.make_states(world))}
         print(f"undisturbed: {world.cpu_seconds:.1f} s of computing, {len(world.writes)} changes of files", flush=True)
         tallies = {
             part: [
@@ -55,7 +57,7 @@ def main() -> int:
                 for name, (trial, wanted) in trials.items()
             ]
             for part, trials in parts.items()
-            if not only or any(part.startswith(one) for one in only)
+            if part in chosen
         }
         flat = [tally for group in tallies.values() for tally in group]
         seconds = 60 * minutes - (time.monotonic() - started) - 45

@@ -238,12 +238,8 @@ def kill_launcher(attempt: Attempt) -> Outcome:
         if ended.status == 0:
             break
         kills += 1
-    ended = Child(action).wait()
-    _kill_all(orphans)
-    if ended.status or ended.problem:
-        logs = [(run.folder.path / "log.txt").read_text()[-300:] for run in runs]
-        return Outcome(kills, f"exit status {ended.status}: {ended.said} {logs}")
-    return Outcome(kills, next(filter(None, (differences(run.folder.path, world.reference) for run in runs)), None))
+    logs = [run.folder.path / "log.txt" for run in runs]
+    return _once_more(world, action, kills, orphans, [run.folder.path for run in runs], logs)
 
 
 def kill_job(attempt: Attempt) -> Outcome:
@@ -277,11 +273,18 @@ def kill_job(attempt: Attempt) -> Outcome:
         if ended.status == 0:
             break
         kills += 1
+    return _once_more(world, action, kills, orphans, [run.folder.path], [folder / "log.txt"])
+
+
+def _once_more(
+    world: World, action: Callable[[], int], kills: int, orphans: list[int], folders: list[Path], logs: list[Path]
+) -> Outcome:
+    """The same once more, undisturbed; what kills left behind is ended only then. And the comparison of each run."""
     ended = Child(action).wait()
     _kill_all(orphans)
     if ended.status or ended.problem:
-        return Outcome(kills, f"exit status {ended.status}: {ended.said} {(folder / 'log.txt').read_text()[-300:]}")
-    return Outcome(kills, differences(run.folder.path, world.reference))
+        return Outcome(kills, f"exit status {ended.status}: {ended.said} {[log.read_text()[-300:] for log in logs]}")
+    return Outcome(kills, next(filter(None, (differences(folder, world.reference) for folder in folders)), None))
 
 
 def _kill_all(processes: list[int]) -> None:
