@@ -55,10 +55,11 @@ def start_of(
     parent: dict[str, Any] | None = before.get("parent") if before else None
     if before:
         _refuse_other_settings(folder, before["config"], config)
-        if source and source != (parent or {}).get("checkpoint"):
+        began = (parent or {}).get("checkpoint")
+        if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
             raise ValueError(
-                f"Expected the run in '{folder.path}' to go on as it started, from "
-                f"{(parent or {}).get('checkpoint')}, found --from-checkpoint {source}. Choose another --run folder."
+                f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
+                f"found --from-checkpoint {source}. Choose another --run folder."
             )
     if point := _agreed_resume_point(trainer, folder):
         return Start(str(folder.checkpoint), parent, point.marks)

@@ -212,6 +212,18 @@ def test_where_a_run_branched_off_is_decided_when_it_starts(
     assert "to go on as it started" in capsys.readouterr().err
 
 
+def test_a_run_that_began_at_another_one_goes_on_without_it(finished: Path, tmp_path: Path) -> None:
+    """Named by its folder, too, whose last checkpoint is then gone."""
+    parent, run = tmp_path / "parent", tmp_path / "run"
+    shutil.copytree(finished, parent)
+    assert main(command("sr-d", run, "--from-checkpoint", str(parent), iterations=30)) == 0
+    record = RunFolder(run).read_record()
+    assert record is not None
+    shutil.rmtree(parent)
+    RunFolder(run).record.write_text(json.dumps(record | {"status": "stopped"}))
+    assert main(command("sr-d", run, "--from-checkpoint", str(parent), iterations=30)) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "iterations", "message"),
     [
