@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from math import hypot
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,16 @@ from scipy.stats import kendalltau
 
 from reproduce.table_runs import TableRun
 from srgan.files import write_text
-from srgan.metrics.verdicts import CollapseThresholds, is_lower_better, mode_collapse, running_median, tail_mean
+from srgan.metrics.verdicts import (
+    CollapseThresholds,
+    Verdict,
+    is_lower_better,
+    mode_collapse,
+    running_median,
+    tail_mean,
+)
 
+BASELINE = "SN"
 BRANCH = 2_000
 """The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
 LATE = 0.75
@@ -40,7 +49,9 @@ class Evidence:
         scores: "iteration" and each score -> one value for each evaluation.
         tails: "iteration" and each 3x3 convolution of D -> tail mean of sigma_k / sigma_1 at each record.
         held: the same of the mean over k <= N / 2, which SR-s with i = 0.5 N holds; what is beyond may fall (Fig. 7c).
-        signals: "iteration", "loss" and "gradient" of D at each record: what simpler warnings could go by.
+        signals: "iteration" and of D "loss" and "gradient", the norm over all layers, at each record: what simpler
+            warnings could go by. "scaled gradient", not of the first pairs: each layer's norm times sigma_1 of its
+            weight, which growth of the weights leaves as it is.
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
     """
@@ -81,8 +92,22 @@ class Evidence:
 
     def collapses(self, evaluations: int) -> bool:
         """Whether its modes collapse, judged by medians of so many evaluations."""
+        return self._mode_collapse(evaluations).collapsed
+
+    def _mode_collapse(self, evaluations: int) -> Verdict:
         rows = [dict(zip(self.scores, row, strict=True)) for row in zip(*self.scores.values(), strict=True)]
-        return mode_collapse(rows, CollapseThresholds(evaluations=evaluations)).collapsed
+        return mode_collapse(rows, CollapseThresholds(evaluations=evaluations))
+
+    def continuing(self, parent: "Evidence") -> "Evidence":
+        """With its SN run's rows up to the branch: what is best, largest or early may lie there."""
+        whole = replace(
+            self,
+            scores=_joined(parent.scores, self.scores),
+            tails=_joined(parent.tails, self.tails),
+            held=_joined(parent.held, self.held),
+            signals=_joined(parent.signals, self.signals),
+        )
+        return replace(whole, mode_collapse=whole._mode_collapse(CollapseThresholds().evaluations).iteration)
 
     @property
     def p_of_rising(self) -> float:
@@ -113,8 +138,16 @@ class Evidence:
     @property
     def kept_gradient(self) -> float:
         """D's gradient norm at the end over that of the beginning, medians: what is left of them."""
-        late = self._part(self.signals, "gradient", after=LATE)
-        return float(np.median(late) / np.median(self._part(self.signals, "gradient", after=0, until=EARLY)))
+        return self._kept("gradient")
+
+    @property
+    def kept_scaled_gradient(self) -> float | None:
+        """The same of "scaled gradient"; None where that was not recorded."""
+        return self._kept("scaled gradient") if "scaled gradient" in self.signals else None
+
+    def _kept(self, signal: str) -> float:
+        late = self._part(self.signals, signal, after=LATE)
+        return float(np.median(late) / np.median(self._part(self.signals, signal, after=0, until=EARLY)))
 
     @property
     def sinking(self) -> int | None:
@@ -129,6 +162,19 @@ def _mean_of_layers(columns: Mapping[str, Sequence[float]]) -> np.ndarray:
     return mean
 
 
+def _joined(first: Mapping[str, list[float]], then: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """Columns of a run up to the first record of the one that went on from it, and then that one's."""
+    kept = sum(iteration < then["iteration"][0] for iteration in first["iteration"])
+    return {name: first[name][:kept] + values for name, values in then.items() if name in first}
+
+
+def with_their_past(runs: Sequence[Evidence]) -> list[Evidence]:
+    """Each run that went on from another one with that one's rows before, where it is among them."""
+    found = {run.key: run for run in runs}
+    parents = [found.get((run.setting, BASELINE, run.seed)) if run.branch else None for run in runs]
+    return [run.continuing(parent) if parent else run for run, parent in zip(runs, parents, strict=True)]
+
+
 def evidence_of(run: TableRun) -> Evidence:
     """Of a finished run's files, in four digits."""
     folder = run.folder
@@ -136,8 +182,14 @@ def evidence_of(run: TableRun) -> Evidence:
     assert record is not None
     assert spectra is not None
     rows, losses, gradients = folder.read_scores(), folder.read_losses(), folder.read_gradients()
-    norms = {row["iteration"]: np.hypot.reduce(list(row["discriminator"].values())) for row in gradients}
+    norms = {row["iteration"]: row["discriminator"] for row in gradients}
     recorded = [row for row in losses if row["iteration"] in norms]
+    times = {int(iteration): time for time, iteration in enumerate(spectra.iterations)}
+
+    def scaled(iteration: int) -> float:
+        time = times[iteration]
+        return hypot(*(sigma_1[time] * norms[iteration][layer] for layer, sigma_1 in spectra.sigma_1.items()))
+
     verdicts = record["verdicts"]
     whole = {name: spectra.spectra[name] for name in spectra.judged()}
     tails = {name: tail_mean(values) for name, values in whole.items()}
@@ -159,7 +211,8 @@ def evidence_of(run: TableRun) -> Evidence:
             [row["iteration"] for row in recorded],
             {
                 "loss": [row["loss/discriminator"] for row in recorded],
-                "gradient": [norms[row["iteration"]] for row in recorded],
+                "gradient": [hypot(*norms[row["iteration"]].values()) for row in recorded],
+                "scaled gradient": [scaled(row["iteration"]) for row in recorded],
             },
         ),
         mode_collapse=verdicts["mode_collapse"]["iteration"],

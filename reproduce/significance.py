@@ -69,17 +69,27 @@ class Pairs:
         return self._sign_test(self.behind)
 
     def _sign_test(self, count: int) -> float:
-        return float(binomtest(count, self.n, alternative="greater").pvalue)
+        return sign_test(count, self.n)
 
     @property
     def holds(self) -> bool | None:
         """Whether the second is better, if so many pairs decide it; None if they do not."""
-        return True if self.p <= LEVEL else False if self.p_of_worse <= LEVEL else None
+        return decided(self.p, self.p_of_worse)
 
     @property
     def smallest_p(self) -> float:
         """What the sign test gives if all pairs agree: above `LEVEL`, so few pairs decide nothing."""
         return 0.5**self.n
+
+
+def sign_test(count: int, n: int) -> float:
+    """The p of so many or more of n by tossing a coin; 1 for none of none."""
+    return float(binomtest(count, n, alternative="greater").pvalue) if n else 1.0
+
+
+def decided(p: float, p_of_opposite: float) -> bool | None:
+    """What two one-sided tests say: True and False at `LEVEL`, None for neither."""
+    return True if p <= LEVEL else False if p_of_opposite <= LEVEL else None
 
 
 def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Pairs:
@@ -94,13 +104,19 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
 
 
 def in_words(name: str, score: str, pairs: Pairs) -> str:
-    """E.g. "FID_cls: SR is ahead of SN in 13 of 15 pairs (sign test p = 0.0037), change -12 % (95 % interval ...)"."""
+    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), change -12% (95 % ...)"."""
     words = f"{score}: {name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
     words += f", change {pairs.change:+.0%}"
     if interval := pairs.interval:
         words += f" (95 % bootstrap interval {interval[0]:+.0%} to {interval[1]:+.0%})"
+    return f"{words}."
+
+
+def judged_in_words(name: str, score: str, pairs: Pairs) -> str:
+    """The same, with what so many pairs decide."""
+    words = in_words(name, score, pairs).removesuffix(".")
     if pairs.smallest_p > LEVEL:
         count = "1 pair decides" if pairs.n == 1 else f"{pairs.n} pairs decide"
         return f"{words}. {count} nothing: p would be {pairs.smallest_p:.2g} if all agreed."
     verdict = {True: "significant", False: "significant the other way", None: "not significant"}[pairs.holds]
-    return f"{words}: {verdict}."
+    return f"{words}: {verdict} at the {LEVEL:.0%} level."

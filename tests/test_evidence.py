@@ -1,12 +1,13 @@
 """What is made of a campaign's runs: summaries by hand, pairs by seed, runs added to those that are there."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reproduce.claims import answer_table, answers, paired, table
-from reproduce.evidence import Evidence, read_evidence, write_evidence
+from reproduce.claims import Answer, answer_table, answers, paired, table
+from reproduce.evidence import Evidence, read_evidence, with_their_past, write_evidence
 
 ITERATIONS = [250, 500, 750, 1000]
 
@@ -45,42 +46,139 @@ def test_pairs_have_one_setting_and_seed() -> None:
     ]
 
 
-def test_answers_say_who_is_ahead_and_how_collapses_go_together() -> None:
-    steady: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}
-    runs = [run(seed=seed, mode_collapse=1000) for seed in range(5)] + [
-        run("SR-s", seed, **steady) for seed in range(5)
-    ]
-    found = {(answer.place, answer.claim): answer for answer in answers(runs)}
-    fid = found["IV", "FID is better under SR-s than under SN"]
-    assert fid.words.startswith("FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)")
-    assert (fid.holds, fid.verdict) == (True, "shown here")
-    inception = found["IV", "IS is better under SR-s than under SN"]
-    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in inception.words
-    assert inception.verdict == "not decided"  # all are equal
-    modes = found["IV", "modes collapse under SN in most seeds, under SR-s in none"]
-    assert modes.words == "SN in 0, SR-s in 0 of 5; judged by single evaluations 5 and 0."
-    assert modes.verdict == "refuted here"
-    tail = found["II-C", "SR-s keeps the tail of the spectra from falling"]
-    assert "mean tail at the end over its largest: SR-s above SN in 5 of 5 pairs" in tail.words
-    assert found["II-C", next(claim for _, claim in found if "first half" in claim)].holds
-    assert "SR-s above SN in 5 of 5 pairs" in found["ours", "D's gradients die under SN and live on under SR-s"].words
-    assert found["II-C", "mode collapse comes with the fall of the first half"].holds
-    link = found["II-C", "mode collapse comes with the fall of the tail"]
-    assert "over 10 runs: +1.00" in link.words
-    assert "both 0, modes alone 5, spectra alone 0, neither 5" in link.words
-    assert "250 iterations before the mode collapse (median of 5" in link.words
-    assert link.holds
-    assert all(answer.holds is None for answer in answers(runs[:3] + runs[5:8]) if "rank" not in answer.words)
-    assert not any("SR-d" in claim for _, claim in found)
-    worse = [run(seed=seed, **steady) for seed in range(5)] + [run("SR-d", seed) for seed in range(5)]
+STEADY: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}
+
+
+def found(runs: Sequence[Evidence]) -> dict[str, Answer]:
+    return {answer.claim: answer for answer in answers(runs)}
+
+
+def both(seeds: Iterable[int], method: str = "SR-s", setting: str = "B_64-64", **changes: Any) -> list[Evidence]:
+    """Runs that get worse and sink under SN, and do not under SR."""
+    sn = [run(seed=seed, setting=setting) for seed in seeds]
+    return sn + [run(method, seed, setting, **(STEADY | changes)) for seed in seeds]
+
+
+FID, IS = "FID is better under SR-s than under SN", "IS is better under SR-s than under SN"
+HALF = "SR-s holds the first half of the spectra, which sinks under SN"
+GRADIENTS = "D's gradients die under SN and live on under SR-s"
+MODES = "modes collapse under SN, not under SR-s"
+RISES = "after the first quarter FID rises under SN, not under SR-s"
+TAIL_LINK = "mode collapse comes with the fall of the tail"
+
+
+def test_answers_say_who_is_ahead() -> None:
+    of_five = found(both(range(1, 6)))
+    assert of_five[FID].words.startswith(
+        "FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)"
+    )
+    assert (of_five[FID].place, of_five[FID].verdict) == ("IV", "shown here")
+    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].words
+    assert of_five[IS].verdict == "not decided"  # all are equal
+    assert of_five[HALF].verdict == of_five[GRADIENTS].verdict == "shown here"
+    assert not any("SR-d" in claim for claim in of_five)
+    worse = [run("SR-d", seed) for seed in range(1, 6)]
+    worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
     assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID is")] == ["refuted here"]
-    rising = {"iteration": list(range(100, 1100, 100)), "FID_cls": [40, 30, *range(10, 18)], "IS_cls": [2] * 10}
-    trends = [run(seed=seed, scores=rising) for seed in range(5)]
-    trends += [run("SR-s", seed, scores=rising | {"FID_cls": [*range(18, 8, -1)]}, tail=[0.8] * 4) for seed in range(5)]
-    of_fid = next(answer for answer in answers(trends) if answer.claim.startswith("after the first quarter FID rises"))
-    assert (of_fid.words.split(" (")[0], of_fid.verdict) == ("SN in 5, SR-s in 0 of 5", "shown here")
-    for header, lines in (table(runs), answer_table(runs)):
+    for header, lines in (table(worse), answer_table(worse)):
         assert {len(line) for line in lines} == {len(header)}
+
+
+def test_no_verdict_before_the_registered_runs_are_there() -> None:
+    of_four = answers(both(range(1, 5)))
+    assert {answer.verdict for answer in of_four} == {"not decided (4 of 5 pairs)", "not decided (8 of 15 runs)"}
+
+
+def test_pairs_that_raised_a_question_do_not_answer_it() -> None:
+    """D's gradients and the trend were seen in pair 1 of C_64-32, the first half in pairs 1 and 2 of C_16-32."""
+    late = found(both(range(1, 6), setting="C_64-32"))
+    words = late[GRADIENTS].words
+    assert "SR-s above SN in 4 of 4 pairs (one-sided sign test p = 0.062)" in words
+    assert words.endswith("In the pairs that raised the question: 1 of 1.")
+    assert late[GRADIENTS].verdict == "not decided"  # by 4 of 4
+    assert late[HALF].verdict == "shown here"
+    assert found(both([1, 2, 3], setting="C_16-32"))[HALF].verdict == "not decided (1 of 3 pairs)"
+    assert found(both([1, 2, 3], setting="C_16-32"))[GRADIENTS].verdict == "exploratory"
+
+
+def test_several_settings_together_are_exploratory() -> None:
+    runs = both(range(1, 6)) + both(range(1, 6), setting="A_64-128")
+    assert {answer.verdict for answer in answers(runs)} == {"exploratory"}
+
+
+def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
+    """The runs that get worse rise to 1.5 times their best from medians of three on, which is not above it."""
+    fallen = {"iteration": ITERATIONS, "FID_cls": [10.0, 30.0, 30.0, 30.0], "IS_cls": [2.0] * 4}
+    runs = both(range(1, 6))
+    collapsing = [run(seed=seed, setting="B_64-64", scores=fallen) for seed in range(1, 6)] + runs[5:]
+    assert found(runs)[MODES].words == (
+        "SN in 0, SR-s in 0 of 5 (one-sided sign test where they differ: p = 1). Judged by single evaluations: 5 and 0."
+    )
+    assert found(runs)[MODES].verdict == "not decided"
+    assert found(collapsing)[MODES].words.startswith(
+        "SN in 5, SR-s in 0 of 5 (one-sided sign test where they differ: p = 0.031)"
+    )
+    assert found(collapsing)[MODES].verdict == "shown here"
+    other_way = both(range(1, 6), scores=fallen)
+    assert found(other_way)[MODES].verdict == "refuted here"
+    rising = {"iteration": list(range(100, 1100, 100)), "FID_cls": [40, 30, *range(10, 18)], "IS_cls": [2] * 10}
+    trends = [run(seed=seed, setting="B_64-64", scores=rising) for seed in range(1, 6)]
+    trends += [run("SR-s", seed, "B_64-64", scores=rising | {"FID_cls": [*range(18, 8, -1)]}) for seed in range(1, 6)]
+    assert found(trends)[RISES].words.startswith("SN in 5, SR-s in 0 of 5")
+    assert (found(trends)[RISES].place, found(trends)[RISES].verdict) == ("ours", "shown here")
+
+
+def test_the_link_compares_runs_of_one_method_alone() -> None:
+    """SN's runs all rise and sink and SR's do not: that is the methods' difference, not a link."""
+    apart = found(both(range(1, 6)))[TAIL_LINK].words
+    assert "of 0 pairs of runs of one setting and method" in apart
+    assert "(one-sided p = 1," in apart
+    falls = [0.78, 0.7, 0.6, 0.5, 0.4]
+    linked = [
+        run(
+            method,
+            seed,
+            "B_64-64",
+            fid=[40, 10, 10, 20 + 100 * (1 - fall)],
+            tail=[0.5, 0.8, 0.8, fall],
+            mode_collapse=1000,
+        )
+        for method in ("SN", "SR-s", "SR-d")
+        for seed, fall in enumerate(falls, 1)
+    ]
+    answer = found(linked)[TAIL_LINK]
+    assert (
+        "of 30 pairs of runs of one setting and method, the one whose FID rises more (end over best) has"
+        in answer.words
+    )
+    assert "fallen further in 30 (one-sided p = 0.0001," in answer.words
+    assert "both 0, modes alone 15, spectra alone 0, neither 0" in answer.words
+    assert (
+        "it fell below 0.9 of its largest 0 iterations before the mode collapse (median of 12; 0 to 0)" in answer.words
+    )
+    assert answer.verdict == "shown here"
+
+
+def test_a_run_that_went_on_from_another_has_its_past() -> None:
+    """Its best, its largest tail, its first gradients and its mode collapse lie in SN's rows before the branch."""
+    times = [750, 1000]
+    own = run(
+        "SR-d", branch=500, scores={"iteration": times, "FID_cls": [40.0, 50.0], "IS_cls": [2.0] * 2},
+        tails={"iteration": times, "a": [0.4, 0.4]}, held={"iteration": times, "a": [0.4, 0.4]},
+        signals={"iteration": [600, 900], "gradient": [3.0, 2.0], "scaled gradient": [3.0, 2.0]},
+    )  # fmt: skip
+    parent = run(fid=[20.0, 10.0, 99.0, 99.0], tails={"iteration": ITERATIONS, "a": [0.5, 0.8, 0.7, 0.6]})
+    alone, _ = with_their_past([own, run(seed=2)])
+    assert alone is own
+    whole, untouched = with_their_past([own, parent])
+    assert untouched is parent
+    assert whole.scores["FID_cls"] == [20.0, 10.0, 40.0, 50.0]
+    assert whole.scores["iteration"] == ITERATIONS
+    assert whole.best("FID_cls") == 15  # medians: 20, 15, 20, 40
+    assert whole.fall == pytest.approx(0.5)
+    assert whole.kept_gradient == pytest.approx(2 / 8)
+    assert whole.kept_scaled_gradient is None  # SN's was not recorded
+    assert (own.mode_collapse, whole.mode_collapse) == (None, 1000)
 
 
 def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reproduce.significance import compare, in_words
+from reproduce.significance import compare, judged_in_words, sign_test
 
 
 def test_the_sign_test_counts_pairs() -> None:
@@ -13,6 +13,10 @@ def test_the_sign_test_counts_pairs() -> None:
     assert found.p == pytest.approx(6 / 32)
     assert found.smallest_p == 1 / 32
     assert compare([10, 10], [9, 11], lower_is_better=False).ahead == 1
+
+
+def test_the_sign_test_of_no_pairs_decides_nothing() -> None:
+    assert sign_test(0, 0) == 1
 
 
 def test_a_tie_is_not_ahead() -> None:
@@ -41,13 +45,13 @@ def test_nine_of_ten_intervals_or_more_hold_the_true_change() -> None:
     [
         ([9, 9], "2 pairs decide nothing: p would be 0.25 if all agreed."),
         ([9], "1 pair decides nothing: p would be 0.5 if all agreed."),
-        ([9] * 5, ": significant."),
-        ([11] * 5, ": significant the other way."),
-        ([9, 9, 9, 11, 11], ": not significant."),
+        ([9] * 5, ": significant at the 5% level."),
+        ([11] * 5, ": significant the other way at the 5% level."),
+        ([9, 9, 9, 11, 11], ": not significant at the 5% level."),
     ],
 )
 def test_words_say_what_so_many_pairs_can_tell(second: list[float], ending: str) -> None:
-    words = in_words("SR ahead of SN", "FID", compare([10] * len(second), second, lower_is_better=True))
+    words = judged_in_words("SR ahead of SN", "FID", compare([10] * len(second), second, lower_is_better=True))
     assert words.startswith(
         f"FID: SR ahead of SN in {second.count(9)} of {len(second)} pairs (one-sided sign test p = "
     )
