@@ -69,7 +69,7 @@ def read_file(path: Path) -> Any:
         ValueError: it is another kind of file, is cut short or otherwise damaged, or holds pickled Python code.
     """
     if not path.is_file():
-        found = "a folder without one" if path.is_dir() else "nothing"
+        found = "a folder that is no run with one" if path.is_dir() else "nothing"
         raise FileNotFoundError(f"Expected a checkpoint at '{path.absolute()}', found {found}.")
     if damage := damage_of(path):
         raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")

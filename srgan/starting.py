@@ -63,7 +63,15 @@ def start_of(
             )
     if point := _agreed_resume_point(trainer, folder):
         return Start(str(folder.checkpoint), parent, point.marks)
-    return Start(source, _parent(source, module, data)) if source else Start()
+    if not source:
+        return Start()
+    found = _parent(source, module, data)
+    if parent and parent["iteration"] != found["iteration"]:  # stopped before a checkpoint of its own
+        raise ValueError(
+            f"Expected the run in '{folder.path}' to start anew as it did, from iteration {parent['iteration']} of "
+            f"{source}, found iteration {found['iteration']} there. Choose another --run folder."
+        )
+    return Start(source, found)
 
 
 def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[str, Any]:

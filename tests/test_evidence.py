@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reproduce.claims import Answer, answer_table, answers, paired, table
+from reproduce.early_warning import warning_table
 from reproduce.evidence import Evidence, read_evidence, with_their_past, write_evidence
 
 ITERATIONS = [250, 500, 750, 1000]
@@ -47,6 +48,9 @@ def test_pairs_have_one_setting_and_seed() -> None:
 
 
 STEADY: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}
+
+
+SIGNALS = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}
 
 
 def found(runs: Sequence[Evidence]) -> dict[str, Answer]:
@@ -179,6 +183,24 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
     assert whole.kept_gradient == pytest.approx(2 / 8)
     assert whole.kept_scaled_gradient is None  # SN's was not recorded
     assert (own.mode_collapse, whole.mode_collapse) == (None, 1000)
+
+
+def test_a_warning_is_chosen_on_two_seeds_and_judged_on_the_others() -> None:
+    """Tails fall to 0.775 of their largest before a collapse, else to 0.9; seed 3 gives no warning, seed 4 a false one."""
+    bad: dict[str, Any] = {"tail": [0.5, 0.8, 0.62, 0.62], "mode_collapse": 1000, "signals": SIGNALS}
+    good: dict[str, Any] = {"tail": [0.5, 0.8, 0.72, 0.72], "signals": SIGNALS}
+    runs = [run(seed=1, **bad), run(seed=2, **bad), run("SR-s", 1, **good), run("SR-s", 2, **good)]
+    runs += [run(seed=3, **good | {"mode_collapse": 750}), run(seed=4, **bad | {"mode_collapse": None})]
+    runs += [run(seed=5, **bad), run("SR-s", 5, **good)]
+    header, lines = warning_table(runs)
+    tail = next(line for line in lines if line[0].startswith("tail of the spectra"))
+    assert tail[1:] == [
+        "0.8",
+        "2 of 2, 250 iterations ahead (median); false alarms in 0 of 2",
+        "1 of 2, 250 iterations ahead (median); false alarms in 1 of 2",
+        "+0.00",
+    ]
+    assert {len(line) for line in lines} == {len(header)}
 
 
 def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:

@@ -224,6 +224,26 @@ def test_a_run_that_began_at_another_one_goes_on_without_it(finished: Path, tmp_
     assert main(command("sr-d", run, "--from-checkpoint", str(parent), iterations=30)) == 0
 
 
+def test_a_run_without_a_checkpoint_of_its_own_starts_from_where_it_started(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its parent, named by its folder, has trained on in the meantime."""
+    run = tmp_path / "run"
+    source = ["--from-checkpoint", str(finished)]
+    assert main(command("sr-d", run, *source, iterations=30)) == 0
+    record = RunFolder(run).read_record()
+    assert record is not None
+    shutil.rmtree(RunFolder(run).checkpoint.parent)
+    RunFolder(run).record.write_text(json.dumps(record | {"status": "stopped"}))
+    assert main(command("sr-d", run, *source, iterations=30)) == 0
+    shutil.rmtree(RunFolder(run).checkpoint.parent)
+    before = json.dumps(record | {"status": "stopped", "parent": record["parent"] | {"iteration": 10}})
+    RunFolder(run).record.write_text(before)
+    assert main(command("sr-d", run, *source, iterations=30)) == 2
+    assert "from iteration 10 of" in capsys.readouterr().err
+    assert RunFolder(run).record.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("options", "iterations", "message"),
     [

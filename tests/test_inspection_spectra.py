@@ -174,7 +174,7 @@ def test_refusals(foreign: Path, run: RunFolder, tmp_path: Path, capsys: pytest.
         return capsys.readouterr().err
 
     assert "found nothing" in refused(tmp_path / "nowhere.pth")
-    assert "found a folder without one" in refused(tmp_path)
+    assert "found a folder that is no run with one" in refused(tmp_path)
     assert "FILE.png or FILE.pdf" in refused(foreign, "--picture", tmp_path / "p.jpg")
     said = refused(run.checkpoint, "--layers", "discriminator.blocks.0.konv1")
     assert "Expected --layers 'discriminator.blocks.0.konv1' to match a layer" in said

@@ -128,6 +128,11 @@ def test_an_option_that_the_method_does_not_have_is_refused() -> None:
         srgan.regularize(small_discriminator(), "sn", compensated_fraction=0.5)
 
 
+def test_an_option_of_a_wrong_type_is_not_called_unknown() -> None:
+    with pytest.raises(TypeError, match="not supported between instances of"):
+        srgan.regularize(small_discriminator(), "sn", power_iterations="1")
+
+
 def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
     discriminator = small_discriminator()
     optimizer = torch.optim.SGD(discriminator.parameters(), 0.01)

@@ -90,6 +90,8 @@ def _built(method: str, options: dict[str, Any]) -> Constraint:
     try:
         return METHODS[method](**options)
     except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
         raise TypeError(f"Expected options that {method!r} has, found {', '.join(options)}: {error}.") from None
 
 
