@@ -36,9 +36,9 @@ CIFAR-10 at 16 x 16 with nets a quarter as wide as the paper's, its rates, 10,00
   independent, where the rule of mode collapse takes a good stretch for a height from which the rest has fallen.
 
 """
-WARNING = """What falls below a threshold before modes collapse by the rule, over all settings and methods: collapsing runs
-that were warned of before, and false alarms. The rule calls more runs of SR-s collapsed than of SN, and SR-s lets its tail
-fall: a tail that "warns" may only tell the methods apart.
+WARNING = """What falls below a threshold before modes collapse by the rule, over all settings and methods: collapsing
+runs that were warned of before, and false alarms. The rule calls more runs of SR-s collapsed than of SN, and SR-s lets
+its tail fall: a tail that "warns" may only tell the methods apart.
 """
 
 

@@ -186,7 +186,7 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
 
 
 def test_a_warning_is_chosen_on_two_seeds_and_judged_on_the_others() -> None:
-    """Tails fall to 0.775 of their largest before a collapse, else to 0.9; seed 3 gives no warning, seed 4 a false one."""
+    """Tails fall to 0.775 of their largest before a collapse, else to 0.9; seed 3 is not warned, seed 4 falsely."""
     bad: dict[str, Any] = {"tail": [0.5, 0.8, 0.62, 0.62], "mode_collapse": 1000, "signals": SIGNALS}
     good: dict[str, Any] = {"tail": [0.5, 0.8, 0.72, 0.72], "signals": SIGNALS}
     runs = [run(seed=1, **bad), run(seed=2, **bad), run("SR-s", 1, **good), run("SR-s", 2, **good)]
