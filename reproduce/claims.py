@@ -14,8 +14,8 @@ from srgan.metrics.verdicts import CollapseThresholds, is_lower_better
 Measure = Callable[[Evidence], float | None]
 Pair = tuple[Evidence, Evidence]
 Seen = Mapping[str, Sequence[int]]
-SEEDS = 5
-"""Registered for every setting."""
+REGISTERED = 5
+"""Seeds of every setting, and so pairs."""
 NONE_SEEN: Seen = {}
 FIRST_TWO: Seen = {"C_16-32": (1, 2)}
 FIRST_FOUR: Seen = {"C_16-32": (1, 2, 3), "C_64-32": (1,)}
@@ -133,7 +133,7 @@ def _apart(pairs: Sequence[Pair], seen: Seen) -> tuple[list[Pair], list[Pair]]:
 def _verdict(holds: bool | None, judging: Sequence[Pair], seen: Seen) -> str:
     if not judging:
         return "exploratory"
-    return _decision(holds, len(judging), SEEDS - len(seen.get(judging[0][0].setting, ())), "pairs")
+    return _decision(holds, len(judging), REGISTERED - len(seen.get(judging[0][0].setting, ())), "pairs")
 
 
 def _decision(holds: bool | None, count: int, expected: int, units: str) -> str:
@@ -232,7 +232,7 @@ def _link(runs: Sequence[Evidence], claim: str, measure: Callable[[Evidence], fl
         f"of {pairs} pairs of runs of one setting and method, the one whose FID rises more (end over best) has fallen "
         f"further in {(pairs + concordance) // 2} (one-sided p = {p:.2g}, permuted within setting and method).{further}"
     )
-    return Answer("II-C", claim, words, _decision(decided(p, p_of_opposite), len(runs), 3 * SEEDS, "runs"))
+    return Answer("II-C", claim, words, _decision(decided(p, p_of_opposite), len(runs), 3 * REGISTERED, "runs"))
 
 
 def _order(values: Sequence[float]) -> np.ndarray:

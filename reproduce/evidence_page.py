@@ -15,7 +15,7 @@ from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
 
-METHODS = ("SN", "SR-s", "SR-d")
+SHOWN = ("SN", "SR-s", "SR-d")
 """In the order of their looks, the same in every row of panels."""
 HEAD = """# Evidence
 
@@ -84,7 +84,7 @@ def save_picture(runs: Sequence[Evidence], path: Path) -> None:
 
 def _row(panels: Sequence[Axes], setting: str, runs: Sequence[Evidence]) -> None:
     scores, held, gradients = panels
-    for look, method in zip(SERIES, METHODS, strict=False):
+    for look, method in zip(SERIES, SHOWN, strict=False):
         chosen = [run for run in runs if run.method == method]
         if not chosen:
             continue

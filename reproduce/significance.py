@@ -29,15 +29,7 @@ class Pairs:
     @property
     def ahead(self) -> int:
         """In how many pairs the second is better."""
-        return self._on_one_side(below=self.lower_is_better)
-
-    @property
-    def behind(self) -> int:
-        """In how many it is worse."""
-        return self._on_one_side(below=not self.lower_is_better)
-
-    def _on_one_side(self, below: bool) -> int:
-        return sum(ratio < 1 if below else ratio > 1 for ratio in self.ratios)
+        return sum(ratio < 1 if self.lower_is_better else ratio > 1 for ratio in self.ratios)
 
     @property
     def change(self) -> float:
@@ -61,20 +53,13 @@ class Pairs:
     @property
     def p(self) -> float:
         """Of the exact sign test against "the second is not better": one-sided, as the paper's claims are."""
-        return self._sign_test(self.ahead)
-
-    @property
-    def p_of_worse(self) -> float:
-        """The same against "the second is not worse"."""
-        return self._sign_test(self.behind)
-
-    def _sign_test(self, count: int) -> float:
-        return sign_test(count, self.n)
+        return sign_test(self.ahead, self.n)
 
     @property
     def holds(self) -> bool | None:
         """Whether the second is better, if so many pairs decide it; None if they do not."""
-        return decided(self.p, self.p_of_worse)
+        behind = self.n - self.ahead - self.ratios.count(1.0)
+        return decided(self.p, sign_test(behind, self.n))
 
     @property
     def smallest_p(self) -> float:

@@ -5,8 +5,9 @@ anybody's torch.load reads it.
 """
 
 import sys
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -42,32 +43,9 @@ class RunCheckpointIO(TorchCheckpointIO):
             if path.exists():
                 place_link(path, path.with_name("previous.ckpt"))
 
-        def write(file: IO[bytes]) -> None:
-            remembering = _Remembering(file)
-            try:
-                torch.save(checkpoint, cast(IO[bytes], remembering))
-            except RuntimeError as error:  # by which PyTorch's archive writer hides what the file said
-                raise remembering.refusal or error from error
-
-        write_atomically(path, write, check_and_keep)
-
-
-class _Remembering:
-    """A file that remembers why it could not be written to."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.refusal: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.refusal = error
-            raise
-
-    def flush(self) -> None:
-        self.file.flush()
+        archive = BytesIO()  # PyTorch's archive writer hides why a file could not be written to
+        torch.save(checkpoint, archive)
+        write_atomically(path, lambda file: file.write(archive.getbuffer()), check_and_keep)
 
 
 class ResumePoint(NamedTuple):

@@ -45,7 +45,7 @@ from srgan.runs import OtherRunError, RunFolder
 from srgan.starting import start_of
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
-from srgan.waiting import TOO_LONG, hours_on_cpu
+from srgan.duration import TOO_LONG, hours_on_cpu
 
 MEASURING = {
     "losses": LossRecorder,

@@ -115,7 +115,7 @@ def refuse_precision(trainer: Namespace) -> None:
         ValueError: with what to use instead.
     """
     if "precision" not in trainer:
-        raise ValueError("Expected settings of the Trainer under trainer, found none. Leave the word out.")
+        raise ValueError("Expected settings of the Trainer under trainer, found none. Leave out 'trainer'.")
     if str(trainer.precision) not in ("None", "32", "bf16", *PRECISIONS):
         raise ValueError(
             f"Expected --trainer.precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "

@@ -60,14 +60,9 @@ class Ranks:
         """The tensors of all ranks `[n_r, ...]`, one behind the other, on every rank; the n_r may differ."""
         if self.world_size == 1:
             return tensor
-        sizes = [torch.zeros(1, dtype=torch.int64, device=tensor.device) for _ in range(self.world_size)]
-        dist.all_gather(sizes, torch.tensor([len(tensor)], device=tensor.device))
-        counts = [int(size) for size in sizes]
-        padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
-        padded[: len(tensor)] = tensor
-        gathered = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(gathered, padded)
-        return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
+        from torchmetrics.utilities.distributed import gather_all_tensors
+
+        return torch.cat(gather_all_tensors(tensor))
 
 
 ALONE = Ranks()

@@ -23,7 +23,7 @@ def refused(capsys: pytest.CaptureFixture[str], root: Path, out: Path, *options:
 def test_roots_that_cannot_be_prepared(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert "found nothing" in refused(capsys, tmp_path / "nowhere", out)
-    assert "found train. Rename it, or choose it (srgan prepare --split)" in refused(
+    assert "found train. Rename it; srgan prepare can also choose another one (--split)" in refused(
         capsys, photographs, out, "--split", "val"
     )
     for suffix in (".tar.gz", ".tar.xz"):

@@ -35,7 +35,7 @@ class Drawn(NamedTuple):
     Attributes:
         files: its names in the folder, one for each format.
         caption: what it shows.
-        runs: folders of its runs, relative to the repository's `runs`.
+        runs: folders of its runs, relative to the folder of all runs (RUNS).
     """
 
     files: list[str]

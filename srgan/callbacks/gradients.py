@@ -15,7 +15,7 @@ class GradientRecorder(RunCallback):
     """Appends to `gradients.jsonl` the L2 norm of each layer's gradient, of the iteration's last update of its net.
 
     The gradients are the averaged ones that the optimizers stepped along; nothing is computed for them anew. Norms
-    that are not finite (float16's loss scaling skips such updates) are null.
+    that are not finite are null.
 
     Args:
         every: iterations between two records.

@@ -1,5 +1,7 @@
 """Hands what the recorders wrote to the loggers: they are views of the run's files, which stay the source of truth."""
 
+import time
+
 import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback
@@ -9,13 +11,15 @@ from srgan.training import AdversarialTraining
 
 
 class Publisher(RunCallback):
-    """After every iteration in which a history grew, gives its new rows to all loggers: numbers to any, media to ours.
+    """Once a second gives new rows of the histories to all loggers: numbers to any, media to ours.
 
     Comes last among the callbacks. Every start tells a logger the whole history: what a resumed run recorded before it
     was stopped is in its files. A logger that goes on where it was (Weights & Biases, online) takes what it lacks.
     """
 
     history: History | None = None
+    seconds_between_looks = 1.0
+    looked = 0.0
 
     def __init__(self) -> None:
         super().__init__(every=1)
@@ -32,7 +36,9 @@ class Publisher(RunCallback):
         self._publish(trainer)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        if module.iteration < module.iterations:  # the last row is not whole before the final scores
+        due = time.monotonic() - self.looked > self.seconds_between_looks
+        if due and module.iteration < module.iterations:  # the last row is not whole before the final scores
+            self.looked = time.monotonic()
             self._publish(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

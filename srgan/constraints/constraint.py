@@ -117,13 +117,6 @@ class Constraint:
         """Numbers for the loggers, by names like "constraint/...", of a discriminator that it is attached to."""
         return {}
 
-    def held_ratios(self, layer: nn.Module) -> Tensor:
-        """Lower bounds `[N]` float64 of sigma_k / sigma_1 that the constraint holds on a layer; 0 where it holds none.
-
-        Up to rounding, and for a projection right after it has acted.
-        """
-        return torch.zeros(min(raw_matrix(layer).shape), dtype=torch.float64)
-
     def judged_values(self, layer: nn.Module) -> int:
         """How many singular values of a layer, from the largest, decide on its collapse: 1 to N.
 
@@ -194,9 +187,6 @@ class Combination(Constraint):
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
         return {name: value for part in self.constraints for name, value in part.report(discriminator).items()}
-
-    def held_ratios(self, layer: nn.Module) -> Tensor:
-        return torch.stack([part.held_ratios(layer) for part in self.constraints]).amax(dim=0)
 
     def judged_values(self, layer: nn.Module) -> int:
         return min(part.judged_values(layer) for part in self.constraints)

@@ -62,10 +62,6 @@ class Compensation(ABC):
         """What the authors' code writes back as the raw weight's singular values, `[..., N]`."""
         return self.compensate(sigma, r)
 
-    @abstractmethod
-    def held(self, r: Tensor) -> Tensor:
-        """Lower bounds `[N]` of sigma_k / sigma_1 right after a compensation."""
-
     def judged(self, N: int) -> int:
         """How many of N singular values decide on a collapse."""
         return N
@@ -104,9 +100,6 @@ class Static(Compensation):
     def project(self, sigma: Tensor, r: Tensor) -> Tensor:
         return self.compensate(sigma, r) / sigma[..., :1]
 
-    def held(self, r: Tensor) -> Tensor:
-        return self.compensate(torch.zeros_like(r).index_fill(0, r.new_zeros(1, dtype=torch.int64), 1), r)
-
     def judged(self, N: int) -> int:
         return compensated_rank(N, self.compensated_fraction)
 
@@ -124,9 +117,6 @@ class Dynamic(Compensation):
 
     def compensate(self, sigma: Tensor, r: Tensor) -> Tensor:
         return dynamic_map(sigma, r)
-
-    def held(self, r: Tensor) -> Tensor:
-        return r
 
 
 class Form(ABC):
@@ -305,12 +295,6 @@ class SpectralRegularization(SpectralNormalization):
             on_owners(
                 convolutions(discriminator), iteration, ranks, partial(self.form.act, compensation=self.compensation)
             )
-
-    def held_ratios(self, layer: nn.Module) -> Tensor:
-        r = recorded_ratios(layer).double()
-        if not is_convolution(layer):
-            return torch.zeros_like(r)
-        return torch.cat([self.compensation.held(block) for block in r.chunk(num_groups(layer))])
 
     def judged_values(self, layer: nn.Module) -> int:
         # The recorded spectrum of a grouped convolution is of its groups together; SR holds theirs apart.

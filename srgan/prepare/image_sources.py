@@ -100,7 +100,7 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
     if not sources or (by_layout[True] and all(source.split != splits[0] for source in sources)):
         raise ValueError(
             f"Expected images at {splits[0]}/<class>/<image> or <class>/<image> in '{root}', found none. "
-            "Is this the folder right above the classes, and the split right (srgan prepare --split)?"
+            "Is this the folder right above the classes? srgan prepare can choose another split (--split)."
         )
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
@@ -164,8 +164,8 @@ def _of_folder(root: Path, splits: Sequence[str]) -> Iterator[Source]:
     present = [split for split in splits if (root / split).is_dir()]
     if others and splits[0] not in present:
         raise ValueError(
-            f"Expected a folder '{splits[0]}' in '{root}', found {', '.join(others)}. Rename it, or choose it "
-            "(srgan prepare --split)."
+            f"Expected a folder '{splits[0]}' in '{root}', found {', '.join(others)}. Rename it; srgan "
+            "prepare can also choose another one (--split)."
         )
     for split in present or [""]:
         yield from _below(root, PurePosixPath(split), frozenset([root.resolve()]))

@@ -69,14 +69,9 @@ class History:
         self._warnings: Counter[str] = Counter()
         self._pictured: set[int] = set()
         self._final_read = False
-        self._seen: tuple[int, ...] = ()
 
     def new_rows(self) -> list[Row]:
-        """Rows recorded since the last call, in order of iteration; costs next to nothing if no file has changed."""
-        state = self._state()
-        if state == self._seen:
-            return []
-        self._seen = state
+        """Rows recorded since the last call, in order of iteration."""
         rows: dict[int, Row] = {}
 
         def row(iteration: int) -> Row:
@@ -114,13 +109,6 @@ class History:
                 self._pictured.add(iteration)
                 row(iteration).pictures["samples"] = picture
         return [rows[iteration] for iteration in sorted(rows)]
-
-    def _state(self) -> tuple[int, ...]:
-        """What changes when anything is recorded."""
-        folder = self.folder
-        rows = (folder.losses, folder.gradients, folder.warnings, folder.scores, folder.final)
-        sizes = [_stat(path)[0] for path in (*rows, folder.spectra.path, folder.outputs.path)]
-        return (*sizes, _stat(folder.samples)[1])
 
     def _lines(self, path: Path) -> Iterator[dict[str, Any]]:
         """New whole lines of an append-only file."""
@@ -181,12 +169,3 @@ def _add_outputs(row: Row, history: OutputsHistory, place: int) -> None:
 def _numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
     """Without what is absent (None) and what is no number."""
     return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, (int, float))}
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change; zeros for what is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns

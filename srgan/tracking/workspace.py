@@ -3,7 +3,6 @@
 Needs the package wandb-workspaces. Building and validating works without a login and without a network.
 """
 
-import json
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
@@ -86,9 +85,9 @@ def described(dashboard: ws.Workspace, pages: wr.Report) -> str:
         model._to_model().spec.model_dump_json(by_alias=True, exclude_none=True) for model in (dashboard, pages)
     )
     lines = [f"workspace '{dashboard.name}' of {dashboard.entity}/{dashboard.project} ({len(view):,} bytes):"]
-    for section in json.loads(view)["section"]["panelBankConfig"]["sections"]:
-        lines.append(f"  {section['name']}: {'; '.join(map(_title, section['panels']))}")
-    grids = sum(block.get("type") == "panel-grid" for block in json.loads(text)["blocks"])
+    lines += [f"  {name}: {'; '.join(panel.title for panel in panels_of(name))}" for name in SECTIONS]
+    lines.append(f"  {TABLE_SECTION}: table {TABLE}")
+    grids = sum(isinstance(block, wr.PanelGrid) for block in pages.blocks)
     return "\n".join([*lines, f"report '{pages.title}' ({len(text):,} bytes): {grids} panel grids"])
 
 
@@ -125,10 +124,3 @@ def _arranged(shown: list[Any]) -> list[Any]:
     for place, panel in enumerate(shown):
         panel.layout = wr.Layout(x=12 * (place % 2), y=10 * (place // 2), w=12, h=10)
     return shown
-
-
-def _title(panel: dict[str, Any]) -> str:
-    config = panel["config"]
-    names = {"Weave": f"table {TABLE}", "Markdown Panel": "a note"}
-    title = config.get("chartTitle") or config.get("stringSettings", {}).get("title") or names.get(panel["viewType"])
-    return str(title)

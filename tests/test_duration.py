@@ -11,7 +11,7 @@ from srgan.constraints.methods import METHODS
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
-from srgan.waiting import hours_on_cpu
+from srgan.duration import hours_on_cpu
 
 
 @pytest.mark.parametrize("method", ["sn", "sr-d"])
