@@ -3,24 +3,27 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
+from itertools import permutations
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, SUNK, Evidence, with_their_past
+from reproduce.evidence import BASELINE, BRANCH, Evidence, with_their_past
 from reproduce.significance import LEVEL, Pairs, compare, decided, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds, is_lower_better
 
-Measure = Callable[[Evidence], float | None]
 Pair = tuple[Evidence, Evidence]
-Seen = Mapping[str, Sequence[int]]
-REGISTERED = 5
-"""Seeds of every setting, and so pairs."""
-NONE_SEEN: Seen = {}
-FIRST_TWO: Seen = {"C_16-32": (1, 2)}
-FIRST_FOUR: Seen = {"C_16-32": (1, 2, 3), "C_64-32": (1,)}
-"""Pairs (setting -> seeds) from which a question came; they do not answer it."""
-PERMUTATIONS = 10_000
+Judges = Mapping[str, Sequence[int]]
+"""Setting -> seeds of the pairs that judge a claim, as registered in LOG.md; any other pair is exploratory."""
+METHODS = (BASELINE, "SR-s", "SR-d")
+SEEDS = (1, 2, 3, 4, 5)
+REGISTERED: Judges = {"C_16-32": SEEDS, "C_64-32": SEEDS}
+TAIL: Judges = {"C_16-32": SEEDS}
+FIRST_HALF: Judges = {"C_16-32": (3, 4, 5), "C_64-32": SEEDS}
+LATER: Judges = {"C_64-32": (2, 3, 4, 5)}
+"""Of what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
+ENDED = {"C_16-32"}
+"""Settings without further runs."""
 
 
 def paired(runs: Sequence[Evidence], method: str) -> list[Pair]:
@@ -39,9 +42,8 @@ class Answer:
         place: in the paper; "ours" where the paper claims nothing.
         claim: in our words.
         words: the numbers, with n.
-        verdict: "shown here" or "refuted here" at the 5 % level, else "not decided", with how many of the registered
-            runs there are if some are missing; "exploratory" where the runs are the ones that raised the question, or
-            of several settings, for which nothing was registered.
+        verdict: "shown here", "refuted here" or "not decided", each from a one-sided test at 5 %, once all the
+            registered runs are there; before that, how many there are; "exploratory" where no registered run is.
     """
 
     place: str
@@ -57,7 +59,6 @@ def answers(runs: Sequence[Evidence]) -> list[Answer]:
         *_score_answers(runs),
         *_collapse_answers(runs),
         *_spectra_answers(runs),
-        *_gradient_answers(runs),
         *_links(runs),
     ]
     several = len({run.setting for run in runs}) > 1
@@ -67,26 +68,25 @@ def answers(runs: Sequence[Evidence]) -> list[Answer]:
 def _score_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
     for place, method in (("IV", "SR-s"), ("IV-B", "SR-d")):
         start = "" if method == "SR-s" else f", from SN's checkpoint at {BRANCH:,} on"
-        for score, late in (("FID", "FID_cls"), ("IS", "IS_cls")):
-            claim = f"{score} is better under {method} than under SN{start}"
-            measure = partial(Evidence.late, score=late)
-            yield from _in_pairs(runs, place, claim, method, f"{late} at the end", measure)
+        for score in ("FID_cls", "IS_cls"):
+            primary = " (primary)" if (method, score) == ("SR-s", "FID_cls") else ""
+            claim = f"{score.removesuffix('_cls')} is better under {method} than under SN{start}{primary}"
+            measure = partial(Evidence.late, score=score)
+            label, relation = f"{score} at the end", f"{method} ahead of SN"
+            yield from _in_pairs(runs, place, claim, method, label, relation, measure, is_lower_better(score))
 
 
 def _spectra_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
     for method, place in (("SR-s", "ours"), ("SR-d", "II-C")):
         claim = f"{method} keeps the tail of the spectra from falling"
-        yield from _in_pairs(runs, place, claim, method, "mean tail at the end over its largest", _fall)
+        label, relation = "mean tail at the end over its largest", f"{method} above SN"
+        yield from _in_pairs(runs, place, claim, method, label, relation, _fall, judges=TAIL)
     claim = "SR-s holds the first half of the spectra, which sinks under SN"
-    yield from _in_pairs(runs, "II-C", claim, "SR-s", "mean of the first half at the end", _held, FIRST_TWO)
-
-
-def _gradient_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
+    label, relation = "mean of the first half at the end", "SR-s above SN"
+    yield from _in_pairs(runs, "II-C", claim, "SR-s", label, relation, _held, judges=FIRST_HALF)
     claim = "D's gradients die under SN and live on under SR-s"
     label = "D's gradient norm at the end over that of the first tenth"
-    yield from _in_pairs(runs, "ours", claim, "SR-s", label, lambda run: run.kept_gradient, FIRST_FOUR)
-    label += ", each layer's times its sigma_1"
-    yield from _in_pairs(runs, "ours", claim, "SR-s", label, lambda run: run.kept_scaled_gradient, FIRST_FOUR)
+    yield from _in_pairs(runs, "ours", claim, "SR-s", label, relation, _kept, judges=LATER)
 
 
 def _fall(run: Evidence) -> float:
@@ -97,48 +97,59 @@ def _held(run: Evidence) -> float:
     return float(run.mean_held[-1])
 
 
+def _kept(run: Evidence) -> float:
+    return run.kept_gradient
+
+
 def _in_pairs(
     runs: Sequence[Evidence],
     place: str,
     claim: str,
     method: str,
     label: str,
-    measure: Measure,
-    seen: Seen = NONE_SEEN,
+    relation: str,
+    measure: Callable[[Evidence], float],
+    lower_is_better: bool = False,
+    judges: Judges = REGISTERED,
 ) -> Iterator[Answer]:
-    """A method against SN in pairs of one setting and seed; nothing without a pair that has the measure."""
-    every = [pair for pair in paired(runs, method) if None not in map(measure, pair)]
-    judging, raising = _apart(every, seen)
-    if not every:
+    """A method against SN in pairs of one setting and seed; nothing without a pair."""
+    pairs = paired(runs, method)
+    if not pairs:
         return
-    relation = f"{method} {'ahead of' if label.startswith(('FID', 'IS')) else 'above'} {BASELINE}"
+    judging, others = _apart(pairs, judges)
 
-    def compared(pairs: Sequence[Pair]) -> Pairs:
-        first, second = ([measure(side) or 0.0 for side in sides] for sides in zip(*pairs, strict=True))
-        return compare(first, second, is_lower_better(label))
+    def measured(some: Sequence[Pair]) -> Pairs:
+        first, second = ([measure(side) for side in sides] for sides in zip(*some, strict=True))
+        return compare(first, second, lower_is_better)
 
-    shown = compared(judging or every)
-    words = in_words(relation, label, shown)
-    if judging and raising:
-        words += f" In the pairs that raised the question: {compared(raising).ahead} of {len(raising)}."
-    yield Answer(place, claim, words, _verdict(shown.holds, judging, seen))
-
-
-def _apart(pairs: Sequence[Pair], seen: Seen) -> tuple[list[Pair], list[Pair]]:
-    """Those that answer a question, and those that raised it."""
-    raising = [pair for pair in pairs if pair[0].seed in seen.get(pair[0].setting, ())]
-    return [pair for pair in pairs if pair not in raising], raising
+    compared = measured(judging or pairs)
+    words = in_words(relation, label, compared)
+    if judging and others:
+        words += f" In the other pairs: {measured(others).ahead} of {len(others)}."
+    yield Answer(place, claim, words, _verdict(compared.holds, judging, judges))
 
 
-def _verdict(holds: bool | None, judging: Sequence[Pair], seen: Seen) -> str:
+def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair]]:
+    """Those that judge a claim, and the others."""
+    judging = [pair for pair in pairs if pair[0].seed in judges.get(pair[0].setting, ())]
+    return judging, [pair for pair in pairs if pair not in judging]
+
+
+def _verdict(holds: bool | None, judging: Sequence[Pair], judges: Judges) -> str:
+    """Of pairs of one setting."""
     if not judging:
         return "exploratory"
-    return _decision(holds, len(judging), REGISTERED - len(seen.get(judging[0][0].setting, ())), "pairs")
+    setting = judging[0][0].setting
+    return _decision(holds, setting, len(judging), len(judges[setting]), "pairs")
 
 
-def _decision(holds: bool | None, count: int, expected: int, units: str) -> str:
-    if count < expected:
-        return f"not decided ({count} of {expected} {units})"
+def _decision(holds: bool | None, setting: str, count: int, registered: int, units: str) -> str:
+    if setting in ENDED and count < registered:
+        return f"not decided: ended at {count} of {registered} {units}"
+    if 0.5**registered > LEVEL:
+        return f"not decided: {registered} {units} cannot ({count} so far)"
+    if count < registered:
+        return f"not decided: {count} of {registered} {units} so far"
     return {True: "shown here", False: "refuted here", None: "not decided"}[holds]
 
 
@@ -151,8 +162,7 @@ def _collapse_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
         claim = f"modes collapse under SN, not under {method}"
         yield from _counted(runs, place, claim, method, lambda run: run.collapses(evaluations), further)
     claim = "after the first quarter FID rises under SN, not under SR-s"
-    further = f" Kendall's test for a trend, p <= {LEVEL} if evaluations were independent."
-    yield from _counted(runs, "ours", claim, "SR-s", lambda run: run.p_of_rising <= LEVEL, further, FIRST_FOUR)
+    yield from _counted(runs, "ours", claim, "SR-s", lambda run: run.p_of_rising <= LEVEL, judges=LATER)
 
 
 def _counted(
@@ -161,25 +171,23 @@ def _counted(
     claim: str,
     method: str,
     judge: Callable[[Evidence], bool],
-    further: str,
-    seen: Seen = NONE_SEEN,
+    further: str = "",
+    judges: Judges = REGISTERED,
 ) -> Iterator[Answer]:
     """How many of each side are judged so; a sign test over the pairs that differ (McNemar's, exact)."""
-    every = paired(runs, method)
-    judging, raising = _apart(every, seen)
-    if not every:
+    pairs = paired(runs, method)
+    if not pairs:
         return
-    pairs = judging or every
-    sn, sr = _counts(pairs, judge)
-    alone = [judge(first) for first, second in pairs if judge(first) != judge(second)]
-    p, p_of_opposite = sign_test(sum(alone), len(alone)), sign_test(len(alone) - sum(alone), len(alone))
-    words = (
-        f"{BASELINE} in {sn}, {method} in {sr} of {len(pairs)} (one-sided sign test where they differ: p = {p:.2g})."
-    )
-    if judging and raising:
-        counts = _counts(raising, judge)
-        words += f" In the pairs that raised the question: {counts[0]} and {counts[1]} of {len(raising)}."
-    yield Answer(place, claim, words + further, _verdict(decided(p, p_of_opposite), judging, seen))
+    judging, others = _apart(pairs, judges)
+    shown = judging or pairs
+    sn, sr = _counts(shown, judge)
+    differing = [judge(first) for first, second in shown if judge(first) != judge(second)]
+    alone, n = sum(differing), len(differing)
+    p = sign_test(alone, n)
+    words = f"SN in {sn}, {method} in {sr} of {len(shown)} (one-sided sign test where they differ: p = {p:.2g})."
+    if judging and others:
+        words += " In the other pairs: {} and {} of {}.".format(*_counts(others, judge), len(others))
+    yield Answer(place, claim, words + further, _verdict(decided(p, sign_test(n - alone, n)), judging, judges))
 
 
 def _counts(pairs: Sequence[Pair], judge: Callable[[Evidence], bool]) -> tuple[int, int]:
@@ -188,6 +196,8 @@ def _counts(pairs: Sequence[Pair], judge: Callable[[Evidence], bool]) -> tuple[i
 
 def _links(runs: Sequence[Evidence]) -> list[Answer]:
     """How mode collapse goes with the tail and with the first half of the spectra; [] for fewer than four runs."""
+    runs = sorted(runs, key=lambda run: run.seed)
+    runs = [run for run in runs if run.seed in REGISTERED.get(run.setting, (run.seed,))]
     if len(runs) < 4:
         return []
     counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in runs)
@@ -195,12 +205,6 @@ def _links(runs: Sequence[Evidence]) -> list[Answer]:
         f" Verdicts: both {counts[True, True]}, modes alone {counts[True, False]}, spectra alone "
         f"{counts[False, True]}, neither {counts[False, False]}."
     )
-    leads = [run.mode_collapse - run.sinking for run in runs if run.sinking is not None and run.mode_collapse]
-    if leads:
-        verdicts += (
-            f" Where the tail sank and modes collapsed, it fell below {SUNK} of its largest {np.median(leads):,.0f} "
-            f"iterations before the mode collapse (median of {len(leads)}; {min(leads):,} to {max(leads):,})."
-        )
     return [
         _link(runs, "mode collapse comes with the fall of the tail", _fall, verdicts),
         _link(runs, "mode collapse comes with the fall of the first half", _held, ""),
@@ -210,35 +214,47 @@ def _links(runs: Sequence[Evidence]) -> list[Answer]:
 def _link(runs: Sequence[Evidence], claim: str, measure: Callable[[Evidence], float], further: str) -> Answer:
     """Whether, of two runs of one setting and method, the one whose FID rises more has the spectra that fall more.
 
-    Kendall's S, summed over settings and methods; p by permuting the runs of each, so that differences between
-    methods and settings count for nothing.
+    Kendall's S, summed over settings and methods. Its p is exact, over all orders of a setting's seeds: differences
+    between methods count for nothing, and runs of one seed, which have noise and images in common, stay together.
     """
-    groups: dict[tuple[str, str], list[Evidence]] = {}
+    groups: dict[str, dict[str, list[Evidence]]] = {}
     for run in runs:
-        groups.setdefault((run.setting, run.method), []).append(run)
-    orders = [
-        (_order([run.rise for run in group]), _order([-measure(run) for run in group])) for group in groups.values()
-    ]
-    concordance = sum(int((rises * falls).sum()) for rises, falls in orders) // 2
-    pairs = sum(int((rises * falls != 0).sum()) for rises, falls in orders) // 2
-    generator = np.random.default_rng(0)
-    by_chance = np.zeros(PERMUTATIONS)
-    for rises, falls in orders:
-        for draw in range(PERMUTATIONS):
-            order = generator.permutation(len(falls))
-            by_chance[draw] += (rises * falls[order][:, order]).sum() / 2
-    p, p_of_opposite = ((1 + (sign * by_chance >= sign * concordance).sum()) / (1 + PERMUTATIONS) for sign in (1, -1))
+        groups.setdefault(run.setting, {}).setdefault(run.method, []).append(run)
+    concordance, pairs, by_chance = 0, 0, [np.zeros(1)]
+    for methods in groups.values():
+        signs = []
+        for group in methods.values():
+            rises = _order([run.rise for run in group])
+            falls = _order([-measure(run) for run in group])
+            concordance += int((rises * falls).sum()) // 2
+            pairs += int((rises * falls != 0).sum()) // 2
+            signs.append((rises, falls, [run.seed for run in group]))
+        seeds = sorted({run.seed for group in methods.values() for run in group})
+        by_chance.append(np.array([sum(_shuffled(*sign, order) for sign in signs) for order in permutations(seeds)]))
+    sums = reduce(np.add.outer, by_chance)
+    p, p_of_opposite = float(np.mean(sums >= concordance)), float(np.mean(sums <= concordance))
     words = (
         f"of {pairs} pairs of runs of one setting and method, the one whose FID rises more (end over best) has fallen "
-        f"further in {(pairs + concordance) // 2} (one-sided p = {p:.2g}, permuted within setting and method).{further}"
+        f"further in {(pairs + concordance) // 2} (one-sided p = {p:.2g}, over all orders of the seeds).{further}"
     )
-    return Answer("II-C", claim, words, _decision(decided(p, p_of_opposite), len(runs), 3 * REGISTERED, "runs"))
+    setting = runs[0].setting
+    verdict = "exploratory"
+    if setting in REGISTERED:
+        registered = len(METHODS) * len(REGISTERED[setting])
+        verdict = _decision(decided(p, p_of_opposite), setting, len(runs), registered, "runs")
+    return Answer("II-C", claim, words, verdict)
 
 
 def _order(values: Sequence[float]) -> np.ndarray:
     """`[n]` -> `[n, n]`: 1 where the row's value is the larger, -1 where the column's is."""
     found: np.ndarray = np.sign(np.subtract.outer(values, values)).astype(int)
     return found
+
+
+def _shuffled(rises: np.ndarray, falls: np.ndarray, seeds: Sequence[int], order: Sequence[int]) -> int:
+    """Kendall's S with the falls of the seeds in another order."""
+    places = [seeds.index(seed) for seed in order if seed in seeds]
+    return int((rises * falls[np.ix_(places, places)]).sum()) // 2
 
 
 def answer_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
@@ -253,6 +269,7 @@ def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     header += [
         "first half",
         "gradient left",
+        "the same, scaled",
         "p of a rising FID",
         "tail sinks from",
         "mode collapse",
@@ -261,9 +278,9 @@ def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     lines = []
     for run in with_their_past(runs):
         numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]
-        numbers.append(run.kept_gradient)
+        numbers += [run.kept_gradient, run.kept_scaled_gradient]
         onsets = [run.sinking, run.mode_collapse, run.spectral_collapse]
         words = ["no" if onset is None else f"{onset:,}" for onset in onsets]
-        shown = [*(f"{number:.2f}" for number in numbers), f"{run.p_of_rising:.2g}"]
+        shown = ["–" if np.isnan(number) else f"{number:.2f}" for number in numbers] + [f"{run.p_of_rising:.2g}"]
         lines.append([run.setting, run.method, str(run.seed), *shown, *words])
     return header, lines

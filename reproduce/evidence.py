@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import hypot
+from math import hypot, nan
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +50,8 @@ class Evidence:
         tails: "iteration" and each 3x3 convolution of D -> tail mean of sigma_k / sigma_1 at each record.
         held: the same of the mean over k <= N / 2, which SR-s with i = 0.5 N holds; what is beyond may fall (Fig. 7c).
         signals: "iteration" and of D "loss" and "gradient", the norm over all layers, at each record: what simpler
-            warnings could go by. "scaled gradient", not of the first pairs: each layer's norm times sigma_1 of its
-            weight, which growth of the weights leaves as it is.
+            warnings could go by. "scaled gradient", not of the first pairs: each layer's norm (of weight and bias
+            together) times sigma_1 of its weight, which growth of the weights would leave as it is.
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
     """
@@ -99,7 +99,10 @@ class Evidence:
         return mode_collapse(rows, CollapseThresholds(evaluations=evaluations))
 
     def continuing(self, parent: "Evidence") -> "Evidence":
-        """With its SN run's rows up to the branch: what is best, largest or early may lie there."""
+        """With its SN run's rows up to the branch: what is best, largest or early may lie there.
+
+        But for the verdict of spectral collapse, which needs more than is kept here.
+        """
         whole = replace(
             self,
             scores=_joined(parent.scores, self.scores),
@@ -141,13 +144,16 @@ class Evidence:
         return self._kept("gradient")
 
     @property
-    def kept_scaled_gradient(self) -> float | None:
-        """The same of "scaled gradient"; None where that was not recorded."""
-        return self._kept("scaled gradient") if "scaled gradient" in self.signals else None
+    def kept_scaled_gradient(self) -> float:
+        """The same of "scaled gradient"."""
+        return self._kept("scaled gradient")
 
     def _kept(self, signal: str) -> float:
-        late = self._part(self.signals, signal, after=LATE)
-        return float(np.median(late) / np.median(self._part(self.signals, signal, after=0, until=EARLY)))
+        """NaN where it was not recorded, or lacks its beginning."""
+        if signal not in self.signals or self.signals["iteration"][0] > EARLY * self.iterations:
+            return nan
+        late, early = self._part(self.signals, signal, LATE), self._part(self.signals, signal, 0, EARLY)
+        return float(np.median(late) / np.median(early))
 
     @property
     def sinking(self) -> int | None:
@@ -182,9 +188,9 @@ def evidence_of(run: TableRun) -> Evidence:
     assert record is not None
     assert spectra is not None
     rows, losses, gradients = folder.read_scores(), folder.read_losses(), folder.read_gradients()
-    norms = {row["iteration"]: row["discriminator"] for row in gradients}
-    recorded = [row for row in losses if row["iteration"] in norms]
     times = {int(iteration): time for time, iteration in enumerate(spectra.iterations)}
+    norms = {row["iteration"]: row["discriminator"] for row in gradients if row["iteration"] in times}
+    recorded = [row for row in losses if row["iteration"] in norms]
 
     def scaled(iteration: int) -> float:
         time = times[iteration]

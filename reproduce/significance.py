@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, t
 
 LEVEL = 0.05
 CONFIDENCE = 0.95
@@ -38,17 +39,12 @@ class Pairs:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of `change`: percentiles of the bootstrap over pairs; None for fewer than three."""
+        """Of `change`: Student's for the mean of log ratios; None for fewer than three pairs."""
         if self.n < 3:
             return None
-        found = bootstrap(
-            (np.log(self.ratios),),
-            np.mean,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        return float(np.exp(found.low)) - 1, float(np.exp(found.high)) - 1
+        logs = np.log(self.ratios)
+        margin = t.ppf((1 + CONFIDENCE) / 2, self.n - 1) * logs.std(ddof=1) / self.n**0.5
+        return float(np.exp(logs.mean() - margin)) - 1, float(np.exp(logs.mean() + margin)) - 1
 
     @property
     def p(self) -> float:
@@ -81,9 +77,9 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
     """Pairs of positive scores, in the same order.
 
     Raises:
-        ValueError: none, not as many of both, or a score that is not positive.
+        ValueError: none, not as many of both, or a score that is not positive and finite.
     """
-    if not first or len(first) != len(second) or min(*first, *second) <= 0:
+    if not first or len(first) != len(second) or not all(0 < score < inf for score in (*first, *second)):
         raise ValueError(f"Expected pairs of positive scores, found {list(first)} and {list(second)}.")
     return Pairs(tuple(b / a for a, b in zip(first, second, strict=True)), lower_is_better)
 
@@ -93,7 +89,7 @@ def in_words(name: str, score: str, pairs: Pairs) -> str:
     words = f"{score}: {name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
     words += f", change {pairs.change:+.0%}"
     if interval := pairs.interval:
-        words += f" (95 % bootstrap interval {interval[0]:+.0%} to {interval[1]:+.0%})"
+        words += f" (95 % interval {interval[0]:+.0%} to {interval[1]:+.0%})"
     return f"{words}."
 
 

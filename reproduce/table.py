@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from reproduce.run import FINISHED, Scale
 from reproduce.settings import METHODS, Cell, Method, Setting
-from reproduce.significance import compare, judged_in_words
+from reproduce.significance import compare, in_words, judged_in_words
 from reproduce.table_runs import TableRun
 from srgan.metrics.verdicts import is_lower_better
 from srgan.runs import RunFolder
@@ -206,9 +206,10 @@ def significance(rows: Sequence[Row], scale: Scale) -> str:
         pairs = [(sn[seed][score], sr[seed][score]) for sn, sr in reported for seed in sn if seed in sr]
         if pairs:
             first, second = zip(*pairs, strict=True)
-            words.append(judged_in_words("SR ahead of SN", score, compare(first, second, is_lower_better(score))))
-    if words and all(len(sn) == 1 for sn, _ in reported):
-        words.append("One seed of each setting: another seed, or another processor, gives other numbers.")
+            say = judged_in_words if any(len(sn) > 1 for sn, _ in reported) else in_words
+            words.append(say("SR ahead of SN", score, compare(first, second, is_lower_better(score))))
+    if words and say is in_words:
+        words.append("One seed of each setting decides nothing: another one, or another processor, turns signs round.")
     return " ".join(words)
 
 

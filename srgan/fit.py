@@ -28,6 +28,7 @@ from srgan.callbacks import (
 from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
 from srgan.config_files import with_paths
 from srgan.data import ImageData
+from srgan.duration import TOO_LONG, hours_on_cpu
 from srgan.files import make_folder, only_process
 from srgan.fit_options import (
     INSTEAD,
@@ -45,7 +46,6 @@ from srgan.runs import OtherRunError, RunFolder
 from srgan.starting import start_of
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining, optimizer_steps
-from srgan.duration import TOO_LONG, hours_on_cpu
 
 MEASURING = {
     "losses": LossRecorder,

@@ -56,6 +56,7 @@ class Ranks:
             dist.broadcast(flat, source)
             _unflatten_(tensors, flat)
 
+    @torch.no_grad()
     def gather(self, tensor: Tensor) -> Tensor:
         """The tensors of all ranks `[n_r, ...]`, one behind the other, on every rank; the n_r may differ."""
         if self.world_size == 1:

@@ -63,6 +63,7 @@ def start_of(
             )
     if point := _agreed_resume_point(trainer, folder):
         return Start(str(folder.checkpoint), parent, point.marks)
+    source = source or (parent["checkpoint"] if parent else None)
     if not source:
         return Start()
     found = _parent(source, module, data)

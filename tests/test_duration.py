@@ -8,10 +8,10 @@ import torch
 from tiny_runs import assert_identical, fit
 
 from srgan.constraints.methods import METHODS
+from srgan.duration import hours_on_cpu
 from srgan.networks import ResNetPair
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
-from srgan.duration import hours_on_cpu
 
 
 @pytest.mark.parametrize("method", ["sn", "sr-d"])

@@ -58,7 +58,7 @@ class Publisher(RunCallback):
             else:
                 for row in rows:
                     logger.log_metrics(row.numbers, step=row.iteration)
-            logger.save()  # a kill loses nothing that was recorded
+            logger.save()
 
     def _conclude(self, trainer: pl.Trainer) -> None:
         """The rest of the rows, and what came out of the run."""
