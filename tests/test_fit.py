@@ -233,9 +233,14 @@ def test_a_run_without_a_checkpoint_of_its_own_starts_from_where_it_started(
     assert main(command("sr-d", run, *source, iterations=30)) == 0
     record = RunFolder(run).read_record()
     assert record is not None
-    shutil.rmtree(RunFolder(run).checkpoint.parent)
-    RunFolder(run).record.write_text(json.dumps(record | {"status": "stopped"}))
-    assert main(command("sr-d", run, *source, iterations=30)) == 0
+    for options in (source, []):
+        shutil.rmtree(RunFolder(run).checkpoint.parent)
+        RunFolder(run).record.write_text(json.dumps(record | {"status": "stopped"}))
+        assert main(command("sr-d", run, *options, iterations=30)) == 0
+        again = RunFolder(run).read_record()
+        assert again is not None
+        assert again["parent"] == record["parent"]
+        assert RunFolder(run).read_losses()[0]["iteration"] > 20
     shutil.rmtree(RunFolder(run).checkpoint.parent)
     before = json.dumps(record | {"status": "stopped", "parent": record["parent"] | {"iteration": 10}})
     RunFolder(run).record.write_text(before)
