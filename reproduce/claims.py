@@ -16,22 +16,24 @@ Pair = tuple[Evidence, Evidence]
 Judges = Mapping[str, Sequence[int]]
 """Setting -> seeds of the pairs that judge a claim, as registered in LOG.md; any other pair is exploratory."""
 METHODS = (BASELINE, "SR-s", "SR-d")
+CONTROL = "SR-s, i = 0.125 N"
+"""SR-s with i = 1 of 8 singular values: it scales the raw weights as SR-s does, and compensates nothing."""
 SEEDS = (1, 2, 3, 4, 5)
 REGISTERED: Judges = {"C_16-32": SEEDS, "C_64-32": SEEDS}
 TAIL: Judges = {"C_16-32": SEEDS}
 FIRST_HALF: Judges = {"C_16-32": (3, 4, 5), "C_64-32": SEEDS}
 LATER: Judges = {"C_64-32": (2, 3, 4, 5)}
 """Of what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
+CONTROLLED: Judges = {"C_64-32": SEEDS}
 ENDED = {"C_16-32"}
 """Settings without further runs."""
 
 
-def paired(runs: Sequence[Evidence], method: str) -> list[Pair]:
-    """Runs of SN and of a method with one setting and seed."""
+def paired(runs: Sequence[Evidence], method: str, baseline: str = BASELINE) -> list[Pair]:
+    """Runs of SN, or another baseline, and of a method with one setting and seed."""
     found = {run.key: run for run in runs}
-    baselines = [run for run in runs if run.method == BASELINE]
-    others = [(run, found.get((run.setting, method, run.seed))) for run in baselines]
-    return [(sn, other) for sn, other in others if other]
+    others = [(run, found.get((run.setting, method, run.seed))) for run in runs if run.method == baseline]
+    return [(first, second) for first, second in others if second]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ def _score_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
             measure = partial(Evidence.late, score=score)
             label, relation = f"{score} at the end", f"{method} ahead of SN"
             yield from _in_pairs(runs, place, claim, method, label, relation, measure, is_lower_better(score))
+    measure = partial(Evidence.late, score="FID_cls")
+    for claim, method, baseline in (
+        ("it is not the weights' scale alone: FID is better under SR-s than with i = 1", "SR-s", CONTROL),
+        ("it is the weights' scale: FID is better with i = 1 than under SN", CONTROL, BASELINE),
+    ):
+        relation = f"{method} ahead of {baseline}"
+        yield from _in_pairs(
+            runs, "ours", claim, method, "FID_cls at the end", relation, measure, True, CONTROLLED, baseline
+        )
 
 
 def _spectra_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
@@ -111,9 +122,10 @@ def _in_pairs(
     measure: Callable[[Evidence], float],
     lower_is_better: bool = False,
     judges: Judges = REGISTERED,
+    baseline: str = BASELINE,
 ) -> Iterator[Answer]:
-    """A method against SN in pairs of one setting and seed; nothing without a pair."""
-    pairs = paired(runs, method)
+    """A method against SN, or another baseline, in pairs of one setting and seed; nothing without a pair."""
+    pairs = paired(runs, method, baseline)
     if not pairs:
         return
     judging, others = _apart(pairs, judges)
@@ -197,7 +209,7 @@ def _counts(pairs: Sequence[Pair], judge: Callable[[Evidence], bool]) -> tuple[i
 def _links(runs: Sequence[Evidence]) -> list[Answer]:
     """How mode collapse goes with the tail and with the first half of the spectra; [] for fewer than four runs."""
     runs = sorted(runs, key=lambda run: run.seed)
-    runs = [run for run in runs if run.seed in REGISTERED.get(run.setting, (run.seed,))]
+    runs = [run for run in runs if run.method in METHODS and run.seed in REGISTERED.get(run.setting, (run.seed,))]
     if len(runs) < 4:
         return []
     counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in runs)

@@ -1,4 +1,4 @@
-"""`make reproduce-collapse`: group C of scale small with seeds: SN, SR-s, and SR-d from an early checkpoint of SN."""
+"""`make reproduce-collapse`: group C of scale small with seeds: SN, SR-s and a control, SR-d from one of SN."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ from reproduce.campaign import Campaign, perform
 from reproduce.evidence import BRANCH, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
-from reproduce.run import Run
+from reproduce.run import FRACTION, Run
 from reproduce.settings import METHODS
-from reproduce.table_runs import TableRun, rows, table_run
+from reproduce.table_runs import SMALL_WIDTHS, TableRun, rows, table_run
 
 DEFAULT = ("C_64-32",)
 SEEDS = [1, 2, 3, 4, 5]
@@ -24,11 +24,13 @@ SEEDS = [1, 2, 3, 4, 5]
 def collapse_runs(
     names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
 ) -> list[TableRun]:
-    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then SR-d.
+    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then SR-d; then the control.
+
+    The control is SR-s with i = 1, which scales the raw weights as SR-s does and compensates nothing.
 
     Args:
         names: rows of Table I, of CIFAR-10.
-        seeds: three runs for each.
+        seeds: four runs for each.
         runs: the folder that holds `table2/small` and `collapse`.
         overrides: settings of every run.
 
@@ -38,13 +40,16 @@ def collapse_runs(
     table, further, seeds = runs / "table2" / "small", overrides or {}, list(seeds)
     first: list[TableRun] = []
     then: list[TableRun] = []
+    control: list[TableRun] = []
     for setting in rows(names):
         for seed in seeds:
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
             sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
             first += [sn, sr_s]
             then.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
-    return first + then
+            one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}
+            control.append(table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one"))
+    return first + then + control
 
 
 def experiment(options: Options) -> Campaign:

@@ -39,7 +39,7 @@ class Evidence:
 
     Attributes:
         setting: row of Table I.
-        method: "SN", "SR-s", "SR-d".
+        method: label of its constraint: "SN", "SR-s", "SR-d", "SR-s, i = 0.125 N".
         seed: of everything random in it.
         branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
         iterations: its length.
@@ -203,7 +203,7 @@ def evidence_of(run: TableRun) -> Evidence:
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     return Evidence(
         setting=run.setting.name,
-        method=record["constraint"]["label"].split()[0],
+        method=record["constraint"]["label"],
         seed=run.seed,
         branch=record["parent"]["iteration"] if record["parent"] else None,
         iterations=record["iterations"],

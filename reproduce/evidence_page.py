@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reproduce.claims import METHODS, answer_table, table
+from reproduce.claims import CONTROL, METHODS, answer_table, table
 from reproduce.early_warning import CHOOSING, warning_table
 from reproduce.evidence import Evidence, read_evidence, write_evidence
 from reproduce.table import markdown_table
@@ -23,7 +23,8 @@ CIFAR-10 at 16 x 16 with nets a quarter as wide as the paper's, its rates, 10,00
 ![Scores, spectra and gradients over training](evidence.png)
 
 - **Pairs** are runs with one setting and seed: the same images, noise and order. SR-d goes on from the checkpoint at
-  iteration 2,000 of the SN run with its seed; its best and its largest may lie before.
+  iteration 2,000 of the SN run with its seed; its best and its largest may lie before. SR-s with i = 1 is a control: it
+  rescales the raw weights as SR-s does, and compensates nothing.
 - **Verdicts** are by one-sided tests at 5 %, given once all runs are there that the log registered for a claim
   beforehand. Pairs that raised a question do not answer it, and several settings together were not registered: those
   are exploratory. The log has what was changed while the runs were made.
@@ -85,7 +86,7 @@ def save_picture(runs: Sequence[Evidence], path: Path) -> None:
 
 def _row(panels: Sequence[Axes], setting: str, runs: Sequence[Evidence]) -> None:
     scores, held, gradients = panels
-    for look, method in zip(SERIES, METHODS, strict=False):
+    for look, method in zip(SERIES, (*METHODS, CONTROL), strict=False):
         chosen = [run for run in runs if run.method == method]
         if not chosen:
             continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reproduce.claims import Answer, answer_table, answers, paired, table
+from reproduce.claims import CONTROL, Answer, answer_table, answers, paired, table
 from reproduce.early_warning import warning_table
 from reproduce.evidence import Evidence, read_evidence, with_their_past, write_evidence
 
@@ -84,6 +84,19 @@ def test_answers_say_who_is_ahead() -> None:
     assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID is")] == ["refuted here"]
     for header, lines in (table(worse), answer_table(worse)):
         assert {len(line) for line in lines} == {len(header)}
+
+
+def test_the_control_stands_between_sn_and_sr() -> None:
+    """SR-s with i = 1: as bad as SN here, so it is not the weights' scale."""
+    runs = both() + [run(CONTROL, seed) for seed in range(1, 6)]
+    answered = found(runs)
+    beyond = answered["it is not the weights' scale alone: FID is better under SR-s than with i = 1"]
+    assert f"SR-s ahead of {CONTROL} in 5 of 5 pairs" in beyond.words
+    assert (beyond.place, beyond.verdict) == ("ours", "shown here")
+    scale = answered["it is the weights' scale: FID is better with i = 1 than under SN"]
+    assert f"{CONTROL} ahead of SN in 0 of 5 pairs" in scale.words
+    assert scale.verdict == "not decided"
+    assert answered[TAIL_LINK].verdict == "not decided: 10 of 15 runs so far"  # the control is no method of the paper
 
 
 def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
