@@ -1,4 +1,4 @@
-"""`make reproduce-collapse`: group C of scale small with seeds: SN, SR-s and a control, SR-d from one of SN."""
+"""`make reproduce-collapse`: group C at scale small: SN, SR-s, a control, and SR-d from a checkpoint of SN."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
