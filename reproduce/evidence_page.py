@@ -74,7 +74,7 @@ def _settings(runs: Sequence[Evidence]) -> list[str]:
 
 
 def save_picture(runs: Sequence[Evidence], path: Path) -> None:
-    """A row of panels for each setting: FID_cls, the first half of the spectra, D's gradients."""
+    """A row of panels for each setting: FID_cls, means of D's spectra, its gradients."""
     settings = _settings(runs)
     with style():
         figure = Figure(figsize=(PAGE_WIDTH, 0.4 + 2.1 * len(settings)), layout="constrained")
@@ -85,31 +85,39 @@ def save_picture(runs: Sequence[Evidence], path: Path) -> None:
 
 
 def _row(panels: Sequence[Axes], setting: str, runs: Sequence[Evidence]) -> None:
-    scores, held, gradients = panels
+    scores, spectra, gradients = panels
     for look, method in zip(SERIES, (*METHODS, CONTROL), strict=False):
         chosen = [run for run in runs if run.method == method]
         if not chosen:
             continue
         label = f"{method} ({len(chosen)} {'seed' if len(chosen) == 1 else 'seeds'})"
         _band(scores, [(run.scores["iteration"], np.array(run.scores["FID_cls"])) for run in chosen], look, label)
-        _band(held, [(run.held["iteration"], run.mean_held) for run in chosen], look, label)
+        _band(spectra, [(run.held["iteration"], run.mean_held) for run in chosen], look, label)
+        _band(spectra, [(run.tails["iteration"], run.mean_tail) for run in chosen], look, width=0.6)
         signals = [(run.signals["iteration"], np.array(run.signals["gradient"])) for run in chosen]
         _band(gradients, signals, look, label)
     scores.set_title(f"{setting}: FID_cls")
-    held.set_title(r"mean $\sigma_k / \sigma_1$, k ≤ N/2")
-    held.set_ylim(0, 1.02)
+    spectra.set_title(r"$\sigma_k / \sigma_1$: k ≤ N/2; thin: k > N/4")
+    spectra.set_ylim(0, 1.02)
     gradients.set_title("norm of D's gradient")
     for axis in (scores, gradients):
         axis.set_yscale("log")
-    held.legend(loc="lower left")
+    spectra.legend(loc="lower left")
     for axis in panels:
         axis.set_xlabel("iteration")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axis.locator_params(axis="x", nbins=4)
 
 
-def _band(axis: Axes, curves: Sequence[tuple[list[float], np.ndarray]], look: SeriesStyle, label: str) -> None:
+def _band(
+    axis: Axes,
+    curves: Sequence[tuple[list[float], np.ndarray]],
+    look: SeriesStyle,
+    label: str | None = None,
+    width: float | None = None,
+) -> None:
     """The median over seeds, and a band from the smallest to the largest; runs that branched off begin later."""
     iterations, values = curves[0][0], np.stack([curve for _, curve in curves])
-    axis.plot(iterations, np.median(values, axis=0), color=look.color, linestyle=look.linestyle, label=label)
+    median = np.median(values, axis=0)
+    axis.plot(iterations, median, color=look.color, linestyle=look.linestyle, linewidth=width, label=label)
     axis.fill_between(iterations, values.min(axis=0), values.max(axis=0), color=look.color, alpha=0.18, linewidth=0)
