@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import permutations
+from math import isnan
 
 import numpy as np
 
@@ -124,8 +125,8 @@ def _in_pairs(
     judges: Judges = REGISTERED,
     baseline: str = BASELINE,
 ) -> Iterator[Answer]:
-    """A method against SN, or another baseline, in pairs of one setting and seed; nothing without a pair."""
-    pairs = paired(runs, method, baseline)
+    """A method against SN, or another baseline, in pairs of one setting and seed that both have the measure."""
+    pairs = [pair for pair in paired(runs, method, baseline) if not any(isnan(measure(side)) for side in pair)]
     if not pairs:
         return
     judging, others = _apart(pairs, judges)

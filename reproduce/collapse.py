@@ -48,7 +48,8 @@ def collapse_runs(
             first += [sn, sr_s]
             then.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
             one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}
-            control.append(table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one"))
+            sr_1 = table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one")
+            control.append(replace(sr_1, name=f"{setting.name} SR-s with i = 1 seed {seed}"))
     return first + then + control
 
 

@@ -16,6 +16,7 @@ import yaml
 from rich.console import Console
 
 from reproduce import collapse, resume
+from reproduce.claims import CONTROL
 from reproduce.collapse import collapse_runs
 from reproduce.cost import fit_parser
 from reproduce.evidence import read_evidence
@@ -274,7 +275,7 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
 def test_the_collapse_experiment_runs_and_says_what_it_found(
     tmp_path: Path, folder_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All three methods for real, at a thousandth of their length: SR-d goes on from SN's checkpoint."""
+    """All methods for real, at a thousandth of their length: SR-d goes on from SN's checkpoint."""
     monkeypatch.setattr(collapse, "BRANCH", 4)
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}
@@ -282,7 +283,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     assert collapse.main([*options, "--overrides", as_words(sizes)]) == 0
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
-    assert [run.key[1:] for run in runs] == [("SN", 3), ("SR-d", 3), ("SR-s", 3)]
+    assert [run.key[1:] for run in runs] == [("SN", 3), ("SR-d", 3), ("SR-s", 3), (CONTROL, 3)]
     for run in runs:
         begin = 4 if run.method == "SR-d" else 0
         assert run.branch == (begin or None)
@@ -291,7 +292,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
             run.tails["iteration"] == list(range(begin or 0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
         )
         assert run.signals["iteration"] == run.scores["iteration"]
-    assert "1 pair decides nothing" in (root / "evidence.md").read_text()
+    assert "SR-s ahead of SN in" in (root / "evidence.md").read_text()
     assert (root / "evidence.png").stat().st_size > 10_000
     assert str(tmp_path) not in (root / "evidence.json").read_text()  # it is made to be shared
 
