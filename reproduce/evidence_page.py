@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reproduce.claims import CONTROL, METHODS, answer_table, table
+from reproduce.claims import CONTROL, ENDED, METHODS, answer_table, table
 from reproduce.early_warning import CHOOSING, warning_table
 from reproduce.evidence import Evidence, read_evidence, write_evidence
 from reproduce.table import markdown_table
@@ -70,7 +70,8 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
 
 
 def _settings(runs: Sequence[Evidence]) -> list[str]:
-    return list(dict.fromkeys(run.setting for run in runs))
+    """Those that were ended come last."""
+    return sorted({run.setting for run in runs}, key=lambda setting: (setting in ENDED, setting))
 
 
 def save_picture(runs: Sequence[Evidence], path: Path) -> None:
