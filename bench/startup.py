@@ -15,7 +15,7 @@ from bench.harness import Tables, in_turns, seconds_of
 from bench.worker import start
 
 REPETITIONS = 5
-FIT = ["srgan", "fit", "-c", "mini", "-c", "sn"]
+FIT = ["srgan", "fit", "-c", "digits", "-c", "mini", "-c", "sn"]
 
 
 def ask_for_help() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from bench import limit, ours, step
+from bench import limit, ours, startup, step
 from bench.__main__ import main
 from bench.convolutions import Counted, TensorLike, aten
 from bench.growth import exponent
@@ -17,6 +17,7 @@ from bench.harness import Row, in_turns
 from bench.page import BENCHMARKS, GOALS, PAGE, RESULTS, page, read_results, shown, table
 from bench.spectral import row as of_spectral
 from bench.worker import Worker
+from srgan.fit import compose
 
 NETS = {"batch_size": 2, "discriminator_channels": 4, "generator_channels": 4}
 
@@ -184,6 +185,10 @@ def test_a_column_that_some_rows_lack_shows_a_gap() -> None:
 )
 def test_numbers_are_shown_with_three_digits(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+def test_the_run_whose_start_is_timed_can_be_composed(tmp_path: Path) -> None:
+    assert compose([*startup.FIT[2:], "--run", str(tmp_path)]).model.iterations == 600
 
 
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
