@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import permutations
 from math import isnan
+from operator import attrgetter
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, Evidence, with_their_past
+from reproduce.evidence import BASELINE, BRANCH, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds, is_lower_better
 
@@ -28,6 +29,32 @@ LATER: Judges = {"C_64-32": (2, 3, 4, 5)}
 CONTROLLED: Judges = {"C_64-32": SEEDS}
 ENDED = {"C_16-32"}
 """Settings without further runs."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What of a run is compared.
+
+    Attributes:
+        label: in our words.
+        of: a positive number of a run, NaN where it was not recorded.
+        relation: what the method is to the baseline where it is better, or larger.
+        lower_is_better: of the number.
+    """
+
+    label: str
+    of: Callable[[Evidence], float]
+    relation: str = "above"
+    lower_is_better: bool = False
+
+
+FALL = Measure("mean tail at the end over its largest", attrgetter("fall"))
+HELD = Measure("mean of the first half at the end", lambda run: float(run.mean_held[-1]))
+KEPT = Measure("D's gradient norm at the end over that of the first tenth", attrgetter("kept_gradient"))
+
+
+def _at_the_end(score: str) -> Measure:
+    return Measure(f"{score} at the end", partial(Evidence.late, score=score), "ahead of", is_lower_better(score))
 
 
 def paired(runs: Sequence[Evidence], method: str, baseline: str = BASELINE) -> list[Pair]:
@@ -57,13 +84,7 @@ class Answer:
 
 def answers(runs: Sequence[Evidence]) -> list[Answer]:
     """To the claims that were registered before the runs (LOG.md), and to those that came while they ran."""
-    runs = with_their_past(runs)
-    found = [
-        *_score_answers(runs),
-        *_collapse_answers(runs),
-        *_spectra_answers(runs),
-        *_links(runs),
-    ]
+    found = [*_score_answers(runs), *_collapse_answers(runs), *_spectra_answers(runs), *_links(runs)]
     several = len({run.setting for run in runs}) > 1
     return [replace(answer, verdict="exploratory") for answer in found] if several else found
 
@@ -74,43 +95,22 @@ def _score_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
         for score in ("FID_cls", "IS_cls"):
             primary = " (primary)" if (method, score) == ("SR-s", "FID_cls") else ""
             claim = f"{score.removesuffix('_cls')} is better under {method} than under SN{start}{primary}"
-            measure = partial(Evidence.late, score=score)
-            label, relation = f"{score} at the end", f"{method} ahead of SN"
-            yield from _in_pairs(runs, place, claim, method, label, relation, measure, is_lower_better(score))
-    measure = partial(Evidence.late, score="FID_cls")
+            yield from _in_pairs(runs, place, claim, method, _at_the_end(score))
     for claim, method, baseline in (
         ("it is not the weights' scale alone: FID is better under SR-s than with i = 1", "SR-s", CONTROL),
         ("it is the weights' scale: FID is better with i = 1 than under SN", CONTROL, BASELINE),
     ):
-        relation = f"{method} ahead of {baseline}"
-        yield from _in_pairs(
-            runs, "ours", claim, method, "FID_cls at the end", relation, measure, True, CONTROLLED, baseline
-        )
+        yield from _in_pairs(runs, "ours", claim, method, _at_the_end("FID_cls"), CONTROLLED, baseline)
 
 
 def _spectra_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
     for method, place in (("SR-s", "ours"), ("SR-d", "II-C")):
         claim = f"{method} keeps the tail of the spectra from falling"
-        label, relation = "mean tail at the end over its largest", f"{method} above SN"
-        yield from _in_pairs(runs, place, claim, method, label, relation, _fall, judges=TAIL)
+        yield from _in_pairs(runs, place, claim, method, FALL, TAIL)
     claim = "SR-s holds the first half of the spectra, which sinks under SN"
-    label, relation = "mean of the first half at the end", "SR-s above SN"
-    yield from _in_pairs(runs, "II-C", claim, "SR-s", label, relation, _held, judges=FIRST_HALF)
+    yield from _in_pairs(runs, "II-C", claim, "SR-s", HELD, FIRST_HALF)
     claim = "D's gradients die under SN and live on under SR-s"
-    label = "D's gradient norm at the end over that of the first tenth"
-    yield from _in_pairs(runs, "ours", claim, "SR-s", label, relation, _kept, judges=LATER)
-
-
-def _fall(run: Evidence) -> float:
-    return run.fall
-
-
-def _held(run: Evidence) -> float:
-    return float(run.mean_held[-1])
-
-
-def _kept(run: Evidence) -> float:
-    return run.kept_gradient
+    yield from _in_pairs(runs, "ours", claim, "SR-s", KEPT, LATER)
 
 
 def _in_pairs(
@@ -118,25 +118,22 @@ def _in_pairs(
     place: str,
     claim: str,
     method: str,
-    label: str,
-    relation: str,
-    measure: Callable[[Evidence], float],
-    lower_is_better: bool = False,
+    measure: Measure,
     judges: Judges = REGISTERED,
     baseline: str = BASELINE,
 ) -> Iterator[Answer]:
     """A method against SN, or another baseline, in pairs of one setting and seed that both have the measure."""
-    pairs = [pair for pair in paired(runs, method, baseline) if not any(isnan(measure(side)) for side in pair)]
+    pairs = [pair for pair in paired(runs, method, baseline) if not any(isnan(measure.of(side)) for side in pair)]
     if not pairs:
         return
     judging, others = _apart(pairs, judges)
 
     def measured(some: Sequence[Pair]) -> Pairs:
-        first, second = ([measure(side) for side in sides] for sides in zip(*some, strict=True))
-        return compare(first, second, lower_is_better)
+        first, second = ([measure.of(side) for side in sides] for sides in zip(*some, strict=True))
+        return compare(first, second, measure.lower_is_better)
 
     compared = measured(judging or pairs)
-    words = in_words(relation, label, compared)
+    words = in_words(f"{method} {measure.relation} {baseline}", measure.label, compared)
     if judging and others:
         words += f" In the other pairs: {measured(others).ahead} of {len(others)}."
     yield Answer(place, claim, words, _verdict(compared.holds, judging, judges))
@@ -219,12 +216,12 @@ def _links(runs: Sequence[Evidence]) -> list[Answer]:
         f"{counts[False, True]}, neither {counts[False, False]}."
     )
     return [
-        _link(runs, "mode collapse comes with the fall of the tail", _fall, verdicts),
-        _link(runs, "mode collapse comes with the fall of the first half", _held, ""),
+        _link(runs, "mode collapse comes with the fall of the tail", FALL, verdicts),
+        _link(runs, "mode collapse comes with the fall of the first half", HELD, ""),
     ]
 
 
-def _link(runs: Sequence[Evidence], claim: str, measure: Callable[[Evidence], float], further: str) -> Answer:
+def _link(runs: Sequence[Evidence], claim: str, measure: Measure, further: str) -> Answer:
     """Whether, of two runs of one setting and method, the one whose FID rises more has the spectra that fall more.
 
     Kendall's S, summed over settings and methods. Its p is exact, over all orders of a setting's seeds: differences
@@ -238,7 +235,7 @@ def _link(runs: Sequence[Evidence], claim: str, measure: Callable[[Evidence], fl
         signs = []
         for group in methods.values():
             rises = _order([run.rise for run in group])
-            falls = _order([-measure(run) for run in group])
+            falls = _order([-measure.of(run) for run in group])
             concordance += int((rises * falls).sum()) // 2
             pairs += int((rises * falls != 0).sum()) // 2
             signs.append((rises, falls, [run.seed for run in group]))
@@ -289,7 +286,7 @@ def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         "spectral collapse",
     ]
     lines = []
-    for run in with_their_past(runs):
+    for run in runs:
         numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]
         numbers += [run.kept_gradient, run.kept_scaled_gradient]
         onsets = [run.sinking, run.mode_collapse, run.spectral_collapse]

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
+from reproduce.claims import SEEDS
 from reproduce.evidence import BRANCH, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
@@ -18,7 +19,6 @@ from reproduce.settings import METHODS
 from reproduce.table_runs import SMALL_WIDTHS, TableRun, rows, table_run
 
 DEFAULT = ("C_64-32",)
-SEEDS = [1, 2, 3, 4, 5]
 
 
 def collapse_runs(

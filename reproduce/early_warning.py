@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reproduce.evidence import EARLY, Evidence, with_their_past
+from reproduce.evidence import EARLY, Evidence
 from srgan.metrics.verdicts import running_median
 
 CHOOSING = (1, 2)
@@ -20,7 +20,7 @@ Signal = tuple[list[float], np.ndarray]  # iterations, values [T]
 
 
 def _tail(run: Evidence) -> Signal:
-    return run.tails["iteration"], run.mean_tail / np.maximum.accumulate(run.mean_tail)
+    return run.tails["iteration"], run.falling
 
 
 def _first_half(run: Evidence) -> Signal:
@@ -28,9 +28,8 @@ def _first_half(run: Evidence) -> Signal:
 
 
 def _gradient(run: Evidence) -> Signal:
-    iterations, norms = run.signals["iteration"], np.array(run.signals["gradient"])
-    early = np.array(iterations) <= EARLY * run.iterations
-    return iterations, running_median(norms, RECORDS) / np.median(norms[early])
+    norms = running_median(np.array(run.signals["gradient"]), RECORDS)
+    return run.signals["iteration"], norms / run.early("gradient")
 
 
 def _undecided(run: Evidence) -> Signal:
@@ -76,11 +75,10 @@ class Warnings:
         return f"{hits} of {hits + self.missed}{lead}; false alarms in {self.false} of {self.false + self.quiet}"
 
 
-def warnings_of(runs: Iterable[Evidence], signal: Callable[[Evidence], Signal], threshold: float) -> Warnings:
-    """Of a signal that falls below a threshold after a run's beginning."""
+def warnings_of(runs: Iterable[tuple[Evidence, Signal]], threshold: float) -> Warnings:
+    """Of a signal, given for each run, that falls below a threshold after the run's beginning."""
     leads, missed, false, quiet = [], 0, 0, 0
-    for run in runs:
-        iterations, values = signal(run)
+    for run, (iterations, values) in runs:
         begun = np.array(iterations) > max(EARLY * run.iterations, run.branch or 0)
         below = np.flatnonzero(begun & (values < threshold))
         warned = int(iterations[below[0]]) if len(below) else None
@@ -95,14 +93,15 @@ def warnings_of(runs: Iterable[Evidence], signal: Callable[[Evidence], Signal], 
 
 def warning_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     """Header and a line for each signal: the threshold of the largest worth, and what it does on both halves."""
-    runs = with_their_past(runs)
-    choosing = [run for run in runs if run.seed in CHOOSING]
-    judging = [run for run in runs if run.seed not in CHOOSING]
     lines = []
     for name, (signal, thresholds) in SIGNALS.items():
-        chosen = max(thresholds, key=lambda threshold: warnings_of(choosing, signal, threshold).worth)
-        seen, held_out = (warnings_of(some, signal, chosen) for some in (choosing, judging))
-        found = [f"{chosen:.2g}", seen.words, held_out.words] if seen.worth > 0 else ["none", "–", "–"]
-        lines.append([name, *found])
+        choosing = [(run, signal(run)) for run in runs if run.seed in CHOOSING]
+        judging = [(run, signal(run)) for run in runs if run.seed not in CHOOSING]
+        tried = {threshold: warnings_of(choosing, threshold) for threshold in thresholds}
+        chosen, seen = max(tried.items(), key=lambda one: one[1].worth)
+        words = (
+            [f"{chosen:.2g}", seen.words, warnings_of(judging, chosen).words] if seen.worth > 0 else ["none", "–", "–"]
+        )
+        lines.append([name, *words])
     chosen_on = f"seeds {' and '.join(map(str, CHOOSING))}, on which it was chosen"
     return ["warns below", "threshold", chosen_on, "other seeds"], lines

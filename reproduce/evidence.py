@@ -112,6 +112,11 @@ class Evidence:
         )
         return replace(whole, mode_collapse=whole._mode_collapse(CollapseThresholds().evaluations).iteration)
 
+    def early(self, signal: str) -> float:
+        """Median of the records of the first tenth; NaN without one."""
+        values = self._part(self.signals, signal, after=0, until=EARLY)
+        return float(np.median(values)) if len(values) else nan
+
     @property
     def p_of_rising(self) -> float:
         """Of Kendall's test for an upward trend of FID_cls after the first quarter, one-sided."""
@@ -134,9 +139,15 @@ class Evidence:
         return _mean_of_layers(self.held)
 
     @property
+    def falling(self) -> np.ndarray:
+        """`[T]`, the mean tail over its largest so far."""
+        falling: np.ndarray = self.mean_tail / np.maximum.accumulate(self.mean_tail)
+        return falling
+
+    @property
     def fall(self) -> float:
         """The mean tail at the last record over its largest: 1 for spectra that never sank."""
-        return float(self.mean_tail[-1] / self.mean_tail.max())
+        return float(self.falling[-1])
 
     @property
     def kept_gradient(self) -> float:
@@ -150,17 +161,16 @@ class Evidence:
 
     def _kept(self, signal: str) -> float:
         """NaN where it was not recorded, or lacks its beginning."""
-        if signal not in self.signals or self.signals["iteration"][0] > EARLY * self.iterations:
+        if signal not in self.signals:
             return nan
-        late, early = self._part(self.signals, signal, LATE), self._part(self.signals, signal, 0, EARLY)
-        return float(np.median(late) / np.median(early))
+        late = self._part(self.signals, signal, after=LATE)
+        return float(np.median(late) / self.early(signal))
 
     @property
     def sinking(self) -> int | None:
         """The first iteration from which on the mean tail stays below `SUNK` of its largest."""
-        tail = self.mean_tail
-        above = np.flatnonzero(tail >= SUNK * np.maximum.accumulate(tail))
-        return int(self.tails["iteration"][above[-1] + 1]) if above[-1] + 1 < len(tail) else None
+        after = np.flatnonzero(self.falling >= SUNK)[-1] + 1
+        return int(self.tails["iteration"][after]) if after < len(self.tails["iteration"]) else None
 
 
 def _mean_of_layers(columns: Mapping[str, Sequence[float]]) -> np.ndarray:

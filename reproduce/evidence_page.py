@@ -10,7 +10,7 @@ from rich.console import Console
 
 from reproduce.claims import CONTROL, ENDED, METHODS, answer_table, table
 from reproduce.early_warning import CHOOSING, warning_table
-from reproduce.evidence import Evidence, read_evidence, write_evidence
+from reproduce.evidence import Evidence, read_evidence, with_their_past, write_evidence
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
@@ -54,15 +54,16 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     """`evidence.md` and `evidence.png`; the words go to the terminal too."""
     commits = ", ".join(sorted({run.commit[:8] + run.commit[40:] for run in runs}))
     processors = ", ".join(sorted({run.processor for run in runs}))
-    groups = {setting: [run for run in runs if run.setting == setting] for setting in _settings(runs)}
+    whole = with_their_past(runs)
+    groups = {setting: [run for run in whole if run.setting == setting] for setting in _settings(runs)}
     parts = [
         f"## {name}\n\n{markdown_table(*answer_table(some))}\n{markdown_table(*table(some))}"
         for name, some in groups.items()
     ]
     if len(groups) > 1:
-        parts.append(f"## All together\n\n{markdown_table(*answer_table(runs))}")
+        parts.append(f"## All together\n\n{markdown_table(*answer_table(whole))}")
     if len({run.seed for run in runs}) > len(CHOOSING):
-        parts.append(f"## Could one have been warned?\n\n{WARNING}\n{markdown_table(*warning_table(runs))}")
+        parts.append(f"## Could one have been warned?\n\n{WARNING}\n{markdown_table(*warning_table(whole))}")
     said = "\n".join([*parts, f"Commit {commits}; {processors}.", ""])
     write_text(root / "evidence.md", f"{HEAD}{said}")
     save_picture(runs, root / "evidence.png")

@@ -85,17 +85,21 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
 
 
 def in_words(name: str, score: str, pairs: Pairs) -> str:
-    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), change -12% (95 % ...)"."""
+    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), change -12% (95 % ...)."."""
+    return f"{_numbers(name, score, pairs)}."
+
+
+def _numbers(name: str, score: str, pairs: Pairs) -> str:
     words = f"{score}: {name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
     words += f", change {pairs.change:+.0%}"
     if interval := pairs.interval:
         words += f" (95 % interval {interval[0]:+.0%} to {interval[1]:+.0%})"
-    return f"{words}."
+    return words
 
 
 def judged_in_words(name: str, score: str, pairs: Pairs) -> str:
     """The same, with what so many pairs decide."""
-    words = in_words(name, score, pairs).removesuffix(".")
+    words = _numbers(name, score, pairs)
     if pairs.smallest_p > LEVEL:
         count = "1 pair decides" if pairs.n == 1 else f"{pairs.n} pairs decide"
         return f"{words}. {count} nothing: p would be {pairs.smallest_p:.2g} if all agreed."

@@ -73,16 +73,16 @@ def wrong_spectra(run: Run) -> str | None:
     SR-s holds the first i of sigma_k / sigma_1 at 1, SR-d all at their largest so far, which the checkpoint has.
     """
     from srgan.checkpoints import read_run_checkpoint
+    from srgan.constraints.parametrization import RECORDED_RATIOS
 
     if "sn" in run.configs:
         return None
     history = run.folder.read_spectra()
     assert history is not None
-    weights = read_run_checkpoint(run.folder.checkpoint).weights
+    weights = read_run_checkpoint(run.folder.checkpoint).weights if "sr-d" in run.configs else None
     for layer, judged in history.judged().items():
-        held = np.ones(judged.shape[1])
-        if "sr-d" in run.configs:
-            held = weights[f"discriminator.{layer}.parametrizations.weight.0.recorded_ratios"].numpy()
+        recorded = None if weights is None else weights[f"discriminator.{layer}.{RECORDED_RATIOS}"].numpy()
+        held = np.ones(judged.shape[1]) if recorded is None else recorded
         if not held.any():
             return f"expected {run.configs[-1]} to hold the spectrum of {layer}, found that it holds nothing"
         short = float(np.max(held - judged[-1]))

@@ -201,14 +201,15 @@ def change_of_ours(row: Row, score: str) -> str | None:
 def significance(rows: Sequence[Row], scale: Scale) -> str:
     """What the pairs of runs, both methods with one setting and seed, say in words; "" without a pair."""
     reported = [[row.ours[method].reported for method in METHODS] for row in rows if row.ours.keys() >= set(METHODS)]
+    several_seeds = any(len(sn) > 1 for sn, _ in reported)
+    say = judged_in_words if several_seeds else in_words
     words = []
     for score in score_names(scale):
         pairs = [(sn[seed][score], sr[seed][score]) for sn, sr in reported for seed in sn if seed in sr]
         if pairs:
             first, second = zip(*pairs, strict=True)
-            say = judged_in_words if any(len(sn) > 1 for sn, _ in reported) else in_words
             words.append(say("SR ahead of SN", score, compare(first, second, is_lower_better(score))))
-    if words and say is in_words:
+    if words and not several_seeds:
         words.append("One seed of each setting decides nothing: another one, or another processor, turns signs round.")
     return " ".join(words)
 

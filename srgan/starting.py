@@ -53,9 +53,9 @@ def start_of(
     source = str(checkpoint_at(Path(from_checkpoint))) if from_checkpoint else None
     before = folder.read_record()
     parent: dict[str, Any] | None = before.get("parent") if before else None
+    began = parent["checkpoint"] if parent else None
     if before:
         _refuse_other_settings(folder, before["config"], config)
-        began = (parent or {}).get("checkpoint")
         if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
             raise ValueError(
                 f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
@@ -63,7 +63,7 @@ def start_of(
             )
     if point := _agreed_resume_point(trainer, folder):
         return Start(str(folder.checkpoint), parent, point.marks)
-    source = source or (parent["checkpoint"] if parent else None)
+    source = source or began
     if not source:
         return Start()
     found = _parent(source, module, data)

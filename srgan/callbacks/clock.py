@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+import time
+from math import inf
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,6 +13,22 @@ from srgan.metrics.verdicts import CollapseThresholds
 from srgan.progress import Progress
 from srgan.runs import RunFolder
 from srgan.training import AdversarialTraining
+
+
+class Pace:
+    """Of what is done on the way, but not more often than once in so many seconds."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.seconds = seconds
+        self.last = -inf
+
+    def is_due(self) -> bool:
+        """Whether it is time, which then begins anew."""
+        now = time.monotonic()
+        if now - self.last <= self.seconds:
+            return False
+        self.last = now
+        return True
 
 
 class RunCallback(pl.Callback):

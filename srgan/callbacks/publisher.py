@@ -1,10 +1,8 @@
 """Hands what the recorders wrote to the loggers: they are views of the run's files, which stay the source of truth."""
 
-import time
-
 import pytorch_lightning as pl
 
-from srgan.callbacks.clock import RunCallback
+from srgan.callbacks.clock import Pace, RunCallback
 from srgan.tracking.history import History
 from srgan.tracking.view import RunView
 from srgan.training import AdversarialTraining
@@ -18,11 +16,10 @@ class Publisher(RunCallback):
     """
 
     history: History | None = None
-    seconds_between_looks = 1.0
-    looked = 0.0
 
     def __init__(self) -> None:
         super().__init__(every=1)
+        self.pace = Pace()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Files beyond the checkpoint are forgotten by now: from here on they only grow."""
@@ -36,9 +33,8 @@ class Publisher(RunCallback):
         self._publish(trainer)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        due = time.monotonic() - self.looked > self.seconds_between_looks
-        if due and module.iteration < module.iterations:  # the last row is not whole before the final scores
-            self.looked = time.monotonic()
+        # The last row is not whole before the final scores.
+        if module.iteration < module.iterations and self.pace.is_due():
             self._publish(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import yaml
 
 from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce, checkpoints_of
-from srgan.callbacks.clock import RunCallback
+from srgan.callbacks.clock import Pace, RunCallback
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, Verdict, reported_scores, verdicts_of
 from srgan.progress import Progress
@@ -31,8 +31,6 @@ class RunRecorder(RunCallback):
             None for a run that begins.
     """
 
-    seconds_between_reports = 1.0
-
     def __init__(
         self,
         config: dict[str, Any],
@@ -52,7 +50,8 @@ class RunRecorder(RunCallback):
             "commit": commit(),
             "versions": versions(),
         }
-        self.started = self.reported = 0.0
+        self.started = 0.0
+        self.pace = Pace()
         self.began = 0
         self.bar: Progress | None = None
 
@@ -84,8 +83,7 @@ class RunRecorder(RunCallback):
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        if time.monotonic() - self.reported > self.seconds_between_reports:
-            self.reported = time.monotonic()
+        if self.pace.is_due():
             self._report(module)
             assert self.bar is not None
             self.bar.set_postfix_str(latest_news(self.folder), refresh=False)

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from srgan.spectral import matricize
 
+RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
+
 
 class RawWeight(nn.Module):
     """No constraint: the forward pass uses W itself.
@@ -62,3 +64,8 @@ class RawWeight(nn.Module):
             "recorded_ratios": torch.zeros_like(self.recorded_ratios),
             "updates": torch.zeros_like(self.updates),
         }
+
+
+def recorded_ratios(layer: nn.Module) -> Tensor:
+    """SR-d's r_k of one layer, `[N]`."""
+    return layer.get_buffer(RECORDED_RATIOS)

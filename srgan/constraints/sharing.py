@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import nn
 
 from srgan.constraints.layers import raw_matrix, raw_weight
+from srgan.constraints.parametrization import recorded_ratios
 from srgan.decomposition import refuse_undirected
 from srgan.parallel import Ranks
 
@@ -35,5 +36,4 @@ def on_owners(
     }
     act(owned.get(ranks.rank, []))
     for rank, theirs in owned.items():
-        recorded = [layer.get_buffer("parametrizations.weight.0.recorded_ratios") for layer in theirs]
-        ranks.broadcast_([*(raw_weight(layer) for layer in theirs), *recorded], rank)
+        ranks.broadcast_([*map(raw_weight, theirs), *map(recorded_ratios, theirs)], rank)

@@ -20,7 +20,7 @@ from srgan.constraints.layers import (
     refuse_undivided,
     spectral_layers,
 )
-from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.parametrization import RawWeight, recorded_ratios
 from srgan.constraints.projecting import project_weights
 from srgan.constraints.schedule import Schedule
 from srgan.constraints.sharing import on_owners
@@ -305,11 +305,6 @@ class SpectralRegularization(SpectralNormalization):
 def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:
     """The layers that SR acts on, by name (Section 2: not the linear head, nor the class embedding)."""
     return {name: layer for name, layer in spectral_layers(discriminator) if is_convolution(layer)}
-
-
-def recorded_ratios(layer: nn.Module) -> Tensor:
-    """SR-d's r_k of one layer, `[N]`."""
-    return layer.get_buffer("parametrizations.weight.0.recorded_ratios")
 
 
 def record(layer: nn.Module, ratios: Tensor) -> None:
