@@ -25,10 +25,11 @@ from srgan.constraints import (
 from srgan.data import DigitsData
 from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
 from srgan.networks import ResNetPair
+from srgan.optimizers import OptimizerSettings
 from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_rows
 from srgan.sampling import generate
-from srgan.training import AdversarialTraining, OptimizerSettings, optimizer_steps
+from srgan.training import AdversarialTraining, optimizer_steps
 
 SIZES = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=16)
 
