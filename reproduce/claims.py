@@ -1,72 +1,31 @@
 """What the runs of a campaign say together to the paper's claims, and to ours. No torch in here."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial, reduce
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from math import isnan
-from operator import attrgetter
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, Evidence
+from reproduce.evidence import BASELINE, BRANCH, CONTROL, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, in_words, sign_test
-from srgan.metrics.verdicts import CollapseThresholds, is_lower_better
+from srgan.metrics.verdicts import CollapseThresholds
 
 Pair = tuple[Evidence, Evidence]
 Judges = Mapping[str, Sequence[int]]
 """Setting -> seeds of the pairs that judge a claim, as registered in LOG.md; any other pair is exploratory."""
 METHODS = (BASELINE, "SR-s", "SR-d")
-CONTROL = "SR-s, i = 0.125 N"
-"""SR-s with i = 1 of 8 singular values: it scales the raw weights as SR-s does, and compensates nothing."""
 SEEDS = (1, 2, 3, 4, 5)
 REGISTERED: Judges = {"C_16-32": SEEDS, "C_64-32": SEEDS}
-TAIL: Judges = {"C_16-32": SEEDS}
-FIRST_HALF: Judges = {"C_16-32": (3, 4, 5), "C_64-32": SEEDS}
-LATER: Judges = {"C_64-32": (2, 3, 4, 5)}
-"""Of what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
-CONTROLLED: Judges = {"C_64-32": SEEDS}
+BATCH_16: Judges = {"C_16-32": SEEDS}
+BATCH_64: Judges = {"C_64-32": SEEDS}
 ENDED = {"C_16-32"}
 """Settings without further runs."""
 
 
 @dataclass(frozen=True)
-class Measure:
-    """What of a run is compared.
-
-    Attributes:
-        label: in our words.
-        of: a positive number of a run, NaN where it was not recorded.
-        relation: what the method is to the baseline where it is better, or larger.
-        lower_is_better: of the number.
-    """
-
-    label: str
-    of: Callable[[Evidence], float]
-    relation: str = "above"
-    lower_is_better: bool = False
-
-
-FALL = Measure("mean tail at the end over its largest", attrgetter("fall"))
-HELD = Measure("mean of the first half at the end", lambda run: float(run.mean_held[-1]))
-KEPT = Measure("D's gradient norm at the end over that of the first tenth", attrgetter("kept_gradient"))
-
-
-def _at_the_end(score: str) -> Measure:
-    return Measure(f"{score} at the end", partial(Evidence.late, score=score), "ahead of", is_lower_better(score))
-
-
-def paired(runs: Sequence[Evidence], method: str, baseline: str = BASELINE) -> list[Pair]:
-    """Runs of SN, or another baseline, and of a method with one setting and seed."""
-    found = {run.key: run for run in runs}
-    others = [(run, found.get((run.setting, method, run.seed))) for run in runs if run.method == baseline]
-    return [(first, second) for first, second in others if second]
-
-
-@dataclass(frozen=True)
 class Answer:
-    """What the runs say to one claim.
+    """What the runs of one setting say to one claim.
 
     Attributes:
         place: in the paper; "ours" where the paper claims nothing.
@@ -82,61 +41,213 @@ class Answer:
     verdict: str
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What of a run is compared.
+
+    Attributes:
+        label: in our words.
+        of: a positive number of a run, NaN where it was not recorded.
+        relation: the words between method and baseline: "SR-s above SN in ...".
+        lower_is_better: of the number.
+    """
+
+    label: str
+    of: Callable[[Evidence], float]
+    relation: str = "above"
+    lower_is_better: bool = False
+
+
+FID = Measure("FID_cls at the end", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
+IS = Measure("IS_cls at the end", lambda run: run.late("IS_cls"), "ahead of")
+TAIL = Measure("mean tail at the end over its largest", lambda run: run.fall)
+FIRST_HALF = Measure("mean of the first half at the end", lambda run: float(run.mean_held[-1]))
+GRADIENT = Measure("D's gradient norm at the end over that of the first tenth", lambda run: run.kept_gradient)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """That a measure is better, or larger, under a method than under a baseline, in pairs that both have it.
+
+    Attributes:
+        place: in the paper, or "ours".
+        claim: in our words.
+        method: of METHODS, or the control.
+        measure: what is compared.
+        judges: the pairs that judge it.
+        baseline: what the method is compared with.
+    """
+
+    place: str
+    claim: str
+    method: str
+    measure: Measure
+    judges: Judges = REGISTERED
+    baseline: str = BASELINE
+
+    def answer(self, runs: Sequence[Evidence]) -> Answer | None:
+        """None without a pair."""
+        pairs = paired(runs, self.method, self.baseline)
+        pairs = [pair for pair in pairs if not any(isnan(self.measure.of(side)) for side in pair)]
+        if not pairs:
+            return None
+        judging, others = _apart(pairs, self.judges)
+        compared = self._compared(judging or pairs)
+        words = in_words(f"{self.method} {self.measure.relation} {self.baseline}", self.measure.label, compared)
+        if judging and others:
+            words += f" In the other pairs: {self._compared(others).ahead} of {len(others)}."
+        return Answer(self.place, self.claim, words, _verdict(compared.holds, judging, self.judges))
+
+    def _compared(self, pairs: Sequence[Pair]) -> Pairs:
+        first, second = ([self.measure.of(side) for side in sides] for sides in zip(*pairs, strict=True))
+        return compare(first, second, self.measure.lower_is_better)
+
+
+@dataclass(frozen=True)
+class Count:
+    """That something happens to runs of SN and not to those of a method: a sign test over the pairs that differ.
+
+    McNemar's test, exact.
+
+    Attributes:
+        place: in the paper, or "ours".
+        claim: in our words.
+        method: of METHODS.
+        happens: to a run.
+        judges: the pairs that judge it.
+        older: an earlier rule, whose counts stand beside.
+    """
+
+    place: str
+    claim: str
+    method: str
+    happens: Callable[[Evidence], bool]
+    judges: Judges = REGISTERED
+    older: Callable[[Evidence], bool] | None = None
+
+    def answer(self, runs: Sequence[Evidence]) -> Answer | None:
+        """None without a pair."""
+        pairs = paired(runs, self.method)
+        if not pairs:
+            return None
+        judging, others = _apart(pairs, self.judges)
+        shown = judging or pairs
+        sn, sr = _counts(shown, self.happens)
+        differing = [self.happens(one) for one, other in shown if self.happens(one) != self.happens(other)]
+        alone, n = sum(differing), len(differing)
+        p = sign_test(alone, n)
+        words = (
+            f"SN in {sn}, {self.method} in {sr} of {len(shown)} (one-sided sign test where they differ: p = {p:.2g})."
+        )
+        if judging and others:
+            words += " In the other pairs: {} and {} of {}.".format(*_counts(others, self.happens), len(others))
+        if self.older:
+            words += " Judged by single evaluations: {} and {}.".format(*_counts(pairs, self.older))
+        verdict = _verdict(decided(p, sign_test(n - alone, n)), judging, self.judges)
+        return Answer(self.place, self.claim, words, verdict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """That, of two runs of one method, the one whose FID rises more (end over best) has a measure that falls more.
+
+    Kendall's S, summed over the methods. Its p is exact, over all orders of the seeds: differences between methods
+    count for nothing, and runs of one seed, which have noise and images in common, stay together.
+
+    Attributes:
+        claim: in our words.
+        measure: what falls.
+        judges: setting -> seeds of the runs of all methods that judge it.
+    """
+
+    claim: str
+    measure: Measure
+    judges: Judges
+
+    def answer(self, runs: Sequence[Evidence]) -> Answer | None:
+        """None for fewer than four runs."""
+        runs = sorted((run for run in runs if run.method in METHODS), key=lambda run: run.seed)
+        runs = [run for run in runs if run.seed in REGISTERED.get(run.setting, (run.seed,))]
+        if len(runs) < 4:
+            return None
+        setting, groups = runs[0].setting, [[run for run in runs if run.method == method] for method in METHODS]
+        signs = []
+        for group in groups:
+            rises = _order([run.rise for run in group])
+            falls = _order([-self.measure.of(run) for run in group])
+            signs.append((rises, falls, [run.seed for run in group]))
+        concordance = sum(int((rises * falls).sum()) // 2 for rises, falls, _ in signs)
+        pairs = sum(int((rises * falls != 0).sum()) // 2 for rises, falls, _ in signs)
+        orders = permutations(sorted({run.seed for run in runs}))
+        by_chance = np.array([sum(_shuffled(*sign, order) for sign in signs) for order in orders])
+        p, p_of_opposite = float(np.mean(by_chance >= concordance)), float(np.mean(by_chance <= concordance))
+        words = (
+            f"of {pairs} pairs of runs of one method, the one whose FID rises more (end over best) has fallen further "
+            f"in {(pairs + concordance) // 2} (one-sided p = {p:.2g}, over all orders of the seeds)."
+        )
+        verdict = "exploratory"
+        if setting in self.judges:
+            registered = len(METHODS) * len(self.judges[setting])
+            verdict = _decision(decided(p, p_of_opposite), setting, len(runs), registered, "runs")
+        return Answer("II-C", self.claim, words, verdict)
+
+
+SEEN_IN_THE_FIRST_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
+"""Pairs that judge what was seen in the first four, those of C_16-32 and the first of C_64-32."""
+SEEN_IN_THE_FIRST_TWO: Judges = {"C_16-32": (3, 4, 5), **BATCH_64}
+FROM_SN = f", from SN's checkpoint at {BRANCH:,} on"
+
+
+def _collapses(run: Evidence) -> bool:
+    return run.collapses(CollapseThresholds().evaluations)
+
+
+def _collapses_once(run: Evidence) -> bool:
+    return run.collapses(evaluations=1)
+
+
+CLAIMS: tuple[Comparison | Count | Link, ...] = (
+    Comparison("IV", "FID is better under SR-s than under SN (primary)", "SR-s", FID),
+    Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS),
+    Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID),
+    Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS),
+    Comparison("ours", "FID is better under SR-s than under the control", "SR-s", FID, BATCH_64, CONTROL),
+    Comparison("ours", "FID is better under the control than under SN", CONTROL, FID, BATCH_64),
+    Count("IV", "modes collapse under SN, not under SR-s", "SR-s", _collapses, older=_collapses_once),
+    Count("IV-B", "modes collapse under SN, not under SR-d", "SR-d", _collapses, older=_collapses_once),
+    Count(
+        "ours",
+        "after the first quarter FID rises under SN, not under SR-s",
+        "SR-s",
+        lambda run: run.p_of_rising <= LEVEL,
+        SEEN_IN_THE_FIRST_FOUR,
+    ),
+    Comparison("ours", "SR-s keeps the tail of the spectra from falling", "SR-s", TAIL, BATCH_16),
+    Comparison("II-C", "SR-d keeps the tail of the spectra from falling", "SR-d", TAIL, BATCH_16),
+    Comparison(
+        "II-C",
+        "SR-s holds the first half of the spectra, which sinks under SN",
+        "SR-s",
+        FIRST_HALF,
+        SEEN_IN_THE_FIRST_TWO,
+    ),
+    Comparison("ours", "D's gradients die under SN and live on under SR-s", "SR-s", GRADIENT, SEEN_IN_THE_FIRST_FOUR),
+    Link("mode collapse comes with the fall of the tail", TAIL, BATCH_16),
+    Link("mode collapse comes with the fall of the first half", FIRST_HALF, BATCH_64),
+)
+"""Those that were registered before the runs (LOG.md), and those that came while they ran."""
+
+
 def answers(runs: Sequence[Evidence]) -> list[Answer]:
-    """To the claims that were registered before the runs (LOG.md), and to those that came while they ran."""
-    found = [*_score_answers(runs), *_collapse_answers(runs), *_spectra_answers(runs), *_links(runs)]
-    several = len({run.setting for run in runs}) > 1
-    return [replace(answer, verdict="exploratory") for answer in found] if several else found
+    """Of the runs of one setting, each with its past (`with_their_past`), to the claims on which there are some."""
+    return [answer for claim in CLAIMS if (answer := claim.answer(runs))]
 
 
-def _score_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
-    for place, method in (("IV", "SR-s"), ("IV-B", "SR-d")):
-        start = "" if method == "SR-s" else f", from SN's checkpoint at {BRANCH:,} on"
-        for score in ("FID_cls", "IS_cls"):
-            primary = " (primary)" if (method, score) == ("SR-s", "FID_cls") else ""
-            claim = f"{score.removesuffix('_cls')} is better under {method} than under SN{start}{primary}"
-            yield from _in_pairs(runs, place, claim, method, _at_the_end(score))
-    for claim, method, baseline in (
-        ("it is not the weights' scale alone: FID is better under SR-s than with i = 1", "SR-s", CONTROL),
-        ("it is the weights' scale: FID is better with i = 1 than under SN", CONTROL, BASELINE),
-    ):
-        yield from _in_pairs(runs, "ours", claim, method, _at_the_end("FID_cls"), CONTROLLED, baseline)
-
-
-def _spectra_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
-    for method, place in (("SR-s", "ours"), ("SR-d", "II-C")):
-        claim = f"{method} keeps the tail of the spectra from falling"
-        yield from _in_pairs(runs, place, claim, method, FALL, TAIL)
-    claim = "SR-s holds the first half of the spectra, which sinks under SN"
-    yield from _in_pairs(runs, "II-C", claim, "SR-s", HELD, FIRST_HALF)
-    claim = "D's gradients die under SN and live on under SR-s"
-    yield from _in_pairs(runs, "ours", claim, "SR-s", KEPT, LATER)
-
-
-def _in_pairs(
-    runs: Sequence[Evidence],
-    place: str,
-    claim: str,
-    method: str,
-    measure: Measure,
-    judges: Judges = REGISTERED,
-    baseline: str = BASELINE,
-) -> Iterator[Answer]:
-    """A method against SN, or another baseline, in pairs of one setting and seed that both have the measure."""
-    pairs = [pair for pair in paired(runs, method, baseline) if not any(isnan(measure.of(side)) for side in pair)]
-    if not pairs:
-        return
-    judging, others = _apart(pairs, judges)
-
-    def measured(some: Sequence[Pair]) -> Pairs:
-        first, second = ([measure.of(side) for side in sides] for sides in zip(*some, strict=True))
-        return compare(first, second, measure.lower_is_better)
-
-    compared = measured(judging or pairs)
-    words = in_words(f"{method} {measure.relation} {baseline}", measure.label, compared)
-    if judging and others:
-        words += f" In the other pairs: {measured(others).ahead} of {len(others)}."
-    yield Answer(place, claim, words, _verdict(compared.holds, judging, judges))
+def paired(runs: Sequence[Evidence], method: str, baseline: str = BASELINE) -> list[Pair]:
+    """Runs of SN, or another baseline, and of a method with one setting and seed."""
+    found = {run.key: run for run in runs}
+    others = [(run, found.get((run.setting, method, run.seed))) for run in runs if run.method == baseline]
+    return [(first, second) for first, second in others if second]
 
 
 def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair]]:
@@ -146,7 +257,6 @@ def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair
 
 
 def _verdict(holds: bool | None, judging: Sequence[Pair], judges: Judges) -> str:
-    """Of pairs of one setting."""
     if not judging:
         return "exploratory"
     setting = judging[0][0].setting
@@ -163,96 +273,8 @@ def _decision(holds: bool | None, setting: str, count: int, registered: int, uni
     return {True: "shown here", False: "refuted here", None: "not decided"}[holds]
 
 
-def _collapse_answers(runs: Sequence[Evidence]) -> Iterator[Answer]:
-    """Whether modes collapse under SN and not under SR: by the rule, and by a trend of FID."""
-    evaluations = CollapseThresholds().evaluations
-    for place, method in (("IV", "SR-s"), ("IV-B", "SR-d")):
-        single = _counts(paired(runs, method), lambda run: run.collapses(evaluations=1))
-        further = f" Judged by single evaluations: {single[0]} and {single[1]}."
-        claim = f"modes collapse under SN, not under {method}"
-        yield from _counted(runs, place, claim, method, lambda run: run.collapses(evaluations), further)
-    claim = "after the first quarter FID rises under SN, not under SR-s"
-    yield from _counted(runs, "ours", claim, "SR-s", lambda run: run.p_of_rising <= LEVEL, judges=LATER)
-
-
-def _counted(
-    runs: Sequence[Evidence],
-    place: str,
-    claim: str,
-    method: str,
-    judge: Callable[[Evidence], bool],
-    further: str = "",
-    judges: Judges = REGISTERED,
-) -> Iterator[Answer]:
-    """How many of each side are judged so; a sign test over the pairs that differ (McNemar's, exact)."""
-    pairs = paired(runs, method)
-    if not pairs:
-        return
-    judging, others = _apart(pairs, judges)
-    shown = judging or pairs
-    sn, sr = _counts(shown, judge)
-    differing = [judge(first) for first, second in shown if judge(first) != judge(second)]
-    alone, n = sum(differing), len(differing)
-    p = sign_test(alone, n)
-    words = f"SN in {sn}, {method} in {sr} of {len(shown)} (one-sided sign test where they differ: p = {p:.2g})."
-    if judging and others:
-        words += " In the other pairs: {} and {} of {}.".format(*_counts(others, judge), len(others))
-    yield Answer(place, claim, words + further, _verdict(decided(p, sign_test(n - alone, n)), judging, judges))
-
-
-def _counts(pairs: Sequence[Pair], judge: Callable[[Evidence], bool]) -> tuple[int, int]:
-    return sum(judge(first) for first, _ in pairs), sum(judge(second) for _, second in pairs)
-
-
-def _links(runs: Sequence[Evidence]) -> list[Answer]:
-    """How mode collapse goes with the tail and with the first half of the spectra; [] for fewer than four runs."""
-    runs = sorted(runs, key=lambda run: run.seed)
-    runs = [run for run in runs if run.method in METHODS and run.seed in REGISTERED.get(run.setting, (run.seed,))]
-    if len(runs) < 4:
-        return []
-    counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in runs)
-    verdicts = (
-        f" Verdicts: both {counts[True, True]}, modes alone {counts[True, False]}, spectra alone "
-        f"{counts[False, True]}, neither {counts[False, False]}."
-    )
-    return [
-        _link(runs, "mode collapse comes with the fall of the tail", FALL, verdicts),
-        _link(runs, "mode collapse comes with the fall of the first half", HELD, ""),
-    ]
-
-
-def _link(runs: Sequence[Evidence], claim: str, measure: Measure, further: str) -> Answer:
-    """Whether, of two runs of one setting and method, the one whose FID rises more has the spectra that fall more.
-
-    Kendall's S, summed over settings and methods. Its p is exact, over all orders of a setting's seeds: differences
-    between methods count for nothing, and runs of one seed, which have noise and images in common, stay together.
-    """
-    groups: dict[str, dict[str, list[Evidence]]] = {}
-    for run in runs:
-        groups.setdefault(run.setting, {}).setdefault(run.method, []).append(run)
-    concordance, pairs, by_chance = 0, 0, [np.zeros(1)]
-    for methods in groups.values():
-        signs = []
-        for group in methods.values():
-            rises = _order([run.rise for run in group])
-            falls = _order([-measure.of(run) for run in group])
-            concordance += int((rises * falls).sum()) // 2
-            pairs += int((rises * falls != 0).sum()) // 2
-            signs.append((rises, falls, [run.seed for run in group]))
-        seeds = sorted({run.seed for group in methods.values() for run in group})
-        by_chance.append(np.array([sum(_shuffled(*sign, order) for sign in signs) for order in permutations(seeds)]))
-    sums = reduce(np.add.outer, by_chance)
-    p, p_of_opposite = float(np.mean(sums >= concordance)), float(np.mean(sums <= concordance))
-    words = (
-        f"of {pairs} pairs of runs of one setting and method, the one whose FID rises more (end over best) has fallen "
-        f"further in {(pairs + concordance) // 2} (one-sided p = {p:.2g}, over all orders of the seeds).{further}"
-    )
-    setting = runs[0].setting
-    verdict = "exploratory"
-    if setting in REGISTERED:
-        registered = len(METHODS) * len(REGISTERED[setting])
-        verdict = _decision(decided(p, p_of_opposite), setting, len(runs), registered, "runs")
-    return Answer("II-C", claim, words, verdict)
+def _counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> tuple[int, int]:
+    return sum(happens(first) for first, _ in pairs), sum(happens(second) for _, second in pairs)
 
 
 def _order(values: Sequence[float]) -> np.ndarray:
@@ -265,32 +287,3 @@ def _shuffled(rises: np.ndarray, falls: np.ndarray, seeds: Sequence[int], order:
     """Kendall's S with the falls of the seeds in another order."""
     places = [seeds.index(seed) for seed in order if seed in seeds]
     return int((rises * falls[np.ix_(places, places)]).sum()) // 2
-
-
-def answer_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
-    """Header and a line for each claim."""
-    lines = [[answer.place, answer.claim, f"**{answer.verdict}**", answer.words] for answer in answers(runs)]
-    return ["section", "claim", "verdict", "numbers"], lines
-
-
-def table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
-    """Header and a line for each run."""
-    header = ["setting", "method", "seed", "FID_cls best", "at the end", "IS_cls at the end", "tail / its largest"]
-    header += [
-        "first half",
-        "gradient left",
-        "the same, scaled",
-        "p of a rising FID",
-        "tail sinks from",
-        "mode collapse",
-        "spectral collapse",
-    ]
-    lines = []
-    for run in runs:
-        numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]
-        numbers += [run.kept_gradient, run.kept_scaled_gradient]
-        onsets = [run.sinking, run.mode_collapse, run.spectral_collapse]
-        words = ["no" if onset is None else f"{onset:,}" for onset in onsets]
-        shown = ["–" if np.isnan(number) else f"{number:.2f}" for number in numbers] + [f"{run.p_of_rising:.2g}"]
-        lines.append([run.setting, run.method, str(run.seed), *shown, *words])
-    return header, lines

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
 from reproduce.claims import SEEDS
-from reproduce.evidence import BRANCH, evidence_of
+from reproduce.evidence import BRANCH, CONTROL, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
 from reproduce.run import FRACTION, Run
@@ -24,9 +24,10 @@ DEFAULT = ("C_64-32",)
 def collapse_runs(
     names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
 ) -> list[TableRun]:
-    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then SR-d; then the control.
+    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the control; then SR-d.
 
-    The control is SR-s with i = 1, which scales the raw weights as SR-s does and compensates nothing.
+    The control is SR-s with i = 1, which scales the raw weights as SR-s does and compensates nothing. It decides what
+    the other runs mean.
 
     Args:
         names: rows of Table I, of CIFAR-10.
@@ -38,19 +39,19 @@ def collapse_runs(
         ValueError: a setting that Table I does not have.
     """
     table, further, seeds = runs / "table2" / "small", overrides or {}, list(seeds)
-    first: list[TableRun] = []
-    then: list[TableRun] = []
+    pairs: list[TableRun] = []
     control: list[TableRun] = []
+    branches: list[TableRun] = []
     for setting in rows(names):
         for seed in seeds:
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
-            sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
-            first += [sn, sr_s]
-            then.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
             one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}
             sr_1 = table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one")
-            control.append(replace(sr_1, name=f"{setting.name} SR-s with i = 1 seed {seed}"))
-    return first + then + control
+            sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
+            pairs += [sn, sr_s]
+            control.append(replace(sr_1, name=f"{setting.name} {CONTROL} seed {seed}"))
+            branches.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
+    return pairs + control + branches
 
 
 def experiment(options: Options) -> Campaign:

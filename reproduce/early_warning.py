@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reproduce.evidence import EARLY, Evidence
+from reproduce.evidence import EARLY, Evidence, over_largest_so_far
 from srgan.metrics.verdicts import running_median
 
 CHOOSING = (1, 2)
@@ -20,11 +20,11 @@ Signal = tuple[list[float], np.ndarray]  # iterations, values [T]
 
 
 def _tail(run: Evidence) -> Signal:
-    return run.tails["iteration"], run.falling
+    return run.tails["iteration"], over_largest_so_far(run.mean_tail)
 
 
 def _first_half(run: Evidence) -> Signal:
-    return run.held["iteration"], run.mean_held / np.maximum.accumulate(run.mean_held)
+    return run.held["iteration"], over_largest_so_far(run.mean_held)
 
 
 def _gradient(run: Evidence) -> Signal:
@@ -92,16 +92,19 @@ def warnings_of(runs: Iterable[tuple[Evidence, Signal]], threshold: float) -> Wa
 
 
 def warning_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
-    """Header and a line for each signal: the threshold of the largest worth, and what it does on both halves."""
+    """Header and a line for each signal: the threshold of the largest worth, and what it does on both halves.
+
+    Of runs with their past (`with_their_past`).
+    """
     lines = []
     for name, (signal, thresholds) in SIGNALS.items():
         choosing = [(run, signal(run)) for run in runs if run.seed in CHOOSING]
         judging = [(run, signal(run)) for run in runs if run.seed not in CHOOSING]
         tried = {threshold: warnings_of(choosing, threshold) for threshold in thresholds}
         chosen, seen = max(tried.items(), key=lambda one: one[1].worth)
-        words = (
-            [f"{chosen:.2g}", seen.words, warnings_of(judging, chosen).words] if seen.worth > 0 else ["none", "–", "–"]
-        )
-        lines.append([name, *words])
+        if seen.worth > 0:
+            lines.append([name, f"{chosen:.2g}", seen.words, warnings_of(judging, chosen).words])
+        else:
+            lines.append([name, "none", "–", "–"])
     chosen_on = f"seeds {' and '.join(map(str, CHOOSING))}, on which it was chosen"
     return ["warns below", "threshold", chosen_on, "other seeds"], lines

@@ -21,6 +21,8 @@ from srgan.metrics.verdicts import (
 )
 
 BASELINE = "SN"
+CONTROL = "SR-s with i = 1"
+"""It scales the raw weights as SR-s does, and compensates nothing."""
 BRANCH = 2_000
 """The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
 LATE = 0.75
@@ -39,7 +41,7 @@ class Evidence:
 
     Attributes:
         setting: row of Table I.
-        method: label of its constraint: "SN", "SR-s", "SR-d", "SR-s, i = 0.125 N".
+        method: label of its constraint, "SN", "SR-s" or "SR-d", or the control.
         seed: of everything random in it.
         branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
         iterations: its length.
@@ -139,15 +141,9 @@ class Evidence:
         return _mean_of_layers(self.held)
 
     @property
-    def falling(self) -> np.ndarray:
-        """`[T]`, the mean tail over its largest so far."""
-        falling: np.ndarray = self.mean_tail / np.maximum.accumulate(self.mean_tail)
-        return falling
-
-    @property
     def fall(self) -> float:
         """The mean tail at the last record over its largest: 1 for spectra that never sank."""
-        return float(self.falling[-1])
+        return float(over_largest_so_far(self.mean_tail)[-1])
 
     @property
     def kept_gradient(self) -> float:
@@ -169,8 +165,14 @@ class Evidence:
     @property
     def sinking(self) -> int | None:
         """The first iteration from which on the mean tail stays below `SUNK` of its largest."""
-        after = np.flatnonzero(self.falling >= SUNK)[-1] + 1
+        after = np.flatnonzero(over_largest_so_far(self.mean_tail) >= SUNK)[-1] + 1
         return int(self.tails["iteration"][after]) if after < len(self.tails["iteration"]) else None
+
+
+def over_largest_so_far(values: np.ndarray) -> np.ndarray:
+    """`[T]` -> `[T]`: 1 as long as they rise."""
+    ratios: np.ndarray = values / np.maximum.accumulate(values)
+    return ratios
 
 
 def _mean_of_layers(columns: Mapping[str, Sequence[float]]) -> np.ndarray:
@@ -213,7 +215,7 @@ def evidence_of(run: TableRun) -> Evidence:
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     return Evidence(
         setting=run.setting.name,
-        method=record["constraint"]["label"],
+        method=CONTROL if CONTROL in run.name else record["constraint"]["label"],
         seed=run.seed,
         branch=record["parent"]["iteration"] if record["parent"] else None,
         iterations=record["iterations"],

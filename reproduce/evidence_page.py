@@ -1,5 +1,6 @@
 """The evidence as one page with one picture: scores, spectra and gradients with bands over seeds."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reproduce.claims import CONTROL, ENDED, METHODS, answer_table, table
+from reproduce.claims import ENDED, METHODS, answers
 from reproduce.early_warning import CHOOSING, warning_table
-from reproduce.evidence import Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence import CONTROL, Evidence, read_evidence, with_their_past, write_evidence
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
@@ -26,21 +27,21 @@ CIFAR-10 at 16 x 16 with nets a quarter as wide as the paper's, its rates, 10,00
   iteration 2,000 of the SN run with its seed; its best and its largest may lie before. SR-s with i = 1 is a control: it
   rescales the raw weights as SR-s does, and compensates nothing.
 - **Verdicts** are by one-sided tests at 5 %, given once all runs are there that the log registered for a claim
-  beforehand. Pairs that raised a question do not answer it, and several settings together were not registered: those
-  are exploratory. The log has what was changed while the runs were made.
+  beforehand. Pairs that raised a question do not answer it: those are exploratory. The log has what was changed while
+  the runs were made.
 - **FID_cls, IS_cls**: by a classifier trained on the images. *At the end*: the median of the evaluations of the last
   quarter. *Best*: of the running medians of three evaluations.
 - **Tail**: the mean of sigma_k / sigma_1 over k > N/4. **First half**: over k <= N/2, which SR-s (i = N/2) holds; what
-  lies beyond falls to a tenth of sigma_1 (Fig. 7c), below where SN has it.
+  lies beyond may fall (Fig. 7c). Spectral collapse is judged by all singular values, under SR-s by those that it holds.
 - **Gradient left**: the norm of D's gradient over all layers, median of the last quarter over that of the first tenth.
   *Scaled*: each layer's norm times sigma_1 of its weight, since a gradient under SN falls as its weight grows.
 - **Ours**: what the paper does not claim. Kendall's test for a rise of FID takes evaluations for independent; the rule
   of mode collapse takes a good stretch for a height from which the rest has fallen.
 
 """
-WARNING = """What falls below a threshold before modes collapse by the rule, over all settings and methods: collapsing
-runs that were warned of before, and false alarms. The rule calls more runs of SR-s collapsed than of SN, and SR-s lets
-its tail fall: a tail that "warns" may only tell the methods apart.
+WARNING = """What falls below a threshold before modes collapse by the rule, over all settings and the paper's methods:
+collapsing runs that were warned of before, and false alarms. SR-s lets its tail fall whatever its modes do: a tail that
+"warns" may only tell the methods apart.
 """
 
 
@@ -55,19 +56,58 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     commits = ", ".join(sorted({run.commit[:8] + run.commit[40:] for run in runs}))
     processors = ", ".join(sorted({run.processor for run in runs}))
     whole = with_their_past(runs)
-    groups = {setting: [run for run in whole if run.setting == setting] for setting in _settings(runs)}
-    parts = [
-        f"## {name}\n\n{markdown_table(*answer_table(some))}\n{markdown_table(*table(some))}"
-        for name, some in groups.items()
-    ]
-    if len(groups) > 1:
-        parts.append(f"## All together\n\n{markdown_table(*answer_table(whole))}")
+    parts = []
+    for setting in _settings(runs):
+        some = [run for run in whole if run.setting == setting]
+        tables = f"{markdown_table(*answer_table(some))}\n{markdown_table(*run_table(some))}"
+        parts.append(f"## {setting}\n\n{tables}\n{contingency(some)}\n")
     if len({run.seed for run in runs}) > len(CHOOSING):
-        parts.append(f"## Could one have been warned?\n\n{WARNING}\n{markdown_table(*warning_table(whole))}")
+        of_paper = [run for run in whole if run.method in METHODS]
+        parts.append(f"## Could one have been warned?\n\n{WARNING}\n{markdown_table(*warning_table(of_paper))}")
     said = "\n".join([*parts, f"Commit {commits}; {processors}.", ""])
     write_text(root / "evidence.md", f"{HEAD}{said}")
     save_picture(runs, root / "evidence.png")
     console.print(said, highlight=False, soft_wrap=True)
+
+
+def answer_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line for each claim, of runs as `answers` takes them."""
+    lines = [[answer.place, answer.claim, f"**{answer.verdict}**", answer.words] for answer in answers(runs)]
+    return ["section", "claim", "verdict", "numbers"], lines
+
+
+def contingency(runs: Sequence[Evidence]) -> str:
+    """How mode collapse and spectral collapse, by their rules, go together in runs of the paper's methods."""
+    judged = [run for run in runs if run.method in METHODS]
+    counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in judged)
+    return (
+        f"Of {len(judged)} runs modes and spectra collapse in {counts[True, True]}, modes alone in "
+        f"{counts[True, False]}, spectra alone in {counts[False, True]}, neither in {counts[False, False]}."
+    )
+
+
+def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line for each run, of runs as `answers` takes them."""
+    header = ["setting", "method", "seed", "FID_cls best", "at the end", "IS_cls at the end", "tail / its largest"]
+    header += [
+        "first half",
+        "gradient left",
+        "the same, scaled",
+        "p of a rising FID",
+        "tail sinks from",
+        "mode collapse",
+        "spectral collapse",
+    ]
+    lines = []
+    for run in runs:
+        numbers = [run.best("FID_cls"), run.late("FID_cls"), run.late("IS_cls"), run.fall, run.mean_held[-1]]
+        numbers += [run.kept_gradient, run.kept_scaled_gradient]
+        words = ["no" if onset is None else f"{onset:,}" for onset in (run.sinking, run.mode_collapse)]
+        held = run.method != CONTROL  # which holds sigma_1 alone, by which nothing can be judged
+        words.append("–" if not held else "no" if run.spectral_collapse is None else f"{run.spectral_collapse:,}")
+        shown = ["–" if np.isnan(number) else f"{number:.2f}" for number in numbers] + [f"{run.p_of_rising:.2g}"]
+        lines.append([run.setting, run.method, str(run.seed), *shown, *words])
+    return header, lines
 
 
 def _settings(runs: Sequence[Evidence]) -> list[str]:
