@@ -11,7 +11,7 @@ from rich.console import Console
 
 from reproduce.claims import ENDED, METHODS, answers
 from reproduce.early_warning import CHOOSING, warning_table
-from reproduce.evidence import CONTROL, Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence import BASELINE, CONTROL, Evidence, read_evidence, with_their_past, write_evidence
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
@@ -39,6 +39,7 @@ CIFAR-10 at 16 x 16 with nets a quarter as wide as the paper's, its rates, 10,00
   of mode collapse takes a good stretch for a height from which the rest has fallen.
 
 """
+SHARED = (BASELINE, "SR-s", CONTROL)
 WARNING = """What falls below a threshold before modes collapse by the rule, over all settings and the paper's methods:
 collapsing runs that were warned of before, and false alarms. SR-s lets its tail fall whatever its modes do: a tail that
 "warns" may only tell the methods apart.
@@ -60,7 +61,7 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     for setting in _settings(runs):
         some = [run for run in whole if run.setting == setting]
         tables = f"{markdown_table(*answer_table(some))}\n{markdown_table(*run_table(some))}"
-        parts.append(f"## {setting}\n\n{tables}\n{contingency(some)}\n")
+        parts.append(f"## {setting}\n\n{tables}\n{contingency(some)}{share_of_the_control(some)}\n")
     if len({run.seed for run in runs}) > len(CHOOSING):
         of_paper = [run for run in whole if run.method in METHODS]
         parts.append(f"## Could one have been warned?\n\n{WARNING}\n{markdown_table(*warning_table(of_paper))}")
@@ -84,6 +85,16 @@ def contingency(runs: Sequence[Evidence]) -> str:
         f"Of {len(judged)} runs modes and spectra collapse in {counts[True, True]}, modes alone in "
         f"{counts[True, False]}, spectra alone in {counts[False, True]}, neither in {counts[False, False]}."
     )
+
+
+def share_of_the_control(runs: Sequence[Evidence]) -> str:
+    """How much of SR-s's gain over SN the control has, over the seeds of all three; nothing without a gain."""
+    seeds = [{run.seed: run.late("FID_cls") for run in runs if run.method == method} for method in SHARED]
+    common = sorted(set.intersection(*map(set, seeds)))
+    sn, sr_s, control = (sum(np.log(of_method[seed]) for seed in common) for of_method in seeds)
+    if sr_s >= sn:
+        return ""
+    return f" The control has {(sn - control) / (sn - sr_s):.0%} of SR-s's gain in log FID_cls ({len(common)} seeds)."
 
 
 def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:

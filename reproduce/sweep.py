@@ -45,7 +45,7 @@ def experiment(options: Options) -> Campaign:
 def sweep_runs(
     scale: Scale, names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
 ) -> list[TableRun]:
-    """SN (which is SR-s at i = 1), SR-s at every i / N, SR-d; where Table II has the run, its own one.
+    """SN (whose forward pass is that of i = 1), SR-s at every i / N, SR-d; where Table II has the run, its own one.
 
     Args:
         scale: "mini", "small" or "paper".

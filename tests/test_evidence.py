@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from reproduce.claims import CONTROL, Answer, answer_table, answers, paired, table
+from reproduce.claims import Answer, answers, paired
 from reproduce.early_warning import warning_table
-from reproduce.evidence import Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence import CONTROL, Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence_page import answer_table, contingency, run_table, share_of_the_control, write_page_of
 
 ITERATIONS = [250, 500, 750, 1000]
 
@@ -67,6 +69,8 @@ GRADIENTS = "D's gradients die under SN and live on under SR-s"
 MODES = "modes collapse under SN, not under SR-s"
 RISES = "after the first quarter FID rises under SN, not under SR-s"
 TAIL, TAIL_LINK = "SR-s keeps the tail of the spectra from falling", "mode collapse comes with the fall of the tail"
+HALF_LINK = "mode collapse comes with the fall of the first half"
+BEYOND, SCALE = "FID is better under SR-s than under the control", "FID is better under the control than under SN"
 
 
 def test_answers_say_who_is_ahead() -> None:
@@ -82,21 +86,39 @@ def test_answers_say_who_is_ahead() -> None:
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
     assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID is")] == ["refuted here"]
-    for header, lines in (table(worse), answer_table(worse)):
+    for header, lines in (run_table(worse), answer_table(worse)):
         assert {len(line) for line in lines} == {len(header)}
 
 
-def test_the_control_stands_between_sn_and_sr() -> None:
-    """SR-s with i = 1: as bad as SN here, so it is not the weights' scale."""
-    runs = both() + [run(CONTROL, seed) for seed in range(1, 6)]
-    answered = found(runs)
-    beyond = answered["it is not the weights' scale alone: FID is better under SR-s than with i = 1"]
-    assert f"SR-s ahead of {CONTROL} in 5 of 5 pairs" in beyond.words
-    assert (beyond.place, beyond.verdict) == ("ours", "shown here")
-    scale = answered["it is the weights' scale: FID is better with i = 1 than under SN"]
-    assert f"{CONTROL} ahead of SN in 0 of 5 pairs" in scale.words
-    assert scale.verdict == "not decided"
-    assert answered[TAIL_LINK].verdict == "not decided: 10 of 15 runs so far"  # the control is no method of the paper
+def test_the_control_tells_the_weights_scale_from_what_sr_compensates() -> None:
+    as_bad_as_sn = both() + [run(CONTROL, seed) for seed in range(1, 6)]
+    answered = found(as_bad_as_sn)
+    assert f"SR-s ahead of {CONTROL} in 5 of 5 pairs" in answered[BEYOND].words
+    assert (answered[BEYOND].place, answered[BEYOND].verdict) == ("ours", "shown here")
+    assert f"{CONTROL} ahead of SN in 0 of 5 pairs" in answered[SCALE].words
+    assert answered[SCALE].verdict == "not decided"
+    assert "has 0% of SR-s's gain in log FID_cls (5 seeds)" in share_of_the_control(as_bad_as_sn)
+    as_good_as_sr = both() + [run(CONTROL, seed, **STEADY) for seed in range(1, 6)]
+    answered = found(as_good_as_sr)
+    assert (answered[BEYOND].verdict, answered[SCALE].verdict) == ("not decided", "shown here")
+    assert "has 100% of" in share_of_the_control(as_good_as_sr)
+    some = both() + [run(CONTROL, seed) for seed in (1, 2)]
+    assert found(some)[BEYOND].verdict == "not decided: 2 of 5 pairs so far"
+    assert "(2 seeds)" in share_of_the_control(some)
+    assert share_of_the_control(both()) == ""
+
+
+def test_the_control_is_no_method_of_the_paper() -> None:
+    """It has no part in the link, nor in counts of collapses; what it holds is too little to judge spectra by."""
+    runs = both() + [run(CONTROL, seed, mode_collapse=500) for seed in range(1, 6)]
+    assert found(runs)[HALF_LINK].verdict == "not decided: 10 of 15 runs so far"
+    assert (
+        contingency(runs)
+        == "Of 10 runs modes and spectra collapse in 0, modes alone in 0, spectra alone in 0, neither in 10."
+    )
+    header, lines = run_table(runs)
+    assert {line[header.index("spectral collapse")] for line in lines if line[1] == CONTROL} == {"–"}
+    assert {line[header.index("spectral collapse")] for line in lines if line[1] != CONTROL} == {"no"}
 
 
 def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
@@ -121,10 +143,6 @@ def test_pairs_that_raised_a_question_do_not_answer_it() -> None:
     assert late[TAIL].verdict == "exploratory"  # what was registered in its place is the first half
 
 
-def test_several_settings_together_are_exploratory() -> None:
-    assert {answer.verdict for answer in answers(both() + both(setting="C_16-32"))} == {"exploratory"}
-
-
 def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
     """The runs that get worse rise to 1.5 times their best of medians of three, which is not above it."""
     fallen = {"iteration": ITERATIONS, "FID_cls": [10.0, 30.0, 30.0, 30.0], "IS_cls": [2.0] * 4}
@@ -147,19 +165,21 @@ def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
 def test_the_link_compares_runs_of_one_method_alone() -> None:
     """SN's runs all rise and sink and SR's do not: that is the methods' difference, not a link."""
     apart = found(both())[TAIL_LINK]
-    assert "of 0 pairs of runs of one setting and method" in apart.words
+    assert "of 0 pairs of runs of one method" in apart.words
     assert "(one-sided p = 1," in apart.words
-    assert apart.verdict == "not decided: 10 of 15 runs so far"
+    assert apart.verdict == "exploratory"  # what was registered for batch 64 is the first half
+    ended = found(both([1, 2, 3], "C_16-32"))
+    assert ended[TAIL_LINK].verdict == "not decided: ended at 6 of 15 runs"
+    assert ended[HALF_LINK].verdict == "exploratory"
     falls = [0.78, 0.7, 0.6, 0.5, 0.4]
     linked = [
-        run(method, seed, fid=[40, 10, 10, 20 + 100 * (1 - fall)], tail=[0.5, 0.8, 0.8, fall], mode_collapse=1000)
+        run(method, seed, fid=[40, 10, 10, 20 + 100 * (1 - fall)], tail=[0.8, 0.8, 0.8, fall])
         for method in ("SN", "SR-s", "SR-d")
         for seed, fall in enumerate(falls, 1)
     ]
-    answer = found(linked)[TAIL_LINK]
-    assert answer.words.startswith("of 30 pairs of runs of one setting and method, the one whose FID rises more")
+    answer = found(linked)[HALF_LINK]
+    assert answer.words.startswith("of 30 pairs of runs of one method, the one whose FID rises more")
     assert "has fallen further in 30 (one-sided p = 0.0083," in answer.words  # one of 5! orders
-    assert "both 0, modes alone 15, spectra alone 0, neither 0" in answer.words
     assert answer.verdict == "shown here"
     crossed = [
         run("SN", seed, tail=[0.8, 0.8, 0.8, fall], fid=[40, 10, 10, 90 - 10 * seed])
@@ -189,6 +209,24 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
     assert isnan(whole.kept_scaled_gradient)  # SN's was not recorded
     assert isnan(own.kept_gradient)  # its beginning is SN's
     assert (own.mode_collapse, whole.mode_collapse) == (None, 1000)
+
+
+def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
+    """SN's first gradients are 8 and SR-d's last is 2; SN's best FID makes of SR-d's a collapse."""
+    times = {"iteration": [750, 1000]}
+    own = run(
+        "SR-d", branch=500, scores={**times, "FID_cls": [40.0, 50.0], "IS_cls": [2.0] * 2},
+        tails={**times, "a": [0.4, 0.4]}, held={**times, "a": [0.4, 0.4]},
+        signals={"iteration": [600, 900], "gradient": [3.0, 2.0], "loss": [2.0, 2.0]},
+    )  # fmt: skip
+    signals = {**SIGNALS, "gradient": [9.0, 7.0, 2.0]}
+    write_page_of([run(fid=[20.0, 10.0, 99.0, 99.0], signals=signals), own], tmp_path, Console(quiet=True))
+    line = next(
+        line for line in (tmp_path / "evidence.md").read_text().splitlines() if "| C_64-32 | SR-d | 1 |" in line
+    )
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[6:9] == ["0.50", "0.40", "0.25"]
+    assert cells[-2] == "1,000"
 
 
 SIGNALS = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}

@@ -16,10 +16,9 @@ import yaml
 from rich.console import Console
 
 from reproduce import collapse, resume
-from reproduce.claims import CONTROL
 from reproduce.collapse import collapse_runs
 from reproduce.cost import fit_parser
-from reproduce.evidence import read_evidence
+from reproduce.evidence import CONTROL, read_evidence
 from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
 from reproduce.resources import Resources

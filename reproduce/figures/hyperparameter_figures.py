@@ -33,7 +33,8 @@ def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
         runs = [run for sweep in found for run in points(sweep).values()]
         caption = (
             "Scores against i, the number of compensated singular values, in each group of Table I (each with axes of "
-            f"its own); SN is i = 1. i = floor(share of N), at least 1. {REPORTED} {listed(runs)}."
+            f"its own); SN's forward pass is that of i = 1. i = floor(share of N), at least 1. "
+            f"{REPORTED} {listed(runs)}."
         )
         yield Picture("scores", scores_against_i(found), caption, runs)
 
@@ -71,7 +72,7 @@ def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def points(sweep: FinishedSweep) -> dict[float, FinishedRun]:
-    """i / N -> run; SN, which is i = 1, stands at 0."""
+    """i / N -> run; SN, whose forward pass is that of i = 1, stands at 0."""
     return ({0.0: sweep.sn} if sweep.sn else {}) | sweep.static
 
 

@@ -1,4 +1,4 @@
-"""The base of all callbacks: a run folder and the iteration as the only clock."""
+"""The base of all callbacks: a run folder and the iteration as the only clock. `Pace` thins looks in between."""
 
 import shlex
 import sys
@@ -16,14 +16,14 @@ from srgan.training import AdversarialTraining
 
 
 class Pace:
-    """Of what is done on the way, but not more often than once in so many seconds."""
+    """Says at most once in so many seconds that something is due."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         self.seconds = seconds
         self.last = -inf
 
-    def is_due(self) -> bool:
-        """Whether it is time, which then begins anew."""
+    def has_passed(self) -> bool:
+        """Whether the seconds have passed since this was last true."""
         now = time.monotonic()
         if now - self.last <= self.seconds:
             return False

@@ -34,7 +34,7 @@ class Publisher(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         # The last row is not whole before the final scores.
-        if module.iteration < module.iterations and self.pace.is_due():
+        if module.iteration < module.iterations and self.pace.has_passed():
             self._publish(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -83,7 +83,7 @@ class RunRecorder(RunCallback):
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        if self.pace.is_due():
+        if self.pace.has_passed():
             self._report(module)
             assert self.bar is not None
             self.bar.set_postfix_str(latest_news(self.folder), refresh=False)
