@@ -16,14 +16,14 @@ Judges = Mapping[str, Sequence[int]]
 """Setting -> seeds of the pairs that judge a claim, as registered in LOG.md; any other pair is exploratory."""
 METHODS = (BASELINE, "SR-s", "SR-d")
 SEEDS = (1, 2, 3, 4, 5)
-REGISTERED: Judges = {"C_16-32": SEEDS, "C_64-32": SEEDS}
 BATCH_16: Judges = {"C_16-32": SEEDS}
 BATCH_64: Judges = {"C_64-32": SEEDS}
-AFTER_TWO: Judges = {"C_16-32": (3, 4, 5), **BATCH_64}
+REGISTERED: Judges = {**BATCH_16, **BATCH_64}
 AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
-"""What judges that which was seen in the first pairs: three of C_16-32, then the first of C_64-32."""
+"""These judge what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
 ENDED = {"C_16-32"}
 """Settings without further runs."""
+DECISIONS = {True: "shown here", False: "refuted here", None: "not decided"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Answer:
         claim: in our words.
         words: the numbers, with n.
         verdict: "shown here", "refuted here" or "not decided", each from a one-sided test at 5 %, once all the
-            registered runs are there; before that, how many there are; "exploratory" where no registered run is.
+            registered runs are there; before that, how many there are, and whether the others can still decide;
+            "exploratory" where no registered run is.
     """
 
     place: str
@@ -96,10 +97,12 @@ class Comparison:
             return None
         judging, others = _apart(pairs, self.judges)
         compared = self._compared(judging or pairs)
-        words = in_words(f"{self.method} {self.measure.relation} {self.baseline}", self.measure.label, compared)
+        method, baseline = ("the control" if name == CONTROL else name for name in (self.method, self.baseline))
+        words = in_words(f"{method} {self.measure.relation} {baseline}", self.measure.label, compared)
         if judging and others:
             words += f" In the other pairs: {self._compared(others).ahead} of {len(others)}."
-        return Answer(self.place, self.claim, words, _verdict(compared.holds, judging, self.judges))
+        verdict = _verdict(compared.ahead, compared.behind, compared.n, judging, self.judges)
+        return Answer(self.place, self.claim, words, verdict)
 
     def _compared(self, pairs: Sequence[Pair]) -> Pairs:
         first, second = ([self.measure.of(side) for side in sides] for sides in zip(*pairs, strict=True))
@@ -145,8 +148,8 @@ class Count:
         if judging and others:
             words += " In the other pairs: {} and {} of {}.".format(*_counts(others, self.happens), len(others))
         if self.older:
-            words += " Judged by single evaluations: {} and {}.".format(*_counts(pairs, self.older))
-        verdict = _verdict(decided(p, sign_test(n - alone, n)), judging, self.judges)
+            words += " Judged by single evaluations: {} and {}.".format(*_counts(shown, self.older))
+        verdict = _verdict(alone, n - alone, n, judging, self.judges)
         return Answer(self.place, self.claim, words, verdict)
 
 
@@ -169,8 +172,7 @@ class Link:
 
     def answer(self, runs: Sequence[Evidence]) -> Answer | None:
         """None for fewer than four runs."""
-        runs = sorted((run for run in runs if run.method in METHODS), key=lambda run: run.seed)
-        runs = [run for run in runs if run.seed in REGISTERED.get(run.setting, (run.seed,))]
+        runs = sorted((run for run in runs if run.method in METHODS and run.seed in SEEDS), key=lambda run: run.seed)
         if len(runs) < 4:
             return None
         setting, groups = runs[0].setting, [[run for run in runs if run.method == method] for method in METHODS]
@@ -188,10 +190,13 @@ class Link:
             f"of {pairs} pairs of runs of one method, the one whose FID rises more (end over best) has fallen further "
             f"in {(pairs + concordance) // 2} (one-sided p = {p:.2g}, over all orders of the seeds)."
         )
-        verdict = "exploratory"
-        if setting in self.judges:
-            registered = len(METHODS) * len(self.judges[setting])
-            verdict = _decision(decided(p, p_of_opposite), setting, len(runs), registered, "runs")
+        registered = len(METHODS) * len(self.judges.get(setting, ()))
+        if not registered:
+            verdict = "exploratory"
+        elif len(runs) < registered:
+            verdict = _unfinished(setting, f"{len(runs)} of {registered} runs")
+        else:
+            verdict = DECISIONS[decided(p, p_of_opposite)]
         return Answer("II-C", self.claim, words, verdict)
 
 
@@ -224,13 +229,8 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     ),
     Comparison("ours", "SR-s keeps the tail of the spectra from falling", "SR-s", TAIL, BATCH_16),
     Comparison("II-C", "SR-d keeps the tail of the spectra from falling", "SR-d", TAIL, BATCH_16),
-    Comparison(
-        "II-C",
-        "SR-s holds the first half of the spectra, which sinks under SN",
-        "SR-s",
-        FIRST_HALF,
-        AFTER_TWO,
-    ),
+    Comparison("II-C", "SR-s holds the first half of the spectra, which sinks under SN", "SR-s", FIRST_HALF, BATCH_64),
+    Comparison("II-C", "SR-d holds the first half of the spectra, which sinks under SN", "SR-d", FIRST_HALF, BATCH_64),
     Comparison("ours", "D's gradients die under SN and live on under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
     Link("mode collapse comes with the fall of the tail", TAIL, BATCH_16),
     Link("mode collapse comes with the fall of the first half", FIRST_HALF, BATCH_64),
@@ -256,21 +256,22 @@ def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair
     return judging, [pair for pair in pairs if pair not in judging]
 
 
-def _verdict(holds: bool | None, judging: Sequence[Pair], judges: Judges) -> str:
+def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: Judges) -> str:
+    """By sign tests over n pairs; those that are missing may all go one way or all the other."""
     if not judging:
         return "exploratory"
     setting = judging[0][0].setting
-    return _decision(holds, setting, len(judging), len(judges[setting]), "pairs")
+    missing = len(judges[setting]) - len(judging)
+    outcome = decided(sign_test(ahead + missing, n + missing), sign_test(behind + missing, n + missing))
+    if not missing:
+        return DECISIONS[outcome]
+    return _unfinished(setting, f"{len(judging)} of {len(judges[setting])} pairs", hopeless=outcome is None)
 
 
-def _decision(holds: bool | None, setting: str, count: int, registered: int, units: str) -> str:
-    if setting in ENDED and count < registered:
-        return f"not decided: ended at {count} of {registered} {units}"
-    if 0.5**registered > LEVEL:
-        return f"not decided: {registered} {units} cannot ({count} so far)"
-    if count < registered:
-        return f"not decided: {count} of {registered} {units} so far"
-    return {True: "shown here", False: "refuted here", None: "not decided"}[holds]
+def _unfinished(setting: str, count: str, hopeless: bool = False) -> str:
+    if setting in ENDED:
+        return f"not decided: ended at {count}"
+    return f"not decided, whatever comes: {count} so far" if hopeless else f"not decided: {count} so far"
 
 
 def _counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> tuple[int, int]:

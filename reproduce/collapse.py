@@ -26,8 +26,7 @@ def collapse_runs(
 ) -> list[TableRun]:
     """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the control; then SR-d.
 
-    The control is SR-s with i = 1, which scales the raw weights as SR-s does and compensates nothing. It decides what
-    the other runs mean.
+    The control is SR-s with i = 1, which scales the raw weights as SR-s does and compensates nothing.
 
     Args:
         names: rows of Table I, of CIFAR-10.
@@ -45,7 +44,7 @@ def collapse_runs(
     for setting in rows(names):
         for seed in seeds:
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
-            one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}
+            one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}  # i / N, N = D's channels here
             sr_1 = table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one")
             sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
             pairs += [sn, sr_s]

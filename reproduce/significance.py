@@ -33,14 +33,19 @@ class Pairs:
         return sum(ratio < 1 if self.lower_is_better else ratio > 1 for ratio in self.ratios)
 
     @property
+    def behind(self) -> int:
+        """In how many it is worse."""
+        return self.n - self.ahead - self.ratios.count(1.0)
+
+    @property
     def change(self) -> float:
         """The geometric mean of second / first, less 1: fair to scores whose size differs between settings."""
         return float(np.exp(np.mean(np.log(self.ratios)))) - 1
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of `change`: Student's for the mean of log ratios; None for fewer than three pairs."""
-        if self.n < 3:
+        """Of `change`: Student's for the mean of log ratios; None for a single pair."""
+        if self.n < 2:
             return None
         logs = np.log(self.ratios)
         margin = t.ppf((1 + CONFIDENCE) / 2, self.n - 1) * logs.std(ddof=1) / self.n**0.5
@@ -54,8 +59,7 @@ class Pairs:
     @property
     def holds(self) -> bool | None:
         """Whether the second is better, if so many pairs decide it; None if they do not."""
-        behind = self.n - self.ahead - self.ratios.count(1.0)
-        return decided(self.p, sign_test(behind, self.n))
+        return decided(self.p, sign_test(self.behind, self.n))
 
     @property
     def smallest_p(self) -> float:

@@ -1,6 +1,7 @@
 """What is made of a campaign's runs: summaries by hand, pairs by seed, runs added to those that are there."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -93,32 +94,54 @@ def test_answers_say_who_is_ahead() -> None:
 def test_the_control_tells_the_weights_scale_from_what_sr_compensates() -> None:
     as_bad_as_sn = both() + [run(CONTROL, seed) for seed in range(1, 6)]
     answered = found(as_bad_as_sn)
-    assert f"SR-s ahead of {CONTROL} in 5 of 5 pairs" in answered[BEYOND].words
+    assert "SR-s ahead of the control in 5 of 5 pairs" in answered[BEYOND].words
     assert (answered[BEYOND].place, answered[BEYOND].verdict) == ("ours", "shown here")
-    assert f"{CONTROL} ahead of SN in 0 of 5 pairs" in answered[SCALE].words
+    assert "the control ahead of SN in 0 of 5 pairs" in answered[SCALE].words
     assert answered[SCALE].verdict == "not decided"
-    assert "has 0% of SR-s's gain in log FID_cls (5 seeds)" in share_of_the_control(as_bad_as_sn)
+    assert "the control has 0% of SR-s's gain over SN, with +0.00 and +0.00" in share_of_the_control(as_bad_as_sn)
     as_good_as_sr = both() + [run(CONTROL, seed, **STEADY) for seed in range(1, 6)]
     answered = found(as_good_as_sr)
     assert (answered[BEYOND].verdict, answered[SCALE].verdict) == ("not decided", "shown here")
     assert "has 100% of" in share_of_the_control(as_good_as_sr)
     some = both() + [run(CONTROL, seed) for seed in (1, 2)]
     assert found(some)[BEYOND].verdict == "not decided: 2 of 5 pairs so far"
-    assert "(2 seeds)" in share_of_the_control(some)
+    assert "with +0.00 and +0.00 of +1.10 and +1.10 seed by seed" in share_of_the_control(some)
     assert share_of_the_control(both()) == ""
+    without_gain = [*both(fid=[40.0, 10.0, 20.0, 30.0]), run(CONTROL, 1)]
+    assert share_of_the_control(without_gain).startswith("SR-s has no gain over SN in the 1 seeds")
 
 
-def test_the_control_is_no_method_of_the_paper() -> None:
-    """It has no part in the link, nor in counts of collapses; what it holds is too little to judge spectra by."""
-    runs = both() + [run(CONTROL, seed, mode_collapse=500) for seed in range(1, 6)]
-    assert found(runs)[HALF_LINK].verdict == "not decided: 10 of 15 runs so far"
-    assert (
-        contingency(runs)
-        == "Of 10 runs modes and spectra collapse in 0, modes alone in 0, spectra alone in 0, neither in 10."
+def test_the_control_is_no_method_of_the_paper(tmp_path: Path) -> None:
+    """It has no part in the link, nor in what warns; what it holds is too little to judge spectra by."""
+    runs = [replace(one, signals=SIGNALS) for one in both()]
+    controls = [run(CONTROL, seed, mode_collapse=500, signals=SIGNALS) for seed in range(1, 6)]
+    assert found(runs + controls)[HALF_LINK].verdict == "not decided: 10 of 15 runs so far"
+    collapsed = {(line[0], line[1]): line[-2] for line in run_table(runs + controls)[1]}
+    assert (collapsed["SN", "1"], collapsed["SR-s", "1"], collapsed[CONTROL, "1"]) == ("no", "no", "–")
+    warned = []
+    for shown in (runs, runs + controls):
+        write_page_of(shown, tmp_path, Console(quiet=True))
+        warned.append((tmp_path / "evidence.md").read_text().partition("## Could one have been warned?")[2])
+    assert warned[0].startswith("\n\nWhat falls below")
+    assert warned[0] == warned[1]
+
+
+def test_sn_alone_says_how_modes_and_spectra_collapse_together() -> None:
+    both_collapse = run(seed=2, mode_collapse=500, spectral_collapse=500)
+    assert contingency([run(), both_collapse, run(seed=3, mode_collapse=500), run("SR-s", mode_collapse=500)]) == (
+        "Of 3 runs of SN modes and spectra collapse in 1, modes alone in 1, spectra alone in 0, neither in 1."
     )
-    header, lines = run_table(runs)
-    assert {line[header.index("spectral collapse")] for line in lines if line[1] == CONTROL} == {"–"}
-    assert {line[header.index("spectral collapse")] for line in lines if line[1] != CONTROL} == {"no"}
+
+
+def test_a_claim_that_the_missing_pairs_cannot_decide_says_so() -> None:
+    """One pair of five the other way: at best four of five, p = 0.19; of four, none can."""
+    mixed = [run(seed=1, **STEADY), run("SR-s", 1), *both([2])]
+    assert found(mixed)[FID].verdict == "not decided, whatever comes: 2 of 5 pairs so far"
+    assert found(both([1, 2]))[FID].verdict == "not decided: 2 of 5 pairs so far"
+    assert found(both([2, 3]))[GRADIENTS].verdict == "not decided, whatever comes: 2 of 4 pairs so far"
+    collapsing: dict[str, Any] = {"fid": [10.0, 30.0, 30.0, 30.0]}
+    differing = [run(seed=1, **collapsing), run("SR-s", 1), run(seed=2), run("SR-s", 2, **collapsing)]
+    assert found(differing)[MODES].verdict == "not decided, whatever comes: 2 of 5 pairs so far"
 
 
 def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
@@ -132,13 +155,13 @@ def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
 
 
 def test_pairs_that_raised_a_question_do_not_answer_it() -> None:
-    """D's gradients and the trend were seen in pair 1 of C_64-32, the first half in pairs 1 and 2 of C_16-32."""
+    """D's gradients and the trend were seen in pair 1 of C_64-32, the first half in C_16-32."""
     late = found(both())
     assert "SR-s above SN in 4 of 4 pairs (one-sided sign test p = 0.062)" in late[GRADIENTS].words
     assert late[GRADIENTS].words.endswith("In the other pairs: 1 of 1.")
-    assert late[GRADIENTS].verdict == "not decided: 4 pairs cannot (4 so far)"
+    assert late[GRADIENTS].verdict == "not decided"  # four pairs cannot
     early = found(both([1, 2, 3], "C_16-32"))
-    assert early[HALF].verdict == "not decided: ended at 1 of 3 pairs"
+    assert early[HALF].verdict == "exploratory"
     assert early[GRADIENTS].verdict == "exploratory"
     assert late[TAIL].verdict == "exploratory"  # what was registered in its place is the first half
 
@@ -221,15 +244,13 @@ def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
     )  # fmt: skip
     signals = {**SIGNALS, "gradient": [9.0, 7.0, 2.0]}
     write_page_of([run(fid=[20.0, 10.0, 99.0, 99.0], signals=signals), own], tmp_path, Console(quiet=True))
-    line = next(
-        line for line in (tmp_path / "evidence.md").read_text().splitlines() if "| C_64-32 | SR-d | 1 |" in line
-    )
+    line = next(line for line in (tmp_path / "evidence.md").read_text().splitlines() if "| SR-d | 1 |" in line)
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[6:9] == ["0.50", "0.40", "0.25"]
-    assert cells[-2] == "1,000"
+    assert cells[5:8] == ["0.50", "0.40", "0.25"]
+    assert cells[-3:] == ["1,000", "no", "x"]
 
 
-SIGNALS = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}
+SIGNALS: dict[str, list[float]] = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}
 
 
 def test_a_warning_is_chosen_on_two_seeds_and_judged_on_the_others() -> None:
