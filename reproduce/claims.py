@@ -8,7 +8,7 @@ from math import isnan
 import numpy as np
 
 from reproduce.evidence import BASELINE, BRANCH, CONTROL, Evidence
-from reproduce.significance import LEVEL, Pairs, compare, decided, in_words, sign_test
+from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
 Pair = tuple[Evidence, Evidence]
@@ -138,10 +138,11 @@ class Count:
             return None
         judging, others = _apart(pairs, self.judges)
         shown = judging or pairs
-        sn, sr = _counts(shown, self.happens)
-        differing = [self.happens(one) for one, other in shown if self.happens(one) != self.happens(other)]
-        alone, n = sum(differing), len(differing)
-        p = sign_test(alone, n)
+        happened = [(self.happens(first), self.happens(second)) for first, second in shown]
+        sn, sr = (sum(side) for side in zip(*happened, strict=True))
+        sn_alone, sr_alone = happened.count((True, False)), happened.count((False, True))
+        n = sn_alone + sr_alone
+        p = sign_test(sn_alone, n)
         words = (
             f"SN in {sn}, {self.method} in {sr} of {len(shown)} (one-sided sign test where they differ: p = {p:.2g})."
         )
@@ -149,7 +150,7 @@ class Count:
             words += " In the other pairs: {} and {} of {}.".format(*_counts(others, self.happens), len(others))
         if self.older:
             words += " Judged by single evaluations: {} and {}.".format(*_counts(shown, self.older))
-        verdict = _verdict(alone, n - alone, n, judging, self.judges)
+        verdict = _verdict(sn_alone, sr_alone, n, judging, self.judges)
         return Answer(self.place, self.claim, words, verdict)
 
 
@@ -262,7 +263,7 @@ def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: J
         return "exploratory"
     setting = judging[0][0].setting
     missing = len(judges[setting]) - len(judging)
-    outcome = decided(sign_test(ahead + missing, n + missing), sign_test(behind + missing, n + missing))
+    outcome = decided_by_signs(ahead + missing, behind + missing, n + missing)
     if not missing:
         return DECISIONS[outcome]
     return _unfinished(setting, f"{len(judging)} of {len(judges[setting])} pairs", hopeless=outcome is None)

@@ -209,13 +209,15 @@ def evidence_of(run: TableRun) -> Evidence:
         return hypot(*(sigma_1[time] * norms[iteration][layer] for layer, sigma_1 in spectra.sigma_1.items()))
 
     verdicts = record["verdicts"]
-    whole = {name: spectra.spectra[name] for name in spectra.judged()}
+    judged = spectra.judged()
+    compensates = any(values.shape[1] > 1 for values in judged.values())  # what SR-s with i = 1 holds is sigma_1 alone
+    whole = {name: spectra.spectra[name] for name in judged}
     tails = {name: tail_mean(values) for name, values in whole.items()}
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     return Evidence(
         setting=run.setting.name,
-        method=CONTROL if CONTROL in run.name else record["constraint"]["label"],
+        method=record["constraint"]["label"] if compensates else CONTROL,
         seed=run.seed,
         branch=record["parent"]["iteration"] if record["parent"] else None,
         iterations=record["iterations"],

@@ -59,7 +59,7 @@ class Pairs:
     @property
     def holds(self) -> bool | None:
         """Whether the second is better, if so many pairs decide it; None if they do not."""
-        return decided(self.p, sign_test(self.behind, self.n))
+        return decided_by_signs(self.ahead, self.behind, self.n)
 
     @property
     def smallest_p(self) -> float:
@@ -75,6 +75,11 @@ def sign_test(count: int, n: int) -> float:
 def decided(p: float, p_of_opposite: float) -> bool | None:
     """What two one-sided tests say: True and False at `LEVEL`, None for neither."""
     return True if p <= LEVEL else False if p_of_opposite <= LEVEL else None
+
+
+def decided_by_signs(ahead: int, behind: int, n: int) -> bool | None:
+    """The same of sign tests: "ahead" and "behind" of n."""
+    return decided(sign_test(ahead, n), sign_test(behind, n))
 
 
 def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Pairs:
