@@ -93,13 +93,16 @@ def side_by_side(numbers: DataFrame) -> Finding:
     """Mode collapse and spectral collapse go together."""
     if "spectra sn" not in numbers:
         return Finding("the table marks both as one", None)
-    apart = [
-        f"{setting} {method.upper()}"
-        for setting, row in numbers.iterrows()
-        for method in METHODS
-        if row[f"modes {method}"] != row[f"spectra {method}"]
-    ]
-    return Finding(f"apart in {len(apart)} of {len(METHODS) * len(numbers)}" + _named(apart), not apart)
+    together, apart = 0, []
+    for setting, row in numbers.iterrows():
+        for method in METHODS:
+            modes, spectra = row[f"modes {method}"], row[f"spectra {method}"]
+            together += bool(modes and spectra)
+            if modes != spectra:
+                apart.append(f"{setting} {method.upper()}")
+    if not together and not apart:
+        return Finding("nothing collapses", None)
+    return Finding(f"together in {together}, apart in {len(apart)}" + _named(apart), not apart)
 
 
 def better(score: str, numbers: DataFrame) -> Finding:

@@ -1,12 +1,15 @@
 """What the runs of a campaign recorded, small enough to keep. No torch in here."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from math import hypot, nan
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy.stats import kendalltau
 
 from reproduce.table_runs import TableRun
@@ -56,6 +59,7 @@ class Evidence:
             together) times sigma_1 of its weight, which growth of the weights would leave as it is.
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
+        samples: a quarter of its last sample grid, a PNG in base64; None of the first runs.
     """
 
     setting: str
@@ -72,6 +76,7 @@ class Evidence:
     signals: dict[str, list[float]]
     mode_collapse: int | None
     spectral_collapse: int | None
+    samples: str | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -237,7 +242,16 @@ def evidence_of(run: TableRun) -> Evidence:
         ),
         mode_collapse=verdicts["mode_collapse"]["iteration"],
         spectral_collapse=verdicts["spectral_collapse"]["iteration"],
+        samples=_quarter(pictures[max(pictures)]) if (pictures := folder.read_samples()) else None,
     )
+
+
+def _quarter(path: Path) -> str:
+    """The upper left quarter of a grid of samples."""
+    file = BytesIO()
+    with Image.open(path) as grid:
+        grid.crop((0, 0, grid.width // 2 + 1, grid.height // 2 + 1)).save(file, "PNG", optimize=True)
+    return b64encode(file.getvalue()).decode()
 
 
 def _columns(iterations: Iterable[int], columns: Mapping[str, Iterable[float]]) -> dict[str, list[float]]:

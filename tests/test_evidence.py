@@ -12,7 +12,14 @@ from rich.console import Console
 from reproduce.claims import Answer, answers, paired
 from reproduce.early_warning import warning_table
 from reproduce.evidence import CONTROL, Evidence, read_evidence, with_their_past, write_evidence
-from reproduce.evidence_page import answer_table, contingency, run_table, share_of_the_control, write_page_of
+from reproduce.evidence_page import (
+    answer_table,
+    contingency,
+    run_table,
+    share_of_the_control,
+    with_samples,
+    write_page_of,
+)
 
 ITERATIONS = [250, 500, 750, 1000]
 
@@ -270,6 +277,22 @@ def test_a_warning_is_chosen_on_two_seeds_and_judged_on_the_others() -> None:
     gradient = next(line for line in lines if line[0].startswith("D's gradient"))
     assert gradient[1:] == ["none", "–", "–"]  # the same in all runs
     assert {len(line) for line in lines} == {len(header)}
+
+
+def test_samples_are_those_of_the_seed_that_most_methods_have() -> None:
+    kept = [
+        run("SR-d", 4, samples="d"),
+        run("SR-s", 4, samples="s"),
+        run(seed=4, samples="n"),
+        run(seed=3, samples="3"),
+    ]
+    runs = [run(), run("SR-s"), run("SR-d", 2), *kept]
+    assert [(found.method, found.samples) for found in with_samples(runs)] == [
+        ("SN", "n"),
+        ("SR-s", "s"),
+        ("SR-d", "d"),
+    ]
+    assert with_samples(runs[:3]) == []
 
 
 def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:

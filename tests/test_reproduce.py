@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 import time
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from rich.console import Console
 
 from reproduce import collapse, resume
@@ -291,6 +293,9 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
             run.tails["iteration"] == list(range(begin or 0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
         )
         assert run.signals["iteration"] == run.scores["iteration"]
+        assert run.samples
+        with Image.open(io.BytesIO(b64decode(run.samples))) as samples:
+            assert samples.size == (266, 266)  # 4 x 4 tiles of 64 pixels, with 2 around each
     assert "SR-s ahead of SN in" in (root / "evidence.md").read_text()
     assert (root / "evidence.png").stat().st_size > 10_000
     assert str(tmp_path) not in (root / "evidence.json").read_text()  # it is made to be shared
