@@ -23,7 +23,8 @@ AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
 """These judge what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
 ENDED = {"C_16-32"}
 """Settings without further runs."""
-DECISIONS = {True: "shown here", False: "refuted here", None: "not decided"}
+SHOWN, REFUTED, EXPLORATORY = "shown here", "refuted here", "exploratory"
+DECISIONS = {True: SHOWN, False: REFUTED, None: "not decided"}
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Link:
         )
         registered = len(METHODS) * len(self.judges.get(setting, ()))
         if not registered:
-            verdict = "exploratory"
+            verdict = EXPLORATORY
         elif len(runs) < registered:
             verdict = _unfinished(setting, f"{len(runs)} of {registered} runs")
         else:
@@ -260,7 +261,7 @@ def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair
 def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: Judges) -> str:
     """By sign tests over n pairs; those that are missing may all go one way or all the other."""
     if not judging:
-        return "exploratory"
+        return EXPLORATORY
     setting = judging[0][0].setting
     missing = len(judges[setting]) - len(judging)
     outcome = decided_by_signs(ahead + missing, behind + missing, n + missing)

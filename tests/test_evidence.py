@@ -15,6 +15,7 @@ from reproduce.evidence import CONTROL, Evidence, read_evidence, with_their_past
 from reproduce.evidence_page import (
     answer_table,
     contingency,
+    in_short,
     run_table,
     share_of_the_control,
     with_samples,
@@ -94,7 +95,7 @@ def test_answers_say_who_is_ahead() -> None:
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
     assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID is")] == ["refuted here"]
-    for header, lines in (run_table(worse), answer_table(worse)):
+    for header, lines in (run_table(worse), answer_table(answers(worse))):
         assert {len(line) for line in lines} == {len(header)}
 
 
@@ -239,6 +240,20 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
     assert isnan(whole.kept_scaled_gradient)  # SN's was not recorded
     assert isnan(own.kept_gradient)  # its beginning is SN's
     assert (own.mode_collapse, whole.mode_collapse) == (None, 1000)
+
+
+def test_the_page_begins_with_what_is_decided() -> None:
+    """Of batch 64 five pairs decide; those of other settings are exploratory, whatever they say."""
+    batch_64, batch_8 = (answers(both(setting=setting)) for setting in ("C_64-32", "C_8-32"))
+    first, second = in_short({"C_64-32": batch_64, "C_8-32": batch_8}).splitlines()
+    assert first.startswith(f"- **C_64-32.** Shown here: *{FID}*; *{HALF}*.")
+    assert "Refuted here: nothing." in first
+    assert second == (
+        "- **C_8-32.** Shown here: nothing. Refuted here: nothing. Of the other claims 0 are not decided, "
+        f"{len(batch_8)} exploratory."
+    )
+    opposite = [replace(one, method={"SN": "SR-s", "SR-s": "SN"}[one.method]) for one in both()]
+    assert f"Refuted here: *{FID}*" in in_short({"C_64-32": answers(opposite)})
 
 
 def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
