@@ -7,7 +7,7 @@ from math import isnan
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, CONTROL, Evidence
+from reproduce.evidence import BASELINE, BRANCH, CONTROLS, RATE_CONTROL, SCALE_CONTROL, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
@@ -77,7 +77,7 @@ class Comparison:
     Attributes:
         place: in the paper, or "ours".
         claim: in our words.
-        method: of METHODS, or the control.
+        method: of METHODS, or a control.
         measure: what is compared.
         judges: the pairs that judge it.
         baseline: what the method is compared with.
@@ -98,7 +98,7 @@ class Comparison:
             return None
         judging, others = _apart(pairs, self.judges)
         compared = self._compared(judging or pairs)
-        method, baseline = ("the control" if name == CONTROL else name for name in (self.method, self.baseline))
+        method, baseline = (CONTROLS.get(name, name) for name in (self.method, self.baseline))
         words = in_words(f"{method} {self.measure.relation} {baseline}", self.measure.label, compared)
         if judging and others:
             words += f" In the other pairs: {self._compared(others).ahead} of {len(others)}."
@@ -218,8 +218,10 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
     Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
     Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
-    Comparison("ours", "FID is better under SR-s than under the control", "SR-s", FID, BATCH_64, CONTROL),
-    Comparison("ours", "FID is better under the control than under SN", CONTROL, FID, BATCH_64),
+    Comparison("ours", "FID is better under SR-s than under the scale control", "SR-s", FID, BATCH_64, SCALE_CONTROL),
+    Comparison("ours", "FID is better under the scale control than under SN", SCALE_CONTROL, FID, BATCH_64),
+    Comparison("ours", "FID is better under SR-s than under the rate control", "SR-s", FID, BATCH_64, RATE_CONTROL),
+    Comparison("ours", "FID is better under the rate control than under SN", RATE_CONTROL, FID, BATCH_64),
     Count("IV", "modes collapse under SN, not under SR-s", "SR-s", _collapses, REGISTERED, _collapses_once),
     Count("IV-B", "modes collapse under SN, not under SR-d", "SR-d", _collapses, REGISTERED, _collapses_once),
     Count(

@@ -1,4 +1,4 @@
-"""`make reproduce-collapse`: group C at scale small: SN, SR-s, a control, and SR-d from a checkpoint of SN."""
+"""`make reproduce-collapse`: group C at scale small: SN, SR-s, two controls, and SR-d from a checkpoint of SN."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
 from reproduce.claims import SEEDS
-from reproduce.evidence import BRANCH, CONTROL, evidence_of
+from reproduce.evidence import BRANCH, RATE_CONTROL, SCALE_CONTROL, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
 from reproduce.run import FRACTION, Run
@@ -19,18 +19,17 @@ from reproduce.settings import METHODS
 from reproduce.table_runs import SMALL_WIDTHS, TableRun, rows, table_run
 
 DEFAULT = ("C_64-32",)
+DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # of configs/cifar10.yaml
 
 
 def collapse_runs(
     names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
 ) -> list[TableRun]:
-    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the control; then SR-d.
-
-    The control is SR-s with i = 1, which scales the raw weights as SR-s does and compensates nothing.
+    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the controls; then SR-d.
 
     Args:
         names: rows of Table I, of CIFAR-10.
-        seeds: four runs for each.
+        seeds: five runs for each.
         runs: the folder that holds `table2/small` and `collapse`.
         overrides: settings of every run.
 
@@ -39,18 +38,21 @@ def collapse_runs(
     """
     table, further, seeds = runs / "table2" / "small", overrides or {}, list(seeds)
     pairs: list[TableRun] = []
-    control: list[TableRun] = []
+    scale: list[TableRun] = []
+    rate: list[TableRun] = []
     branches: list[TableRun] = []
     for setting in rows(names):
         for seed in seeds:
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
             one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}  # i / N, N = D's channels here
             sr_1 = table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one")
+            fast = table_run("small", setting, "sn", seed, runs / "collapse", {**DOUBLED, **further}, part="sn-double")
             sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
             pairs += [sn, sr_s]
-            control.append(replace(sr_1, name=f"{setting.name} {CONTROL} seed {seed}"))
+            scale.append(replace(sr_1, name=f"{setting.name} {SCALE_CONTROL} seed {seed}"))
+            rate.append(replace(fast, name=f"{setting.name} {RATE_CONTROL} seed {seed}"))
             branches.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
-    return pairs + control + branches
+    return pairs + scale + rate + branches
 
 
 def experiment(options: Options) -> Campaign:

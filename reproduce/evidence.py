@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from math import hypot, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,8 +25,14 @@ from srgan.metrics.verdicts import (
 )
 
 BASELINE = "SN"
-CONTROL = "SR-s with i = 1"
-"""It scales the raw weights as SR-s does, and compensates nothing."""
+SCALE_CONTROL, RATE_CONTROL = "SR-s with i = 1", "SN with D's rate doubled"
+CONTROLS = {SCALE_CONTROL: "the scale control", RATE_CONTROL: "the rate control"}
+"""Methods that ask whether SR-s's gain is the scale of the raw weights -> what they are called in claims.
+
+One scales them as SR-s does, sigma_1 = 1, and compensates nothing. The other leaves them as they are, with sigma_1 at
+1.3 to 1.9, and makes D's steps longer instead: Adam's have a length of their own and turn a weight the less, the larger
+it is.
+"""
 BRANCH = 2_000
 """The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
 LATE = 0.75
@@ -44,7 +51,7 @@ class Evidence:
 
     Attributes:
         setting: row of Table I.
-        method: label of its constraint, "SN", "SR-s" or "SR-d", or the control.
+        method: label of its constraint, "SN", "SR-s" or "SR-d", or a control.
         seed: of everything random in it.
         branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
         iterations: its length.
@@ -215,14 +222,13 @@ def evidence_of(run: TableRun) -> Evidence:
 
     verdicts = record["verdicts"]
     judged = spectra.judged()
-    compensates = any(values.shape[1] > 1 for values in judged.values())  # what SR-s with i = 1 holds is sigma_1 alone
     whole = {name: spectra.spectra[name] for name in judged}
     tails = {name: tail_mean(values) for name, values in whole.items()}
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     return Evidence(
         setting=run.setting.name,
-        method=record["constraint"]["label"] if compensates else CONTROL,
+        method=_method(record, judged),
         seed=run.seed,
         branch=record["parent"]["iteration"] if record["parent"] else None,
         iterations=record["iterations"],
@@ -244,6 +250,15 @@ def evidence_of(run: TableRun) -> Evidence:
         spectral_collapse=verdicts["spectral_collapse"]["iteration"],
         samples=_quarter(pictures[max(pictures)]) if (pictures := folder.read_samples()) else None,
     )
+
+
+def _method(record: Mapping[str, Any], judged: Mapping[str, np.ndarray]) -> str:
+    """By what a run is, whatever it was called."""
+    label, model = str(record["constraint"]["label"]), record["config"]["model"]
+    if all(values.shape[1] == 1 for values in judged.values()):  # what SR-s with i = 1 holds is sigma_1 alone
+        return SCALE_CONTROL
+    of_D, of_G = (model[f"{net}_optimizer"]["learning_rate"] for net in ("discriminator", "generator"))
+    return RATE_CONTROL if label == BASELINE and of_D == 2 * of_G else label
 
 
 def _quarter(path: Path) -> str:

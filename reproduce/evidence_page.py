@@ -14,7 +14,15 @@ from rich.console import Console
 
 from reproduce.claims import ENDED, EXPLORATORY, METHODS, REFUTED, SEEDS, SHOWN, Answer, answers
 from reproduce.early_warning import CHOOSING, warning_table
-from reproduce.evidence import BASELINE, CONTROL, Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence import (
+    BASELINE,
+    CONTROLS,
+    SCALE_CONTROL,
+    Evidence,
+    read_evidence,
+    with_their_past,
+    write_evidence,
+)
 from reproduce.table import markdown_table
 from srgan.files import write_text
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
@@ -32,10 +40,11 @@ READING = """## How to read it
 
 - **Pairs** are runs with one setting and seed: the same images, noise and order. SR-d goes on from the checkpoint at
   iteration 2,000 of the SN run with its seed; its best and its largest may lie before.
-- **The control**, SR-s with i = 1, rescales the raw weights as SR-s does, and compensates nothing. It is read by its
-  two tests alone: a change or a share of the gain near 0 or 100 % does not show that two methods do equally well, nor
-  that compensation does nothing; so few pairs cannot. The SN and SR-s runs of seeds 1 to 3 were known when it was
-  registered.
+- **The controls** ask whether SR-s's gain is the scale of the raw weights. *The scale control*, SR-s with i = 1, brings
+  their sigma_1 to 1 as SR-s does, and compensates nothing. *The rate control* leaves it where SN has it, at 1.3 to 1.9,
+  and doubles D's learning rate instead, which for Adam is much the same. They are read by their tests alone: a change
+  or a share of the gain near 0 or 100 % does not show that two methods do equally well, nor that compensation does
+  nothing; so few pairs cannot. The SN and SR-s runs of seeds 1 to 3 were known when they were registered.
 - **Verdicts** are by one-sided tests at 5 %, given once all runs are there that the log registered for a claim
   beforehand; "refuted here" is the opposite test, "whatever comes" means that the runs to come can give neither. Only
   one claim is primary; nothing is corrected for the number of the others. Pairs that raised a question do not answer
@@ -73,7 +82,7 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     parts = [f"## In short\n\n{in_short(answered)}"]
     for setting, some in by_setting.items():
         tables = f"{markdown_table(*answer_table(answered[setting]))}\n{markdown_table(*run_table(some))}"
-        words = "".join(f"\n{sentence}\n" for sentence in (contingency(some), share_of_the_control(some)) if sentence)
+        words = "".join(f"\n{sentence}\n" for sentence in (contingency(some), *shares_of_the_gain(some)) if sentence)
         parts.append(f"## {setting}\n\n{tables}{words}")
     of_paper = [run for run in whole if run.method in METHODS]
     if any(run.seed not in CHOOSING for run in of_paper):
@@ -118,23 +127,26 @@ def contingency(runs: Sequence[Evidence]) -> str:
     )
 
 
-def share_of_the_control(runs: Sequence[Evidence]) -> str:
-    """How much of SR-s's gain over SN the control has, over the seeds of all three; nothing without one."""
+def shares_of_the_gain(runs: Sequence[Evidence]) -> list[str]:
+    """How much of SR-s's gain over SN each control has, over the seeds of all three; nothing without one."""
     late = {(run.method, run.seed): run.late("FID_cls") for run in runs}
-    methods = (BASELINE, "SR-s", CONTROL)
-    logs = np.log(
-        [[late[method, seed] for method in methods] for seed in SEEDS if all((m, seed) in late for m in methods)]
-    )
-    if not len(logs):
-        return ""
-    gain, of_control = logs[:, 0] - logs[:, 1], logs[:, 0] - logs[:, 2]
-    if gain.sum() <= 0:
-        return f"SR-s has no gain over SN in the {len(logs)} seeds of which there is a control."
-    return (
-        f"In log FID_cls at the end the control has {of_control.sum() / gain.sum():.0%} of SR-s's gain over SN, with "
-        f"{' and '.join(f'{share:+.2f}' for share in of_control)} of {' and '.join(f'{share:+.2f}' for share in gain)} "
-        f"seed by seed: numbers without a verdict."
-    )
+    words = []
+    for control, name in CONTROLS.items():
+        methods = (BASELINE, "SR-s", control)
+        seeds = [seed for seed in SEEDS if all((method, seed) in late for method in methods)]
+        if not seeds:
+            continue
+        logs = np.log([[late[method, seed] for method in methods] for seed in seeds])
+        gain, of_control = logs[:, 0] - logs[:, 1], logs[:, 0] - logs[:, 2]
+        if gain.sum() <= 0:
+            words.append(f"SR-s has no gain over SN in the {len(seeds)} seeds of which there is {name}.")
+            continue
+        by_seed = (" and ".join(f"{share:+.2f}" for share in shares) for shares in (of_control, gain))
+        words.append(
+            f"In log FID_cls at the end {name} has {of_control.sum() / gain.sum():.0%} of SR-s's gain over SN, with "
+            f"{' of '.join(by_seed)} seed by seed: numbers without a verdict."
+        )
+    return words
 
 
 def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
@@ -164,7 +176,7 @@ def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         onsets = [
             "no" if onset is None else f"{onset:,}" for onset in (run.sinking, run.mode_collapse, run.spectral_collapse)
         ]
-        if run.method == CONTROL:  # it holds sigma_1 alone, by which nothing can be judged
+        if run.method == SCALE_CONTROL:  # it holds sigma_1 alone, by which nothing can be judged
             onsets[-1] = "–"
         lines.append([run.method, str(run.seed), *shown, *onsets, run.processor])
     return header, lines
@@ -180,7 +192,7 @@ def save_picture(runs: Sequence[Evidence], path: Path) -> None:
     rows: list[tuple[Callable[[SubFigure, Sequence[Evidence]], None], Sequence[Evidence], float]] = []
     for setting in _settings(runs):
         of_setting = [run for run in runs if run.setting == setting]
-        rows.append((_curves, of_setting, 2.1))
+        rows.append((_curves, of_setting, 2.3))
         if shown := with_samples(of_setting):
             rows.append((_samples, shown, 2.0))
     heights = [height for _, _, height in rows]
@@ -197,7 +209,7 @@ def with_samples(runs: Sequence[Evidence]) -> list[Evidence]:
     kept = [run for run in runs if run.samples]
     seeds = Counter(run.seed for run in kept)
     shown = min(seeds, key=lambda seed: (-seeds[seed], seed), default=None)
-    order = (*METHODS, CONTROL)
+    order = (*METHODS, *CONTROLS)
     return sorted((run for run in kept if run.seed == shown), key=lambda run: order.index(run.method))
 
 
@@ -213,23 +225,23 @@ def _samples(figure: SubFigure, runs: Sequence[Evidence]) -> None:
 
 def _curves(figure: SubFigure, runs: Sequence[Evidence]) -> None:
     panels = scores, spectra, gradients = figure.subplots(1, 3)
-    for look, method in zip(SERIES, (*METHODS, CONTROL), strict=False):
+    for look, method in zip(SERIES, (*METHODS, *CONTROLS), strict=True):
         chosen = [run for run in runs if run.method == method]
         if not chosen:
             continue
-        label = f"{method} ({len(chosen)} {'seed' if len(chosen) == 1 else 'seeds'})"
+        label = f"{method} (n = {len(chosen)})"
         _band(scores, [(run.scores["iteration"], np.array(run.scores["FID_cls"])) for run in chosen], look, label)
-        _band(spectra, [(run.held["iteration"], run.mean_held) for run in chosen], look, label)
+        _band(spectra, [(run.held["iteration"], run.mean_held) for run in chosen], look)
         _band(spectra, [(run.tails["iteration"], run.mean_tail) for run in chosen], look, width=0.6)
         signals = [(run.signals["iteration"], np.array(run.signals["gradient"])) for run in chosen]
-        _band(gradients, signals, look, label)
+        _band(gradients, signals, look)
     scores.set_title(f"{runs[0].setting}: FID_cls")
     spectra.set_title(r"$\sigma_k / \sigma_1$: k ≤ N/2; thin: k > N/4")
     spectra.set_ylim(0, 1.02)
     gradients.set_title("norm of D's gradient")
     for axis in (scores, gradients):
         axis.set_yscale("log")
-    spectra.legend(loc="lower left")
+    figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     for axis in panels:
         axis.set_xlabel("iteration")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -11,13 +11,21 @@ from rich.console import Console
 
 from reproduce.claims import Answer, answers, paired
 from reproduce.early_warning import warning_table
-from reproduce.evidence import CONTROL, Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence import (
+    CONTROLS,
+    RATE_CONTROL,
+    SCALE_CONTROL,
+    Evidence,
+    read_evidence,
+    with_their_past,
+    write_evidence,
+)
 from reproduce.evidence_page import (
     answer_table,
     contingency,
     in_short,
     run_table,
-    share_of_the_control,
+    shares_of_the_gain,
     with_samples,
     write_page_of,
 )
@@ -79,7 +87,7 @@ MODES = "modes collapse under SN, not under SR-s"
 RISES = "after the first quarter FID rises under SN, not under SR-s"
 TAIL, TAIL_LINK = "SR-s keeps the tail of the spectra from falling", "mode collapse comes with the fall of the tail"
 HALF_LINK = "mode collapse comes with the fall of the first half"
-BEYOND, SCALE = "FID is better under SR-s than under the control", "FID is better under the control than under SN"
+BEYOND, SCALE = "FID is better under SR-s than under {}", "FID is better under {} than under SN"
 
 
 def test_answers_say_who_is_ahead() -> None:
@@ -99,33 +107,36 @@ def test_answers_say_who_is_ahead() -> None:
         assert {len(line) for line in lines} == {len(header)}
 
 
-def test_the_control_tells_the_weights_scale_from_what_sr_compensates() -> None:
-    as_bad_as_sn = both() + [run(CONTROL, seed) for seed in range(1, 6)]
+@pytest.mark.parametrize(("control", "name"), CONTROLS.items())
+def test_a_control_tells_the_weights_scale_from_what_sr_compensates(control: str, name: str) -> None:
+    beyond, scale = BEYOND.format(name), SCALE.format(name)
+    as_bad_as_sn = both() + [run(control, seed) for seed in range(1, 6)]
     answered = found(as_bad_as_sn)
-    assert "SR-s ahead of the control in 5 of 5 pairs" in answered[BEYOND].words
-    assert (answered[BEYOND].place, answered[BEYOND].verdict) == ("ours", "shown here")
-    assert "the control ahead of SN in 0 of 5 pairs" in answered[SCALE].words
-    assert answered[SCALE].verdict == "not decided"
-    assert "the control has 0% of SR-s's gain over SN, with +0.00 and +0.00" in share_of_the_control(as_bad_as_sn)
-    as_good_as_sr = both() + [run(CONTROL, seed, **STEADY) for seed in range(1, 6)]
+    assert f"SR-s ahead of {name} in 5 of 5 pairs" in answered[beyond].words
+    assert (answered[beyond].place, answered[beyond].verdict) == ("ours", "shown here")
+    assert f"{name} ahead of SN in 0 of 5 pairs" in answered[scale].words
+    assert answered[scale].verdict == "not decided"
+    (share,) = shares_of_the_gain(as_bad_as_sn)
+    assert f"{name} has 0% of SR-s's gain over SN, with +0.00 and +0.00" in share
+    as_good_as_sr = both() + [run(control, seed, **STEADY) for seed in range(1, 6)]
     answered = found(as_good_as_sr)
-    assert (answered[BEYOND].verdict, answered[SCALE].verdict) == ("not decided", "shown here")
-    assert "has 100% of" in share_of_the_control(as_good_as_sr)
-    some = both() + [run(CONTROL, seed) for seed in (1, 2)]
-    assert found(some)[BEYOND].verdict == "not decided: 2 of 5 pairs so far"
-    assert "with +0.00 and +0.00 of +1.10 and +1.10 seed by seed" in share_of_the_control(some)
-    assert share_of_the_control(both()) == ""
-    without_gain = [*both(fid=[40.0, 10.0, 20.0, 30.0]), run(CONTROL, 1)]
-    assert share_of_the_control(without_gain).startswith("SR-s has no gain over SN in the 1 seeds")
+    assert (answered[beyond].verdict, answered[scale].verdict) == ("not decided", "shown here")
+    assert "has 100% of" in shares_of_the_gain(as_good_as_sr)[0]
+    some = both() + [run(control, seed) for seed in (1, 2)]
+    assert found(some)[beyond].verdict == "not decided: 2 of 5 pairs so far"
+    assert "with +0.00 and +0.00 of +1.10 and +1.10 seed by seed" in shares_of_the_gain(some)[0]
+    assert shares_of_the_gain(both()) == []
+    without_gain = [*both(fid=[40.0, 10.0, 20.0, 30.0]), run(control, 1)]
+    assert shares_of_the_gain(without_gain)[0].startswith("SR-s has no gain over SN in the 1 seeds")
 
 
-def test_the_control_is_no_method_of_the_paper(tmp_path: Path) -> None:
-    """It has no part in the link, nor in what warns; what it holds is too little to judge spectra by."""
+def test_the_controls_are_no_methods_of_the_paper(tmp_path: Path) -> None:
+    """They have no part in the link, nor in what warns; what the one holds is too little to judge spectra by."""
     runs = [replace(one, signals=SIGNALS) for one in both()]
-    controls = [run(CONTROL, seed, mode_collapse=500, signals=SIGNALS) for seed in range(1, 6)]
+    controls = [run(name, seed, mode_collapse=500, signals=SIGNALS) for seed in range(1, 6) for name in CONTROLS]
     assert found(runs + controls)[HALF_LINK].verdict == "not decided: 10 of 15 runs so far"
     collapsed = {(line[0], line[1]): line[-2] for line in run_table(runs + controls)[1]}
-    assert (collapsed["SN", "1"], collapsed["SR-s", "1"], collapsed[CONTROL, "1"]) == ("no", "no", "–")
+    assert [collapsed[name, "1"] for name in ("SN", RATE_CONTROL, "SR-s", SCALE_CONTROL)] == ["no", "no", "no", "–"]
     warned = []
     for shown in (runs, runs + controls):
         write_page_of(shown, tmp_path, Console(quiet=True))

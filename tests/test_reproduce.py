@@ -20,7 +20,7 @@ from rich.console import Console
 from reproduce import collapse, resume
 from reproduce.collapse import collapse_runs
 from reproduce.cost import fit_parser
-from reproduce.evidence import CONTROL, read_evidence
+from reproduce.evidence import RATE_CONTROL, SCALE_CONTROL, read_evidence
 from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
 from reproduce.resources import Resources
@@ -284,7 +284,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     assert collapse.main([*options, "--overrides", as_words(sizes)]) == 0
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
-    assert [run.key[1:] for run in runs] == [("SN", 3), ("SR-d", 3), ("SR-s", 3), (CONTROL, 3)]
+    assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", "SR-s", SCALE_CONTROL]
     for run in runs:
         begin = 4 if run.method == "SR-d" else 0
         assert run.branch == (begin or None)
