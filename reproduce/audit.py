@@ -102,7 +102,9 @@ def side_by_side(numbers: DataFrame) -> Finding:
                 apart.append(f"{setting} {method.upper()}")
     if not together and not apart:
         return Finding("nothing collapses", None)
-    return Finding(f"together in {together}, apart in {len(apart)}" + _named(apart), not apart)
+    return Finding(
+        f"together in {together}, apart in {len(apart)} of {len(METHODS) * len(numbers)}" + _named(apart), not apart
+    )
 
 
 def better(score: str, numbers: DataFrame) -> Finding:

@@ -7,7 +7,7 @@ from math import isnan
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, CONTROLS, RATE_CONTROL, SCALE_CONTROL, Evidence
+from reproduce.evidence import BASELINE, BRANCH, CONTROLS, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
@@ -23,8 +23,8 @@ AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
 """These judge what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
 ENDED = {"C_16-32"}
 """Settings without further runs."""
-SHOWN, REFUTED, EXPLORATORY = "shown here", "refuted here", "exploratory"
-DECISIONS = {True: SHOWN, False: REFUTED, None: "not decided"}
+SHOWN, REFUTED, UNDECIDED, EXPLORATORY = "shown here", "refuted here", "not decided", "exploratory"
+DECISIONS = {True: SHOWN, False: REFUTED, None: UNDECIDED}
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,14 @@ class Comparison:
     baseline: str = BASELINE
 
     def answer(self, runs: Sequence[Evidence]) -> Answer | None:
-        """None without a pair."""
+        """None without a pair where none was registered."""
         pairs = paired(runs, self.method, self.baseline)
         pairs = [pair for pair in pairs if not any(isnan(self.measure.of(side)) for side in pair)]
         if not pairs:
-            return None
+            return _without_pairs(self, runs)
         judging, others = _apart(pairs, self.judges)
         compared = self._compared(judging or pairs)
-        method, baseline = (CONTROLS.get(name, name) for name in (self.method, self.baseline))
-        words = in_words(f"{method} {self.measure.relation} {baseline}", self.measure.label, compared)
+        words = in_words(f"{self.method} {self.measure.relation} {self.baseline}", self.measure.label, compared)
         if judging and others:
             words += f" In the other pairs: {self._compared(others).ahead} of {len(others)}."
         verdict = _verdict(compared.ahead, compared.behind, compared.n, judging, self.judges)
@@ -133,10 +132,10 @@ class Count:
     older: Callable[[Evidence], bool] | None = None
 
     def answer(self, runs: Sequence[Evidence]) -> Answer | None:
-        """None without a pair."""
+        """None without a pair where none was registered."""
         pairs = paired(runs, self.method)
         if not pairs:
-            return None
+            return _without_pairs(self, runs)
         judging, others = _apart(pairs, self.judges)
         shown = judging or pairs
         happened = [(self.happens(first), self.happens(second)) for first, second in shown]
@@ -218,10 +217,14 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
     Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
     Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
-    Comparison("ours", "FID is better under SR-s than under the scale control", "SR-s", FID, BATCH_64, SCALE_CONTROL),
-    Comparison("ours", "FID is better under the scale control than under SN", SCALE_CONTROL, FID, BATCH_64),
-    Comparison("ours", "FID is better under SR-s than under the rate control", "SR-s", FID, BATCH_64, RATE_CONTROL),
-    Comparison("ours", "FID is better under the rate control than under SN", RATE_CONTROL, FID, BATCH_64),
+    *(
+        comparison
+        for control in CONTROLS
+        for comparison in (
+            Comparison("ours", f"FID is better under SR-s than under {control}", "SR-s", FID, BATCH_64, control),
+            Comparison("ours", f"FID is better under {control} than under SN", control, FID, BATCH_64),
+        )
+    ),
     Count("IV", "modes collapse under SN, not under SR-s", "SR-s", _collapses, REGISTERED, _collapses_once),
     Count("IV-B", "modes collapse under SN, not under SR-d", "SR-d", _collapses, REGISTERED, _collapses_once),
     Count(
@@ -260,6 +263,14 @@ def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair
     return judging, [pair for pair in pairs if pair not in judging]
 
 
+def _without_pairs(claim: Comparison | Count, runs: Sequence[Evidence]) -> Answer | None:
+    setting = runs[0].setting
+    if setting not in claim.judges:
+        return None
+    verdict = _unfinished(setting, f"0 of {len(claim.judges[setting])} pairs")
+    return Answer(claim.place, claim.claim, "No pair has been run.", verdict)
+
+
 def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: Judges) -> str:
     """By sign tests over n pairs; those that are missing may all go one way or all the other."""
     if not judging:
@@ -274,8 +285,8 @@ def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: J
 
 def _unfinished(setting: str, count: str, hopeless: bool = False) -> str:
     if setting in ENDED:
-        return f"not decided: ended at {count}"
-    return f"not decided, whatever comes: {count} so far" if hopeless else f"not decided: {count} so far"
+        return f"{UNDECIDED}: ended at {count}"
+    return f"{UNDECIDED}, whatever comes: {count} so far" if hopeless else f"{UNDECIDED}: {count} so far"
 
 
 def _counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> tuple[int, int]:

@@ -44,9 +44,9 @@ def collapse_runs(
     for setting in rows(names):
         for seed in seeds:
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
-            one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels, **further}  # i / N, N = D's channels here
+            one = {**further, FRACTION: SMALL_WIDTHS / setting.discriminator_channels}  # i / N, N = D's channels here
             sr_1 = table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one")
-            fast = table_run("small", setting, "sn", seed, runs / "collapse", {**DOUBLED, **further}, part="sn-double")
+            fast = table_run("small", setting, "sn", seed, runs / "collapse", {**further, **DOUBLED}, part="sn-double")
             sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
             pairs += [sn, sr_s]
             scale.append(replace(sr_1, name=f"{setting.name} {SCALE_CONTROL} seed {seed}"))

@@ -25,13 +25,12 @@ from srgan.metrics.verdicts import (
 )
 
 BASELINE = "SN"
-SCALE_CONTROL, RATE_CONTROL = "SR-s with i = 1", "SN with D's rate doubled"
-CONTROLS = {SCALE_CONTROL: "the scale control", RATE_CONTROL: "the rate control"}
-"""Methods that ask whether SR-s's gain is the scale of the raw weights -> what they are called in claims.
+CONTROLS = SCALE_CONTROL, RATE_CONTROL = "SR-s with i = 1", "SN with D's rate doubled"
+"""Methods that ask whether SR-s's gain comes from the scale of D's raw weights.
 
-One scales them as SR-s does, sigma_1 = 1, and compensates nothing. The other leaves them as they are, with sigma_1 at
-1.3 to 1.9, and makes D's steps longer instead: Adam's have a length of their own and turn a weight the less, the larger
-it is.
+The length of Adam's steps does not depend on the scale of a gradient, so they turn a weight the less, the larger it is.
+The one brings each convolution's sigma_1 to 1 as SR-s does: W <- W / sigma_1, which leaves what D computes as it was.
+The other leaves the weights alone and doubles all of D's steps, its linear layer's and biases' too.
 """
 BRANCH = 2_000
 """The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
@@ -66,7 +65,7 @@ class Evidence:
             together) times sigma_1 of its weight, which growth of the weights would leave as it is.
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
-        samples: a quarter of its last sample grid, a PNG in base64; None of the first runs.
+        samples: a quarter of the sample grid at its end, a PNG in base64; None without one, as in the first runs.
     """
 
     setting: str
@@ -159,20 +158,19 @@ class Evidence:
 
     @property
     def kept_gradient(self) -> float:
-        """D's gradient norm at the end over that of the beginning, medians: what is left of them."""
-        return self._kept("gradient")
+        """D's gradient norm at the end over that of the beginning, medians: what is left of it."""
+        late = self._part(self.signals, "gradient", after=LATE)
+        return float(np.median(late) / self.early("gradient"))
 
-    @property
-    def kept_scaled_gradient(self) -> float:
-        """The same of "scaled gradient"."""
-        return self._kept("scaled gradient")
+    def scale(self, after: float, until: float) -> float:
+        """sigma_1 of D's raw weights, a mean weighted by their gradients: its median between two shares of the run.
 
-    def _kept(self, signal: str) -> float:
-        """NaN where it was not recorded, or lacks its beginning."""
-        if signal not in self.signals:
+        NaN where it was not recorded.
+        """
+        if "scaled gradient" not in self.signals:
             return nan
-        late = self._part(self.signals, signal, after=LATE)
-        return float(np.median(late) / self.early(signal))
+        scaled, norms = (self._part(self.signals, name, after, until) for name in ("scaled gradient", "gradient"))
+        return float(np.median(scaled / norms)) if len(norms) else nan
 
     @property
     def sinking(self) -> int | None:
@@ -226,6 +224,7 @@ def evidence_of(run: TableRun) -> Evidence:
     tails = {name: tail_mean(values) for name, values in whole.items()}
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
+    grid = folder.read_samples().get(record["iterations"])
     return Evidence(
         setting=run.setting.name,
         method=_method(record, judged),
@@ -248,7 +247,7 @@ def evidence_of(run: TableRun) -> Evidence:
         ),
         mode_collapse=verdicts["mode_collapse"]["iteration"],
         spectral_collapse=verdicts["spectral_collapse"]["iteration"],
-        samples=_quarter(pictures[max(pictures)]) if (pictures := folder.read_samples()) else None,
+        samples=_quarter(grid) if grid else None,
     )
 
 
@@ -262,7 +261,7 @@ def _method(record: Mapping[str, Any], judged: Mapping[str, np.ndarray]) -> str:
 
 
 def _quarter(path: Path) -> str:
-    """The upper left quarter of a grid of samples."""
+    """Of a grid with an even number of rows, the upper left one."""
     file = BytesIO()
     with Image.open(path) as grid:
         grid.crop((0, 0, grid.width // 2 + 1, grid.height // 2 + 1)).save(file, "PNG", optimize=True)

@@ -63,11 +63,11 @@ def test_every_claim_fails_on_numbers_that_break_it() -> None:
         assert finding.holds is False, claim.words
 
 
-def test_the_link_is_judged_by_runs_that_collapse() -> None:
+def test_the_link_is_judged_where_something_collapses() -> None:
     claim = claim_about("side by side")
     assert claim.recompute(table_of({"A_16-128": made_up(2, 1)})) == Finding("nothing collapses", None)
     both = table_of({"A_16-128": made_up(2, 1), "C_8-32": made_up(2, 1, modes="sn", spectra="sn")})
-    assert claim.recompute(both) == Finding("together in 1, apart in 0", True)
+    assert claim.recompute(both) == Finding("together in 1, apart in 0 of 4", True)
 
 
 def test_a_claim_without_numbers_is_left_open() -> None:
@@ -94,7 +94,7 @@ def test_ours_are_settings_of_which_both_methods_have_finished(tmp_path_factory:
     assert measured([replace(rows[0], ours=ours)], "mini").equals(table_of({"B_128-64": dict.fromkeys(METHODS, cell)}))
     lines = {claim.words: of_ours for claim, _, of_ours in audit([replace(rows[0], ours=ours)], "mini")}
     assert lines[claim_about("side by side").words] == Finding(
-        "together in 0, apart in 2 (B_128-64 SN, B_128-64 SR)", False
+        "together in 0, apart in 2 of 2 (B_128-64 SN, B_128-64 SR)", False
     )
     assert lines[claim_about("On average IS").words] == Finding("+0.0 % over 1", None)  # another score than the paper's
 

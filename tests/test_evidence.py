@@ -1,12 +1,15 @@
 """What is made of a campaign's runs: summaries by hand, pairs by seed, runs added to those that are there."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from io import BytesIO
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from reproduce.claims import Answer, answers, paired
@@ -25,6 +28,7 @@ from reproduce.evidence_page import (
     contingency,
     in_short,
     run_table,
+    save_picture,
     shares_of_the_gain,
     with_samples,
     write_page_of,
@@ -82,6 +86,7 @@ def both(seeds: Iterable[int] = range(1, 6), setting: str = "C_64-32", **changes
 
 FID, IS = "FID is better under SR-s than under SN (primary)", "IS is better under SR-s than under SN"
 HALF = "SR-s holds the first half of the spectra, which sinks under SN"
+SR_D = "modes collapse under SN, not under SR-d"
 GRADIENTS = "D's gradients die under SN and live on under SR-s"
 MODES = "modes collapse under SN, not under SR-s"
 RISES = "after the first quarter FID rises under SN, not under SR-s"
@@ -99,32 +104,32 @@ def test_answers_say_who_is_ahead() -> None:
     assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].words
     assert of_five[IS].verdict == "not decided"  # all are equal
     assert of_five[HALF].verdict == "shown here"
-    assert not any("SR-d" in claim for claim in of_five)
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
-    assert [answer.verdict for answer in answers(worse) if answer.claim.startswith("FID is")] == ["refuted here"]
+    (of_sr_d,) = (answer for answer in answers(worse) if answer.claim.startswith("FID is better under SR-d"))
+    assert of_sr_d.verdict == "refuted here"
     for header, lines in (run_table(worse), answer_table(answers(worse))):
         assert {len(line) for line in lines} == {len(header)}
 
 
-@pytest.mark.parametrize(("control", "name"), CONTROLS.items())
-def test_a_control_tells_the_weights_scale_from_what_sr_compensates(control: str, name: str) -> None:
-    beyond, scale = BEYOND.format(name), SCALE.format(name)
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_tells_the_weights_scale_from_what_sr_compensates(control: str) -> None:
+    beyond, scale = BEYOND.format(control), SCALE.format(control)
     as_bad_as_sn = both() + [run(control, seed) for seed in range(1, 6)]
     answered = found(as_bad_as_sn)
-    assert f"SR-s ahead of {name} in 5 of 5 pairs" in answered[beyond].words
+    assert f"SR-s ahead of {control} in 5 of 5 pairs" in answered[beyond].words
     assert (answered[beyond].place, answered[beyond].verdict) == ("ours", "shown here")
-    assert f"{name} ahead of SN in 0 of 5 pairs" in answered[scale].words
+    assert f"{control} ahead of SN in 0 of 5 pairs" in answered[scale].words
     assert answered[scale].verdict == "not decided"
     (share,) = shares_of_the_gain(as_bad_as_sn)
-    assert f"{name} has 0% of SR-s's gain over SN, with +0.00 and +0.00" in share
+    assert f"{control} has 0% of SR-s's gain over SN (+0.00 of +1.10, +0.00 of +1.10" in share
     as_good_as_sr = both() + [run(control, seed, **STEADY) for seed in range(1, 6)]
     answered = found(as_good_as_sr)
     assert (answered[beyond].verdict, answered[scale].verdict) == ("not decided", "shown here")
     assert "has 100% of" in shares_of_the_gain(as_good_as_sr)[0]
     some = both() + [run(control, seed) for seed in (1, 2)]
     assert found(some)[beyond].verdict == "not decided: 2 of 5 pairs so far"
-    assert "with +0.00 and +0.00 of +1.10 and +1.10 seed by seed" in shares_of_the_gain(some)[0]
+    assert "(+0.00 of +1.10, +0.00 of +1.10, seed by seed)" in shares_of_the_gain(some)[0]
     assert shares_of_the_gain(both()) == []
     without_gain = [*both(fid=[40.0, 10.0, 20.0, 30.0]), run(control, 1)]
     assert shares_of_the_gain(without_gain)[0].startswith("SR-s has no gain over SN in the 1 seeds")
@@ -236,7 +241,7 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
     own = run(
         "SR-d", branch=500, scores={"iteration": times, "FID_cls": [40.0, 50.0], "IS_cls": [2.0] * 2},
         tails={"iteration": times, "a": [0.4, 0.4]}, held={"iteration": times, "a": [0.4, 0.4]},
-        signals={"iteration": [600, 900], "gradient": [3.0, 2.0], "scaled gradient": [3.0, 2.0]},
+        signals={"iteration": [600, 900], "gradient": [3.0, 2.0], "scaled gradient": [6.0, 2.0]},
     )  # fmt: skip
     parent = run(fid=[20.0, 10.0, 99.0, 99.0], tails={"iteration": ITERATIONS, "a": [0.5, 0.8, 0.7, 0.6]})
     alone, _ = with_their_past([own, run(seed=2)])
@@ -248,7 +253,8 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
     assert whole.best("FID_cls") == 15  # medians: 20, 15, 20, 40
     assert whole.fall == pytest.approx(0.5)
     assert whole.kept_gradient == pytest.approx(2 / 8)
-    assert isnan(whole.kept_scaled_gradient)  # SN's was not recorded
+    assert isnan(whole.scale(after=0, until=1))  # SN's was not recorded
+    assert own.scale(after=0.5, until=0.7) == 2
     assert isnan(own.kept_gradient)  # its beginning is SN's
     assert (own.mode_collapse, whole.mode_collapse) == (None, 1000)
 
@@ -257,14 +263,20 @@ def test_the_page_begins_with_what_is_decided() -> None:
     """Of batch 64 five pairs decide; those of other settings are exploratory, whatever they say."""
     batch_64, batch_8 = (answers(both(setting=setting)) for setting in ("C_64-32", "C_8-32"))
     first, second = in_short({"C_64-32": batch_64, "C_8-32": batch_8}).splitlines()
-    assert first.startswith(f"- **C_64-32.** Shown here: *{FID}*; *{HALF}*.")
-    assert "Refuted here: nothing." in first
-    assert second == (
-        "- **C_8-32.** Shown here: nothing. Refuted here: nothing. Of the other claims 0 are not decided, "
-        f"{len(batch_8)} exploratory."
-    )
+    assert first.startswith(f"- **C_64-32.** *{FID}*: shown here. FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs")
+    assert f"Of the other claims, shown here: *{HALF}*; refuted here: nothing; not decided: " in first
+    assert second.endswith(f"not decided: 0 (0 of them whatever comes); exploratory: {len(batch_8) - 1}.")
     opposite = [replace(one, method={"SN": "SR-s", "SR-s": "SN"}[one.method]) for one in both()]
-    assert f"Refuted here: *{FID}*" in in_short({"C_64-32": answers(opposite)})
+    assert f"shown here: nothing; refuted here: *{HALF}*;" in in_short({"C_64-32": answers(opposite)})
+
+
+def test_a_registered_claim_without_a_run_says_so() -> None:
+    answered = found(both())
+    for control in CONTROLS:
+        assert answered[SCALE.format(control)].verdict == "not decided: 0 of 5 pairs so far"
+    assert answered[SR_D].verdict == "not decided: 0 of 5 pairs so far"
+    assert SR_D not in found(both(setting="C_8-32"))
+    assert found(both(range(1, 4), "C_16-32"))[SR_D].verdict == "not decided: ended at 0 of 5 pairs"
 
 
 def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
@@ -305,20 +317,21 @@ def test_a_warning_is_chosen_on_two_seeds_and_judged_on_the_others() -> None:
     assert {len(line) for line in lines} == {len(header)}
 
 
-def test_samples_are_those_of_the_seed_that_most_methods_have() -> None:
-    kept = [
-        run("SR-d", 4, samples="d"),
-        run("SR-s", 4, samples="s"),
-        run(seed=4, samples="n"),
-        run(seed=3, samples="3"),
-    ]
-    runs = [run(), run("SR-s"), run("SR-d", 2), *kept]
-    assert [(found.method, found.samples) for found in with_samples(runs)] == [
-        ("SN", "n"),
-        ("SR-s", "s"),
-        ("SR-d", "d"),
-    ]
+def test_samples_are_those_of_the_smallest_seed_that_most_methods_have(tmp_path: Path) -> None:
+    """They are a row of the picture."""
+    file = BytesIO()
+    Image.new("RGB", (8, 8), "white").save(file, "PNG")
+    white = b64encode(file.getvalue()).decode()
+    kept = [run(method, seed, samples=white) for seed in (5, 4) for method in ("SR-d", "SR-s", "SN")]
+    runs = [run(), run("SR-s"), run("SR-s, i = 0.3 N", 3, samples=white), run(seed=3, samples=white), *kept]
+    assert [found.key[1:] for found in with_samples(runs)] == [("SN", 4), ("SR-s", 4), ("SR-d", 4)]
     assert with_samples(runs[:3]) == []
+    heights = []
+    for shown in (runs[:2], runs):
+        save_picture([replace(one, signals=SIGNALS) for one in shown], tmp_path / "evidence.png")
+        with Image.open(tmp_path / "evidence.png") as picture:
+            heights.append(picture.height)
+    assert heights[1] > heights[0]
 
 
 def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:

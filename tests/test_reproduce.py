@@ -284,6 +284,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     assert collapse.main([*options, "--overrides", as_words(sizes)]) == 0
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
+    samples = {}
     assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", "SR-s", SCALE_CONTROL]
     for run in runs:
         begin = 4 if run.method == "SR-d" else 0
@@ -294,8 +295,10 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
         )
         assert run.signals["iteration"] == run.scores["iteration"]
         assert run.samples
-        with Image.open(io.BytesIO(b64decode(run.samples))) as samples:
-            assert samples.size == (266, 266)  # 4 x 4 tiles of 64 pixels, with 2 around each
+        samples[run.method] = Image.open(io.BytesIO(b64decode(run.samples)))
+    with Image.open(tmp_path / "table2" / "small" / "C_8-32" / "sn-seed3" / "samples" / "00000008.png") as grid:
+        of_sn = grid.crop((0, 0, 266, 266))  # 4 x 4 tiles of 64 pixels, with 2 around each
+    assert [samples[method].tobytes() == of_sn.tobytes() for method in ("SN", "SR-s")] == [True, False]
     assert "SR-s ahead of SN in" in (root / "evidence.md").read_text()
     assert (root / "evidence.png").stat().st_size > 10_000
     assert str(tmp_path) not in (root / "evidence.json").read_text()  # it is made to be shared
