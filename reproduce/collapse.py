@@ -19,7 +19,7 @@ from reproduce.settings import METHODS
 from reproduce.table_runs import SMALL_WIDTHS, TableRun, rows, table_run
 
 DEFAULT = ("C_64-32",)
-DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # of configs/cifar10.yaml
+DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # twice that of configs/cifar10.yaml
 
 
 def collapse_runs(
