@@ -50,7 +50,7 @@ reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN a
 reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N, and SR-d (SCALE, SETTINGS, SEEDS, JOBS, GPUS, DRY_RUN=1; mini: 8 runs)
 	@$(BIN)/python -m reproduce.sweep
 
-reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED)
+reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED, IMAGES)
 	@$(BIN)/python -m reproduce.figures
 
 faults: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)

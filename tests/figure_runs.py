@@ -1,6 +1,6 @@
 """Finished runs for figures, written as training writes them, with chosen numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,9 @@ def write_mini_runs(root: Path) -> None:
         write_planned(branch, branch=300)
 
 
-def write_small_runs(root: Path) -> None:
+def write_small_runs(root: Path, overrides: Mapping[str, Any] | None = None) -> None:
     """C_64-32 at scale small: SN collapses, SR-s and SR-d do not."""
-    for run in collapse_runs(["C_64-32"], [1], root):
+    for run in collapse_runs(["C_64-32"], [1], root, overrides):
         write_planned(run, collapses=run.method == "sn", branch=150 if run.after else None)
 
 

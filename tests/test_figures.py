@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure_runs import pictures, write_mini_runs, write_planned
+from figure_runs import pictures, write_mini_runs, write_planned, write_small_runs
 from PIL import Image
 
 from reproduce.figures.__main__ import main
 from reproduce.figures.available_runs import Sources
 from reproduce.figures.catalogue import FIGURES, chosen_figures
 from reproduce.figures.spectra_figures import figure_2
+from reproduce.run import IMAGES
 from reproduce.table_runs import table_runs
 from srgan.files import write_json
 
@@ -117,6 +118,17 @@ def test_runs_under_way_and_outdated_ones_are_not_drawn(tmp_path: Path) -> None:
     assert "made with other settings: C_32-32 SN seed 1" in gap.reason
 
 
+def test_runs_on_images_of_ones_own_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_small_runs(tmp_path, {IMAGES: "cifar10.tar"})
+    own = ["--scale", "small", "--runs", str(tmp_path), "--figures", "6 7"]
+    assert main(own) == 1
+    assert "made with other settings: C_64-32 SR-d seed 1" in capsys.readouterr().out
+    assert main([*own, "--images", "cifar10.tar"]) == 0
+    assert {path.name for path in (tmp_path / "figures").rglob("*.png")} == {"fig06-C_64-32.png", "fig07-C_64-32.png"}
+    of_other_rows = 'SETTINGS="A_64-128 B_64-64" METHODS=sn SEEDS=1 IMAGES="cifar10.tar"'
+    assert of_other_rows in capsys.readouterr().out
+
+
 def test_a_figure_without_a_run_that_shows_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mini_runs(tmp_path)
     for sn in Sources(tmp_path, "mini").groups["table2 sn"]:
@@ -133,6 +145,7 @@ def test_a_figure_without_a_run_that_shows_it_says_so(tmp_path: Path, capsys: py
         (["--figures", "two"], "expected whole numbers"),
         (["--axes", "loglog"], "expected linear or log"),
         (["--formats", "svg"], "expected png, pdf or several"),
+        (["--scale", "mini", "--images", "x.tar"], "IMAGES with SCALE=small alone"),
         (["--scale", "huge"], "expected auto or mini or small or paper"),
     ],
 )

@@ -10,18 +10,18 @@ from rich.console import Console
 from reproduce.figures.available_runs import Gap, Sources
 from reproduce.figures.catalogue import PaperFigure, chosen_figures
 from reproduce.figures.index import Drawn, Index
-from reproduce.options import Options, read
+from reproduce.options import Options, read, with_images
 from srgan.pictures import AxisScale, save, style
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 (nothing could be drawn), 2 (wrong usage)."""
-    options = read(arguments, __doc__, "scale figures axes formats seed runs", begun_scale)
+    options = read(arguments, __doc__, "scale figures axes formats seed images runs overrides", begun_scale)
     console = Console()
-    sources = Sources(options.runs, options.scale, options.seed)
     part = options.scale if options.seed == 1 else f"{options.scale}-seed{options.seed}"
     try:
         figures = chosen_figures(options.figures)
+        sources = Sources(options.runs, options.scale, options.seed, with_images(options))
     except ValueError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2

@@ -1,14 +1,14 @@
 """Where the runs are that figures need, and which of them are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reproduce.collapse import collapse_runs
 from reproduce.figures.model import FinishedRun, finished_run
 from reproduce.resume import SETTING, resume_runs
-from reproduce.run import FINISHED, Run, Scale, states
+from reproduce.run import FINISHED, IMAGES, Run, Scale, states
 from reproduce.settings import SETTINGS, Method, Setting
 from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
 from reproduce.table_runs import TableRun, default_settings, table_runs
@@ -44,12 +44,14 @@ class Sources:
         runs: the folder that holds `table2/`, `sweep/`, `resume/` and `collapse/`.
         scale: "mini", "small" or "paper".
         seed: of the runs of Table II and of the sweep.
+        overrides: settings with which they all were made.
     """
 
-    def __init__(self, runs: Path, scale: Scale, seed: int = 1) -> None:
+    def __init__(self, runs: Path, scale: Scale, seed: int = 1, overrides: Mapping[str, Any] | None = None) -> None:
         self.runs = runs
         self.scale: Scale = scale
         self.seed = seed
+        self.overrides = overrides or {}
         self._read: dict[Path, FinishedRun | None] = {}
 
     @cached_property
@@ -60,18 +62,19 @@ class Sources:
         return {
             "table2 sn": self._table("sn"),
             "table2 sr": self._table("sr"),
-            "sweep": sweep_runs(self.scale, swept, [self.seed], self.runs),
+            "sweep": sweep_runs(self.scale, swept, [self.seed], self.runs, self.overrides),
             "resume": [] if self.scale == "small" else resume_runs(self.scale, self.runs / "resume" / self.scale),
             "collapse": self._collapse() if self.scale == "small" else [],
         }
 
     def _collapse(self) -> list[TableRun]:
         group = [setting.name for setting in SETTINGS if setting.name.startswith("C_")]
-        return [run for run in collapse_runs(group, [self.seed], self.runs) if run.after]
+        return [run for run in collapse_runs(group, [self.seed], self.runs, self.overrides) if run.after]
 
     def _table(self, method: Method) -> list[TableRun]:
         every = [setting.name for setting in SETTINGS]
-        return table_runs(self.scale, every, [method], [self.seed], self.runs / "table2" / self.scale)
+        root = self.runs / "table2" / self.scale
+        return table_runs(self.scale, every, [method], [self.seed], root, self.overrides)
 
     def finished(self, group: str) -> list[FinishedRun]:
         """Runs that have ended with the settings of their experiment."""
@@ -112,6 +115,7 @@ class Sources:
             command += (
                 f' SETTINGS="{" ".join(rows)}"' + (f" METHODS={method}" if method else "") + f" SEEDS={self.seed}"
             )
+        command += f' IMAGES="{self.overrides[IMAGES]}"' if IMAGES in self.overrides else ""
         return Gap(f"Missing runs of {experiment}: {states(missing)}.", command)
 
     def _finished(self, run: Run) -> FinishedRun | None:
