@@ -93,18 +93,16 @@ def side_by_side(numbers: DataFrame) -> Finding:
     """Mode collapse and spectral collapse go together."""
     if "spectra sn" not in numbers:
         return Finding("the table marks both as one", None)
-    together, apart = 0, []
-    for setting, row in numbers.iterrows():
-        for method in METHODS:
-            modes, spectra = row[f"modes {method}"], row[f"spectra {method}"]
-            together += bool(modes and spectra)
-            if modes != spectra:
-                apart.append(f"{setting} {method.upper()}")
+    cells = {
+        f"{setting} {method.upper()}": (row[f"modes {method}"], row[f"spectra {method}"])
+        for setting, row in numbers.iterrows()
+        for method in METHODS
+    }
+    together = sum(modes and spectra for modes, spectra in cells.values())
+    apart = [name for name, (modes, spectra) in cells.items() if modes != spectra]
     if not together and not apart:
         return Finding("nothing collapses", None)
-    return Finding(
-        f"together in {together}, apart in {len(apart)} of {len(METHODS) * len(numbers)}" + _named(apart), not apart
-    )
+    return Finding(f"together in {together}, apart in {len(apart)} of {len(cells)}" + _named(apart), not apart)
 
 
 def better(score: str, numbers: DataFrame) -> Finding:

@@ -7,7 +7,7 @@ from math import isnan
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, CONTROLS, Evidence
+from reproduce.evidence import BASELINE, BRANCH, RATE_CONTROL, SCALE_CONTROL, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
@@ -24,6 +24,7 @@ AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
 ENDED = {"C_16-32"}
 """Settings without further runs."""
 SHOWN, REFUTED, UNDECIDED, EXPLORATORY = "shown here", "refuted here", "not decided", "exploratory"
+HOPELESS = f"{UNDECIDED}, whatever comes"
 DECISIONS = {True: SHOWN, False: REFUTED, None: UNDECIDED}
 
 
@@ -217,14 +218,10 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
     Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
     Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
-    *(
-        comparison
-        for control in CONTROLS
-        for comparison in (
-            Comparison("ours", f"FID is better under SR-s than under {control}", "SR-s", FID, BATCH_64, control),
-            Comparison("ours", f"FID is better under {control} than under SN", control, FID, BATCH_64),
-        )
-    ),
+    Comparison("ours", f"FID is better under SR-s than under {SCALE_CONTROL}", "SR-s", FID, BATCH_64, SCALE_CONTROL),
+    Comparison("ours", f"FID is better under {SCALE_CONTROL} than under SN", SCALE_CONTROL, FID, BATCH_64),
+    Comparison("ours", f"FID is better under SR-s than under {RATE_CONTROL}", "SR-s", FID, BATCH_64, RATE_CONTROL),
+    Comparison("ours", f"FID is better under {RATE_CONTROL} than under SN", RATE_CONTROL, FID, BATCH_64),
     Count("IV", "modes collapse under SN, not under SR-s", "SR-s", _collapses, REGISTERED, _collapses_once),
     Count("IV-B", "modes collapse under SN, not under SR-d", "SR-d", _collapses, REGISTERED, _collapses_once),
     Count(
@@ -286,7 +283,7 @@ def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: J
 def _unfinished(setting: str, count: str, hopeless: bool = False) -> str:
     if setting in ENDED:
         return f"{UNDECIDED}: ended at {count}"
-    return f"{UNDECIDED}, whatever comes: {count} so far" if hopeless else f"{UNDECIDED}: {count} so far"
+    return f"{HOPELESS if hopeless else UNDECIDED}: {count} so far"
 
 
 def _counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> tuple[int, int]:

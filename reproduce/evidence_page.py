@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import imread
 from rich.console import Console
 
-from reproduce.claims import ENDED, EXPLORATORY, METHODS, REFUTED, SEEDS, SHOWN, UNDECIDED, Answer, answers
+from reproduce.claims import ENDED, EXPLORATORY, HOPELESS, METHODS, REFUTED, SEEDS, SHOWN, UNDECIDED, Answer, answers
 from reproduce.early_warning import CHOOSING, warning_table
 from reproduce.evidence import (
     BASELINE,
@@ -89,7 +89,7 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     parts = [f"## In short\n\n{in_short(answered)}"]
     for setting, some in by_setting.items():
         tables = f"{markdown_table(*answer_table(answered[setting]))}\n{markdown_table(*run_table(some))}"
-        words = "".join(f"\n{sentence}\n" for sentence in (contingency(some), *shares_of_the_gain(some)) if sentence)
+        words = "".join(f"\n{sentence}\n" for sentence in (contingency(some), *shares_of_the_gain(some)))
         parts.append(f"## {setting}\n\n{tables}{words}")
     of_paper = [run for run in whole if run.method in METHODS]
     if any(run.seed not in CHOOSING for run in of_paper):
@@ -109,7 +109,7 @@ def in_short(answered: Mapping[str, Sequence[Answer]]) -> str:
             for verdict in (SHOWN, REFUTED)
         )
         undecided = [answer.verdict for answer in others if answer.verdict.startswith(UNDECIDED)]
-        hopeless = sum("whatever comes" in verdict for verdict in undecided)
+        hopeless = sum(verdict.startswith(HOPELESS) for verdict in undecided)
         exploratory = sum(answer.verdict == EXPLORATORY for answer in others)
         lines.append(
             f"- **{setting}.** *{primary.claim}*: {primary.verdict}. {primary.words} Of the other claims, shown here: "
