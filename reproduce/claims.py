@@ -7,7 +7,7 @@ from math import isnan
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, RATE_CONTROL, SCALE_CONTROL, Evidence
+from reproduce.evidence import BASELINE, BRANCH, RATE_CONTROL, SCALE_CONTROL, SWITCHED, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
@@ -78,7 +78,7 @@ class Comparison:
     Attributes:
         place: in the paper, or "ours".
         claim: in our words.
-        method: of METHODS, or a control.
+        method: of METHODS, `SWITCHED` or a control.
         measure: what is compared.
         judges: the pairs that judge it.
         baseline: what the method is compared with.
@@ -218,6 +218,8 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
     Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
     Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
+    Comparison("ours", f"FID is better under SR-s than under SN{FROM_SN}", SWITCHED, FID, BATCH_64),
+    Comparison("ours", f"FID is better under SR-s than under SR-d, both{FROM_SN}", SWITCHED, FID, BATCH_64, "SR-d"),
     Comparison("ours", f"FID is better under SR-s than under {SCALE_CONTROL}", "SR-s", FID, BATCH_64, SCALE_CONTROL),
     Comparison("ours", f"FID is better under {SCALE_CONTROL} than under SN", SCALE_CONTROL, FID, BATCH_64),
     Comparison("ours", f"FID is better under SR-s than under {RATE_CONTROL}", "SR-s", FID, BATCH_64, RATE_CONTROL),

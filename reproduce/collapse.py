@@ -1,9 +1,10 @@
-"""`make reproduce-collapse`: group C at scale small: SN, SR-s, two controls, and SR-d from a checkpoint of SN."""
+"""`make reproduce-collapse`: group C at scale small: SN, SR-s, SR-d and SR-s from checkpoints of SN, controls."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
 from reproduce.claims import SEEDS
-from reproduce.evidence import BRANCH, RATE_CONTROL, SCALE_CONTROL, evidence_of
+from reproduce.evidence import BRANCH, CONTROLS, RATE_CONTROL, SCALE_CONTROL, SWITCHED, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
 from reproduce.run import FRACTION, Run
@@ -25,11 +26,13 @@ DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # twice that of
 def collapse_runs(
     names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
 ) -> list[TableRun]:
-    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the controls; then SR-d.
+    """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the others.
+
+    These are what goes on from SN's checkpoints, SR-d and SR-s, and the controls.
 
     Args:
         names: rows of Table I, of CIFAR-10.
-        seeds: five runs for each.
+        seeds: six runs for each.
         runs: the folder that holds `table2/small` and `collapse`.
         overrides: settings of every run.
 
@@ -38,21 +41,24 @@ def collapse_runs(
     """
     table, further, seeds = runs / "table2" / "small", overrides or {}, list(seeds)
     pairs: list[TableRun] = []
-    scale: list[TableRun] = []
-    rate: list[TableRun] = []
-    branches: list[TableRun] = []
+    others: dict[str, list[TableRun]] = {label: [] for label in ("SR-d", SWITCHED, *CONTROLS)}
     for setting in rows(names):
+        one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels}  # i / N, N = D's channels here
         for seed in seeds:
             sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
-            one = {**further, FRACTION: SMALL_WIDTHS / setting.discriminator_channels}  # i / N, N = D's channels here
-            sr_1 = table_run("small", setting, "sr", seed, runs / "collapse", one, "sr-s", part="sr-s-one")
-            fast = table_run("small", setting, "sn", seed, runs / "collapse", {**further, **DOUBLED}, part="sn-double")
-            sr_d = table_run("small", setting, "sr", seed, runs / "collapse", further, "sr-d", part="sr-d")
             pairs += [sn, sr_s]
-            scale.append(replace(sr_1, name=f"{setting.name} {SCALE_CONTROL} seed {seed}"))
-            rate.append(replace(fast, name=f"{setting.name} {RATE_CONTROL} seed {seed}"))
-            branches.append(replace(sr_d, name=f"{setting.name} SR-d seed {seed}", after=sn, checkpoint=BRANCH))
-    return pairs + scale + rate + branches
+            for label, constraint, part, own in (
+                ("SR-d", "sr-d", "sr-d", {}),
+                (SWITCHED, "sr-s", "sr-s-after-sn", {}),
+                (SCALE_CONTROL, "sr-s", "sr-s-one", one),
+                (RATE_CONTROL, "sn", "sn-double", DOUBLED),
+            ):
+                method, settings = METHODS[constraint != "sn"], {**further, **own}
+                run = table_run("small", setting, method, seed, runs / "collapse", settings, constraint, part)
+                if label not in CONTROLS:
+                    run = replace(run, after=sn, checkpoint=BRANCH)
+                others[label].append(replace(run, name=f"{setting.name} {label} seed {seed}"))
+    return [*pairs, *chain.from_iterable(others.values())]
 
 
 def experiment(options: Options) -> Campaign:

@@ -34,6 +34,8 @@ The other leaves the weights alone and doubles all of D's steps, its linear laye
 """
 BRANCH = 2_000
 """The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
+SWITCHED = "SR-s after SN"
+"""SR-s from the checkpoint from which SR-d goes on."""
 LATE = 0.75
 """Share of a run after which its evaluations count as its end."""
 EARLY = 0.1
@@ -50,7 +52,7 @@ class Evidence:
 
     Attributes:
         setting: row of Table I.
-        method: label of its constraint, "SN", "SR-s" or "SR-d", or a control.
+        method: label of its constraint, "SN", "SR-s" or "SR-d", or `SWITCHED`, or a control.
         seed: of everything random in it.
         branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
         iterations: its length.
@@ -256,6 +258,8 @@ def _method(record: Mapping[str, Any], judged: Mapping[str, np.ndarray]) -> str:
     label, model = str(record["constraint"]["label"]), record["config"]["model"]
     if all(values.shape[1] == 1 for values in judged.values()):  # what SR-s with i = 1 holds is sigma_1 alone
         return SCALE_CONTROL
+    if label == "SR-s" and record["parent"]:
+        return SWITCHED
     of_D, of_G = (model[f"{net}_optimizer"]["learning_rate"] for net in ("discriminator", "generator"))
     return RATE_CONTROL if label == BASELINE and of_D == 2 * of_G else label
 

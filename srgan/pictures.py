@@ -76,13 +76,14 @@ class SeriesStyle(NamedTuple):
     marker: str
 
 
-# Of Okabe and Ito; lightness (L*) 0, 46, 71, 62, 70, and each with a line style and a marker of its own.
+# Of Okabe and Ito; lightness (L*) 0, 46, 71, 61, 70, 58, and each with a line style and a marker of its own.
 SERIES = (
     SeriesStyle("#000000", "-", "o"),
     SeriesStyle("#0072B2", (0, (4, 1.5)), "s"),
     SeriesStyle("#E69F00", (0, (5, 1, 1, 1)), "^"),
     SeriesStyle("#CC79A7", (0, (1, 1)), "D"),
     SeriesStyle("#56B4E9", (0, (7, 1, 1, 1, 1, 1)), "v"),
+    SeriesStyle("#009E73", (0, (2, 2, 6, 2)), "P"),
 )
 MARK = "#B2182B"  # where a verdict says that something happened
 LINES_AND_MARKERS = [(own.linestyle, own.marker) for own in SERIES]

@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from reproduce.claims import Answer, answers, paired
+from reproduce.claims import FROM_SN, Answer, answers, paired
 from reproduce.early_warning import warning_table
 from reproduce.evidence import (
     CONTROLS,
     RATE_CONTROL,
     SCALE_CONTROL,
+    SWITCHED,
     Evidence,
     read_evidence,
     with_their_past,
@@ -108,6 +109,11 @@ def test_answers_say_who_is_ahead() -> None:
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
     (of_sr_d,) = (answer for answer in answers(worse) if answer.claim.startswith("FID is better under SR-d"))
     assert of_sr_d.verdict == "refuted here"
+    rescued = found(worse + [run(SWITCHED, seed, **STEADY) for seed in range(1, 6)])
+    assert (
+        f"{SWITCHED} ahead of SN in 0 of 5 pairs" in rescued["FID is better under SR-s than under SN" + FROM_SN].words
+    )
+    assert rescued["FID is better under SR-s than under SR-d, both" + FROM_SN].verdict == "shown here"
     for header, lines in (run_table(worse), answer_table(answers(worse))):
         assert {len(line) for line in lines} == {len(header)}
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from reproduce import collapse, resume
 from reproduce.collapse import collapse_runs
 from reproduce.cost import fit_parser
-from reproduce.evidence import RATE_CONTROL, SCALE_CONTROL, read_evidence
+from reproduce.evidence import RATE_CONTROL, SCALE_CONTROL, SWITCHED, read_evidence
 from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
 from reproduce.resources import Resources
@@ -276,7 +276,7 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
 def test_the_collapse_experiment_runs_and_says_what_it_found(
     tmp_path: Path, folder_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All methods for real, at a thousandth of their length: SR-d goes on from SN's checkpoint."""
+    """All methods for real, at a thousandth of their length; two of them go on from SN's checkpoint."""
     monkeypatch.setattr(collapse, "BRANCH", 4)
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}
@@ -285,9 +285,9 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
     samples = {}
-    assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", "SR-s", SCALE_CONTROL]
+    assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", "SR-s", SWITCHED, SCALE_CONTROL]
     for run in runs:
-        begin = 4 if run.method == "SR-d" else 0
+        begin = 4 if run.method in ("SR-d", SWITCHED) else 0
         assert run.branch == (begin or None)
         assert run.scores["iteration"] == list(range(begin + 2, 9, 2))
         assert (
