@@ -63,6 +63,10 @@ class Measure:
     relation: str = "above"
     lower_is_better: bool = False
 
+    def compared(self, pairs: Sequence[Pair]) -> Pairs:
+        first, second = ([self.of(side) for side in sides] for sides in zip(*pairs, strict=True))
+        return compare(first, second, self.lower_is_better)
+
 
 FID = Measure("FID_cls at the end", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
 IS = Measure("IS_cls at the end", lambda run: run.late("IS_cls"), "ahead of")
@@ -98,16 +102,12 @@ class Comparison:
         if not pairs:
             return _without_pairs(self, runs)
         judging, others = _apart(pairs, self.judges)
-        compared = self._compared(judging or pairs)
+        compared = self.measure.compared(judging or pairs)
         words = in_words(f"{self.method} {self.measure.relation} {self.baseline}", self.measure.label, compared)
         if judging and others:
-            words += f" In the other pairs: {self._compared(others).ahead} of {len(others)}."
+            words += f" In the other pairs: {self.measure.compared(others).ahead} of {len(others)}."
         verdict = _verdict(compared.ahead, compared.behind, compared.n, judging, self.judges)
         return Answer(self.place, self.claim, words, verdict)
-
-    def _compared(self, pairs: Sequence[Pair]) -> Pairs:
-        first, second = ([self.measure.of(side) for side in sides] for sides in zip(*pairs, strict=True))
-        return compare(first, second, self.measure.lower_is_better)
 
 
 @dataclass(frozen=True)

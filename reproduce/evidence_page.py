@@ -12,7 +12,20 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import imread
 from rich.console import Console
 
-from reproduce.claims import ENDED, EXPLORATORY, HOPELESS, METHODS, REFUTED, SEEDS, SHOWN, UNDECIDED, Answer, answers
+from reproduce.claims import (
+    ENDED,
+    EXPLORATORY,
+    FID,
+    HOPELESS,
+    METHODS,
+    REFUTED,
+    SEEDS,
+    SHOWN,
+    UNDECIDED,
+    Answer,
+    answers,
+    paired,
+)
 from reproduce.early_warning import CHOOSING, warning_table
 from reproduce.evidence import (
     BASELINE,
@@ -94,6 +107,7 @@ def write_page_of(runs: Sequence[Evidence], root: Path, console: Console) -> Non
     parts = [f"## In short\n\n{in_short(answered)}"]
     for setting, some in by_setting.items():
         tables = f"{markdown_table(*answer_table(answered[setting]))}\n{markdown_table(*run_table(some))}"
+        tables = f"{FID.label}, lower is better:\n\n{markdown_table(*method_table(some))}\n{tables}"
         words = "".join(f"\n{sentence}\n" for sentence in (contingency(some), *shares_of_the_gain(some)))
         parts.append(f"## {setting}\n\n{tables}{words}")
     of_paper = [run for run in whole if run.method in METHODS]
@@ -122,6 +136,22 @@ def in_short(answered: Mapping[str, Sequence[Answer]]) -> str:
             f"exploratory: {exploratory}.\n"
         )
     return "".join(lines)
+
+
+def method_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line for each method: FID at the end, seed by seed, and against SN."""
+    seeds = sorted({run.seed for run in runs})
+    late = {(run.method, run.seed): f"{FID.of(run):.1f}" for run in runs}
+    lines = []
+    for method in SHOWN_METHODS:
+        shown = [late.get((method, seed), "–") for seed in seeds]
+        against = ["", ""]
+        if method != BASELINE and (pairs := paired(runs, method)):
+            compared = FID.compared(pairs)
+            against = [f"{compared.ahead} of {compared.n}", compared.change_in_words]
+        if any(cell != "–" for cell in shown):
+            lines.append([method, *shown, *against])
+    return ["method", *(f"seed {seed}" for seed in seeds), "better than SN in", "change"], lines
 
 
 def answer_table(answered: Sequence[Answer]) -> tuple[list[str], list[list[str]]]:

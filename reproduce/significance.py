@@ -52,6 +52,14 @@ class Pairs:
         return float(np.exp(logs.mean() - margin)) - 1, float(np.exp(logs.mean() + margin)) - 1
 
     @property
+    def change_in_words(self) -> str:
+        """E.g. "-12% (95 % interval -20% to -3%)"."""
+        words = f"{self.change:+.0%}"
+        if interval := self.interval:
+            words += f" (95 % interval {interval[0]:+.0%} to {interval[1]:+.0%})"
+        return words
+
+    @property
     def p(self) -> float:
         """Of the exact sign test against "the second is not better": one-sided, as the paper's claims are."""
         return sign_test(self.ahead, self.n)
@@ -99,11 +107,8 @@ def in_words(name: str, score: str, pairs: Pairs) -> str:
 
 
 def _numbers(name: str, score: str, pairs: Pairs) -> str:
-    words = f"{score}: {name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
-    words += f", change {pairs.change:+.0%}"
-    if interval := pairs.interval:
-        words += f" (95 % interval {interval[0]:+.0%} to {interval[1]:+.0%})"
-    return words
+    ahead = f"{name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
+    return f"{score}: {ahead}, change {pairs.change_in_words}"
 
 
 def judged_in_words(name: str, score: str, pairs: Pairs) -> str:

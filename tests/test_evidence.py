@@ -28,6 +28,7 @@ from reproduce.evidence_page import (
     answer_table,
     contingency,
     in_short,
+    method_table,
     run_table,
     save_picture,
     shares_of_the_gain,
@@ -274,6 +275,15 @@ def test_the_page_begins_with_what_is_decided() -> None:
     assert second.endswith(f"not decided: 0 (0 of them whatever comes); exploratory: {len(batch_8) - 1}.")
     opposite = [replace(one, method={"SN": "SR-s", "SR-s": "SN"}[one.method]) for one in both()]
     assert f"shown here: nothing; refuted here: *{HALF}*;" in in_short({"C_64-32": answers(opposite)})
+
+
+def test_methods_are_set_against_sn_seed_by_seed() -> None:
+    header, lines = method_table([*both(), run(SWITCHED, 2, **STEADY)])
+    assert header == ["method", *(f"seed {seed}" for seed in range(1, 6)), "better than SN in", "change"]
+    assert [line[0] for line in lines] == ["SN", "SR-s", SWITCHED]
+    assert lines[0] == ["SN", *["30.0"] * 5, "", ""]
+    assert lines[1] == ["SR-s", *["10.0"] * 5, "5 of 5", "-67% (95 % interval -67% to -67%)"]
+    assert lines[2] == [SWITCHED, "–", "10.0", "–", "–", "–", "1 of 1", "-67%"]
 
 
 def test_a_registered_claim_without_a_run_says_so() -> None:
