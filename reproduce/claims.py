@@ -7,7 +7,7 @@ from math import isnan
 
 import numpy as np
 
-from reproduce.evidence import BASELINE, BRANCH, RATE_CONTROL, SCALE_CONTROL, SWITCHED, Evidence
+from reproduce.evidence import BASELINE, BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, Evidence
 from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
@@ -82,7 +82,7 @@ class Comparison:
     Attributes:
         place: in the paper, or "ours".
         claim: in our words.
-        method: of METHODS, `SWITCHED` or a control.
+        method: of METHODS, or one beside them.
         measure: what is compared.
         judges: the pairs that judge it.
         baseline: what the method is compared with.
@@ -107,6 +107,8 @@ class Comparison:
         if judging and others:
             words += f" In the other pairs: {self.measure.compared(others).ahead} of {len(others)}."
         verdict = _verdict(compared.ahead, compared.behind, compared.n, judging, self.judges)
+        if verdict == REFUTED:
+            words += f" Of the opposite: p = {sign_test(compared.behind, compared.n):.2g}."
         return Answer(self.place, self.claim, words, verdict)
 
 
@@ -220,6 +222,10 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
     Comparison("ours", f"FID is better under SR-s than under SN{FROM_SN}", SWITCHED, FID, BATCH_64),
     Comparison("ours", f"FID is better under SR-s than under SR-d, both{FROM_SN}", SWITCHED, FID, BATCH_64, "SR-d"),
+    Comparison("IV-B", f"FID is better under {EQUATION_10} than under SN{FROM_SN}", EQUATION_10, FID, BATCH_64),
+    Comparison(
+        "ours", f"FID is better under {EQUATION_10} than under SR-d, both{FROM_SN}", EQUATION_10, FID, BATCH_64, "SR-d"
+    ),
     Comparison("ours", f"FID is better under SR-s than under {SCALE_CONTROL}", "SR-s", FID, BATCH_64, SCALE_CONTROL),
     Comparison("ours", f"FID is better under {SCALE_CONTROL} than under SN", SCALE_CONTROL, FID, BATCH_64),
     Comparison("ours", f"FID is better under SR-s than under {RATE_CONTROL}", "SR-s", FID, BATCH_64, RATE_CONTROL),

@@ -1,26 +1,52 @@
-"""`make reproduce-collapse`: group C at scale small: SN, SR-s, SR-d and SR-s from checkpoints of SN, controls."""
+"""`make reproduce-collapse`: group C at scale small: SN, SR-s, SR-d and SR-s after SN, controls."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from reproduce.campaign import Campaign, perform
 from reproduce.claims import SEEDS
-from reproduce.evidence import BRANCH, CONTROLS, RATE_CONTROL, SCALE_CONTROL, SWITCHED, evidence_of
+from reproduce.evidence import BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, evidence_of
 from reproduce.evidence_page import add_evidence
 from reproduce.options import Options, with_images
 from reproduce.run import FRACTION, Run
-from reproduce.settings import METHODS
-from reproduce.table_runs import SMALL_WIDTHS, TableRun, rows, table_run
+from reproduce.settings import METHODS, Method, Setting
+from reproduce.table_runs import SMALL_WIDTHS, TableRun, table_run, table_runs
 
 DEFAULT = ("C_64-32",)
+REPARAMETRIZE = {"model.constraint.init_args.form.class_path": "srgan.constraints.Reparametrize"}
 DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # twice that of configs/cifar10.yaml
+
+
+class Variant(NamedTuple):
+    """What is run beside a row's SN and SR-s: label, column, constraint, folder, own settings, whether SN begins it."""
+
+    label: str
+    method: Method
+    constraint: str
+    part: str
+    settings: Callable[[Setting], Mapping[str, Any]] = lambda setting: {}
+    after_sn: bool = False
+
+
+VARIANTS = (
+    Variant("SR-d", "sr", "sr-d", "sr-d", after_sn=True),
+    Variant(SWITCHED, "sr", "sr-s", "sr-s-after-sn", after_sn=True),
+    Variant(
+        SCALE_CONTROL,
+        "sr",
+        "sr-s",
+        "sr-s-one",
+        lambda setting: {FRACTION: SMALL_WIDTHS / setting.discriminator_channels},  # i / N, N = D's channels here
+    ),
+    Variant(RATE_CONTROL, "sn", "sn", "sn-double", lambda setting: DOUBLED),
+    Variant(EQUATION_10, "sr", "sr-d", "sr-d-eq-10", lambda setting: REPARAMETRIZE, after_sn=True),
+)
 
 
 def collapse_runs(
@@ -28,37 +54,27 @@ def collapse_runs(
 ) -> list[TableRun]:
     """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the others.
 
-    These are what goes on from SN's checkpoints, SR-d and SR-s, and the controls.
-
     Args:
         names: rows of Table I, of CIFAR-10.
-        seeds: six runs for each.
+        seeds: seven runs for each.
         runs: the folder that holds `table2/small` and `collapse`.
         overrides: settings of every run.
 
     Raises:
         ValueError: a setting that Table I does not have.
     """
-    table, further, seeds = runs / "table2" / "small", overrides or {}, list(seeds)
-    pairs: list[TableRun] = []
-    others: dict[str, list[TableRun]] = {label: [] for label in ("SR-d", SWITCHED, *CONTROLS)}
-    for setting in rows(names):
-        one = {FRACTION: SMALL_WIDTHS / setting.discriminator_channels}  # i / N, N = D's channels here
-        for seed in seeds:
-            sn, sr_s = (table_run("small", setting, method, seed, table, further) for method in METHODS)
-            pairs += [sn, sr_s]
-            for label, constraint, part, own in (
-                ("SR-d", "sr-d", "sr-d", {}),
-                (SWITCHED, "sr-s", "sr-s-after-sn", {}),
-                (SCALE_CONTROL, "sr-s", "sr-s-one", one),
-                (RATE_CONTROL, "sn", "sn-double", DOUBLED),
-            ):
-                method, settings = METHODS[constraint != "sn"], {**further, **own}
-                run = table_run("small", setting, method, seed, runs / "collapse", settings, constraint, part)
-                if label not in CONTROLS:
-                    run = replace(run, after=sn, checkpoint=BRANCH)
-                others[label].append(replace(run, name=f"{setting.name} {label} seed {seed}"))
-    return [*pairs, *chain.from_iterable(others.values())]
+    further = overrides or {}
+    pairs = table_runs("small", names, METHODS, seeds, runs / "table2" / "small", further)
+    others = []
+    for variant in VARIANTS:
+        for sn in (run for run in pairs if run.method == "sn"):
+            own = {**further, **variant.settings(sn.setting)}
+            run = table_run(
+                "small", sn.setting, variant.method, sn.seed, runs / "collapse", own, variant.constraint, variant.part
+            )
+            run = replace(run, name=f"{sn.setting.name} {variant.label} seed {sn.seed}")
+            others.append(replace(run, after=sn, checkpoint=BRANCH) if variant.after_sn else run)
+    return pairs + others
 
 
 def experiment(options: Options) -> Campaign:

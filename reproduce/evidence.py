@@ -33,9 +33,11 @@ The one brings each convolution's sigma_1 to 1 as SR-s does: W <- W / sigma_1, w
 The other leaves the weights alone and doubles all of D's steps, its linear layer's and biases' too.
 """
 BRANCH = 2_000
-"""The iteration of SN's checkpoint from which SR-d goes on, fixed before any run: a fifth of the training."""
+"""The iteration of SN's checkpoint from which others go on, fixed before any run: a fifth of the training."""
 SWITCHED = "SR-s after SN"
 """SR-s from the checkpoint from which SR-d goes on."""
+EQUATION_10 = "SR-d by Eq. 10"
+"""SR-d in the paper's form, from that checkpoint: W_SR in the forward pass, the raw weights left alone."""
 LATE = 0.75
 """Share of a run after which its evaluations count as its end."""
 EARLY = 0.1
@@ -52,7 +54,7 @@ class Evidence:
 
     Attributes:
         setting: row of Table I.
-        method: label of its constraint, "SN", "SR-s" or "SR-d", or `SWITCHED`, or a control.
+        method: label of its constraint, "SN", "SR-s" or "SR-d", or a constant above.
         seed: of everything random in it.
         branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
         iterations: its length.
@@ -199,10 +201,16 @@ def _joined(first: Mapping[str, list[float]], then: Mapping[str, list[float]]) -
 
 
 def with_their_past(runs: Sequence[Evidence]) -> list[Evidence]:
-    """Each run that went on from another one with that one's rows before, where it is among them."""
+    """Each run that went on from one of SN with that one's rows before, where it is among them.
+
+    Not from one on another processor: that is another run, though its seed is the same.
+    """
     found = {run.key: run for run in runs}
     parents = [found.get((run.setting, BASELINE, run.seed)) if run.branch else None for run in runs]
-    return [run.continuing(parent) if parent else run for run, parent in zip(runs, parents, strict=True)]
+    return [
+        run.continuing(parent) if parent and parent.processor == run.processor else run
+        for run, parent in zip(runs, parents, strict=True)
+    ]
 
 
 def evidence_of(run: TableRun) -> Evidence:
@@ -258,8 +266,10 @@ def _method(record: Mapping[str, Any], judged: Mapping[str, np.ndarray]) -> str:
     label, model = str(record["constraint"]["label"]), record["config"]["model"]
     if all(values.shape[1] == 1 for values in judged.values()):  # what SR-s with i = 1 holds is sigma_1 alone
         return SCALE_CONTROL
-    if label == "SR-s" and record["parent"]:
+    if label == "SR-s" and record["parent"] and record["parent"]["constraint"] == BASELINE:
         return SWITCHED
+    if label == "SR-d" and model["constraint"]["init_args"]["form"]["class_path"].endswith("Reparametrize"):
+        return EQUATION_10
     of_D, of_G = (model[f"{net}_optimizer"]["learning_rate"] for net in ("discriminator", "generator"))
     return RATE_CONTROL if label == BASELINE and of_D == 2 * of_G else label
 

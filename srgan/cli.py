@@ -30,7 +30,7 @@ commands:
   fit        train a generator and a discriminator, or resume a run:
                srgan fit -c digits -c sr-s --run runs/digits-sr-s
              the same command again resumes a run that was stopped; another constraint goes on from a checkpoint:
-               srgan fit -c digits -c sr-d --run runs/digits-sr-d \\
+               srgan fit -c digits -c sr-s --run runs/digits-rescued \\
                    --from-checkpoint runs/digits-sn
   evaluate   score the generator of a checkpoint again, under any protocol:
                srgan evaluate runs/digits-sr-s --output scores.json

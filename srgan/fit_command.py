@@ -12,7 +12,7 @@ examples:
       SR-GAN on embedded data, minutes on a laptop; the same command again resumes
   srgan fit -c folder -c sr-s --run runs/mine --data.init_args.path photographs.tar
       on images of your own
-  srgan fit -c digits -c sr-d --run runs/rescued --from-checkpoint runs/digits-sn
+  srgan fit -c digits -c sr-s --run runs/rescued --from-checkpoint runs/digits-sn
       another constraint from a checkpoint on
 
 run:

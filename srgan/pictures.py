@@ -76,7 +76,7 @@ class SeriesStyle(NamedTuple):
     marker: str
 
 
-# Of Okabe and Ito; lightness (L*) 0, 46, 71, 61, 70, 58, and each with a line style and a marker of its own.
+# Of Okabe and Ito; lightness (L*) 0, 46, 71, 61, 70, 58, 54, and each with a line style and a marker of its own.
 SERIES = (
     SeriesStyle("#000000", "-", "o"),
     SeriesStyle("#0072B2", (0, (4, 1.5)), "s"),
@@ -84,6 +84,7 @@ SERIES = (
     SeriesStyle("#CC79A7", (0, (1, 1)), "D"),
     SeriesStyle("#56B4E9", (0, (7, 1, 1, 1, 1, 1)), "v"),
     SeriesStyle("#009E73", (0, (2, 2, 6, 2)), "P"),
+    SeriesStyle("#D55E00", (0, (1, 3)), "X"),
 )
 MARK = "#B2182B"  # where a verdict says that something happened
 LINES_AND_MARKERS = [(own.linestyle, own.marker) for own in SERIES]

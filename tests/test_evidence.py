@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from reproduce.claims import FROM_SN, Answer, answers, paired
+from reproduce.collapse import DEFAULT
 from reproduce.early_warning import warning_table
 from reproduce.evidence import (
     CONTROLS,
@@ -35,6 +36,8 @@ from reproduce.evidence_page import (
     with_samples,
     write_page_of,
 )
+from reproduce.readme import EVIDENCE, README
+from reproduce.table import markdown_table
 
 ITERATIONS = [250, 500, 750, 1000]
 
@@ -108,12 +111,11 @@ def test_answers_say_who_is_ahead() -> None:
     assert of_five[HALF].verdict == "shown here"
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
-    (of_sr_d,) = (answer for answer in answers(worse) if answer.claim.startswith("FID is better under SR-d"))
+    of_sr_d = found(worse)["FID is better under SR-d than under SN" + FROM_SN]
     assert of_sr_d.verdict == "refuted here"
-    rescued = found(worse + [run(SWITCHED, seed, **STEADY) for seed in range(1, 6)])
-    assert (
-        f"{SWITCHED} ahead of SN in 0 of 5 pairs" in rescued["FID is better under SR-s than under SN" + FROM_SN].words
-    )
+    assert of_sr_d.words.endswith(" Of the opposite: p = 0.031.")
+    rescued = found(worse + [run(SWITCHED, seed, fid=[40.0, 12.0, 12.0, 12.0]) for seed in range(1, 6)])
+    assert rescued["FID is better under SR-s than under SN" + FROM_SN].verdict == "refuted here"
     assert rescued["FID is better under SR-s than under SR-d, both" + FROM_SN].verdict == "shown here"
     for header, lines in (run_table(worse), answer_table(answers(worse))):
         assert {len(line) for line in lines} == {len(header)}
@@ -284,6 +286,13 @@ def test_methods_are_set_against_sn_seed_by_seed() -> None:
     assert lines[0] == ["SN", *["30.0"] * 5, "", ""]
     assert lines[1] == ["SR-s", *["10.0"] * 5, "5 of 5", "-67% (95 % interval -67% to -67%)"]
     assert lines[2] == [SWITCHED, "–", "10.0", "–", "–", "–", "1 of 1", "-67%"]
+    assert method_table([run(), run("SR-d", fid=[60.0] * 4)])[1][1] == ["SR-d", "60.0", "0 of 1", "+100%"]
+
+
+def test_the_readme_shows_the_evidence_that_is_committed() -> None:
+    """`make readme` writes it."""
+    known = [run for run in read_evidence(EVIDENCE / "evidence.json") if run.setting in DEFAULT]
+    assert f"\n{markdown_table(*method_table(known))}\n" in README.read_text()
 
 
 def test_a_registered_claim_without_a_run_says_so() -> None:
@@ -309,6 +318,7 @@ def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[5:8] == ["0.50", "0.40", "0.25"]
     assert cells[-3:] == ["1,000", "no", "x"]
+    assert with_their_past([run(processor="y"), own])[1] == own
 
 
 SIGNALS: dict[str, list[float]] = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}

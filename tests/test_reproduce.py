@@ -20,7 +20,7 @@ from rich.console import Console
 from reproduce import collapse, resume
 from reproduce.collapse import collapse_runs
 from reproduce.cost import fit_parser
-from reproduce.evidence import RATE_CONTROL, SCALE_CONTROL, SWITCHED, read_evidence
+from reproduce.evidence import EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, read_evidence
 from reproduce.front import write_front
 from reproduce.launch import Stopped, launch
 from reproduce.resources import Resources
@@ -285,14 +285,12 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
     samples = {}
-    assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", "SR-s", SWITCHED, SCALE_CONTROL]
+    assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", EQUATION_10, "SR-s", SWITCHED, SCALE_CONTROL]
     for run in runs:
-        begin = 4 if run.method in ("SR-d", SWITCHED) else 0
+        begin = 4 if run.method in ("SR-d", EQUATION_10, SWITCHED) else 0
         assert run.branch == (begin or None)
         assert run.scores["iteration"] == list(range(begin + 2, 9, 2))
-        assert (
-            run.tails["iteration"] == list(range(begin or 0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
-        )
+        assert run.tails["iteration"] == list(range(0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
         assert run.signals["iteration"] == run.scores["iteration"]
         assert run.samples
         samples[run.method] = Image.open(io.BytesIO(b64decode(run.samples)))

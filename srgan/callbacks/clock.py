@@ -92,6 +92,6 @@ def how_to_go_on(folder: RunFolder) -> str:
     if not folder.checkpoint.exists():
         return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
     return (
-        f"The last healthy checkpoint stays: go on from it with SR-d, srgan fit ... -c sr-d --run NEW "
+        f"The last healthy checkpoint stays: go on from it with SR-s, srgan fit ... -c sr-s --run NEW "
         f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}, or with lower learning rates."
     )

@@ -141,6 +141,6 @@ class ScoreRecorder(RunCallback):
                 module,
                 MODE_COLLAPSE,
                 f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
-                "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with SR: "
-                "srgan fit ... -c sr-d --run NEW --from-checkpoint CKPT",
+                "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with SR-s: "
+                "srgan fit ... -c sr-s --run NEW --from-checkpoint CKPT",
             )
