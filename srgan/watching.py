@@ -57,7 +57,8 @@ class SpectralWatch:
             warnings.warn(
                 f"Spectral collapse at step {self.steps} of the discriminator: {', '.join(fallen)} below "
                 f"{self._collapse.thresholds.tail_mean:g} of the largest tail mean so far. In the paper mode "
-                "collapse goes along with it: go back to an earlier checkpoint and on with srgan.regularize(D, 'sr-s', optimizer=...).",
+                "collapse goes along with it: go back to an earlier checkpoint and on with "
+                "srgan.regularize(D, 'sr-s', optimizer=...).",
                 stacklevel=3,  # where the loop calls step()
             )
 

@@ -45,8 +45,8 @@ class SpectraRecorder(RunCallback):
                 module,
                 SPECTRAL_COLLAPSE,
                 f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
-                "largest so far: in the paper mode collapse goes along with it. Go on from a checkpoint before it with SR-s: "
-                "srgan fit ... -c sr-s --run NEW --from-checkpoint CKPT",
+                "largest so far: in the paper mode collapse goes along with it. Go on from a checkpoint "
+                "before it with SR-s: srgan fit ... -c sr-s --run NEW --from-checkpoint CKPT",
             )
 
 
