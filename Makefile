@@ -38,7 +38,7 @@ test-wheel: .venv/installed ## the built wheel alone, outside of the clone (part
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
 	@$(BIN)/python -m reproduce.table2
 
-reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d and two controls in pairs, and what the seeds say (SETTINGS, SEEDS, IMAGES; an hour or more a run and core)
+reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d, variants and controls in pairs, and what the seeds say (SETTINGS, SEEDS, IMAGES; an hour or more a run and core)
 	@$(BIN)/python -m reproduce.collapse
 
 reproduce-works: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
