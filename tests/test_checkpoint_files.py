@@ -219,7 +219,7 @@ def test_weights_that_are_not_finite_stop_the_run_and_replace_nothing(
     assert fit(folder) == 1
     said = capsys.readouterr().err
     assert "after iteration 8, found NaN or infinity in discriminator." in said
-    assert "-c sr-d --run NEW --from-checkpoint" in said
+    assert "-c sr-s --run NEW --from-checkpoint" in said
     assert iteration(folder.checkpoint) == 4
     assert nonfinite_tensor(state(folder.checkpoint)["state_dict"]) is None
     record = folder.read_record()
