@@ -276,7 +276,7 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
 def test_the_collapse_experiment_runs_and_says_what_it_found(
     tmp_path: Path, folder_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All methods for real, at a thousandth of their length; two of them go on from SN's checkpoint."""
+    """All methods for real, at a thousandth of their length; three of them go on from SN's checkpoint."""
     monkeypatch.setattr(collapse, "BRANCH", 4)
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}

@@ -87,11 +87,14 @@ class RunCallback(pl.Callback):
         return module.iteration % self.every == 0 or module.iteration == module.iterations
 
 
+RESCUE = "SR-s: srgan fit ... -c sr-s --run NEW --from-checkpoint"
+
+
 def how_to_go_on(folder: RunFolder) -> str:
     """Advice after a divergence."""
     if not folder.checkpoint.exists():
         return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
     return (
-        f"The last healthy checkpoint stays: go on from it with SR-s, srgan fit ... -c sr-s --run NEW "
-        f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}, or with lower learning rates."
+        f"The last healthy checkpoint stays: go on from it with {RESCUE} {shlex.quote(str(folder.checkpoint))}, "
+        "or with lower learning rates."
     )
