@@ -70,6 +70,8 @@ class Evidence:
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
         samples: a quarter of the sample grid at its end, a PNG in base64; None without one, as in the first runs.
+        precision: at its end, the share of generated images near real ones; None where it was not measured.
+        recall: at its end, the share of real images near generated ones; None likewise.
     """
 
     setting: str
@@ -87,6 +89,8 @@ class Evidence:
     mode_collapse: int | None
     spectral_collapse: int | None
     samples: str | None = None
+    precision: float | None = None
+    recall: float | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -235,6 +239,7 @@ def evidence_of(run: TableRun) -> Evidence:
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     grid = folder.read_samples().get(record["iterations"])
+    final = (folder.read_final() or {"scores": {}})["scores"]
     return Evidence(
         setting=run.setting.name,
         method=_method(record, judged),
@@ -258,6 +263,8 @@ def evidence_of(run: TableRun) -> Evidence:
         mode_collapse=verdicts["mode_collapse"]["iteration"],
         spectral_collapse=verdicts["spectral_collapse"]["iteration"],
         samples=_quarter(grid) if grid else None,
+        precision=final.get("precision_cls"),
+        recall=final.get("recall_cls"),
     )
 
 

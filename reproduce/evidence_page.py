@@ -75,6 +75,10 @@ READING = """## How to read it
 - **Change**: the geometric mean of the ratios of pairs, less 1. FID is better lower, all else higher.
 - **FID_cls, IS_cls**: by a classifier trained on the images. *At the end*: the median of the evaluations of the last
   quarter. *Best*: of the running medians of three evaluations.
+- **Precision, recall**: the share of generated images near real ones, and of real images near generated ones, by the
+  classifier's features (10,000 generated, 50,000 real images): lost modes are lost recall. Of runs
+  before it was recorded `srgan evaluate CHECKPOINT --protocol.prdc true --features classifier` says it, where the last
+  checkpoint was kept.
 - **Tail**: the mean of sigma_k / sigma_1 over k > N/4. **First half**: over k <= N/2, which SR-s (i = N/2) holds; what
   lies beyond may fall (Fig. 7c).
 - **Gradient left**: the norm of D's gradient over all layers, median of the last quarter over that of the first tenth.
@@ -141,7 +145,7 @@ def in_short(answered: Mapping[str, Sequence[Answer]]) -> str:
 
 
 def method_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
-    """Header and a line for each method: FID at the end, seed by seed, and against SN."""
+    """Header and a line for each method: FID at the end, seed by seed, and against SN; recall where it was measured."""
     seeds = sorted({run.seed for run in runs})
     late = {(run.method, run.seed): f"{FID.of(run):.1f}" for run in runs}
     lines = []
@@ -151,8 +155,10 @@ def method_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         if method != BASELINE and (pairs := paired(runs, method)):
             compared = FID.compared(pairs)
             against = [f"{compared.ahead} of {compared.n}", compared.change_in_words]
-        lines.append([method, *shown, *against])
-    return ["method", *(f"seed {seed}" for seed in seeds), "better than SN in", "change"], lines
+        recalls = sorted(run.recall for run in runs if run.method == method and run.recall is not None)
+        ends = " to ".join(f"{recall:.3f}" for recall in dict.fromkeys([*recalls[:1], *recalls[-1:]]))
+        lines.append([method, *shown, *against, f"{ends} ({len(recalls)})" if recalls else "–"])
+    return ["method", *(f"seed {seed}" for seed in seeds), "better than SN in", "change", "recall (seeds)"], lines
 
 
 def answer_table(answered: Sequence[Answer]) -> tuple[list[str], list[list[str]]]:
@@ -209,6 +215,7 @@ def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         "tail sinks from",
         "mode collapse",
         "spectral collapse",
+        "precision, recall",
         "processor",
     ]
     lines = []
@@ -224,7 +231,8 @@ def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         ]
         if run.method == SCALE_CONTROL:  # it holds sigma_1 alone, by which nothing can be judged
             onsets[-1] = "–"
-        lines.append([run.method, str(run.seed), *shown, *onsets, run.processor])
+        reach = "–" if run.recall is None else f"{run.precision:.2f}, {run.recall:.3f}"
+        lines.append([run.method, str(run.seed), *shown, *onsets, reach, run.processor])
     return header, lines
 
 

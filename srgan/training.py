@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.averaging import average_into, decay_at
+from srgan.carrying import refuse_other_draws
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
@@ -325,39 +326,9 @@ class AdversarialTraining(pl.LightningModule):
         Raises:
             ValueError: see `refuse_other_draws`.
         """
-        self.refuse_other_draws(checkpoint, getattr(self.trainer, "datamodule", None))
+        carried = self.carried(getattr(self.trainer, "datamodule", None))
+        refuse_other_draws(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]
-
-    def refuse_other_draws(self, checkpoint: dict[str, Any], data: ImageData | None) -> None:
-        """Checks that data, noise and order would carry on from a checkpoint.
-
-        Raises:
-            ValueError: the checkpoint was not written by this training, holds other tensors, or its draws would differ
-                from ours.
-        """
-        stored = checkpoint.get("srgan")
-        if stored is None:
-            raise ValueError("Expected a checkpoint of srgan's training, found one without its iteration.")
-        ours, theirs = self.carried(data), stored["carried"]
-        own, others = (
-            {name: getattr(tensor, "shape", None) for name, tensor in weights.items()}
-            for weights in (self.state_dict(), checkpoint["state_dict"])
-        )
-        other = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
-        if other:
-            raise ValueError(
-                f"Expected a checkpoint with the weights of {self.constraint.label}, this loss and these networks, "
-                f"found one of {stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take "
-                "its networks, loss and ema_decay, and a constraint without parameters of its own."
-            )
-        differing = [
-            f"{name} was {theirs.get(name)} and is {ours[name]}" for name in ours if theirs.get(name) != ours[name]
-        ]
-        if differing:
-            raise ValueError(
-                "Expected the settings of the checkpoint, so that data, noise and order carry on, found: "
-                f"{', '.join(differing)}. Give the run the checkpoint's values."
-            )
 
     def carried(self, data: ImageData | None) -> dict[str, Any]:
         """What decides the draws and the order of updates, and so must not change on resume."""

@@ -15,6 +15,7 @@ ORDER = [
     {
         "decomposition",
         "randomness",
+        "carrying",
         "files",
         "memory",
         "parallel",

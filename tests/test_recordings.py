@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from srgan.callbacks import GradientRecorder, LossRecorder, OutputRecorder, RunCallback, ScoreRecorder, SpectraRecorder
+from srgan.callbacks.clock import rescue
 from srgan.callbacks.gradients import gradient_norms
 from srgan.callbacks.loss_recorder import undecided_loss
 from srgan.callbacks.spectra_recorder import recorded_layers
@@ -219,6 +220,11 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
     found = folder.read_warnings()
     assert [(row["iteration"], row["name"]) for row in found] == [(1, "spectral collapse")] * warned
     assert all("--from-checkpoint" in row["message"] for row in found)
+
+
+def test_sr_s_is_not_advised_where_it_is_on() -> None:
+    assert "-c sr-s --run NEW --from-checkpoint CKPT" in rescue(module_of(METHODS["sn"]()))
+    assert rescue(module_of(METHODS["sr-s"]())).startswith("lower learning rates: srgan fit ... --run NEW ")
 
 
 def test_a_mode_collapse_is_warned_of_at_its_onset(tmp_path: Path) -> None:

@@ -280,6 +280,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     monkeypatch.setattr(collapse, "BRANCH", 4)
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}
+    sizes["scores.final.num_fake_images"] = 50
     options = ["--settings", "C_8-32", "--seeds", "3", "--images", str(folder_root), "--runs", str(tmp_path)]
     assert collapse.main([*options, "--overrides", as_words(sizes)]) == 0
     root = tmp_path / "collapse"
@@ -293,6 +294,8 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
         assert run.tails["iteration"] == list(range(0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
         assert run.signals["iteration"] == run.scores["iteration"]
         assert run.samples
+        assert run.precision is not None
+        assert run.recall is not None
         samples[run.method] = Image.open(io.BytesIO(b64decode(run.samples)))
     with Image.open(tmp_path / "table2" / "small" / "C_8-32" / "sn-seed3" / "samples" / "00000008.png") as grid:
         of_sn = grid.crop((0, 0, 266, 266))  # 4 x 4 tiles of 64 pixels, with 2 around each

@@ -22,7 +22,6 @@ from srgan.tracking.lineage import id_to_resume, wandb_runs
 from srgan.tracking.logger import SpectralLogger
 from srgan.tracking.tensorboard import TensorBoardView
 
-WANDB = ["-c", "configs/wandb.yaml"]
 Views = dict[str, list[tracked.OfflineRun]]
 CSV = ["--trainer.logger", "CSVLogger", "--trainer.logger.init_args.save_dir"]
 
@@ -39,11 +38,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real runs: SN of 20 iterations, stopped after 10 and resumed; SR-d from its end; all logged offline."""
     root = tmp_path_factory.mktemp("tracking") / "runs"
     sn, child = root / "sn", root / "sr-d"
-    assert main(tracked.command("sn", sn, 20, *tracked.FINAL, *WANDB)) == 0
+    assert main(tracked.command("sn", sn, 20, *tracked.FINAL, *tracked.WANDB)) == 0
     stop_after(sn, 10)
-    assert main(tracked.command("sn", sn, 20, *tracked.FINAL, *WANDB)) == 0
+    assert main(tracked.command("sn", sn, 20, *tracked.FINAL, *tracked.WANDB)) == 0
     source = ["--from-checkpoint", str(RunFolder(sn).checkpoint)]
-    assert main(tracked.command("sr-d", child, 30, *source, *WANDB)) == 0
+    assert main(tracked.command("sr-d", child, 30, *source, *tracked.WANDB)) == 0
     return root
 
 
@@ -284,25 +283,6 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
     logger.log_rows(history.new_rows(), history)
     assert [row["iteration"] for row in server.rows] == [15, 20]
     assert all(int(title.rsplit(" ", 1)[1]) > 10 for title in server.alerts)
-
-
-def test_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    run = tmp_path / "run"
-    assert main(tracked.command("sn", run, 10, *WANDB)) == 0
-    assert not (run / "wandb.json").exists()
-    assert not list(run.rglob("*.wandb"))
-
-
-def test_online_without_a_login_is_refused_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert main(tracked.command("sn", tmp_path / "run", 10, *WANDB)) == 2
-    assert "WANDB_MODE=offline" in capsys.readouterr().err
-    assert not RunFolder(tmp_path / "run").record.exists()
 
 
 # Other loggers, and the reading of growing files.

@@ -28,6 +28,7 @@ TINY = [
     "--checkpoints.every", "5", "--checkpoints.keep_every", "10",
     "--verdicts.tail_mean", "0.9999",  # nearly every layer collapses, so that there is a warning and a verdict
 ]  # fmt: skip
+WANDB = ["-c", "configs/wandb.yaml"]
 FINAL = [
     "--scores.final.num_fake_images", "400", "--scores.final.kid", "true", "--scores.final.prdc", "true",
     "--scores.final.inception_splits", "2",

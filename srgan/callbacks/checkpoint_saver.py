@@ -110,7 +110,7 @@ class Checkpoints(RunCallback, Checkpoint):
         if broken := nonfinite_tensor(module.state_dict()):
             raise FloatingPointError(
                 f"Expected finite weights after iteration {module.iteration}, found NaN or infinity in {broken}: "
-                f"training has diverged. {how_to_go_on(self.folder)}"
+                f"training has diverged. {how_to_go_on(self.folder, module)}"
             )
         path = self.folder.checkpoint
         kept = [path.with_name(f"{module.iteration:08d}.ckpt")] if keep else []

@@ -87,14 +87,18 @@ class RunCallback(pl.Callback):
         return module.iteration % self.every == 0 or module.iteration == module.iterations
 
 
-RESCUE = "SR-s: srgan fit ... -c sr-s --run NEW --from-checkpoint"
+def rescue(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
+    """With what to go on from a checkpoint: SR-s where it is not on already."""
+    command = f"--run NEW --from-checkpoint {checkpoint}"
+    if module.constraint.label == "SR-s":
+        return f"lower learning rates: srgan fit ... {command}"
+    return f"SR-s: srgan fit ... -c sr-s {command}, or with lower learning rates"
 
 
-def how_to_go_on(folder: RunFolder) -> str:
+def how_to_go_on(folder: RunFolder, module: AdversarialTraining) -> str:
     """Advice after a divergence."""
     if not folder.checkpoint.exists():
         return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
     return (
-        f"The last healthy checkpoint stays: go on from it with {RESCUE} {shlex.quote(str(folder.checkpoint))}, "
-        "or with lower learning rates."
+        f"The last healthy checkpoint stays: go on from it with {rescue(module, shlex.quote(str(folder.checkpoint)))}"
     )

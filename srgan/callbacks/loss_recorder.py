@@ -42,7 +42,7 @@ class LossRecorder(RunCallback):
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(
                 f"Expected finite losses, found {values} in iteration {module.iteration}: training has diverged. "
-                f"{how_to_go_on(self.folder)}"
+                f"{how_to_go_on(self.folder, module)}"
             )
         append_json_line(self.folder.losses, {"iteration": module.iteration} | values)
         self.recent.append(values["loss/discriminator"])

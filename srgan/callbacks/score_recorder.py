@@ -3,7 +3,7 @@
 import pytorch_lightning as pl
 
 from srgan.callbacks.checkpoint_saver import checkpoints_of
-from srgan.callbacks.clock import RESCUE, RunCallback
+from srgan.callbacks.clock import RunCallback, rescue
 from srgan.data.image_data import ImageData
 from srgan.files import append_json_line, write_json
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
@@ -142,5 +142,5 @@ class ScoreRecorder(RunCallback):
                 MODE_COLLAPSE,
                 f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
                 "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with "
-                f"{RESCUE} CKPT",
+                f"{rescue(module)}",
             )

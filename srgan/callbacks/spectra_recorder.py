@@ -2,7 +2,7 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.clock import RESCUE, RunCallback
+from srgan.callbacks.clock import RunCallback, rescue
 from srgan.constraints import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import layer_kind
 from srgan.metrics.verdicts import SpectralCollapse
@@ -46,7 +46,7 @@ class SpectraRecorder(RunCallback):
                 SPECTRAL_COLLAPSE,
                 f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
                 "largest so far: in the paper mode collapse goes along with it. Go on from a checkpoint "
-                f"before it with {RESCUE} CKPT",
+                f"before it with {rescue(module)}",
             )
 
 

@@ -6,23 +6,19 @@ import platform
 import random
 import shutil
 import string
-import tarfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
-from faults.forks import Child
+from faults.images import odd_images
+from faults.refusals import refused, with_damage
 from faults.subject import run_of
 from faults.trials import Attempt, Outcome, Trial
 from reproduce import collapse, resume, sweep, table2, works
 from srgan.cli import main
 
-MOST_LINES = 12
 CAPABILITIES_VERSION, CAPSET = 0x20080522, 126  # of Linux; the number of the call on x86-64
 
 WRONG_TYPES = {
@@ -73,20 +69,6 @@ BAD_VARIABLES = {
 }  # fmt: skip
 
 
-def refused(action: Callable[[], int], what: str, must_be: bool = True) -> Outcome:
-    """Judges a call: no traceback, no hang, and an exit status with few words where it must be refused."""
-    ended = Child(action).wait()
-    problem = ended.problem
-    lines = [line for line in ended.said.splitlines() if line.strip()]
-    if not problem and must_be and ended.status == 0:
-        problem = f"accepted: {ended.said[-200:]}"
-    if not problem and ended.status not in (0, 1, 2):
-        problem = f"exit status {ended.status}: {ended.said[-400:]}"
-    if not problem and ended.status and not 1 <= len(lines) <= MOST_LINES:
-        problem = f"{len(lines)} lines: {ended.said[:400]}"
-    return Outcome(1, f"{what}: {problem}" if problem else None, ("refused" if ended.status else "harmless",))
-
-
 def fit_with(attempt: Attempt, *words: str) -> Callable[[], int]:
     """The run, with further words."""
     return lambda: main(["fit", *run_of(attempt.folder).fit_arguments(), *words])
@@ -119,7 +101,7 @@ def wrong_names(attempt: Attempt) -> Outcome:
 def damaged_yaml(attempt: Attempt) -> Outcome:
     """A file of settings that is damaged; some stay valid."""
     draw, path = attempt.draw, attempt.folder.with_name("settings.yaml")
-    path.write_bytes(_damaged(Path("configs/digits.yaml").read_bytes(), draw))
+    path.write_bytes(with_damage(Path("configs/digits.yaml").read_bytes(), draw))
     shown = path.read_bytes()[:80]
     words = run_of(attempt.folder).fit_arguments()
     return refused(lambda: main(["fit", "-c", str(path), *words]), f"settings {shown!r}", must_be=False)
@@ -204,7 +186,7 @@ def odd_run_folders(attempt: Attempt) -> Outcome:
         path.symlink_to(path.name)
     else:
         damaged = {"empty": b"", "text": b"words", "cut": content[: len(content) // 2]}
-        path.write_bytes(damaged[way] if way in damaged else _damaged(content, draw))
+        path.write_bytes(damaged[way] if way in damaged else with_damage(content, draw))
     if draw.random() < 0.5 and (folder / "run.json").is_file():
         text = (folder / "run.json").read_bytes()
         (folder / "run.json").write_bytes(text.replace(b'"finished"', b'"running"'))
@@ -247,77 +229,6 @@ def _changed(content: Any, draw: random.Random) -> Any:
         return content
 
 
-def odd_images(attempt: Attempt) -> Outcome:
-    """Folders and tars of images that are none."""
-    draw, root = attempt.draw, attempt.folder.with_name("images")
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    for number, image in enumerate(pixels):
-        path = root / f"class {number % 2}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
-    victim = root / "class 0" / "0.png"
-    others = {"pipe": None, "dangling": "nowhere", "loop": "0.png", "device": "/dev/zero"}
-    ways: dict[str, Callable[[], object]] = {
-        **{name: partial(_put_instead, victim, target) for name, target in others.items()},
-        "empty": lambda: victim.write_bytes(b""),
-        "text": lambda: victim.write_bytes(b"no image"),
-        "cut": lambda: victim.write_bytes(victim.read_bytes()[:60]),
-        "huge": lambda: os.truncate(victim, 1 << 40),
-        "bomb": lambda: victim.write_bytes(_png_of(50_000)),
-        "nothing": lambda: shutil.rmtree(root / "class 0"),
-        "no classes": lambda: [path.replace(root / path.name) for path in root.rglob("*.png")],
-        "none": lambda: list(map(os.remove, root.rglob("*.png"))),
-    }
-    way = list(ways)[attempt.number % len(ways)]
-    ways[way]()
-    source, command = root, draw.choice(["fit", "prepare"])
-    if way not in ("pipe", "device", "loop", "huge", "dangling") and draw.random() < 0.4:
-        source = root.with_name("images.tar")
-        with tarfile.open(source, "w") as archive:
-            archive.add(root, ".")
-        if draw.random() < 0.5:
-            source.write_bytes(_damaged(source.read_bytes(), draw))
-    elif draw.random() < 0.15:
-        source, way = _tar_with_a_huge_member(root.with_name("huge.tar")), "huge member"
-    data = ["--data", "srgan.data.FolderData", "--data.init_args.path", str(source)]
-    words = {
-        "fit": [*run_of(attempt.folder).fit_arguments(), *data],
-        "prepare": ["imagenet", str(source), str(root.with_name("out")), "--image-size", "8"],
-    }[command]
-    return refused(lambda: main([command, *words]), f"{command}, {source.suffix or 'folder'}, {way}", must_be=False)
-
-
-def _put_instead(path: Path, target: str | None) -> None:
-    """A link in the place of a file, or a pipe."""
-    path.unlink()
-    if target is None:
-        os.mkfifo(path)
-    else:
-        path.symlink_to(target)
-
-
-def _png_of(side: int) -> bytes:
-    """A picture that says it is large, and is not."""
-    import struct
-    import zlib
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10))) + chunk(b"IEND", b"")
-    )
-
-
-def _tar_with_a_huge_member(path: Path) -> Path:
-    member = tarfile.TarInfo("class/huge.png")
-    member.size = 1 << 40
-    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT))
-    os.truncate(path, (1 << 40) + 1024)
-    return path
-
-
 def odd_commands(attempt: Attempt) -> Outcome:
     """Words that are no command, or not of this one."""
     checkpoint = str(attempt.world.reference / "checkpoints" / "last.ckpt")
@@ -352,27 +263,6 @@ def odd_variables(attempt: Attempt) -> Outcome:
     module = attempt.draw.choice(list(EXPERIMENTS))
     words = [name, value, "--dry-run", "1", "--runs", str(attempt.folder)]
     return refused(lambda: int(EXPERIMENTS[module](words)), f"{module} {name} {value!r}", must_be=value != "")
-
-
-def _damaged(content: bytes, draw: random.Random) -> bytes:
-    """Cut, with bytes changed, doubled, or taken out."""
-    damaged = bytearray(content)
-    for _ in range(draw.choice([1, 1, 3, 20])):
-        place = draw.randrange(len(damaged)) if damaged else 0
-        match draw.randrange(5):
-            case 0:
-                del damaged[place:]
-            case 1:
-                damaged[place : place + 1] = bytes([draw.randrange(256)])
-            case 2:
-                damaged[place:place] = draw.choice(
-                    [b"\t", b"{", b"]", b": ", b"\n- ", b"&a ", b"*a ", b"!!", b"\0", b"'"]
-                )
-            case 3:
-                del damaged[place : place + draw.randrange(1, 30)]
-            case 4:
-                damaged[place:place] = damaged[place : place + draw.randrange(1, 60)]
-    return bytes(damaged)
 
 
 TRIALS: dict[str, tuple[Trial, int]] = {

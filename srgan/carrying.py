@@ -1,0 +1,45 @@
+"""Whether data, noise and order carry on from a checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def refuse_other_draws(
+    checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor], carried: Mapping[str, Any], label: str
+) -> None:
+    """Compares a checkpoint with the training that is to go on from it.
+
+    Args:
+        checkpoint: its content.
+        weights: the training's state dict.
+        carried: what decides its draws, `AdversarialTraining.carried`.
+        label: of its constraint.
+
+    Raises:
+        ValueError: the checkpoint was not written by this training, holds other tensors, or its draws would differ.
+    """
+    stored = checkpoint.get("srgan")
+    if stored is None:
+        raise ValueError("Expected a checkpoint of srgan's training, found one without its iteration.")
+    own, others = (
+        {name: getattr(tensor, "shape", None) for name, tensor in tensors.items()}
+        for tensors in (weights, checkpoint["state_dict"])
+    )
+    other = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
+    if other:
+        raise ValueError(
+            f"Expected a checkpoint with the weights of {label}, this loss and these networks, found one of "
+            f"{stored['constraint']} that differs in {len(other)} tensors, {other[0]} for one. Take its networks, loss "
+            "and ema_decay, and a constraint without parameters of its own."
+        )
+    before = stored["carried"]
+    differing = [
+        f"{name} was {before.get(name)} and is {value}" for name, value in carried.items() if before.get(name) != value
+    ]
+    if differing:
+        raise ValueError(
+            "Expected the settings of the checkpoint, so that data, noise and order carry on, found: "
+            f"{', '.join(differing)}. Give the run the checkpoint's values."
+        )
