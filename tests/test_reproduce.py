@@ -301,7 +301,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
         of_sn = grid.crop((0, 0, 266, 266))  # 4 x 4 tiles of 64 pixels, with 2 around each
     assert [samples[method].tobytes() == of_sn.tobytes() for method in ("SN", "SR-s")] == [True, False]
     assert "SR-s ahead of SN in" in (root / "evidence.md").read_text()
-    assert (root / "evidence.png").stat().st_size > 10_000
+    assert (root / "C_8-32.png").stat().st_size > 10_000
     assert str(tmp_path) not in (root / "evidence.json").read_text()  # it is made to be shared
 
 
