@@ -1,7 +1,7 @@
 """What the runs of a campaign say together to the paper's claims, and to ours. No torch in here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from math import isnan, nan
 
@@ -19,7 +19,6 @@ SEEDS = (1, 2, 3, 4, 5)
 BATCH_16: Judges = {"C_16-32": SEEDS}
 BATCH_64: Judges = {"C_64-32": SEEDS}
 REGISTERED: Judges = {**BATCH_16, **BATCH_64}
-NOT_REGISTERED: Judges = {}
 AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
 """These judge what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
 ENDED = {"C_16-32"}
@@ -74,9 +73,10 @@ IS = Measure("IS_cls at the end", lambda run: run.late("IS_cls"), "ahead of")
 TAIL = Measure("mean tail at the end over its largest", lambda run: run.fall)
 FIRST_HALF = Measure("mean of the first half at the end", lambda run: float(run.mean_held[-1]))
 RECALL = Measure(
-    "recall at the end",
+    "recall of the last iteration",
     lambda run: nan if run.recall is None else max(run.recall, 1e-5),  # half of one of 50,000 images: 0 has no ratio
 )
+LOST_RECALL = replace(RECALL, relation="below", lower_is_better=True)
 GRADIENT = Measure("D's gradient norm at the end over that of the first tenth", lambda run: run.kept_gradient)
 
 
@@ -235,10 +235,9 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("ours", f"FID is better under {SCALE_CONTROL} than under SN", SCALE_CONTROL, FID, BATCH_64),
     Comparison("ours", f"FID is better under SR-s than under {RATE_CONTROL}", "SR-s", FID, BATCH_64, RATE_CONTROL),
     Comparison("ours", f"FID is better under {RATE_CONTROL} than under SN", RATE_CONTROL, FID, BATCH_64),
-    *(
-        Comparison("ours", f"recall is higher under {method} than under SN", method, RECALL, NOT_REGISTERED)
-        for method in ("SR-s", "SR-d", SWITCHED, EQUATION_10)
-    ),
+    Comparison("ours", "recall is higher under SR-s than under SN", "SR-s", RECALL, {"C_64-32": (5,)}),
+    Comparison("ours", "recall is lower under SR-d than under SN", "SR-d", LOST_RECALL, {"C_64-32": (5,)}),
+    Comparison("ours", f"recall is higher under {SWITCHED} than under SN", SWITCHED, RECALL, {"C_64-32": (4, 5)}),
     Count("IV", "modes collapse under SN, not under SR-s", "SR-s", _collapses, REGISTERED, _collapses_once),
     Count("IV-B", "modes collapse under SN, not under SR-d", "SR-d", _collapses, REGISTERED, _collapses_once),
     Count(

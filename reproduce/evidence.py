@@ -70,8 +70,8 @@ class Evidence:
         mode_collapse: iteration of the verdict, None for none.
         spectral_collapse: iteration of the verdict, None for none.
         samples: a quarter of the sample grid at its end, a PNG in base64; None without one, as in the first runs.
-        precision: at its end, the share of generated images near real ones; None where it was not measured.
-        recall: at its end, the share of real images near generated ones; None likewise.
+        precision: of the last iteration, the share of generated images near real ones; None where it was not measured.
+        recall: of the last iteration, the share of real images near generated ones; None likewise.
     """
 
     setting: str
@@ -239,7 +239,7 @@ def evidence_of(run: TableRun) -> Evidence:
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     grid = folder.read_samples().get(record["iterations"])
-    final = (folder.read_final() or {"scores": {}})["scores"]
+    final = (folder.read_final() or {}).get("scores")
     return Evidence(
         setting=run.setting.name,
         method=_method(record, judged),
@@ -263,8 +263,8 @@ def evidence_of(run: TableRun) -> Evidence:
         mode_collapse=verdicts["mode_collapse"]["iteration"],
         spectral_collapse=verdicts["spectral_collapse"]["iteration"],
         samples=_quarter(grid) if grid else None,
-        precision=final.get("precision_cls"),
-        recall=final.get("recall_cls"),
+        precision=_rounded(final["precision_cls"]) if final else None,
+        recall=_rounded(final["recall_cls"]) if final else None,
     )
 
 
@@ -290,8 +290,12 @@ def _quarter(path: Path) -> str:
 
 
 def _columns(iterations: Iterable[int], columns: Mapping[str, Iterable[float]]) -> dict[str, list[float]]:
-    rounded = {name: [float(f"{value:.4g}") for value in values] for name, values in columns.items()}
+    rounded = {name: [_rounded(value) for value in values] for name, values in columns.items()}
     return {"iteration": [int(iteration) for iteration in iterations], **rounded}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def write_evidence(path: Path, runs: Iterable[Evidence]) -> None:

@@ -1,16 +1,10 @@
-"""The evidence as one page with one picture: scores, spectra and gradients with bands over seeds, samples."""
+"""The evidence as one page: what is decided, tables of methods, claims and runs."""
 
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import imread
-from matplotlib.ticker import LogLocator, NullFormatter
 from rich.console import Console
 
 from reproduce.claims import (
@@ -32,18 +26,16 @@ from reproduce.evidence import (
     BASELINE,
     CONTROLS,
     EARLY,
-    EQUATION_10,
     LATE,
     SCALE_CONTROL,
-    SWITCHED,
     Evidence,
     read_evidence,
     with_their_past,
     write_evidence,
 )
+from reproduce.evidence_picture import PICTURE, SHOWN_METHODS, save_picture
 from reproduce.table import markdown_table
 from srgan.files import write_text
-from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
 
 HEAD = """# Evidence
 
@@ -59,7 +51,8 @@ READING = """## How to read it
 
 - **Pairs** are runs with one setting and seed: the same images, noise and order. SR-d and *SR-s after SN* go on from
   the checkpoint at iteration 2,000 of the SN run with their seed; their best and their largest may lie before. For
-  SR-d's seed 3 that SN run was made anew, on another processor than the one shown, and its rows are not here.
+  seeds that SN has on another processor that run was made anew up to there, and its rows are not here: the pair has one
+  noise and one order, but not one checkpoint.
 - **Two controls** ask whether SR-s's gain comes from the scale of D's raw weights. SR-s brings each convolution's
   sigma_1 to 1, SN leaves it larger (column sigma_1), and the larger a weight is, the less a step of Adam turns it.
   *SR-s with i = 1* does that alone: W <- W / sigma_1, which leaves what D computes as it was. *SN with D's rate
@@ -75,9 +68,10 @@ READING = """## How to read it
 - **FID_cls, IS_cls**: by a classifier trained on the images. *At the end*: the median of the evaluations of the last
   quarter. *Best*: of the running medians of three evaluations.
 - **Precision, recall**: the share of generated images near real ones, and of real images near generated ones, by the
-  classifier's features (10,000 generated, 50,000 real images): lost modes are lost recall. Of runs
-  before it was recorded `srgan evaluate CHECKPOINT --protocol.prdc true --features classifier` says it, where the last
-  checkpoint was kept.
+  classifier's features (10,000 generated, 50,000 real images): lost modes are lost recall. They are of the last
+  iteration, where scores "at the end" are medians. Runs of commit ee17696b did not record them: their values are by
+  `srgan evaluate CHECKPOINT --protocol.prdc true --features classifier`, where the last checkpoint was kept.
+  In the log each was registered for the seeds after the one in which it was seen, too few to decide.
 - **Tail**: the mean of sigma_k / sigma_1 over k > N/4. **First half**: over k <= N/2, which SR-s (i = N/2) holds; what
   lies beyond may fall (Fig. 7c).
 - **Gradient left**: the norm of D's gradient over all layers, median of the last quarter over that of the first tenth.
@@ -87,8 +81,6 @@ READING = """## How to read it
   holds. A dash: not recorded, or nothing to judge by.
 - **Ours**: what the paper does not claim.
 """
-PICTURE = "Scores, spectra and gradients over training: medians of the seeds, bands over all of them; samples"
-SHOWN_METHODS = (*METHODS, SWITCHED, *CONTROLS, EQUATION_10)
 WARNING = """What falls below a threshold before modes collapse by the rule, over all settings and the paper's methods:
 collapsing runs that were warned of before, and false alarms. SR-s lets its tail fall whatever its modes do: a tail that
 "warns" may only tell the methods apart.
@@ -148,6 +140,7 @@ def method_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
     """Header and a line for each method: FID at the end, seed by seed, and against SN; recall where it was measured."""
     seeds = sorted({run.seed for run in runs})
     late = {(run.method, run.seed): f"{FID.of(run):.1f}" for run in runs}
+    recall = {(run.method, run.seed): f"{run.recall:.2f}" for run in runs if run.recall is not None}
     lines = []
     for method in [method for method in SHOWN_METHODS if any(run.method == method for run in runs)]:
         shown = [late.get((method, seed), "–") for seed in seeds]
@@ -155,10 +148,9 @@ def method_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
         if method != BASELINE and (pairs := paired(runs, method)):
             compared = FID.compared(pairs)
             against = [f"{compared.ahead} of {compared.n}", compared.change_in_words]
-        recalls = sorted(run.recall for run in runs if run.method == method and run.recall is not None)
-        ends = " to ".join(f"{recall:.3f}" for recall in dict.fromkeys([*recalls[:1], *recalls[-1:]]))
-        lines.append([method, *shown, *against, f"{ends} ({len(recalls)})" if recalls else "–"])
-    return ["method", *(f"seed {seed}" for seed in seeds), "better than SN in", "change", "recall (seeds)"], lines
+        reach = [recall.get((method, seed), "–") for seed in seeds]
+        lines.append([method, *shown, *against, ", ".join(reach) if {*reach} != {"–"} else "–"])
+    return ["method", *(f"seed {seed}" for seed in seeds), "better than SN in", "change", "recall, seed by seed"], lines
 
 
 def answer_table(answered: Sequence[Answer]) -> tuple[list[str], list[list[str]]]:
@@ -239,80 +231,3 @@ def run_table(runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
 def _settings(runs: Sequence[Evidence]) -> list[str]:
     """Those that were ended come last."""
     return sorted({run.setting for run in runs}, key=lambda setting: (setting in ENDED, setting))
-
-
-def save_picture(runs: Sequence[Evidence], path: Path) -> None:
-    """Of one setting: panels of FID_cls, means of D's spectra and its gradients, and below them samples."""
-    samples = with_samples(runs)
-    heights = [2.6, 2.1] if samples else [2.6]
-    with style():
-        figure = Figure(figsize=(PAGE_WIDTH, sum(heights)), layout="constrained")
-        parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-        _curves(parts[0], runs)
-        if samples:
-            _samples(parts[1], samples)
-        save(figure, path)
-
-
-def with_samples(runs: Sequence[Evidence]) -> list[Evidence]:
-    """Of one setting, those of the seed with samples of the most methods, the smallest of such seeds."""
-    kept = [run for method in SHOWN_METHODS for run in runs if run.method == method and run.samples]
-    seeds = Counter(run.seed for run in kept)
-    shown = min(seeds, key=lambda seed: (-seeds[seed], seed), default=None)
-    return [run for run in kept if run.seed == shown]
-
-
-def _samples(figure: SubFigure, runs: Sequence[Evidence]) -> None:
-    axes = figure.subplots(1, len(runs), squeeze=False)[0]
-    for axis, run in zip(axes, runs, strict=True):
-        assert run.samples
-        axis.imshow(imread(BytesIO(b64decode(run.samples))), interpolation="nearest")
-        axis.set_title(run.method)
-        axis.set_axis_off()
-    figure.suptitle(f"{runs[0].setting}: the same latents at the end, seed {runs[0].seed}", fontsize="medium")
-
-
-def _curves(figure: SubFigure, runs: Sequence[Evidence]) -> None:
-    panels = scores, spectra, gradients = figure.subplots(1, 3)
-    for look, method in zip(SERIES, SHOWN_METHODS, strict=True):
-        chosen = [run for run in runs if run.method == method]
-        if not chosen:
-            continue
-        label = f"{method} (n = {len(chosen)})"
-        band = method in METHODS
-        of_scores = [(run.scores["iteration"], np.array(run.scores["FID_cls"])) for run in chosen]
-        _median(scores, of_scores, look, band, label)
-        _median(spectra, [(run.held["iteration"], run.mean_held) for run in chosen], look, band)
-        _median(spectra, [(run.tails["iteration"], run.mean_tail) for run in chosen], look, band, width=0.6)
-        signals = [(run.signals["iteration"], np.array(run.signals["gradient"])) for run in chosen]
-        _median(gradients, signals, look, band)
-    scores.set_title(f"{runs[0].setting}: FID_cls")
-    spectra.set_title(r"$\sigma_k / \sigma_1$: k ≤ N/2; thin: k > N/4")
-    spectra.set_ylim(0, 1.02)
-    gradients.set_title("norm of D's gradient")
-    for axis in (scores, gradients):
-        axis.set_yscale("log")
-    scores.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    scores.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    scores.yaxis.set_minor_formatter(NullFormatter())
-    figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    for axis in panels:
-        axis.set_xlabel("iteration")
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axis.locator_params(axis="x", nbins=4)
-
-
-def _median(
-    axis: Axes,
-    curves: Sequence[tuple[list[float], np.ndarray]],
-    look: SeriesStyle,
-    band: bool,
-    label: str | None = None,
-    width: float | None = None,
-) -> None:
-    """Over seeds, on a band from the smallest to the largest; runs that branched off begin later."""
-    iterations, values = curves[0][0], np.stack([curve for _, curve in curves])
-    median = np.median(values, axis=0)
-    axis.plot(iterations, median, color=look.color, linestyle=look.linestyle, linewidth=width, label=label)
-    if band:
-        axis.fill_between(iterations, values.min(axis=0), values.max(axis=0), color=look.color, alpha=0.18, linewidth=0)

@@ -44,8 +44,8 @@ class Pairs:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of `change`: Student's for the mean of log ratios; None for a single pair."""
-        if self.n < 2:
+        """Of `change`: Student's for the mean of log ratios; None for fewer than three pairs."""
+        if self.n < 3:
             return None
         logs = np.log(self.ratios)
         margin = t.ppf((1 + CONFIDENCE) / 2, self.n - 1) * logs.std(ddof=1) / self.n**0.5

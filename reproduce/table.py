@@ -249,12 +249,13 @@ def legend_of_final(rows: Sequence[Row]) -> str:
     several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
     return (
         f"Scores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The table "
-        "above has the protocol of the paper."
+        "above has the protocol in training."
     )
 
 
 def _protocol_words(protocol: dict[str, Any]) -> str:
-    words = f"{protocol['num_fake_images']:,} images, {protocol['inception_splits']} splits"
+    splits = protocol["inception_splits"]
+    words = f"{protocol['num_fake_images']:,} images, {splits} split{'s' if splits > 1 else ''}"
     if protocol["intra_fid_classes"]:
         words += f", FID_intra over {protocol['intra_fid_classes']} classes of {protocol['intra_fid_images']:,} images"
     return words

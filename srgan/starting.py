@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments import LightningEnvironment
 
-from srgan.carrying import refuse_other_draws
+from srgan.resuming import refuse_unfit_checkpoint
 from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import checkpoint_at, read_file
 from srgan.data import ImageData
@@ -80,7 +80,7 @@ def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[s
     """What a run records of the checkpoint at which it branches off."""
     stored = read_file(Path(source))
     try:
-        refuse_other_draws(stored, module.state_dict(), module.carried(data), module.constraint.label)
+        refuse_unfit_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
         parent = {
             "checkpoint": source,
             "iteration": int(stored["srgan"]["iteration"]),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.averaging import average_into, decay_at
-from srgan.carrying import refuse_other_draws
+from srgan.resuming import refuse_unfit_checkpoint
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
@@ -324,10 +324,10 @@ class AdversarialTraining(pl.LightningModule):
         """Takes over the clock.
 
         Raises:
-            ValueError: see `refuse_other_draws`.
+            ValueError: see `refuse_unfit_checkpoint`.
         """
         carried = self.carried(getattr(self.trainer, "datamodule", None))
-        refuse_other_draws(checkpoint, self.state_dict(), carried, self.constraint.label)
+        refuse_unfit_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]
 
     def carried(self, data: ImageData | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The page of the evidence, its tables and its picture."""
 
+import re
 from base64 import b64encode
 from dataclasses import replace
 from io import BytesIO
@@ -13,15 +14,8 @@ from rich.console import Console
 from reproduce.claims import answers
 from reproduce.early_warning import warning_table
 from reproduce.evidence import CONTROLS, RATE_CONTROL, SCALE_CONTROL, SWITCHED, with_their_past
-from reproduce.evidence_page import (
-    contingency,
-    in_short,
-    method_table,
-    run_table,
-    save_picture,
-    with_samples,
-    write_page_of,
-)
+from reproduce.evidence_page import contingency, in_short, method_table, run_table, write_page_of
+from reproduce.evidence_picture import save_picture, with_samples
 from reproduce.readme import README, evidence_table
 
 
@@ -40,12 +34,12 @@ def test_methods_are_set_against_sn_seed_by_seed() -> None:
     recalls = [run(SWITCHED, seed, **STEADY, precision=0.9, recall=recall) for seed, recall in ((2, 0.6), (3, 0.55))]
     header, lines = method_table([*both(), *recalls])
     assert header[1:6] == [f"seed {seed}" for seed in range(1, 6)]
-    assert (header[0], header[6:]) == ("method", ["better than SN in", "change", "recall (seeds)"])
-    same = "-67% (95 % interval -67% to -67%)"
+    assert (header[0], header[6:]) == ("method", ["better than SN in", "change", "recall, seed by seed"])
+    same = "-67% (95 % interval -67% to -67%)"  # an interval needs three pairs
     assert lines == [
         ["SN", *["30.0"] * 5, "", "", "–"],
         ["SR-s", *["10.0"] * 5, "5 of 5", same, "–"],
-        [SWITCHED, "–", "10.0", "10.0", "–", "–", "2 of 2", same, "0.550 to 0.600 (2)"],
+        [SWITCHED, "–", "10.0", "10.0", "–", "–", "2 of 2", "-67%", "–, 0.60, 0.55, –, –"],
     ]
     assert method_table([run(), run("SR-d", fid=[60.0] * 4)])[1][1] == ["SR-d", "60.0", "0 of 1", "+100%", "–"]
 
@@ -60,7 +54,8 @@ def test_the_controls_are_no_methods_of_the_paper(tmp_path: Path) -> None:
     runs = [replace(one, signals=SIGNALS) for one in both()]
     controls = [run(name, seed, mode_collapse=500, signals=SIGNALS) for seed in range(1, 6) for name in CONTROLS]
     assert found(runs + controls)[HALF_LINK].verdict == "not decided: 10 of 15 runs so far"
-    collapsed = {(line[0], line[1]): line[-3] for line in run_table(runs + controls)[1]}
+    header, lines = run_table(runs + controls)
+    collapsed = {(line[0], line[1]): line[header.index("spectral collapse")] for line in lines}
     assert [collapsed[name, "1"] for name in ("SN", RATE_CONTROL, "SR-s", SCALE_CONTROL)] == ["no", "no", "no", "–"]
     warned = []
     for shown in (runs, runs + controls):
@@ -124,7 +119,15 @@ def test_samples_are_those_of_the_smallest_seed_that_most_methods_have(tmp_path:
     assert with_samples(runs[:3]) == []
     heights = []
     for shown in (runs[:2], runs):
-        save_picture([replace(one, signals=SIGNALS) for one in shown], tmp_path / "evidence.png")
-        with Image.open(tmp_path / "evidence.png") as picture:
+        save_picture([replace(one, signals=SIGNALS) for one in shown], tmp_path / "picture.png")
+        with Image.open(tmp_path / "picture.png") as picture:
             heights.append(picture.height)
     assert heights[1] > heights[0]
+
+
+def test_each_setting_has_a_picture_on_the_page(tmp_path: Path) -> None:
+    runs = [replace(one, signals=SIGNALS) for setting in ("C_64-32", "C_16-32") for one in both([1], setting)]
+    write_page_of(runs, tmp_path, Console(quiet=True))
+    pictures = re.findall(r"\]\((\S+\.png)\)", (tmp_path / "evidence.md").read_text())
+    assert pictures == ["C_64-32.png", "C_16-32.png"]
+    assert all((tmp_path / picture).stat().st_size for picture in pictures)

@@ -15,7 +15,7 @@ ORDER = [
     {
         "decomposition",
         "randomness",
-        "carrying",
+        "resuming",
         "files",
         "memory",
         "parallel",
@@ -52,7 +52,8 @@ REPRODUCE = [
     {"table_runs", "options", "launch"},
     {"table", "evidence"},
     {"cluster", "audit", "claims", "early_warning"},
-    {"campaign", "front", "evidence_page"},
+    {"campaign", "front", "evidence_picture"},
+    {"evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"figures", "readme"},
 ]

@@ -15,7 +15,7 @@ from srgan.callbacks.clock import rescue
 from srgan.callbacks.gradients import gradient_norms
 from srgan.callbacks.loss_recorder import undecided_loss
 from srgan.callbacks.spectra_recorder import recorded_layers
-from srgan.constraints import METHODS, Constraint
+from srgan.constraints import METHODS, Constraint, SpectralRegularization, Static
 from srgan.data import DigitsData
 from srgan.data.images import dequantize
 from srgan.files import append_json_line
@@ -224,7 +224,8 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
 
 def test_sr_s_is_not_advised_where_it_is_on() -> None:
     assert "-c sr-s --run NEW --from-checkpoint CKPT" in rescue(module_of(METHODS["sn"]()))
-    assert rescue(module_of(METHODS["sr-s"]())).startswith("lower learning rates: srgan fit ... --run NEW ")
+    for method in (METHODS["sr-s"](), SpectralRegularization(Static(0.3))):
+        assert rescue(module_of(method)).startswith("lower learning rates: srgan fit ... --run NEW ")
 
 
 def test_a_mode_collapse_is_warned_of_at_its_onset(tmp_path: Path) -> None:

@@ -88,11 +88,10 @@ class RunCallback(pl.Callback):
 
 
 def rescue(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
-    """With what to go on from a checkpoint: SR-s where it is not on already."""
-    command = f"--run NEW --from-checkpoint {checkpoint}"
-    if module.constraint.label == "SR-s":
-        return f"lower learning rates: srgan fit ... {command}"
-    return f"SR-s: srgan fit ... -c sr-s {command}, or with lower learning rates"
+    """With what to go on from a checkpoint: lower learning rates, or SR-s where it is not on already."""
+    on = module.constraint.label.startswith("SR-s")
+    change, option = ("lower learning rates", "") if on else ("lower learning rates or SR-s", "-c sr-s ")
+    return f"{change}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"
 
 
 def how_to_go_on(folder: RunFolder, module: AdversarialTraining) -> str:

@@ -1,4 +1,4 @@
-"""Whether data, noise and order carry on from a checkpoint."""
+"""Whether a training can resume from a checkpoint: the same tensors, and data, noise and order that carry on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor
 
 
-def refuse_other_draws(
+def refuse_unfit_checkpoint(
     checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor], carried: Mapping[str, Any], label: str
 ) -> None:
-    """Compares a checkpoint with the training that is to go on from it.
+    """Compares a checkpoint with the training that is to resume from it.
 
     Args:
         checkpoint: its content.
