@@ -77,7 +77,7 @@ def _curves(figure: SubFigure, runs: Sequence[Evidence]) -> None:
     scores.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     scores.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     scores.yaxis.set_minor_formatter(NullFormatter())
-    figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     for axis in panels:
         axis.set_xlabel("iteration")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
