@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments import LightningEnvironment
 
-from srgan.resuming import refuse_unfit_checkpoint
 from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import checkpoint_at, read_file
 from srgan.data import ImageData
+from srgan.resuming import refuse_unfit_checkpoint
 from srgan.runs import RunFolder, flatten_settings
 from srgan.training import AdversarialTraining
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.averaging import average_into, decay_at
-from srgan.resuming import refuse_unfit_checkpoint
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
@@ -26,6 +25,7 @@ from srgan.networks import DEFAULT_PAIR, Generator, Pair
 from srgan.optimizers import OptimizerSettings
 from srgan.parallel import ALONE, Ranks, accumulation
 from srgan.randomness import counter_seed, seeded
+from srgan.resuming import refuse_unfit_checkpoint
 from srgan.sampling import latents
 
 
