@@ -227,6 +227,7 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
     Comparison("ours", f"FID is better under SR-s than under SN{FROM_SN}", SWITCHED, FID, BATCH_64),
     Comparison("ours", f"FID is better under SR-s than under SR-d, both{FROM_SN}", SWITCHED, FID, BATCH_64, "SR-d"),
+    Comparison("ours", f"FID is better under {SWITCHED} than under SR-s from the start", SWITCHED, FID, {}, "SR-s"),
     Comparison("IV-B", f"FID is better under {EQUATION_10} than under SN{FROM_SN}", EQUATION_10, FID, BATCH_64),
     Comparison(
         "ours", f"FID is better under {EQUATION_10} than under SR-d, both{FROM_SN}", EQUATION_10, FID, BATCH_64, "SR-d"

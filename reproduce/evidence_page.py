@@ -86,8 +86,7 @@ collapsing runs that were warned of before, and false alarms. SR-s lets its tail
 "warns" may only tell the methods apart.
 
 An autopilot would train under SN until warned, and go on under SR from a checkpoint before. The claims "from SN's
-checkpoint at 2,000 on" test one such policy, which needs no warning: every run is switched there. With SR-s it is ahead
-of SN, but not of SR-s from the start; with SR-d it is behind.
+checkpoint at 2,000 on" test one such policy, which needs no warning: every run is switched there.
 """
 
 
