@@ -239,7 +239,7 @@ def evidence_of(run: TableRun) -> Evidence:
     held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
     scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
     grid = folder.read_samples().get(record["iterations"])
-    final = (folder.read_final() or {}).get("scores")
+    final = (folder.read_final() or {}).get("scores", {})
     return Evidence(
         setting=run.setting.name,
         method=_method(record, judged),
@@ -263,8 +263,8 @@ def evidence_of(run: TableRun) -> Evidence:
         mode_collapse=verdicts["mode_collapse"]["iteration"],
         spectral_collapse=verdicts["spectral_collapse"]["iteration"],
         samples=_quarter(grid) if grid else None,
-        precision=_rounded(final["precision_cls"]) if final else None,
-        recall=_rounded(final["recall_cls"]) if final else None,
+        precision=_rounded(final["precision_cls"]) if "precision_cls" in final else None,
+        recall=_rounded(final["recall_cls"]) if "recall_cls" in final else None,
     )
 
 
