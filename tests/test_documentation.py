@@ -12,6 +12,7 @@ from srgan.constraints import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
+PAPER = (REPOSITORY / "docs" / "explanation" / "paper.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -23,17 +24,25 @@ def test_examples_in_docstrings_print_what_they_say(module: str) -> None:
     assert not outcome.failed
 
 
-def test_the_readme_names_files_that_exist() -> None:
-    for path in re.findall(r"(?:configs|reproduce|tests)/[\w/.-]+\.(?:py|yaml)", README):
+def test_the_paper_to_code_map_names_files_that_exist() -> None:
+    for path in re.findall(r"(?:configs|reproduce|tests)/[\w/.-]+\.(?:py|yaml)", PAPER):
         assert (REPOSITORY / path).exists(), path
-    for path in re.findall(r"`((?:networks|callbacks)/\w+\.py|training\.py)`", README):
+    for path in re.findall(r"`((?:networks|callbacks)/\w+\.py|training\.py)`", PAPER):
         assert (REPOSITORY / "srgan" / path).exists(), path
     for method in METHODS:
         assert (REPOSITORY / "configs" / f"{method}.yaml").exists()
 
 
-def test_the_readme_names_code_that_exists() -> None:
-    names = re.findall(r"`((?:spectral|constraints|losses)\.(?!jsonl|bin)[\w.]+)", README)
+def test_the_readme_can_be_read_in_a_few_minutes_and_links_to_what_exists() -> None:
+    assert 600 <= len(README.split()) <= 900
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert len(links) > 15
+    for link in links:
+        assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
+def test_the_paper_to_code_map_names_code_that_exists() -> None:
+    names = re.findall(r"`((?:spectral|constraints|losses)\.(?!jsonl|bin)[\w.]+)", PAPER)
     assert len(names) > 8
     for name in names:
         module, *attributes = name.split(".")

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from invented_evidence import FID, HALF, HALF_LINK, SIGNALS, STEADY, both, found, run
 from PIL import Image
 from rich.console import Console
@@ -16,7 +17,8 @@ from reproduce.early_warning import warning_table
 from reproduce.evidence import CONTROLS, RATE_CONTROL, SCALE_CONTROL, SWITCHED, with_their_past
 from reproduce.evidence_page import contingency, in_short, method_table, run_table, write_page_of
 from reproduce.evidence_picture import save_picture, with_samples
-from reproduce.readme import README, evidence_table
+from reproduce.hero import LAYER, PIXELS, save_hero
+from reproduce.readme import EVIDENCE, README, evidence, findings
 
 
 def test_the_page_begins_with_what_is_decided() -> None:
@@ -46,7 +48,23 @@ def test_methods_are_set_against_sn_seed_by_seed() -> None:
 
 def test_the_readme_shows_the_evidence_that_is_committed() -> None:
     """`make readme` writes it."""
-    assert f"\n{evidence_table()}\n" in README.read_text()
+    table = findings(evidence())
+    assert f"\n{table}\n" in README.read_text()
+    assert table.splitlines()[2].startswith(
+        "| SR-s from the start | **-40%** (95 % interval -50% to -29%) | 5 of 5 seeds"
+    )
+    with Image.open(EVIDENCE / "hero.png") as picture:
+        assert picture.size == PIXELS
+
+
+def test_the_picture_of_the_readme_has_an_arrow_for_each_seed_that_both_methods_have(tmp_path: Path) -> None:
+    layers = {"iteration": [500, 1000], LAYER: [0.9, 0.8]}
+    runs = [replace(one, held=layers) for one in both()]
+    save_hero(runs, tmp_path / "five.png")
+    save_hero(runs[:-1], tmp_path / "four.png")
+    assert (tmp_path / "five.png").read_bytes() != (tmp_path / "four.png").read_bytes()
+    with pytest.raises(ValueError, match="a seed with runs of SN and SR-s, found none"):
+        save_hero([one for one in runs if one.method == "SN"], tmp_path / "none.png")
 
 
 def test_the_controls_are_no_methods_of_the_paper(tmp_path: Path) -> None:
