@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -34,7 +34,7 @@ def save_hero(runs: Sequence[Evidence], path: Path) -> None:
         raise ValueError("Expected a seed with runs of SN and SR-s, found none. Run make reproduce-collapse first.")
     pairs = [(found[BASELINE, seed], found["SR-s", seed]) for seed in seeds]
     with style():
-        figure = Figure(figsize=tuple(side / DOTS_PER_INCH for side in PIXELS), layout="constrained")
+        figure = Figure(figsize=(PIXELS[0] / DOTS_PER_INCH, PIXELS[1] / DOTS_PER_INCH), layout="constrained")
         scores, spectra = figure.subplots(1, 2)
         _arrows(scores, [(sn.late("FID_cls"), sr.late("FID_cls")) for sn, sr in pairs])
         _first_half(spectra, pairs)
@@ -51,8 +51,8 @@ def _arrows(axis: Axes, scores: Sequence[tuple[float, float]]) -> None:
         axis.annotate("", (after, height), (before, height), arrowprops=arrow)
         axis.plot(before, height, "o", color=COLOURS[BASELINE], markersize=8)
     top = len(scores) - 0.35
-    axis.text(np.mean([before for before, _ in scores]), top, "SN", color=COLOURS[BASELINE], fontsize=TYPE, ha="center")
-    axis.text(np.mean([after for _, after in scores]), top, "SR-s", color=COLOURS["SR-s"], fontsize=TYPE, ha="center")
+    for method, values in zip(METHODS, zip(*scores, strict=True), strict=True):
+        axis.text(mean(values), top, method, color=COLOURS[method], fontsize=TYPE, ha="center")
     axis.set_title(f"FID after training, {len(scores)} seeds", fontsize=TYPE, pad=8)
     axis.set_ylim(-0.6, len(scores) + 0.2)
     axis.set_xlim(0, 1.1 * max(before for before, _ in scores))

@@ -58,7 +58,7 @@ def test_the_readme_shows_the_evidence_that_is_committed() -> None:
 
 
 def test_the_picture_of_the_readme_has_an_arrow_for_each_seed_that_both_methods_have(tmp_path: Path) -> None:
-    layers = {"iteration": [500, 1000], LAYER: [0.9, 0.8]}
+    layers: dict[str, list[float]] = {"iteration": [500, 1000], LAYER: [0.9, 0.8]}
     runs = [replace(one, held=layers) for one in both()]
     save_hero(runs, tmp_path / "five.png")
     save_hero(runs[:-1], tmp_path / "four.png")
