@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from reproduce.run import ITERATIONS, Run
+from reproduce.run import Run
 from srgan.fit import RunCLI, compose
 from srgan.networks import Pair
 from srgan.parallel import accumulation
@@ -91,7 +91,7 @@ def price(run: Run, devices: int | None = None) -> Price:
     pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_ratio
     iteration = pairs * counts.discriminator_flops + fakes * counts.generator_flops
     scored = counts.sample_flops + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
-    begin = (run.checkpoint or run.after.flat[ITERATIONS]) if run.after else 0
+    begin = run.first_iteration
     flops = (model.iterations - begin) * iteration + scored_images(config) * scored
     micro = run.batch_size // devices // parts
     graph = max(counts.discriminator_bytes, model.generator_batch_ratio * counts.generator_bytes)

@@ -82,7 +82,7 @@ def launch(
                             failed.append(run)
                             with Progress.external_write_mode():
                                 console.print(f"[red]failed[/] {run.name}: {problem}", highlight=False, soft_wrap=True)
-                display.update(list(active), len(runs) - len(waiting) - len(active))
+                display.update(list(active), [run for run in runs if run not in waiting and run not in active])
                 time.sleep(POLL_SECONDS)
         finally:
             _stop([started.process for started in active.values()])
@@ -152,14 +152,20 @@ def _signals() -> Iterator[list[int]]:
 
 
 class Display:
-    """A bar for the whole and, on a terminal, one for each active run, within a `with`."""
+    """A bar for the whole and, on a terminal, one for each active run, within a `with`.
+
+    The whole counts iterations of all runs, so the time to go comes from iterations done per second.
+    """
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self.whole = Progress("all runs", len(runs))
+        self.done = {run: max(run.first_iteration, run.iterations_done) for run in runs}
+        self.whole = Progress(
+            "iterations of all runs", sum(run.iterations for run in runs), done=sum(self.done.values())
+        )
         self.bars: dict[Run, Progress] = {}
 
-    def update(self, active: Sequence[Run], ended: int) -> None:
-        """Shows where the active runs are, and how many have ended."""
+    def update(self, active: Sequence[Run], ended: Sequence[Run]) -> None:
+        """Shows where the active runs are, and how many have ended, well or not."""
         for run in [run for run in self.bars if run not in active]:
             self.bars.pop(run).close()
         reports = {run: report for run in active if (report := run.folder.read_progress())}
@@ -167,12 +173,15 @@ class Display:
             if run not in self.bars:
                 self.bars[run] = Progress(run.name, report["iterations"], not self.whole.in_lines, report["iteration"])
             self.bars[run].update(report["iteration"] - self.bars[run].n)
+            self.done[run] = max(self.done[run], report["iteration"])
+        self.done |= {run: run.iterations for run in ended}
+        states = [f"{len(ended)} of {len(self.done)} runs"]
         if self.whole.in_lines:
-            states = [
+            states += [
                 f"{run.name} {report['iteration']:,} of {report['iterations']:,}" for run, report in reports.items()
             ]
-            self.whole.set_postfix_str("; ".join(states), refresh=False)
-        self.whole.update(ended - self.whole.n)
+        self.whole.set_postfix_str("; ".join(states), refresh=False)
+        self.whole.update(sum(self.done.values()) - self.whole.n)
 
     def __enter__(self) -> "Display":
         return self

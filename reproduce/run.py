@@ -85,6 +85,16 @@ class Run:
         return last if self.checkpoint is None else last.with_name(f"{self.checkpoint:08d}.ckpt")
 
     @property
+    def iterations(self) -> int:
+        """Its length."""
+        return int(self.flat[ITERATIONS])
+
+    @property
+    def first_iteration(self) -> int:
+        """Where it starts: at that of the checkpoint, else at 0."""
+        return (self.checkpoint or self.after.iterations) if self.after else 0
+
+    @property
     def is_ready(self) -> bool:
         """Whether what it starts from is there."""
         return self.after is None or self.after.state == FINISHED

@@ -27,6 +27,7 @@ class Progress(tqdm):
         super().__init__(
             desc=what, total=total, initial=done, disable=not show, leave=False, miniters=0, mininterval=seconds,
             delay=self.in_lines * seconds, dynamic_ncols=True, bar_format=line if self.in_lines else None,
+            smoothing=0,  # the time to go by all that was done so far: evaluations and pauses are part of the work
         )  # fmt: skip
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:

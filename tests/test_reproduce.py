@@ -22,7 +22,7 @@ from reproduce.collapse import collapse_runs
 from reproduce.cost import fit_parser
 from reproduce.evidence import EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, read_evidence
 from reproduce.front import write_front
-from reproduce.launch import Stopped, launch
+from reproduce.launch import Display, Stopped, launch
 from reproduce.resources import Resources
 from reproduce.resume import resume_runs
 from reproduce.run import FINISHED, IMAGES, OUTDATED, TO_DO, Run, Scale, merged
@@ -167,6 +167,27 @@ def test_a_failing_run_is_reported_with_its_log_and_what_waits_for_it_does_not_s
     assert "n_dis" in (run.folder.path / "log.txt").read_text()
     assert then.state == "after sn"
     assert not then.folder.path.exists()
+
+
+def test_the_time_to_go_comes_from_iterations_done_by_all_runs(tmp_path: Path) -> None:
+    """A run that goes on from a checkpoint has only the rest before it; one that failed has nothing."""
+    sn, static = tiny_run("sn", tmp_path), tiny_run("sr-s", tmp_path)
+    late = replace(tiny_run("sr-d", tmp_path), after=sn, checkpoint=sn.iterations - 1)
+    with Display([sn, static, late]) as display:
+        whole = display.whole
+        assert (whole.n, whole.total) == (late.first_iteration, 3 * sn.iterations)
+        whole.start_t -= 100  # seconds ago
+        for run, iteration in ((sn, 2), (static, 1)):
+            run.folder.path.mkdir(parents=True)
+            write_json(run.folder.progress, {"iteration": iteration, "iterations": run.iterations})
+        display.update([sn, static], [])
+        assert whole.n == late.first_iteration + 3
+        rate = (whole.n - whole.initial) / whole.format_dict["elapsed"]
+        assert whole.format_dict["rate"] is None  # no moving average, which would count refreshes
+        assert rate == pytest.approx(0.03, rel=0.05)
+        display.update([static], [sn])
+        assert whole.n == late.first_iteration + sn.iterations + 1
+        assert "1 of 3 runs" in str(whole.postfix)
 
 
 def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict[str, Any] | None = None) -> None:
