@@ -202,7 +202,8 @@ def wait(queue: Queue, runs: Sequence[Run]) -> None:
             queued = [run for run in runs if _key(run) in jobs]
             if not queued:
                 return
-            display.update([run for run in queued if jobs[_key(run)].state == "RUNNING"], len(runs) - len(queued))
+            running = [run for run in queued if jobs[_key(run)].state == "RUNNING"]
+            display.update(running, [run for run in runs if run not in queued])
             time.sleep(POLL_SECONDS)
 
 
