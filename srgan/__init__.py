@@ -24,3 +24,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module(ELSEWHERE.get(name, "srgan.constraints")), name)
     raise AttributeError(f"module 'srgan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What is public, whether it was imported yet or not."""
+    return sorted(__all__)

@@ -4,4 +4,5 @@ import sys
 
 from srgan.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # a file may name this module where it names a class
+    sys.exit(main())

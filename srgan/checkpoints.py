@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from srgan.runs import RunFolder
+from srgan.sizes import memory_problem, refuse_absurd_sizes
 from srgan.stored_classes import refuse_foreign_classes
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
     """
     import jsonargparse  # these take seconds, which looking at weights alone does not need
 
-    from srgan.fit_options import essence
+    from srgan.fit_options import reason_of
     from srgan.training import AdversarialTraining
 
     if broken := nonfinite_tensor(checkpoint.weights):
@@ -201,16 +202,21 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
             f"Expected finite weights in '{checkpoint.path}', found NaN or infinity in {broken}: that training had "
             "diverged. Take an earlier checkpoint."
         )
+    refuse_absurd_sizes(checkpoint.config, f"'{checkpoint.path}'")
     wanted = {"model": copy.deepcopy(checkpoint.config["model"])}
     wanted["model"]["compile"] = False
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(AdversarialTraining, "model")
     try:
         module: AdversarialTraining = parser.instantiate_classes(parser.parse_object(wanted))["model"]
-    except argparse.ArgumentError as error:
+    except (argparse.ArgumentError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"Expected settings that this version of srgan knows in '{checkpoint.path}', found: {essence(str(error))}"
+            f"Expected settings that this version of srgan knows in '{checkpoint.path}', found: {reason_of(error)}"
         ) from error
+    except (RuntimeError, MemoryError) as error:
+        if not (problem := memory_problem(error)):
+            raise
+        raise ValueError(f"Expected nets that fit into memory in '{checkpoint.path}', found {problem}.") from error
     try:
         module.load_state_dict(checkpoint.weights)
     except RuntimeError as error:

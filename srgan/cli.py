@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from srgan.extras import advice
+from srgan.extras import advice, installed_version
 
 COMMANDS = {
     "fit": "srgan.fit_command",
@@ -65,9 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(HELP, end="")
         return 0
     if command == "--version":
-        from srgan import __version__
-
-        print(__version__)
+        print(installed_version())
         return 0
     if command not in COMMANDS:
         print(

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from srgan.files import expanded
+
 OPTIONS = ("-c", "--config")
 
 
@@ -53,7 +55,8 @@ def with_paths(arguments: Sequence[str]) -> list[str]:
 
 
 def _path(value: str) -> str:
-    return value if Path(value).is_file() else str(path_of(value))
+    path = expanded(value)
+    return str(path) if path.is_file() else str(path_of(value))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,52 +1,53 @@
-"""How long a run will take on a CPU, by the speed of its nets on this one."""
+"""How long a run will take on a CPU, by the pace of its own iterations."""
 
-import time
-from collections.abc import Callable
-
-import torch
-
-from srgan.training import AdversarialTraining
-
-IMAGES = 2  # of the passes that are timed
+LOOK_FOR = 30.0
+"""Seconds of training, behind its first iteration, before anything is said of its length."""
+FEWEST = 3
+"""Iterations that a pace is taken of."""
 TOO_LONG = 5.0
 """Hours on a CPU from which on a run says so, and what to use instead."""
 
 
-def hours_on_cpu(module: AdversarialTraining, batch_size: int, iterations: int) -> float:
-    """Of so many iterations; scores, pictures and constraints not counted.
-
-    A backward pass takes twice a forward pass. Nets and random numbers stay as they are; nothing is compiled for this.
+class Pacemaker:
+    """Looks at a clock after iterations; tells once how long those that are left will take.
 
     Args:
-        module: on the CPU.
-        batch_size: of D's update.
-        iterations: that are left.
+        iterations: of the whole run.
     """
-    generator, discriminator = module.generator, module.discriminator
-    z = torch.zeros(IMAGES, module.networks.latent_dim)
-    labels = torch.zeros(IMAGES, dtype=torch.int64)
-    modes = [(net, net.training) for net in (generator, discriminator)]
-    try:
-        for net, _ in modes:
-            net.eval()
-        with torch.no_grad():
-            images = generator.forward(z, labels)
-            generating = _seconds(lambda: generator.forward(z, labels)) / IMAGES
-            judging = _seconds(lambda: discriminator.forward(images, labels)) / IMAGES
-    finally:
-        for net, training in modes:
-            net.train(training)
-    discriminator_update = batch_size * (generating + 2 * 3 * judging)
-    generator_update = module.generator_batch_ratio * batch_size * 3 * (generating + judging)
-    seconds = module.n_dis * discriminator_update + generator_update
-    return iterations * seconds / 3600
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self.began: tuple[int, float] | None = None
+        self.told = False
+
+    def hours_left(self, iteration: int, seconds: float) -> float | None:
+        """Hours of the iterations that are left, at the pace so far; None before that is known, and when it was told.
+
+        The first iteration that is seen starts the clock, since it also prepares what the others need.
+
+        Args:
+            iteration: that has just been done.
+            seconds: on any clock.
+        """
+        if self.began is None:
+            self.began = iteration, seconds
+        done, passed = iteration - self.began[0], seconds - self.began[1]
+        if self.told or done < FEWEST or passed < LOOK_FOR:
+            return None
+        self.told = True
+        return (self.iterations - iteration) * passed / done / 3600
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    """The faster of two tries."""
-    tries = []
-    for _ in range(2):
-        started = time.perf_counter()
-        work()
-        tries.append(time.perf_counter() - started)
-    return min(tries)
+def warning(hours: float, command: list[str]) -> str | None:
+    """What to say to whoever waits at a CPU, for so many hours that are left; None for fewer than TOO_LONG.
+
+    Args:
+        hours: that are left.
+        command: what was typed, so that nothing is advised that is there.
+    """
+    if hours < TOO_LONG:
+        return None
+    smaller = "fewer --model.iterations, or smaller batches and nets"
+    if "cifar10" in command and "small" not in command:
+        smaller = "smaller nets (-c small behind -c cifar10)"
+    return f"at its pace so far, training takes about {hours:,.0f} hours more on this CPU. Take a GPU, or {smaller}."

@@ -20,8 +20,8 @@ from rich.table import Table
 from srgan.callbacks import ScoreRecorder
 from srgan.checkpoints import RunCheckpoint, rebuild_training
 from srgan.data import ImageData
-from srgan.files import write_json
-from srgan.fit_options import essence
+from srgan.files import expanded, write_json
+from srgan.fit_options import reason_of
 from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
 from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
@@ -32,9 +32,9 @@ from srgan.share.sources import read_source
 from srgan.training import AdversarialTraining
 
 HELP = """\
-usage: srgan evaluate CHECKPOINT [options]
+usage: srgan evaluate RUN|CHECKPOINT [options]
 
-Scores the generator of a checkpoint again: by its run's own protocol, or by another.
+Scores the generator of a run (its last checkpoint) or of a checkpoint again: by its own protocol, or by another.
 
   srgan evaluate runs/NAME --output scores.json
   srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
@@ -62,7 +62,7 @@ class Stored(NamedTuple):
 def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     """What the command understands: as in `srgan fit`, with the checkpoint's own settings as defaults."""
     parser = jsonargparse.ArgumentParser(
-        prog="srgan evaluate CHECKPOINT",
+        prog="srgan evaluate RUN|CHECKPOINT",
         description="Scores the generator of a checkpoint again. What is not said is as in the checkpoint's run: its "
         "final protocol if it has one, else that in training.",
         exit_on_error=False,
@@ -102,6 +102,8 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         stored, chosen = read_checkpoint(path, options)
+        if chosen.output:
+            chosen.output = expanded(chosen.output)
         if chosen.output and chosen.output.is_dir():
             raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
         if chosen.output:
@@ -142,7 +144,7 @@ def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stor
         chosen = parser_of(checkpoint).parse_args(list(options))
     except argparse.ArgumentError as error:
         raise ValueError(
-            f"Expected settings and options that this version of srgan knows, found: {essence(str(error))}"
+            f"Expected settings and options that this version of srgan knows, found: {reason_of(error)}"
         ) from error
     # Built by themselves, since the parser would bury what their constructors say is wrong.
     chosen.protocol = ScoreProtocol(**vars(chosen.protocol))

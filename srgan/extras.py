@@ -1,5 +1,6 @@
-"""Optional packages: what brings them, and what a command says that lacks one. None is imported in here."""
+"""This package's version, and optional packages: what brings them, what a command says that lacks one."""
 
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 DISTRIBUTION = "spectral-regularization-gan"
@@ -17,6 +18,14 @@ EXTRA_OF = {
     "tensorboard": "tensorboard",
 }
 """Package, as it is imported -> the extra of this distribution that brings it."""
+
+
+def installed_version() -> str:
+    """Of this package, as it was installed; "unknown" for files that were only copied."""
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def require(package: str) -> None:

@@ -15,15 +15,39 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 CHECKSUM_BYTES = 4
+WINDOWS = sys.platform == "win32"
 TEMPORARY = ".part"
 """Suffix of files that are being written."""
 
 
 def cache_folder() -> Path:
-    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again."""
+    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again.
+
+    Raises:
+        OSError: nobody knows the home folder.
+    """
     chosen = os.environ.get("SRGAN_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(chosen) if chosen else Path(base) / "srgan"
+    if chosen:
+        return expanded(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "srgan"
+    except RuntimeError as error:  # a user without an entry, as containers have them
+        raise OSError("Expected a home folder for the cache, found none. Set SRGAN_CACHE to a folder.") from error
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as a shell gives it, with `~` for the home folder; after `--option=`, and in files, no shell does that.
+
+    Raises:
+        ValueError: nobody knows that home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"Expected a user with a home folder in '{path}', found none. Write the whole path."
+        ) from error
 
 
 def expanded(path: str | Path) -> Path:
@@ -132,7 +156,9 @@ def _temporary_name(path: Path) -> Path:
 
 def flush(path: Path) -> None:
     """Waits until a file's content, or the names in a folder, are on the disk: a power cut leaves them there."""
-    handle = os.open(path, os.O_RDONLY)
+    if WINDOWS and path.is_dir():  # which it does not open; its file system keeps a journal of names
+        return
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -219,12 +245,12 @@ def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
     return [_checked_row(line, path) for line in lines.splitlines()]
 
 
-def append_json_line(path: Path, row: dict[str, Any]) -> None:
-    """Appends one row, with the checksum of its text as its last key, "crc"."""
+def append_json_line(path: Path, row: dict[str, Any]) -> int:
+    """Appends one row, with the checksum of its text as its last key, "crc"; returns how many bytes that are."""
     make_folder(path.parent)
     text = json.dumps(row, allow_nan=False)
-    with path.open("a") as file:
-        file.write(f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}\n')
+    with path.open("ab") as file:
+        return file.write(f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}\n'.encode())
 
 
 def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
@@ -286,8 +312,8 @@ class RecordFile:
                 )
         return layout, np.ascontiguousarray(found["record"])
 
-    def append(self, layout: dict[str, Any], record: np.ndarray) -> None:
-        """Appends a record; the first one writes the layout.
+    def append(self, layout: dict[str, Any], record: np.ndarray) -> int:
+        """Appends a record; the first one writes the layout. Returns how many bytes a record has.
 
         Raises:
             ValueError: the records so far have another layout.
@@ -302,4 +328,4 @@ class RecordFile:
             )
         content = record.tobytes()
         with self.path.open("ab") as file:
-            file.write(content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
+            return file.write(content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))

@@ -27,13 +27,13 @@ from srgan.callbacks import (
 )
 from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
 from srgan.config_files import with_paths
+from srgan.config_text import with_settings_read
 from srgan.data import ImageData
-from srgan.duration import TOO_LONG, hours_on_cpu
-from srgan.files import make_folder, only_process
+from srgan.files import expanded, make_folder, only_process
 from srgan.fit_options import (
     INSTEAD,
-    essence,
-    refuse_aliases,
+    LINKS,
+    reason_of,
     refuse_arguments,
     refuse_callbacks,
     refuse_precision,
@@ -42,10 +42,12 @@ from srgan.fit_options import (
 from srgan.memory import keep_freed_memory
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
-from srgan.runs import OtherRunError, RunFolder
+from srgan.parallel import is_connection_loss
+from srgan.runs import LostHistoryError, OtherRunError, RunFolder
+from srgan.sizes import memory_problem, refuse_absurd_sizes
 from srgan.starting import start_of
 from srgan.tracking.view import RunView
-from srgan.training import AdversarialTraining, optimizer_steps
+from srgan.training import AdversarialTraining
 
 MEASURING = {
     "losses": LossRecorder,
@@ -65,6 +67,7 @@ TRAINER_DEFAULTS = {
 }
 
 DESCRIPTION = "Trains a generator and a discriminator under a constraint, or resumes a run. In short: srgan fit --help"
+SMALLER_NETS = "Or lower the widths, latent_dim or image_size of --model.networks.init_args and --data.init_args."
 STOPPED_EARLY, FAILED = 3, 1
 """Exit statuses of runs that Lightning or a callback ended before their last iteration, and of runs that failed."""
 
@@ -86,6 +89,7 @@ class RunCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Refuses what the Trainer would take in silence."""
         refuse_precision(self.config["trainer"])
+        refuse_absurd_sizes(self.config.as_dict(), "the settings of a run")
         super().instantiate_classes()
         refuse_callbacks(self.trainer)
 
@@ -113,10 +117,8 @@ class RunCLI(LightningCLI):
             if action.dest == "config":
                 action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
         parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
-        parser.link_arguments("data.init_args.image_size", "model.networks.init_args.image_size")
-        parser.link_arguments("model.n_dis", "data.init_args.n_dis")
-        parser.link_arguments("model.seed", "data.init_args.seed")
-        parser.link_arguments(("model.iterations", "model.n_dis"), "trainer.max_steps", compute_fn=optimizer_steps)
+        for target, (sources, compute) in LINKS.items():
+            parser.link_arguments(sources, target, compute_fn=compute)
 
 
 def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
@@ -130,8 +132,8 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
     """
     arguments = with_methods(with_paths(arguments))
     refuse_arguments(arguments)
-    refuse_aliases(arguments)
-    return cli(
+    arguments = with_settings_read(arguments)
+    composed = cli(
         AdversarialTraining,
         ImageData,
         subclass_mode_data=True,
@@ -147,19 +149,28 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         run=False,
         args=arguments,
     )
+    for name in ("run", "from_checkpoint"):
+        if composed.config[name]:
+            composed.config[name] = str(expanded(composed.config[name]))
+    return composed
 
 
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status.
 
-    0 finished, 1 failed (diverged, or the disk is full), 2 wrong settings, 3 ended before its last iteration by a limit
-    of Lightning's or a callback, 128 + signal number when stopped.
+    0 finished, 1 failed (diverged; disk or memory is full; histories or a process are gone), 2 wrong settings, 3 ended
+    before its last iteration by a limit of Lightning's or a callback, 128 + signal number when stopped.
     """
     _quiet_libraries()
     try:
         cli = compose(arguments)
     except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
-        print(f"srgan fit: {essence(str(error))}", file=sys.stderr)
+        print(f"srgan fit: {reason_of(error)}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        if not (problem := memory_problem(error)):
+            raise
+        print(f"srgan fit: Expected nets that fit into memory, found {problem}. {SMALLER_NETS}", file=sys.stderr)
         return 2
     if not cli.config["run"]:
         print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
@@ -188,31 +199,49 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     if record and record["status"] == "finished":
         print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
         return 0
-    on_cpu = cli.trainer.strategy.root_device.type == "cpu"
-    if on_cpu and cli.trainer.is_global_zero:
-        say_if_long(cli, folder)
     try:
         provide(cli)
-    except (ValueError, OSError, RuntimeError) as error:  # of reading and downloading: nothing is computed here
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:  # of reading and downloading: nothing is computed
+        if problem := memory_problem(error):
+            error = MemoryError(f"Expected data that fit into memory, found {problem}. Choose a smaller image_size.")
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2
-    if on_cpu:
+    if cli.trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
-    except (FloatingPointError, OSError, OtherRunError) as error:  # what was saved stays
+    except (FloatingPointError, OSError, OtherRunError, LostHistoryError) as error:  # what was saved stays
         print(f"{folder.path}: failed: {error}", file=sys.stderr)
         return FAILED
     except StoppedAtOnce:
         print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
+        if words := failure_of_the_machine(error, cli):
+            print(f"{folder.path}: failed: {words}", file=sys.stderr)
+            return FAILED
         if checkpoint is None or checkpoints_of(cli.trainer).trains:
             raise
-        problem = f"{type(error).__name__}: {essence(str(error))}"
+        problem = f"{type(error).__name__}: {reason_of(error)}"
         print(f"srgan fit: Expected a checkpoint to go on from at '{checkpoint}', found {problem}", file=sys.stderr)
         return 2
     return conclude(cli, folder)
+
+
+def failure_of_the_machine(error: Exception, cli: RunCLI) -> str | None:
+    """What happened and what to do, where it is the memory or another process that failed; None for other errors."""
+    if problem := memory_problem(error):
+        micro = cli.model.micro_batch_size or cli.datamodule.batch_size // cli.trainer.world_size
+        return (
+            f"Expected the training to fit into memory, found {problem}. Set --model.micro_batch_size below {micro} "
+            f"(the images of an update are then taken a part at a time). {SMALLER_NETS} What was saved stays."
+        )
+    if cli.trainer.world_size > 1 and is_connection_loss(error):
+        return (
+            f"Expected {cli.trainer.world_size} processes to train together, found one of them gone (killed, out of "
+            "memory, or its machine is down). What was saved stays; the same command goes on from the last checkpoint."
+        )
+    return None
 
 
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
@@ -234,19 +263,6 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     if cli.trainer.is_global_zero:
         print(f"{folder.path}: {message}" + (f" Missing: {', '.join(missing)}." if missing else ""))
     return status
-
-
-def say_if_long(cli: RunCLI, folder: RunFolder) -> None:
-    """Tells whoever trains on a CPU that the iterations which are left take hours."""
-    progress = folder.read_progress() or {"iteration": 0}
-    hours = hours_on_cpu(cli.model, cli.datamodule.batch_size, cli.model.iterations - progress["iteration"])
-    if hours >= TOO_LONG:
-        print(
-            f"{cli.config['run']}: training alone will take about {hours:,.0f} hours on this CPU. Take a GPU, or a "
-            "smaller experiment: -c digits (minutes), or -c small behind -c cifar10 (hours).",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 def provide(cli: RunCLI) -> None:

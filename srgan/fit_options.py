@@ -6,11 +6,10 @@ or harm, without a word: they are refused with what to use instead.
 
 import json
 import re
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 from jsonargparse import Namespace
 from pytorch_lightning.callbacks import (
     BackboneFinetuning,
@@ -26,6 +25,7 @@ from pytorch_lightning.callbacks import (
 from srgan import constraints
 from srgan.constraints.methods import METHODS
 from srgan.extras import advice
+from srgan.training import optimizer_steps
 
 NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
 CLOCK = "A run's length is --model.iterations."
@@ -68,10 +68,21 @@ GONE = {
     "--seed_everything": "--model.seed",
     "--optimizer": "--model.generator_optimizer and --model.discriminator_optimizer",
     "--lr_scheduler": "--model.linear_decay",
-    "--model.networks.image_size": "--data.init_args.image_size, which the networks follow",
-    "--model.networks.init_args.image_size": "--data.init_args.image_size, which the networks follow",
 }
 """Arguments that people may expect -> what does that here."""
+
+
+def _same(value: int) -> int:
+    return value
+
+
+LINKS: dict[str, tuple[tuple[str, ...], Callable[..., int]]] = {
+    "model.networks.init_args.image_size": (("data.init_args.image_size",), _same),
+    "data.init_args.n_dis": (("model.n_dis",), _same),
+    "data.init_args.seed": (("model.seed",), _same),
+    "trainer.max_steps": (("model.iterations", "model.n_dis"), optimizer_steps),
+}
+"""Setting that follows others, and is not set by itself -> those, and what makes it of them."""
 
 
 def refuse_arguments(arguments: list[str]) -> None:
@@ -82,30 +93,14 @@ def refuse_arguments(arguments: list[str]) -> None:
     """
     instead = {gone: f"Set {option}." for gone, option in GONE.items()}
     instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
+    for target, (sources, _) in LINKS.items():
+        followed = f"It follows {' and '.join(f'--{source}' for source in sources)}."
+        instead |= {f"--{target}": followed, f"--{target.replace('.init_args', '')}": followed}
     for argument in arguments:
         name = argument.partition("=")[0]
         for gone, way_out in instead.items():
             if name == gone or name.startswith(f"{gone}."):
                 raise ValueError(f"Expected no {name}, which does not apply here. {way_out}")
-
-
-def refuse_aliases(arguments: list[str]) -> None:
-    """Refuses YAML that refers to parts of itself: it may hold itself, or stand for more than fits any memory.
-
-    Raises:
-        ValueError: names the file or the word.
-    """
-    files = [value for name, value in zip(["", *arguments], arguments, strict=False) if name in ("-c", "--config")]
-    files += [word.partition("=")[2] for word in arguments if word.startswith(("-c=", "--config="))]
-    texts = {f"'{name}'": Path(name).read_text(errors="replace") for name in files if Path(name).is_file()}
-    texts |= {repr(word): word for word in arguments if "&" in word and "*" in word}
-    for origin, text in texts.items():
-        try:
-            refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
-        except yaml.YAMLError:  # of which the parser tells
-            continue
-        if refers:
-            raise ValueError(f"Expected settings without YAML aliases (*name) in {origin}, found one. Write them out.")
 
 
 def refuse_precision(trainer: Namespace) -> None:
@@ -143,12 +138,12 @@ def with_methods(arguments: list[str]) -> list[str]:
     for argument in arguments:
         name = argument.removeprefix("--model.constraint=")
         if name in METHODS and (name != argument or spelled[-1:] == ["--model.constraint"]):
-            argument = argument.removesuffix(name) + _settings_of(name)
+            argument = argument.removesuffix(name) + settings_of(name)
         spelled.append(argument)
     return spelled
 
 
-def _settings_of(method: str) -> str:
+def settings_of(method: str) -> str:
     """JSON of the class that a method's name stands for."""
     made = METHODS[method]()
     settings: dict[str, Any] = {"class_path": _path(made)}
@@ -162,6 +157,38 @@ def _path(value: object) -> str:
     name = type(value).__name__
     module = "srgan.constraints" if hasattr(constraints, name) else type(value).__module__
     return f"{module}.{name}"
+
+
+PARSING = ("jsonargparse", "argparse", "yaml", "importlib", "typeshed_client")
+"""Packages whose exceptions are about text, not about what a constructor makes of its values."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What was wrong with settings, in a sentence: that of the constructor that refused them, else the parser's own.
+
+    The parser catches what a constructor raises, and wraps its words into those about every type that a setting may
+    have; the exception itself stays its cause.
+    """
+    refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
+    if refusals and not isinstance(refusals[-1], ImportError):
+        return "\n".join([line for line in str(refusals[-1]).splitlines() if line.strip()])
+    return essence(str(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it was raised from, the innermost last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module whose line raised it."""
+    traceback, module = error.__traceback__, PARSING[0]
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        traceback = traceback.tb_next
+    return module
 
 
 def essence(message: str) -> str:
@@ -187,6 +214,12 @@ def essence(message: str) -> str:
             return inner[1]
         return "\n".join([line for line in message.splitlines() if line.strip()][:3])
     setting = ".".join(keys)
+    lacking = re.search(r"Problem with given class_path '([\w.]+)':\s+.*arguments are required: (\w+)", message)
+    if lacking:
+        return (
+            f"Expected {lacking[2]} for the {lacking[1].rpartition('.')[2]} of --{setting}, found none. Add "
+            f"--{setting}.init_args.{lacking[2]} VALUE."
+        )
     innermost = message[message.rindex("Parser key") :]
     named = re.search(r"Expected a dot import path string: (.*)", innermost)
     problem = re.search(

@@ -1,6 +1,7 @@
 """How the C library hands out the memory of tensors on a CPU."""
 
 import ctypes
+import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
@@ -15,5 +16,7 @@ def keep_freed_memory() -> bool:
     Returns:
         whether the C library is one that listens (glibc).
     """
+    if not sys.platform.startswith("linux"):
+        return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))

@@ -8,8 +8,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-POLITE_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals from people (the first two) and from a cluster (the last three) that wants its machines back."""
+POLITE_STOPS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
+"""Signals from people, from a terminal that is closed (SIGHUP), and from a cluster that wants its machines back.
+
+Windows has the first two.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,20 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+LOST_CONNECTION = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "NCCL communicator was aborted",
+)
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Whether another process has left: gloo tells by a RuntimeError, NCCL by classes of their own."""
+    if isinstance(error, dist.DistBackendError | dist.DistNetworkError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in LOST_CONNECTION)
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srgan import __version__
+from srgan.extras import installed_version
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -24,7 +23,7 @@ def now() -> str:
 def versions() -> dict[str, str]:
     """Of what computes the numbers."""
     packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
-    ours = {"python": platform.python_version(), "srgan": __version__}
+    ours = {"python": platform.python_version(), "srgan": installed_version()}
     return ours | {package: version(package) for package in packages}
 
 
@@ -58,9 +57,14 @@ def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
 
 
 def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:
-    """Largest bytes that the first process has held so far: "host", and "device" on a GPU."""
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    """Largest bytes that the first process has held so far: "host" where the system tells, and "device" on a GPU."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows does not tell
+        peak = {}
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
     device = trainer.strategy.root_device
     if device.type != "cuda":
         return peak

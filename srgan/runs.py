@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.files import RecordFile, flush, read_json, read_json_lines, remove_leftovers
+from srgan.files import RecordFile, append_json_line, flush, read_json, read_json_lines, remove_leftovers
 
 DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
 """Name of a warning."""
@@ -38,6 +38,10 @@ SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
 
 class OtherRunError(RuntimeError):
     """Something that decides a run's results is not what the run began with."""
+
+
+class LostHistoryError(RuntimeError):
+    """A part of what a run has recorded is not where it was written."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class RunFolder:
         self.protocol = self.path / "protocol.json"
         self.progress = self.path / "progress.json"
         self.lock = self.path / "lock"
+        self.written: dict[str, int] = {}
+        """Name of each history -> its bytes, as far as this process has rolled back to them and written them."""
 
     def read_record(self) -> dict[str, Any] | None:
         """The content of run.json; None if there is none yet.
@@ -192,6 +198,38 @@ class RunFolder:
             {layer.name: spectrum for layer, spectrum in zip(layers, spectra, strict=True)},
         )
 
+    def append_row(self, history: Path, row: dict[str, Any]) -> None:
+        """Appends a row to one of the histories of rows."""
+        self.written[history.name] = self.written.get(history.name, 0) + append_json_line(history, row)
+
+    def _append_record(self, history: RecordFile, layout: dict[str, Any], record: np.ndarray) -> None:
+        name = history.path.name
+        self.written[name] = self.written.get(name, 0) + history.append(layout, record)
+        self.written.setdefault(history.layout.name, history.layout.stat().st_size)
+
+    def refuse_losses(self) -> None:
+        """Compares the histories with what this process knows to be in them: some of it may be gone, or elsewhere.
+
+        Raises:
+            LostHistoryError: the folder was moved or removed, or one of its histories was changed.
+        """
+        if not self.config.is_file():
+            raise LostHistoryError(
+                f"Expected the folder '{self.path}', in which this run is recorded, found it moved or removed. Move it "
+                "back: the same command goes on from its last checkpoint."
+            )
+        changed = [
+            f"{path.name} ({self.written.get(path.name, 0):,} bytes written, {size:,} there)"
+            for path in self.histories
+            if (size := path.stat().st_size if path.is_file() else 0) != self.written.get(path.name, 0)
+        ]
+        if changed:
+            raise LostHistoryError(
+                f"Expected the histories in '{self.path}' as this run wrote them, found others: {', '.join(changed)}. "
+                "Put them back, if they were moved: the same command goes on from the last checkpoint whose histories "
+                "are whole."
+            )
+
     def append_spectra(self, iteration: int, layers: list[SpectralLayer], sigmas: list[np.ndarray]) -> None:
         """Records the singular values `[N]` of each layer, from the largest; a zero weight has a spectrum of zeros."""
         layout = {"layers": [vars(layer) for layer in layers]}
@@ -199,7 +237,7 @@ class RunFolder:
         record["iteration"] = iteration
         record["sigma_1"] = [sigma[0] for sigma in sigmas]
         record["spectrum"] = np.concatenate([normalized(sigma) for sigma in sigmas])
-        self.spectra.append(layout, record)
+        self._append_record(self.spectra, layout, record)
 
     def append_outputs(self, iteration: int, outputs: dict[str, np.ndarray]) -> None:
         """Records D's outputs `[M]` on each kind of images."""
@@ -207,7 +245,7 @@ class RunFolder:
         record = np.zeros(1, _outputs_dtype(layout))
         record["iteration"] = iteration
         record["outputs"] = np.stack(list(outputs.values()))
-        self.outputs.append(layout, record)
+        self._append_record(self.outputs, layout, record)
 
     def read_samples(self) -> dict[int, Path]:
         """iteration -> picture."""
@@ -247,6 +285,7 @@ class RunFolder:
 
     def roll_back(self, marks: dict[str, list[int]], iteration: int) -> None:
         """Drops what was recorded beyond `iteration`, of which the marks are: a resumed run records it again."""
+        self.written = {name: size for name, (size, _) in marks.items()}
         for path in self.histories:
             size = marks.get(path.name, (0, 0))[0]
             if size:

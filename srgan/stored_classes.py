@@ -36,7 +36,7 @@ def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: C
             f"Expected classes of srgan in the settings of '{origin}', found {', '.join(foreign)}. Nothing of it was "
             f"imported. If you trust that code, add --allow {foreign[0]}"
         )
-    if unknown := sorted(path for path in named if pydoc.locate(path) is None):
+    if unknown := sorted(path for path in named if not _is_ours(path)):
         raise ValueError(
             f"Expected classes that this version of srgan has in the settings of '{origin}', found "
             f"{', '.join(unknown)}. Take the version that wrote it."
@@ -47,6 +47,15 @@ def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: C
                 f"Expected an object's settings at {place} in '{origin}', found a text, which could name any code. "
                 "Nothing of it was imported. Take a checkpoint that srgan fit wrote."
             )
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a path below this package leads to a class that is defined in it, not to one that a module imported."""
+    try:
+        found = pydoc.locate(path)
+    except pydoc.ErrorDuringImport:
+        return False
+    return inspect.isclass(found) and found.__module__.startswith(PACKAGE)
 
 
 def _class_paths(settings: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import NamedTuple
 
 from srgan.cli import main
 
@@ -18,8 +19,15 @@ def start(arguments: Sequence[str], log: Path, **environment: str) -> ForkProces
     return process
 
 
-def run_on_two(arguments: Sequence[str], folder: Path, **environment: str) -> str:
-    """Runs the command line in two processes that know of each other, as torchrun starts them; what the first says."""
+class Ended(NamedTuple):
+    """How a process ended: its exit status, minus a signal that killed it, and what it said."""
+
+    status: int | None
+    said: str
+
+
+def run_ranks(arguments: Sequence[str], folder: Path, **environment: str) -> list[Ended]:
+    """Runs the command line in two processes that know of each other, as torchrun starts them."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
@@ -30,9 +38,15 @@ def run_on_two(arguments: Sequence[str], folder: Path, **environment: str) -> st
     for process in processes:
         process.join(900)
         process.kill()  # where it hangs
-    said = [log.read_text() for log in logs]
-    assert [process.exitcode for process in processes] == [0, 0], said
-    return said[0]
+        process.join()
+    return [Ended(process.exitcode, log.read_text()) for process, log in zip(processes, logs, strict=True)]
+
+
+def run_on_two(arguments: Sequence[str], folder: Path, **environment: str) -> str:
+    """The same; what the first says, once both have ended well."""
+    ended = run_ranks(arguments, folder, **environment)
+    assert [process.status for process in ended] == [0, 0], ended
+    return ended[0].said
 
 
 def _run(arguments: Sequence[str], log: Path, environment: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from tiny_runs import assert_same_run, fit, state
 
 from srgan.callbacks import ScoreRecorder
@@ -15,6 +16,7 @@ from srgan.files import write_json
 from srgan.fit import FAILED, STOPPED_EARLY, main
 from srgan.metrics.features import ClassifierFeatures
 from srgan.runs import RunFolder
+from srgan.sizes import memory_problem
 
 SCORES = [
     "--scores.every", "6", "--scores.features", "classifier", "--scores.protocol.num_fake_images", "60",
@@ -209,3 +211,131 @@ def test_a_run_is_never_scored_by_two_classifiers(tmp_path: Path, capsys: pytest
     write_json(folder.protocol, protocol)
     assert fit(folder, *SCORES) == 0
     assert [row["iteration"] for row in folder.read_scores()] == [6, 12]
+
+
+class Disturbs(pl.Callback):
+    """Does something to the run's folder behind iteration 7, and waits until it could have been seen."""
+
+    def __init__(self, folder: str, way: str) -> None:
+        self.folder, self.way = RunFolder(folder), way
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration != 7:
+            return
+        folder = self.folder.path
+        if self.way == "renamed":
+            folder.rename(folder.with_name("elsewhere"))
+        elif self.way == "deleted":
+            shutil.rmtree(folder)
+        elif self.way == "history removed":
+            self.folder.losses.unlink()
+        elif self.way == "records removed":
+            self.folder.spectra.path.unlink()
+        elif self.way == "history cut":
+            os.truncate(self.folder.losses, self.folder.losses.stat().st_size - 30)
+        else:
+            self.folder.gradients.write_bytes(self.folder.gradients.read_bytes() * 2)
+
+
+LOST = {
+    "renamed": "found it moved or removed. Move it back",
+    "deleted": "found it moved or removed. Move it back",
+    "history removed": "found others: losses.jsonl (",
+    "records removed": "found others: spectra.bin (",
+    "history cut": "found others: losses.jsonl (",
+    "history doubled": "found others: gradients.jsonl (",
+}
+
+
+@pytest.mark.parametrize(("way", "sentence"), LOST.items(), ids=LOST.keys())
+def test_a_run_whose_record_is_taken_away_ends_as_failed_and_seals_no_hole(
+    way: str, sentence: str, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    disturbs = ["--trainer.callbacks", "test_fit_endings.Disturbs", "--trainer.callbacks.folder", str(folder.path)]
+    assert fit(folder, *disturbs, "--trainer.callbacks.way", way) == FAILED
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+    if way in ("renamed", "deleted"):
+        assert not folder.record.exists()
+        shutil.rmtree(folder.path, ignore_errors=True)
+    else:
+        assert status(folder) == "failed"
+        assert state(folder.checkpoint)["srgan"]["iteration"] == 4
+    if way == "renamed":
+        folder.path.with_name("elsewhere").rename(folder.path)
+    if way in ("renamed", "history cut", "history doubled"):  # what the last checkpoint knows of is whole
+        assert fit(folder) == 0
+        assert_same_run(folder, whole)
+
+
+class Hangup(pl.Callback):
+    """The terminal is closed in iteration 7."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration == 6:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_a_closed_terminal_saves_and_stops(
+    whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--trainer.callbacks", "test_fit_endings.Hangup") == 128 + signal.SIGHUP
+    assert "stopped after 7 iterations; the same command goes on" in capsys.readouterr().out
+    assert status(folder) == "stopped"
+    assert state(folder.checkpoint)["srgan"]["iteration"] == 7
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    assert fit(folder) == 0
+    assert_same_run(folder, whole)
+
+
+def test_a_closed_terminal_does_not_stop_what_nohup_started(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert fit(RunFolder(tmp_path / "run"), "--trainer.callbacks", "test_fit_endings.Hangup") == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class NeedsMore(pl.Callback):
+    """Asks for more memory than there is, as a batch that is too large does, in iteration 7."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration == 6:
+            torch.empty(2**45)
+
+
+def test_a_run_that_does_not_fit_into_memory_says_what_to_lower(
+    whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert fit(folder, "--trainer.callbacks", "test_fit_endings.NeedsMore") == FAILED
+    said = capsys.readouterr().err
+    assert "failed: Expected the training to fit into memory, found " in said
+    assert "Set --model.micro_batch_size below 2" in said
+    assert said.count("\n") == 1
+    assert status(folder) == "failed"
+    assert fit(folder) == 0
+    assert_same_run(folder, whole)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+                                   RuntimeError("could not create a primitive"), MemoryError()])  # fmt: skip
+def test_what_allocators_say_is_told_from_other_errors(error: Exception) -> None:
+    assert memory_problem(error)
+    assert memory_problem(RuntimeError("shapes differ")) is None
+
+
+def test_without_a_home_the_cache_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for a user of a container who has no entry among its users."""
+    for name in ("SRGAN_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    assert fit(RunFolder(tmp_path / "run"), *SCORES) == FAILED
+    said = capsys.readouterr().err
+    assert "Expected a home folder for the cache, found none. Set SRGAN_CACHE to a folder." in said
+    assert said.count("\n") == 1

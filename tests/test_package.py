@@ -3,15 +3,17 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 import yaml
 
+import srgan
 from srgan import fit_command
 from srgan.cli import main
 from srgan.config_files import first_sentence, names, path_of, with_paths
-from srgan.extras import EXTRA_OF
+from srgan.extras import DISTRIBUTION, EXTRA_OF, installed_version
 
 TORCH_ALONE = """
 import sys, warnings
@@ -96,3 +98,23 @@ def test_help_answers_at_once() -> None:
     assert done.returncode == 0
     assert done.stdout == fit_command.HELP
     assert done.stdout.startswith("usage: srgan fit ")
+
+
+def test_dir_shows_what_is_public() -> None:
+    """Also before any of it was imported."""
+    code = "import srgan, sys; print(*dir(srgan)); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == sorted(srgan.__all__)
+
+
+def test_the_version_is_that_of_the_installed_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version(DISTRIBUTION)
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("srgan.extras.version", absent)
+    assert installed_version() == "unknown"

@@ -2,18 +2,22 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
-from processes import run_on_two, start
+from processes import run_on_two, run_ranks, start
+from tiny_runs import assert_same_run
 
 from srgan.cli import main
 from srgan.constraints import METHODS, raw_weight
+from srgan.fit import FAILED
 from srgan.networks import ResNetPair
 from srgan.parallel import Ranks
 from srgan.runs import RunFolder
@@ -131,6 +135,36 @@ def test_ddp_on_one_device_is_a_plain_run(tmp_path: Path) -> None:
     assert main([*SETTINGS, "--run", str(tmp_path / "plain")]) == 0
     ours, theirs = discriminator(tmp_path / "ddp"), discriminator(tmp_path / "plain")
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+
+
+class EndsOfRank(pl.Callback):
+    """One process is killed, as by the system when memory is short, in iteration 3."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, AdversarialTraining)
+        if pl_module.iteration == 2 and trainer.global_rank == self.rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_ends_the_others_in_a_sentence_and_the_run_goes_on(tmp_path: Path) -> None:
+    two = [*SETTINGS, "--checkpoints.every", "1", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    kills = ["--trainer.callbacks", "test_parallel.EndsOfRank", "--trainer.callbacks.rank", "1"]
+    folder = RunFolder(tmp_path / "run")
+    words = [*two, "--run", str(folder.path)]
+    first, second = run_ranks([*words, *kills], tmp_path / "killed")
+    assert second.status == -signal.SIGKILL
+    assert first.status == FAILED
+    assert first.said.count("\n") == 1
+    assert "failed: Expected 2 processes to train together, found one of them gone" in first.said
+    record = folder.read_record()
+    assert record is not None
+    assert record["status"] == "failed"
+    run_on_two(words, tmp_path / "resumed")
+    run_on_two([*two, "--run", str(tmp_path / "whole")], tmp_path / "undisturbed")
+    assert_same_run(folder, RunFolder(tmp_path / "whole"))
 
 
 def test_processes_that_found_different_checkpoints_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,32 @@ def test_broken_runs_are_left_out_with_a_note(runs: Path, page: Path, capsys: py
     assert (runs / "again.html").read_bytes() == page.read_bytes()
 
 
+ODD_RECORDS: list[tuple[str, object]] = [
+    ("constraint", {"label": True}), ("constraint", {"label": ["SN"]}), ("constraint", None), ("constraint", "SN"),
+    ("iterations", "many"), ("config", {"data": 5}), ("config", {"model": {"seed": [1]}}), ("verdicts", [1]),
+    ("verdicts", {"mode_collapse": {"collapsed": True, "iteration": "x"}}), ("parent", 7), ("parent", {"iteration": 1}),
+    ("command", 7), ("hardware", "cpu"), ("peak_memory", [1]), ("versions", 3), ("seconds", "long"), ("status", ["x"]),
+    ("resumed_at", 3), ("status", None), ("seed", {}),
+]  # fmt: skip
+
+
+def test_one_odd_run_never_takes_the_page_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each beside a sound one, which is on the page."""
+    synthesize(tmp_path / "sound", 20)
+    for place, (key, value) in enumerate(ODD_RECORDS):
+        odd = RunFolder(shutil.copytree(tmp_path / "sound", tmp_path / f"odd{place}"))
+        record = odd.read_record()
+        assert record is not None
+        odd.record.write_text(json.dumps(record | {key: value}))
+    deep = shutil.copytree(tmp_path / "sound", tmp_path / "deep")
+    (deep / "run.json").write_text("[" * 100_000)
+    assert main(["report", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "left out: odd0: cannot be read" in said.err
+    assert "left out: deep: " in said.err
+    assert stored_run(tmp_path / "report.html", "sound")
+
+
 def test_a_broken_front_page_is_left_out_with_a_note(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -204,3 +204,41 @@ def test_without_login_or_way_nothing_is_written(
     assert "found ConnectError" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r"found nothing at '.*someone/sr'; on the hub: Expected"):
         srgan.load("someone/sr")
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("iteration", "Infinity"), ("iteration", "1" + "0" * 300), ("iteration", "null"), ("iteration", "-1"),
+        ("settings", "null"), ("settings", "[" * 200_000), ("settings", "{}"), ("settings", "[]"), ("settings", "7"),
+    ],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_damaged_settings_are_a_sentence(
+    key: str, text: str, command: str, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = exported / "config.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about | {key: "HERE"}).replace('"HERE"', text))
+    capsys.readouterr()
+    assert main([command, str(exported)]) == 2
+    said = capsys.readouterr().err
+    assert f"srgan {command}: Expected config.json and model.safetensors as srgan push writes them" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("section", ["model", "data", "samples", "scores"])
+@pytest.mark.parametrize("value", [None, 5, [], "text"])
+def test_sections_that_are_no_settings_are_a_sentence(
+    section: str, value: object, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = exported / "config.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about | {"settings": about["settings"] | {section: value}}))
+    capsys.readouterr()
+    for command in ("sample", "evaluate"):
+        assert main([command, str(exported)]) == 2
+        said = capsys.readouterr().err
+        assert "settings without one of data, model, samples, scores" in said
+        assert said.count("\n") == 1

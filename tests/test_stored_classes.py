@@ -117,3 +117,57 @@ def test_a_class_that_this_version_lacks_is_not_called_foreign(
     said = capsys.readouterr().err
     assert "found srgan.constraints.Gone. Take the version that wrote it." in said
     assert said.count("\n") == 1
+
+
+NO_CLASSES_OF_OURS = [
+    "srgan.files.os.system", "srgan.files.shutil.rmtree", "srgan.checkpoints.pickle.loads", "srgan.cli.import_module",
+    "srgan.training.torch.nn.Linear", "srgan.files.write_text", "srgan.constraints", "srgan.cli.COMMANDS",
+    "srgan.checkpoints.argparse.ArgumentParser", "srgan.__main__",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_CLASSES_OF_OURS)
+@pytest.mark.parametrize("place", [("model", "constraint"), ("data",)], ids=".".join)
+def test_what_a_module_of_ours_imported_is_no_class_of_ours(
+    place: tuple[str, ...], name: str, content: dict[str, Any], tmp_path: Path
+) -> None:
+    path = written(content, place, {"class_path": name, "init_args": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=f"found {name}. Take the version that wrote it."):
+        read_run_checkpoint(path)
+
+
+def test_the_command_line_does_not_start_while_a_file_is_loaded(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`srgan.__main__` is a module that is there to be run."""
+    monkeypatch.delitem(sys.modules, "srgan.__main__", raising=False)
+    monkeypatch.setattr(sys, "argv", ["script.py", "--version"])
+    path = written(content, ("model", "loss"), {"class_path": "srgan.__main__"}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"found srgan\.__main__"):
+        read_run_checkpoint(path)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        (("model", "networks", "init_args", "generator_channels"), 10**12, "Expected sizes and counts below"),
+        (("model", "networks", "init_args", "latent_dim"), 900_000_000, "Expected nets that fit into memory in"),
+        (("model", "networks", "init_args", "latent_dim"), None, "Expected settings that this version of srgan knows"),
+        (("model", "n_dis"), None, "Expected settings that this version of srgan knows"),
+        (("model", "iterations"), float("inf"), "Expected settings that this version of srgan knows"),
+        (("model", "constraint", "dict_kwargs"), {"odd": 1}, "Expected settings that this version of srgan knows"),
+        (("samples", "rows"), 10**12, "Expected sizes and counts below"),
+    ],
+    ids=str,
+)
+def test_settings_of_odd_values_are_refused_in_a_sentence(
+    place: tuple[str, ...], value: Any, sentence: str, command: str, content: dict[str, Any], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = written(content, place, value, tmp_path / "odd.ckpt")
+    assert main([command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1

@@ -21,7 +21,8 @@ from srgan.training import AdversarialTraining
 class Checkpoints(RunCallback, Checkpoint):
     """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a polite stop.
 
-    Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
+    Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
+    One that the process was told to ignore, as nohup does with SIGHUP, stays ignored.
     It is enough that one process of a run gets the signal: all of them stop after the same iteration.
     Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
     counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's
@@ -57,6 +58,8 @@ class Checkpoints(RunCallback, Checkpoint):
         if trainer.world_size > 1:
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
         for number in POLITE_STOPS:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

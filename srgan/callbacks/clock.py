@@ -8,7 +8,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from srgan.files import append_json_line
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.progress import Progress
 from srgan.runs import RunFolder
@@ -60,7 +59,7 @@ class RunCallback(pl.Callback):
 
     def warn(self, module: AdversarialTraining, name: str, message: str) -> None:
         """Says what goes wrong, its likely cause and what to do: on the terminal and in `warnings.jsonl`."""
-        append_json_line(self.folder.warnings, {"iteration": module.iteration, "name": name, "message": message})
+        self.folder.append_row(self.folder.warnings, {"iteration": module.iteration, "name": name, "message": message})
         with Progress.external_write_mode():
             print(f"{self.folder.path}: {name} at iteration {module.iteration}: {message}", file=sys.stderr, flush=True)
 

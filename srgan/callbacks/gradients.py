@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from srgan.callbacks.clock import RunCallback
-from srgan.files import append_json_line
 from srgan.training import AdversarialTraining
 
 
@@ -30,7 +29,7 @@ class GradientRecorder(RunCallback):
             player: {layer: norm if isfinite(norm) else None for layer, norm in gradient_norms(net).items()}
             for player, net in players.items()
         }
-        append_json_line(self.folder.gradients, {"iteration": module.iteration} | norms)
+        self.folder.append_row(self.folder.gradients, {"iteration": module.iteration} | norms)
 
 
 @torch.no_grad()

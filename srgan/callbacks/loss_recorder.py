@@ -7,7 +7,6 @@ import pytorch_lightning as pl
 import torch
 
 from srgan.callbacks.clock import RunCallback, how_to_go_on
-from srgan.files import append_json_line
 from srgan.losses import Loss
 from srgan.runs import DISCRIMINATOR_NEAR_ZERO
 from srgan.training import AdversarialTraining
@@ -44,7 +43,7 @@ class LossRecorder(RunCallback):
                 f"Expected finite losses, found {values} in iteration {module.iteration}: training has diverged. "
                 f"{how_to_go_on(self.folder, module)}"
             )
-        append_json_line(self.folder.losses, {"iteration": module.iteration} | values)
+        self.folder.append_row(self.folder.losses, {"iteration": module.iteration} | values)
         self.recent.append(values["loss/discriminator"])
         self._warn_near_zero(module)
 

@@ -1,5 +1,6 @@
 """The summary of a run: what decided it, and what came out."""
 
+import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 
 from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce, checkpoints_of
 from srgan.callbacks.clock import Pace, RunCallback
+from srgan.duration import Pacemaker, warning
 from srgan.files import write_json, write_text
 from srgan.metrics.verdicts import CollapseThresholds, Verdict, reported_scores, verdicts_of
 from srgan.progress import Progress
@@ -52,6 +54,7 @@ class RunRecorder(RunCallback):
         }
         self.started = 0.0
         self.pace = Pace()
+        self.pacemaker: Pacemaker | None = None
         self.began = 0
         self.bar: Progress | None = None
 
@@ -75,6 +78,8 @@ class RunRecorder(RunCallback):
         write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
+        if trainer.strategy.root_device.type == "cpu":
+            self.pacemaker = Pacemaker(pl_module.iterations)
         self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,6 +88,10 @@ class RunRecorder(RunCallback):
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
+        hours = self.pacemaker.hours_left(module.iteration, time.monotonic()) if self.pacemaker else None
+        if hours is not None and (said := warning(hours, self.record["command"])):
+            with Progress.external_write_mode():
+                print(f"{self.folder.path}: {said}", file=sys.stderr, flush=True)
         if self.pace.has_passed():
             self._report(module)
             assert self.bar is not None
@@ -91,6 +100,7 @@ class RunRecorder(RunCallback):
 
     def _report(self, module: AdversarialTraining) -> None:
         """Once a second: nothing that training waits for the disk for."""
+        self.folder.refuse_losses()
         progress = {"iteration": module.iteration, "iterations": module.iterations}
         write_json(self.folder.progress, progress, lasting=False)
 
@@ -123,13 +133,14 @@ class RunRecorder(RunCallback):
         """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
         checkpoint["srgan_config"] = self.record["config"]
         if trainer.is_global_zero:  # which writes both
+            self.folder.refuse_losses()
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """A run that diverged says so; one that was stopped at once says what is not saved, and goes on from there."""
         self._close_bar()
-        if not trainer.is_global_zero or "seed" not in self.record:
-            return
+        if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
+            return  # nothing was written yet, or all of it was moved
         if isinstance(exception, StoppedAtOnce):
             missing = f"iterations {self.saved_iteration(trainer) + 1} to {self.record['iterations']}"
             write_json(self.folder.record, self.record | {"status": "stopped", "missing": [missing]})

@@ -12,6 +12,7 @@ from srgan.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, generat
 from srgan.training import AdversarialTraining
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
+MOST_ROWS = 1_000
 PADDING = 2  # pixels around each
 
 
@@ -30,8 +31,9 @@ class SampleGrids(RunCallback):
         self, every: int = 1_000, rows: int = 8, generator_statistics: GeneratorStatistics = "running"
     ) -> None:
         super().__init__(every)
-        if rows < 1:
-            raise ValueError(f"Expected samples.rows of at least 1, found {rows}. Set samples.every 0 for no pictures.")
+        if not 1 <= rows <= MOST_ROWS:
+            bound = "at least 1" if rows < 1 else f"at most {MOST_ROWS}"
+            raise ValueError(f"Expected samples.rows of {bound}, found {rows}. Set samples.every 0 for no pictures.")
         self.rows = rows
         self.generator_statistics: GeneratorStatistics = generator_statistics
 

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from srgan.callbacks.checkpoint_saver import checkpoints_of
 from srgan.callbacks.clock import RunCallback, rescue
 from srgan.data.image_data import ImageData
-from srgan.files import append_json_line, write_json
+from srgan.files import write_json
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
@@ -95,7 +95,7 @@ class ScoreRecorder(RunCallback):
         assert self.scorer is not None
         scores = self.scorer.of_generators(module.generator, module.generator_ema)
         if trainer.is_global_zero:
-            append_json_line(self.folder.scores, {"iteration": module.iteration} | scores)
+            self.folder.append_row(self.folder.scores, {"iteration": module.iteration} | scores)
             self._warn_of_collapse(module)
 
     def missing(self, module: AdversarialTraining) -> str | None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from srgan.extras import advice
+from srgan.files import expanded
 
 SUFFIXES = (".png", ".gif", ".mp4")
 
@@ -19,18 +20,21 @@ def arguments_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "checkpoint", metavar="CKPT",
-        help="runs/NAME for its last one, runs/NAME/checkpoints/*.ckpt, a folder of srgan pull, or OWNER/NAME",
+        "checkpoint", metavar="RUN|CKPT",
+        help="the folder of a run (its last checkpoint), a checkpoint, a folder of srgan pull, or OWNER/NAME",
     )  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="FILE", help=".png, .gif or .mp4 (default: named by content)")
+    parser.add_argument(
+        "--output", type=expanded, metavar="FILE", help=".png, .gif or .mp4 (default: named by content)"
+    )
     parser.add_argument("--gif", action="store_true", help="an animation where --output does not say so")
     parser.add_argument("--rows", type=_positive, metavar="N", help="of a grid (default: the run's)")
     parser.add_argument("--columns", type=_positive, metavar="N", help="images in a row")
     parser.add_argument("--seed", type=int, metavar="N", help="of the latents (default: the run's)")
     parser.add_argument("--classes", metavar="K[,K...]|all", help="a row for each class of a conditional generator")
     parser.add_argument(
-        "--truncation", type=float, metavar="PSI",
-        help="draw entries of z beyond +-PSI again, as BigGAN does: better single images, less variety",
+        "--truncation", type=float, metavar="THRESHOLD",
+        help="a threshold: entries of z beyond +-THRESHOLD are drawn again, as BigGAN does: better single images, less "
+        "variety (not StyleGAN's psi, which pulls latents to their mean)",
     )  # fmt: skip
     parser.add_argument("--ema", action="store_true", help="the moving average of the generator (--model.ema_decay)")
     parser.add_argument("--frames", type=_positive, default=24, metavar="N", help="from point to point (default: 24)")
@@ -44,7 +48,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     kinds.add_argument("--walk", type=_positive, metavar="N", help="N walks between points, along great circles")
     kinds.add_argument("--dimension", metavar="D[,D...]|all", help="a row for each latent dimension, from -2 to 2")
     kinds.add_argument(
-        "--images", type=Path, metavar="FOLDER|FILE.npz",
+        "--images", type=expanded, metavar="FOLDER|FILE.npz",
         help="single images: those that the run's scores are measured on, the first of them first",
     )  # fmt: skip
     return parser

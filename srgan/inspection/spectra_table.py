@@ -15,7 +15,7 @@ from rich.table import Table
 
 from srgan.checkpoints import RunCheckpoint
 from srgan.extras import require
-from srgan.files import write_json, write_text
+from srgan.files import expanded, write_json, write_text
 from srgan.inspection.stored_layers import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
 from srgan.metrics.verdicts import CollapseThresholds, spectral_collapse, summarize
 
@@ -43,14 +43,14 @@ def arguments_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "checkpoint", type=Path, metavar="CKPT",
-        help="runs/NAME for its last one, or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a Hugging Face "
-        "folder of either, or Chainer's .npz",
+        "checkpoint", type=expanded, metavar="RUN|CKPT",
+        help="the folder of a run (its last checkpoint), or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a "
+        "Hugging Face folder of either, or Chainer's .npz",
     )  # fmt: skip
-    parser.add_argument("--picture", type=Path, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
+    parser.add_argument("--picture", type=expanded, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
     parser.add_argument("--log", action="store_true", help="the picture's vertical axis is logarithmic")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="the table, in full precision")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the table and every singular value")
+    parser.add_argument("--csv", type=expanded, metavar="FILE", help="the table, in full precision")
+    parser.add_argument("--json", type=expanded, metavar="FILE", help="the table and every singular value")
     parser.add_argument(
         "--layers", action="append", default=[], metavar="GLOB",
         help="only layers of such names; may be repeated (default: of a checkpoint of srgan fit 'discriminator.*')",

@@ -6,6 +6,8 @@ from srgan.data.image_data import Split
 from srgan.metrics.formulas import DENSITY_NEIGHBOURS
 from srgan.sampling import GeneratorStatistics
 
+SEEDS = 2**32
+
 
 @dataclass(frozen=True)
 class ScoreProtocol:
@@ -52,6 +54,8 @@ class ScoreProtocol:
             if getattr(self, name) < number:
                 why = " with prdc" if self.prdc and number == images else ""
                 raise ValueError(f"Expected {name} of at least {number}{why}, found {getattr(self, name)}.")
+        if not 0 <= self.seed < SEEDS:  # of numpy
+            raise ValueError(f"Expected a seed of the protocol in 0 ... {SEEDS - 1}, found {self.seed}.")
         if self.inception_splits > self.num_fake_images:
             raise ValueError(
                 f"Expected inception_splits of no more than the {self.num_fake_images} generated images, found "

@@ -46,7 +46,7 @@ def find_runs(root: Path) -> tuple[list[FoundRun], list[str]]:
         key = root.resolve().name if key == "." else key
         try:
             runs.append(FoundRun(key, folder, _checked(folder.read_record() or {})))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             notes.append(f"{key}: its run.json cannot be read ({error})")
     if not runs:
         found = "; ".join(notes) or "no run.json in it or below it"

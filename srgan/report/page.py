@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, TemplateError
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -31,6 +31,18 @@ SPECTRAL_VALUES = 3_000_000
 
 SAMPLE_BYTES = 12_000_000
 """Over all runs of a page: 16 MB of it."""
+
+UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+    TemplateError,
+)
+"""What files of any content end in."""
 
 MOST_VALUES_OF_A_RUN = 400_000
 MOST_SAMPLE_BYTES_OF_A_RUN = 3_000_000
@@ -73,7 +85,8 @@ def write_page(root: Path, output: Path) -> WrittenPage:
             try:
                 run = read_run(source)
                 content = _content(run, parent_key(source, found), most_values, sample_bytes)
-            except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:  # of files of any content
+                _render("page.html", **_overview([run], [None]))
+            except UNREADABLE as error:
                 notes.append(f"{source.key}: cannot be read ({type(error).__name__}: {error})")
                 continue
             runs.append(run)
@@ -83,19 +96,21 @@ def write_page(root: Path, output: Path) -> WrittenPage:
         raise FileNotFoundError(f"expected a run in '{root}' that can be read, found {'; '.join(notes)}.")
     front, note = read_front(root)
     notes += [note] if note else []
-    page = _render(
-        "page.html",
-        title=(front or {}).get("title") or root.resolve().name,
-        rows=rows_of_cards(runs, thumbnails),
-        front=front,
-        notes=notes,
-        finished=sum(run.record["status"] == "finished" for run in runs),
-        runs=packed,
-        keys=[run.key for run in runs],
-        plotly=_packed(get_plotlyjs()),
-    )
+    overview = _overview(runs, thumbnails) | {"front": front, "notes": notes, "runs": packed}
+    overview |= {"title": (front or {}).get("title") or root.resolve().name, "plotly": _packed(get_plotlyjs())}
+    page = _render("page.html", **overview)
     write_text(output, page)
     return WrittenPage(len(runs), len(page.encode()), notes)
+
+
+def _overview(runs: Sequence[Recording], thumbnails: Sequence[str | None]) -> dict[str, Any]:
+    """What the first view shows of runs; with one of them alone it tells whether that one can be shown."""
+    return {
+        "title": "", "front": None, "notes": [], "runs": [], "plotly": "",
+        "rows": rows_of_cards(runs, thumbnails),
+        "finished": sum(run.record["status"] == "finished" for run in runs),
+        "keys": [run.key for run in runs],
+    }  # fmt: skip
 
 
 def _content(run: Recording, parent: str | None, most_values: int, sample_bytes: int) -> dict[str, Any]:

@@ -67,6 +67,9 @@ class Recording:
 def read_run(run: FoundRun) -> Recording:
     """Reads all the files of a run but its samples."""
     folder, record = run.folder, run.record
+    label = record["constraint"]["label"]
+    if not isinstance(label, str):
+        raise ValueError(f"expected the label of its constraint to be a text, found {label!r}")
     scores, spectra, outputs = folder.read_scores(), folder.read_spectra(), folder.read_outputs()
     spectra = spectra if spectra is not None and len(spectra.iterations) else None
     return Recording(

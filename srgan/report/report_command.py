@@ -3,8 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from srgan.files import expanded
 from srgan.report.page import write_page
 
 
@@ -15,9 +15,11 @@ def main(arguments: Sequence[str]) -> int:
         description="Writes a run, or all runs below a folder, as one HTML file that opens without a network.",
         epilog="Runs that are still training are shown as far as they are; run the command again for more.",
     )
-    parser.add_argument("folder", type=Path, metavar="RUN_OR_FOLDER", help="a run's folder, or one with runs below it")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="where to write; default: report.html in the folder"
+        "folder", type=expanded, metavar="RUN_OR_FOLDER", help="a run's folder, or one with runs below it"
+    )
+    parser.add_argument(
+        "--output", type=expanded, metavar="FILE", help="where to write; default: report.html in the folder"
     )
     options = parser.parse_args(arguments)
     output = options.output or options.folder / "report.html"

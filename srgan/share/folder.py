@@ -9,10 +9,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from srgan import __version__
 from srgan.checkpoints import RunCheckpoint, rebuild_training
+from srgan.extras import installed_version
 from srgan.files import write_atomically, write_json, write_text
 from srgan.share.card import model_card
+from srgan.sizes import ABSURD
 from srgan.stored_classes import refuse_foreign_classes
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
@@ -42,7 +43,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     scores, protocol = recorded_scores(checkpoint)
     about = without_places(
         {
-            "srgan": __version__,
+            "srgan": installed_version(),
             "constraint": checkpoint.constraint,
             "sentence": constraint.sentence,
             "iteration": checkpoint.iteration,
@@ -110,9 +111,11 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
         checkpoint = RunCheckpoint(
             folder, settings, load_file(folder / WEIGHTS), int(about["iteration"]), str(about["constraint"])
         )
-        if not isinstance(settings, dict) or not settings.keys() >= SECTIONS:
+        if not 0 <= checkpoint.iteration < ABSURD:
+            raise ValueError(f"iteration {about['iteration']}")
+        if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in SECTIONS):
             raise ValueError(f"settings without one of {', '.join(sorted(SECTIONS))}")
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"Expected {SETTINGS} and {WEIGHTS} as srgan push writes them in '{folder}', found "
             f"{type(error).__name__}: {error}. Take another copy."

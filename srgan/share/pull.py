@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from srgan.extras import require
+from srgan.files import expanded
 
 
 def arguments_parser() -> argparse.ArgumentParser:
@@ -15,7 +16,7 @@ def arguments_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="OWNER/NAME", help="model on the hub")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="where it goes (default: NAME)")
+    parser.add_argument("--folder", type=expanded, metavar="DIR", help="where it goes (default: NAME)")
     parser.add_argument(
         "--allow", action="append", default=[], metavar="CLASS_PATH",
         help="a class of yours that the settings name; once for each",

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from srgan.extras import require
+from srgan.files import expanded
 
 PLACEHOLDER = "OWNER/NAME"  # on the card of a folder, until it is uploaded
 
@@ -18,11 +19,11 @@ def arguments_parser() -> argparse.ArgumentParser:
     """What the command understands."""
     parser = argparse.ArgumentParser(prog="srgan push", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
-        "path", type=Path, metavar="PATH",
+        "path", type=expanded, metavar="PATH",
         help="a checkpoint, a run folder (its last checkpoint), or a folder of --folder, which goes as it is",
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="OWNER/NAME", help="model on the hub, made if it is not there")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="write a folder, upload nothing")
+    parser.add_argument("--folder", type=expanded, metavar="DIR", help="write a folder, upload nothing")
     parser.add_argument("--private", action="store_true", help="a model that is made is private")
     parser.add_argument(
         "--allow", action="append", default=[], metavar="CLASS_PATH",

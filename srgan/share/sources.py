@@ -7,6 +7,7 @@ from pathlib import Path
 
 from srgan.checkpoints import RunCheckpoint, read_run_checkpoint
 from srgan.extras import advice
+from srgan.files import expanded
 from srgan.share.folder import is_exported, read_folder
 from srgan.share.hub import HUB_ID, download
 
@@ -22,7 +23,7 @@ def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpo
         FileNotFoundError: there is nothing.
         ValueError: it is another file or folder, or its settings name classes of somebody else's.
     """
-    path = Path(source)
+    path = expanded(source)
     if path.exists() or path.suffix == ".ckpt" or not HUB_ID.fullmatch(str(source)):
         return read_local(path, allowed)
     nothing = f"Expected a checkpoint, a run or a model of the hub, found nothing at '{path.absolute()}'"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from srgan.files import expanded
 from srgan.tracking.lineage import run_name
 
 if TYPE_CHECKING:  # it takes a second to import
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     from srgan.tracking.workspace import described, report, workspace
 
     try:
-        table = read_table(Path(options.table)) if options.table else None
+        table = read_table(expanded(options.table)) if options.table else None
     except (OSError, ValueError) as error:
         print(f"srgan dashboard: {error}", file=sys.stderr)
         return 2
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     if table is not None:
         print(f"table '{options.table}': {len(table)} rows of {len(table.columns)} columns")
         if connected or (mode == "offline" and not options.dry_run):
-            print(publish_table(table, Path(options.table), options.entity, options.project))
+            print(publish_table(table, expanded(options.table), options.entity, options.project))
     if connected:
         print(f"created: {dashboard.save().url}\ncreated: {pages.save().url}")
     else:
