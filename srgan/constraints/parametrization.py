@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from srgan.spectral import matricize
 
+POWER_VECTOR = "parametrizations.weight.0.u"
 RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
 
 
@@ -30,6 +31,8 @@ class RawWeight(nn.Module):
         judged: how many singular values decide on a collapse, see `Constraint.judged_values`.
     """
 
+    divides_by_sigma_1: bool = False
+    """Whether the scale of W makes no difference to what the layer uses."""
     judged: int
     u: Tensor
     recorded_ratios: Tensor
