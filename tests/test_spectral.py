@@ -108,7 +108,7 @@ def test_singular_values_are_exact_down_to_a_hundred_millionth(shape: tuple[int,
 @pytest.mark.parametrize("power", [1, 2, 3, 3.9, 4.1, 6, 8])
 @pytest.mark.parametrize("values", ["even", "a cluster"])
 def test_decompositions_are_as_exact_as_is_said(values: str, power: float, shape: tuple[int, int]) -> None:
-    """Every sigma_k to 1e-10 (below a ratio of 1e-6: as LAPACK's), U and V orthonormal to 1e-8, their product W."""
+    """Every sigma_k to 1e-9 (far below: as LAPACK's), U and V orthonormal to 2e-8, their product W."""
     N = min(shape)
     sigma = torch.logspace(0, -power, N, dtype=torch.float64)
     if values == "a cluster":
@@ -116,7 +116,7 @@ def test_decompositions_are_as_exact_as_is_said(values: str, power: float, shape
     W = matrix_with(sigma, *shape)
     exact = torch.from_numpy(np.linalg.svd(W.numpy(), compute_uv=False))
     U, found, Vh = svd(W)
-    torch.testing.assert_close(found, exact, rtol=1e-10 if power <= 6 else 1e-7, atol=0)
+    torch.testing.assert_close(found, exact, rtol=1e-9 if power <= 6 else 1e-7, atol=0)
     for vectors in (U.mT @ U, Vh @ Vh.mT):
         torch.testing.assert_close(vectors, torch.eye(N, dtype=torch.float64), rtol=0, atol=2e-8)
     assert ((U * found) @ Vh - W).norm() < 1e-13 * W.norm()

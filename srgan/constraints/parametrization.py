@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from srgan.spectral import matricize
 
-POWER_VECTOR = "parametrizations.weight.0.u"
 RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
 
 

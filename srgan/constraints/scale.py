@@ -47,9 +47,10 @@ def scaled(sigma: Tensor, scale: Scale) -> Tensor:
 
 @torch.no_grad()
 def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Sequence[Tensor], scale: Scale) -> None:
-    """Divides raw weights by a power iteration's estimate of sigma_1, in place, so that it is the scale.
+    """Divides raw weights by an estimate of sigma_1, `|W^T u| / |u|`, in place, so that it is the scale.
 
-    Without an SVD, and without waiting for a GPU. All-zero weights stay as they are.
+    Half a power step, which costs little beside those of a forward pass: no SVD, and no wait for a GPU. All-zero
+    weights stay as they are.
 
     Args:
         weights: `[out, in, ...]` each, written.
@@ -60,11 +61,10 @@ def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Seq
     if scale == "keep" or not weights:
         return
     with torch.autocast(weights[0].device.type, enabled=False):
-        vs = [W.T @ u for W, u in zip(matrices, us, strict=True)]
-        images = [W @ v for W, v in zip(matrices, vs, strict=True)]
-    tiny = torch.finfo(weights[0].dtype).tiny
-    lengths = [length.clamp_min(tiny) for length in torch._foreach_norm(vs)]
-    sigma_1 = [sigma.clamp_min(tiny) for sigma in torch._foreach_div(torch._foreach_norm(images), lengths)]
+        vs = [torch.mv(W.T, u) for W, u in zip(matrices, us, strict=True)]
+    norms = torch._foreach_norm([*us, *vs])
+    factors = norms[: len(us)]
+    torch._foreach_div_(factors, torch._foreach_clamp_min(norms[len(us) :], torch.finfo(torch.float32).tiny))
     if not isinstance(scale, str):
-        torch._foreach_div_(sigma_1, scale)
-    torch._foreach_div_(list(weights), sigma_1)
+        torch._foreach_mul_(factors, scale)
+    torch._foreach_mul_(list(weights), factors)

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.constraint import Constraint
-from srgan.constraints.layers import convolutions, raw_matrix, raw_parts, raw_weight, refuse_undivided
-from srgan.constraints.parametrization import POWER_VECTOR, RawWeight
+from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight, refuse_undivided
+from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
 from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_weights, scale_words
 from srgan.parallel import ALONE, Ranks
-from srgan.spectral import power_iteration, spectral_normalize
+from srgan.spectral import matricize, power_iteration, spectral_normalize
 
 
 class SpectralNormalization(Constraint):
@@ -47,9 +47,16 @@ class SpectralNormalization(Constraint):
         self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
     ) -> None:
         """Brings the convolutions to their scale; every rank computes the same."""
-        layers = [layer for layer in convolutions(discriminator).values() if raw_weight(layer).requires_grad]
-        weights, matrices = [raw_weight(layer).detach() for layer in layers], [raw_matrix(layer) for layer in layers]
-        scale_weights(weights, matrices, [layer.get_buffer(POWER_VECTOR) for layer in layers], self.scale)
+        if not self.acts_after_updates:
+            return
+        weights, matrices, us = [], [], []
+        for layer in convolutions(discriminator).values():
+            W, own = raw_weight(layer), constrained(layer)
+            if W.requires_grad and own is not None:
+                weights.append(W.detach())
+                matrices.append(matricize(W.detach(), own.output_dim))
+                us.append(own.u)
+        scale_weights(weights, matrices, us, self.scale)
 
 
 class SpectralNorm(RawWeight):
