@@ -24,6 +24,8 @@ BASES = {
     "imagenet128": ("imagenet128",),
 }
 """Data set, or another scale than paper -> files of `configs/`, the later ones over the earlier."""
+AUTHORS_SCALE = {"sr-d": {"model.constraint.init_args.scale": "keep"}}
+"""What makes a configuration the authors' method, of which the paper has results: SR-d keeps the raw weights' scale."""
 PREPARED_IMAGENET = "data/imagenet128"  # as configs/imagenet128.yaml says
 
 
@@ -127,7 +129,7 @@ def table_run(
         name=f"{setting.name} {part or method.upper()} seed {seed}",
         folder=RunFolder(root / setting.name / f"{part or method}-seed{seed}"),
         configs=(*(BASES[setting.dataset if scale == "paper" else scale]), config),
-        overrides={**sizes, SEED: seed, **overrides},
+        overrides={**sizes, SEED: seed, **AUTHORS_SCALE.get(config, {}), **overrides},
         # Four for ImageNet, as the authors; with its micro-batch set, only power steps depend on it.
         devices=4 if imagenet else 1,
         missing=missing_images(scale, setting),

@@ -146,10 +146,12 @@ def with_methods(arguments: list[str]) -> list[str]:
 def settings_of(method: str) -> str:
     """JSON of the class that a method's name stands for."""
     made = METHODS[method]()
-    settings: dict[str, Any] = {"class_path": _path(made)}
+    arguments: dict[str, Any] = {}
     if compensation := getattr(made, "compensation", None):
-        settings["init_args"] = {"compensation": {"class_path": _path(compensation)}}
-    return json.dumps(settings)
+        arguments["compensation"] = {"class_path": _path(compensation)}
+    if scale := getattr(made, "scale", None):
+        arguments["scale"] = scale
+    return json.dumps({"class_path": _path(made)} | ({"init_args": arguments} if arguments else {}))
 
 
 def _path(value: object) -> str:

@@ -5,13 +5,13 @@ Every function here is pure and takes a matrix `W [m, n]` with singular value de
 Equation numbers follow arXiv:1908.10999.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from srgan.decomposition import refuse_nonfinite, refuse_undirected, singular_values, svd
+from srgan.decomposition import SVD, refuse_nonfinite, refuse_undirected, singular_values, svd, svds
 
 SpectralMap = Callable[[Tensor], Tensor]
 """A map of singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
@@ -149,22 +149,29 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
         ValueError: W holds NaN or infinity, or a matrix that is all zero and so has no directions to keep.
     """
     refuse_undirected(W)
-    return map_singular_values(W, spectral_map)[0]
+    return map_singular_values([W], [spectral_map])[0][0]
 
 
-def map_singular_values(W: Tensor, spectral_map: SpectralMap) -> tuple[Tensor, Tensor]:
-    """`apply_spectral_map` on weights known to be finite and not all zero, with what they were.
+def map_singular_values(stacks: Sequence[Tensor], spectral_maps: Sequence[SpectralMap]) -> list[tuple[Tensor, Tensor]]:
+    """`apply_spectral_map` on matrices or stacks known to be finite and not all zero, with what they were.
 
     Returns:
-        `[..., m, n]` in W's dtype, and W's sigma `[..., N]` float64.
+        for each `[..., m, n]` in its dtype, and its former sigma `[..., N]` float64.
     """
-    W = W.detach()
-    U, sigma, Vh = svd(W)
+    decompositions = svds([W.detach() for W in stacks])
+    return [
+        (_mapped(W.detach(), decomposition, spectral_map), decomposition.sigma)
+        for W, decomposition, spectral_map in zip(stacks, decompositions, spectral_maps, strict=True)
+    ]
+
+
+def _mapped(W: Tensor, decomposition: SVD, spectral_map: SpectralMap) -> Tensor:
+    U, sigma, Vh = decomposition
     mapped = spectral_map(sigma)
     # gain W + U diag(lift) V^T: a map that leaves a direction, or all, as it is leaves its bits so.
     gain = mapped[..., :1] / sigma[..., :1]
     lift = mapped - gain * sigma
-    return (gain.unsqueeze(-1) * W + (U * lift.unsqueeze(-2)) @ Vh).to(W.dtype), sigma
+    return (gain.unsqueeze(-1) * W + (U * lift.unsqueeze(-2)) @ Vh).to(W.dtype)
 
 
 def spectrally_regularize(W: Tensor, compensation: SpectralMap) -> Tensor:

@@ -4,9 +4,18 @@ import warnings
 
 from torch import nn
 
-from srgan.constraints.layers import constrained, is_judged, spectra, spectral_layers
+from srgan.constraints.layers import (
+    constrained,
+    convolutions,
+    divides_by_sigma_1,
+    is_judged,
+    spectra,
+    spectral_layers,
+)
 from srgan.constraints.selecting import bare
+from srgan.metrics.scale_growth import MOST_GROWTH, ScaleGrowth
 from srgan.metrics.verdicts import CollapseThresholds, SpectralCollapse
+from srgan.runs import normalized
 
 
 class SpectralWatch:
@@ -15,6 +24,8 @@ class SpectralWatch:
     Attributes:
         steps: of the optimizer so far.
         falls: layer -> tail mean over its largest so far, in [0, 1], at the last look.
+        rates: convolution under a spectral norm -> sigma_1 at the first look over that at the last: what is left of how
+            far a step of Adam turns it, lr / sigma_1, but for what a schedule makes of lr.
         collapsed_at: `steps` at the look that found a collapse; None until then.
     """
 
@@ -24,7 +35,7 @@ class SpectralWatch:
         self.discriminator, self.every = bare(discriminator), every
         self.steps = 0
         self.collapsed_at: int | None = None
-        self._collapse = SpectralCollapse(thresholds)
+        self._collapse, self._growth = SpectralCollapse(thresholds), ScaleGrowth()
         self.look()
         if not self.falls:
             raise ValueError(
@@ -36,22 +47,26 @@ class SpectralWatch:
     def falls(self) -> dict[str, float]:
         return self._collapse.falls
 
+    @property
+    def rates(self) -> dict[str, float]:
+        return self._growth.rates
+
     def step(self) -> None:
-        """Call after each step of the discriminator's optimizer; warns once, when the spectra have collapsed."""
+        """Call after each step of the discriminator's optimizer; warns once of each that `look` may find."""
         self.steps += 1
         if self.steps % self.every == 0:
             self.look()
 
     def look(self) -> None:
-        """Takes the spectra now.
+        """Takes the spectra now; warns once when they have collapsed, and once when half of `rates` are below a third.
 
         Raises:
             ValueError: a weight holds NaN or infinity (the message names the layer).
         """
         judged = {name: layer for name, layer in spectral_layers(self.discriminator) if is_judged(layer)}
-        sigma = spectra(self.discriminator)
+        sigma = {name: values.numpy() for name, values in spectra(self.discriminator, normalized=False).items()}
         counts = {name: getattr(constrained(layer), "judged", None) for name, layer in judged.items()}
-        kept = {name: sigma[name][:count].numpy() for name, count in counts.items()}
+        kept = {name: normalized(sigma[name])[:count] for name, count in counts.items()}
         if fallen := self._collapse.add(kept):
             self.collapsed_at = self.steps
             warnings.warn(
@@ -60,6 +75,15 @@ class SpectralWatch:
                 "collapse goes along with it: go back to an earlier checkpoint and on with "
                 "srgan.regularize(D, 'sr-s', optimizer=...).",
                 stacklevel=3,  # where the loop calls step()
+            )
+        scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]
+        if slow := self._growth.add({name: float(sigma[name][0]) for name in scaled}):
+            warnings.warn(
+                f"Slow discriminator at step {self.steps}: sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} "
+                "times its start. Spectral normalization hides that scale from D but not from Adam, whose steps turn "
+                "these layers a third as far as at first. Go on at unit scale: srgan.regularize(D, ..., scale='unit', "
+                "optimizer=...), for 'sn', 'sr-s' and 'sr-d'.",
+                stacklevel=3,
             )
 
 

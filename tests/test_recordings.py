@@ -15,7 +15,8 @@ from srgan.callbacks.clock import rescue
 from srgan.callbacks.gradients import gradient_norms
 from srgan.callbacks.loss_recorder import undecided_loss
 from srgan.callbacks.spectra_recorder import recorded_layers
-from srgan.constraints import METHODS, Constraint, SpectralRegularization, Static
+from srgan.constraints import METHODS, Constraint, SpectralRegularization, Static, raw_weight
+from srgan.constraints.layers import convolutions
 from srgan.data import DigitsData
 from srgan.data.images import dequantize
 from srgan.files import append_json_line
@@ -220,6 +221,31 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
     found = folder.read_warnings()
     assert [(row["iteration"], row["name"]) for row in found] == [(1, "spectral collapse")] * warned
     assert all("--from-checkpoint" in row["message"] for row in found)
+
+
+@pytest.mark.parametrize(
+    ("method", "option"), [("sn", "init_args.scale unit"), ("sr-d", "init_args.scale unit"), ("none", None)]
+)
+def test_weights_that_outgrow_their_rate_are_warned_of_once(tmp_path: Path, method: str, option: str | None) -> None:
+    """Where D is divided by sigma_1: elsewhere its scale is its slope."""
+    folder = RunFolder(tmp_path / "run")
+    recorder, module = SpectraRecorder(every=1), module_of(METHODS[method]())
+    recorder.folder = folder
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    recorder.on_train_start(trainer, module)
+    layers = list(convolutions(module.discriminator).values())
+    half = (len(layers) + 1) // 2
+    for module.iteration, grown, factor in ((1, layers, 2.9), (2, layers[: half - 1], 1.1), (3, layers[:half], 1.1)):
+        for layer in grown:
+            raw_weight(layer).data.mul_(factor)
+        recorder.act(trainer, module)
+        recorder = SpectraRecorder(every=1)  # of a resumed run
+        recorder.folder = folder
+        recorder.on_train_start(trainer, module)
+    recorder.act(trainer, module)
+    found = [(row["iteration"], row["name"]) for row in folder.read_warnings()]
+    assert found == ([(3, "slow discriminator")] if option else [])
+    assert all(option in row["message"] for row in folder.read_warnings() if option)
 
 
 def test_sr_s_is_not_advised_where_it_is_on() -> None:

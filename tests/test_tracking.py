@@ -150,6 +150,7 @@ def test_values_are_those_of_the_files(runs: Path, views: Views) -> None:
                 key.removeprefix(prefix): value for key, value in rows[iteration].items() if key.startswith(prefix)
             }
             assert logged["sigma_1"] == pytest.approx(history.sigma_1[name][place])
+            assert logged["relative_rate"] * logged["sigma_1"] == pytest.approx(history.sigma_1[name][0])
             if len(spectrum) > 1:
                 for key in ("tail_mean", "effective_rank", "p10", "p50"):
                     assert logged[key] == pytest.approx(summaries[name].at(place)[key])

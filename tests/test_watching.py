@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -49,6 +50,55 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
         for _ in range(4):
             watch.step()
     assert watch.collapsed_at == 4
+
+
+def under_ours(D: nn.Module) -> None:
+    srgan.regularize(D, "sn")
+
+
+def under_a_parametrization(D: nn.Module) -> None:
+    for layer in (D.get_submodule("0"), D.get_submodule("2"), D.get_submodule("3")):
+        nn.utils.parametrizations.spectral_norm(layer)
+
+
+def under_a_hook(D: nn.Module) -> None:
+    for layer in (D.get_submodule("0"), D.get_submodule("2"), D.get_submodule("3")):
+        nn.utils.spectral_norm(layer)
+
+
+@pytest.mark.parametrize("normalize", [under_ours, under_a_parametrization, under_a_hook])
+def test_it_warns_once_when_half_of_the_convolutions_have_outgrown_their_rate(
+    normalize: Callable[[nn.Module], None],
+) -> None:
+    D = discriminator()
+    normalize(D)
+    watch = srgan.watch(D, every=1)
+    assert watch.rates == {"0": 1.0, "2": 1.0, "3": 1.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for layer, factor in ((D[0], 3.5), (D[2], 2.9), (D[3], 0.5)):
+            raw_weight(layer).data.mul_(factor)
+        watch.step()
+    assert watch.rates == pytest.approx({"0": 1 / 3.5, "2": 1 / 2.9, "3": 2})
+    raw_weight(D[2]).data.mul_(1.1)
+    with pytest.warns(UserWarning, match="Slow discriminator at step 2: sigma_1 of 0, 2 has passed 3 times") as found:
+        watch.step()
+    assert found[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch.step()
+
+
+def test_the_scale_of_a_layer_without_a_spectral_norm_is_no_rate() -> None:
+    D = discriminator()
+    srgan.regularize(D, "gp", layers="0", optimizer=torch.optim.SGD(D.parameters(), lr=0.1))
+    watch = srgan.watch(D, every=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for layer in (D[0], D[2], D[3]):
+            raw_weight(layer).data.mul_(10)
+        watch.step()
+    assert watch.rates == {}
 
 
 @pytest.mark.parametrize(("first", "falls"), [(4, False), (1, True)])

@@ -164,7 +164,7 @@ def expected_counts(folder: RunFolder) -> Counter[str]:
     assert outputs is not None
     records = len(spectra.iterations)
     for layer in spectra.layers:
-        names = ["sigma_1"]
+        names = ["sigma_1", "relative_rate"]
         names += ["tail_mean", "effective_rank", "p10", "p50", "histogram"] if layer.rank > 1 else []
         names += ["collapsed"] if layer.name in spectra.judged() else []
         counts.update({f"spectra/{layer.name}/{name}": records for name in names})

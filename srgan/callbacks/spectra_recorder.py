@@ -4,12 +4,14 @@ import pytorch_lightning as pl
 
 from srgan.callbacks.clock import RunCallback, rescue
 from srgan.constraints import raw_matrix, raw_weight, spectra, spectral_layers
-from srgan.constraints.layers import layer_kind
+from srgan.constraints.layers import convolutions, divides_by_sigma_1, layer_kind
+from srgan.metrics.scale_growth import MOST_GROWTH, ScaleGrowth
 from srgan.metrics.verdicts import SpectralCollapse
 from srgan.runs import SpectralLayer, normalized
 from srgan.training import AdversarialTraining
 
 SPECTRAL_COLLAPSE = "spectral collapse"
+SLOW = "slow discriminator"
 
 
 class SpectraRecorder(RunCallback):
@@ -23,16 +25,18 @@ class SpectraRecorder(RunCallback):
 
     def __init__(self, every: int = 100) -> None:
         super().__init__(every)
-        self.collapse = SpectralCollapse(self.thresholds)
+        self.collapse, self.growth = SpectralCollapse(self.thresholds), ScaleGrowth()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A resumed run goes on from its records."""
-        self.collapse = SpectralCollapse(self.thresholds)
+        assert isinstance(pl_module, AdversarialTraining)
+        self.collapse, self.growth = SpectralCollapse(self.thresholds), ScaleGrowth()
         history = self.folder.read_spectra() if trainer.is_global_zero else None
         if history is not None:
-            judged = history.judged()
+            judged, scaled = history.judged(), scale_free_layers(pl_module)
             for time in range(len(history.iterations)):
                 self.collapse.add({name: spectra[time] for name, spectra in judged.items()})
+                self.growth.add({name: float(history.sigma_1[name][time]) for name in scaled})
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
@@ -48,6 +52,21 @@ class SpectraRecorder(RunCallback):
                 "largest so far: in the paper mode collapse goes along with it. Go on from a checkpoint "
                 f"before it with {rescue(module)}",
             )
+        if slow := self.growth.add({name: float(values[name][0]) for name in scale_free_layers(module)}):
+            option = "--model.constraint.init_args.scale unit" if hasattr(module.constraint, "scale") else "-c sn-unit"
+            self.warn(
+                module,
+                SLOW,
+                f"sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} times its start. Spectral normalization "
+                "hides that scale from D but not from Adam, whose steps turn these layers a third as far as at first: "
+                "too slow a D loses modes. Go on from a checkpoint before it at unit scale: "
+                f"srgan fit ... {option} --run NEW --from-checkpoint CKPT",
+            )
+
+
+def scale_free_layers(module: AdversarialTraining) -> list[str]:
+    """The convolutions whose raw sigma_1 D does not see."""
+    return [name for name, layer in convolutions(module.discriminator).items() if divides_by_sigma_1(layer)]
 
 
 def recorded_layers(module: AdversarialTraining) -> list[SpectralLayer]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm as SpectralNormHook
 
 from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize, normalized_spectrum, spectrum
@@ -63,9 +64,24 @@ def is_convolution(layer: nn.Module) -> bool:
     return raw_weight(layer).dim() > 2
 
 
+def convolutions(module: nn.Module) -> dict[str, nn.Module]:
+    """The layers that SR acts on, by name (Section 2: not the linear head, nor the class embedding)."""
+    return {name: layer for name, layer in spectral_layers(module) if is_convolution(layer)}
+
+
 def is_judged(layer: nn.Module) -> bool:
     """Whether a layer decides on a spectral collapse: convolutions larger than 1 x 1, which are no shortcuts."""
     return is_convolution(layer) and raw_weight(layer)[0, 0].numel() > 1
+
+
+def divides_by_sigma_1(layer: nn.Module) -> bool:
+    """Whether a layer is under a spectral norm, this package's or one of PyTorch's, so that its scale is no matter."""
+    own = constrained(layer)
+    if own is not None:
+        return own.divides_by_sigma_1
+    by_hook = any(isinstance(hook, SpectralNormHook) for hook in layer._forward_pre_hooks.values())
+    weights = getattr(layer._modules.get("parametrizations"), "weight", [])
+    return by_hook or any(isinstance(one, parametrizations._SpectralNorm) for one in weights)
 
 
 def layer_kind(layer: nn.Module) -> str:

@@ -17,6 +17,11 @@ from srgan.constraints.weight_clipping import WeightClipping
 from srgan.constraints.weight_normalization import WeightNormalization
 
 
+def unit_scale(**settings: Any) -> SpectralNormalization:
+    """SN with its convolutions' raw weights at sigma_1 = 1; settings are `SpectralNormalization`'s."""
+    return SpectralNormalization(**{"scale": "unit", **settings})
+
+
 def static(compensated_fraction: float = 0.5, **settings: Any) -> SpectralRegularization:
     """SR-s with i = `compensated_fraction` N; further settings are `SpectralRegularization`'s."""
     return SpectralRegularization(Static(compensated_fraction), **settings)
@@ -30,6 +35,7 @@ def dynamic(**settings: Any) -> SpectralRegularization:
 METHODS: dict[str, Callable[..., Constraint]] = {
     "none": Unconstrained,
     "sn": SpectralNormalization,
+    "sn-unit": unit_scale,
     "sr-s": static,
     "sr-d": dynamic,
     "clip": WeightClipping,

@@ -30,6 +30,8 @@ class RawWeight(nn.Module):
         judged: how many singular values decide on a collapse, see `Constraint.judged_values`.
     """
 
+    divides_by_sigma_1: bool = False
+    """Whether the scale of W makes no difference to what the layer uses."""
     judged: int
     u: Tensor
     recorded_ratios: Tensor

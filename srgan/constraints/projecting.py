@@ -15,8 +15,9 @@ Projection = Callable[[Sequence[nn.Module]], SpectralMap]
 def project_weights(layers: Sequence[nn.Module], projection: Projection) -> list[tuple[nn.Module, Tensor]]:
     """Writes `U diag(f(sigma)) V^T` into the raw weight of each layer.
 
-    On a GPU layers of one shape are decomposed together. On a CPU, where a stack gains nothing, each is by itself:
-    the bits of its result do not depend on which other layers come with it, so ranks may share them out in any way.
+    On a GPU layers of one shape are written together, and decomposed together with all of equal N. On a CPU, where a
+    stack gains nothing, each is by itself: the bits of its result do not depend on which other layers come with it, so
+    ranks may share them out in any way.
 
     Args:
         layers: their weights finite and not all zero.
@@ -30,8 +31,9 @@ def project_weights(layers: Sequence[nn.Module], projection: Projection) -> list
         W = raw_matrices(layer)
         stacks[(W.shape, W.dtype, W.device, index if W.device.type == "cpu" else None)].append(layer)
     former = []
-    for stack in stacks.values():
-        W, sigma = map_singular_values(torch.stack([raw_matrices(layer) for layer in stack]), projection(stack))
+    weights = [torch.stack([raw_matrices(layer) for layer in stack]) for stack in stacks.values()]
+    mapped = map_singular_values(weights, [projection(stack) for stack in stacks.values()])
+    for stack, (W, sigma) in zip(stacks.values(), mapped, strict=True):
         for layer, matrix in zip(stack, W, strict=True):
             _write(layer, matrix)
         former += list(zip(stack, sigma, strict=True))

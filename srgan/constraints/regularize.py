@@ -29,13 +29,15 @@ def regularize(
     train. The projecting form, and SR-d's recording, act after the discriminator's optimizer steps, which the
     given optimizer announces: there is nothing to add to the training loop but the penalty of a method that has one.
     Called again, on the discriminator, a part, a parent or a wrapper of it, it changes the method of the layers that
-    it names and keeps weights and power vectors (SN first, SR-d later, as the authors advise).
+    it names and keeps weights and power vectors, as of a discriminator that has been under SN so far. Of the methods
+    that start there take "sr-s", or "sr-d" with `scale="unit"`: SR-d as the authors have it lets sigma_1 of the raw
+    weights grow, so that D learns ever more slowly.
 
     Args:
         discriminator: any module with `torch.nn` convolutions. Layers under PyTorch's `spectral_norm` are
             taken over with their power vectors.
-        method: a name in `srgan.constraints.METHODS`, such as "sn", "sr-s" (static), "sr-d" (dynamic), "none", or a
-            constraint value.
+        method: a name in `srgan.constraints.METHODS`, such as "sn", "sn-unit", "sr-s" (static), "sr-d" (dynamic),
+            "none", or a constraint value.
         optimizer: the discriminator's. Needed by SR, unless by SR-s with `form=Reparametrize()`. Parameters that the
             method adds join it as a new group.
         n_dis: discriminator steps per generator step, the unit in which a `Schedule` counts.
@@ -43,7 +45,7 @@ def regularize(
             layers of classes of your own whose matrix is named `weight`.
         exclude: which layers not, in the same way.
         seed: of the random numbers of penalties.
-        options: of the method, e.g. `compensated_fraction=0.25`, `form=Project(Schedule(1, "last"))`.
+        options: of the method, e.g. `compensated_fraction=0.25`, `scale="unit"`, `form=Project(Schedule(1, "last"))`.
 
     Returns:
         a handle: the same `discriminator`, the `constraint`, `penalty(real, fake)` and the number of `updates`. State

@@ -6,7 +6,7 @@ from torch import nn
 
 from srgan.constraints.layers import raw_matrix, raw_weight
 from srgan.constraints.parametrization import recorded_ratios
-from srgan.decomposition import refuse_undirected
+from srgan.decomposition import refuse_undirected, undirected
 from srgan.parallel import Ranks
 
 
@@ -24,7 +24,9 @@ def on_owners(
     Raises:
         ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
     """
-    for name, layer in layers.items():  # on every rank, or the others would wait for the one that fails
+    # On every rank, or the others would wait for the one that fails.
+    for place in undirected([raw_weight(layer).detach() for layer in layers.values()]):
+        name, layer = list(layers.items())[place]
         try:
             refuse_undirected(raw_matrix(layer))
         except ValueError as error:

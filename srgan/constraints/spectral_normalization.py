@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.constraint import Constraint
-from srgan.constraints.layers import raw_parts, refuse_undivided
+from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight, refuse_undivided
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
-from srgan.spectral import power_iteration, spectral_normalize
+from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_weights, scale_words
+from srgan.parallel import ALONE, Ranks
+from srgan.spectral import matricize, power_iteration, spectral_normalize
 
 
 class SpectralNormalization(Constraint):
@@ -17,22 +19,44 @@ class SpectralNormalization(Constraint):
 
     Args:
         power_iterations: steps per use of a weight in training; the authors take 1.
+        scale: of the convolutions' raw weights after each discriminator update: sigma_1 = 1 ("unit"), this number, or
+            what the optimizer makes of it ("keep", SN as it is known). D's outputs are the same; with sigma_1 = c a
+            step of Adam turns a layer 1 / c as far as at unit scale. Weights that do not train stay.
 
     Raises:
-        ValueError: there is not even one step.
+        ValueError: there is not even one step, or no such scale.
     """
 
     label = "SN"
     sentence = "spectral normalization: each discriminator weight divided by its σ₁"
 
-    def __init__(self, power_iterations: int = 1) -> None:
+    def __init__(self, power_iterations: int = 1, scale: Scale = "keep") -> None:
         if power_iterations < 1:
             raise ValueError(f"Expected power_iterations >= 1, found {power_iterations}.")
-        self.power_iterations = power_iterations
+        self.power_iterations, self.scale = power_iterations, checked_scale(scale)
+        if scale != "keep":
+            self.label += f", {scale_words(scale)}"
+            self.sentence += f"; in convolutions {scale_sentence(scale)}"
+            self.acts_after_updates = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         refuse_undivided(layer)
         return SpectralNorm(*raw_parts(layer), self.power_iterations)
+
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        """Brings the convolutions to their scale; every rank computes the same."""
+        if not self.acts_after_updates:
+            return
+        weights, matrices, us = [], [], []
+        for layer in convolutions(discriminator).values():
+            W, own = raw_weight(layer), constrained(layer)
+            if W.requires_grad and own is not None:
+                weights.append(W.detach())
+                matrices.append(matricize(W.detach(), own.output_dim))
+                us.append(own.u)
+        scale_weights(weights, matrices, us, self.scale)
 
 
 class SpectralNorm(RawWeight):
@@ -42,6 +66,8 @@ class SpectralNorm(RawWeight):
     pass. In evaluation mode the steps are taken and forgotten, so that looking never changes training.
     Departs from the authors' code: theirs stores u for linear and embedding layers in evaluation too.
     """
+
+    divides_by_sigma_1 = True
 
     def __init__(self, weight: Tensor, output_dim: int, groups: int, power_iterations: int) -> None:
         super().__init__(weight, output_dim, groups)

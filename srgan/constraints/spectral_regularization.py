@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from srgan.constraints.layers import (
     Chosen,
+    convolutions,
     is_convolution,
     num_groups,
     output_dim,
@@ -18,10 +19,10 @@ from srgan.constraints.layers import (
     raw_parts,
     raw_weight,
     refuse_undivided,
-    spectral_layers,
 )
 from srgan.constraints.parametrization import RawWeight, recorded_ratios
 from srgan.constraints.projecting import project_weights
+from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_words, scaled
 from srgan.constraints.schedule import Schedule
 from srgan.constraints.sharing import on_owners
 from srgan.constraints.spectral_normalization import (
@@ -45,6 +46,8 @@ class Compensation(ABC):
 
     remembers: bool = False
     """Whether the map depends on the spectra so far."""
+    authors_scale: Scale = "unit"
+    """What the authors' code writes as the raw weight's sigma_1; labels name any other."""
     label: str
     sentence: str
     note: str | None = None
@@ -58,10 +61,6 @@ class Compensation(ABC):
             r: `[..., N]` in [0, 1], the largest sigma_k / sigma_1 recorded so far; 0 where nothing was.
         """
 
-    def project(self, sigma: Tensor, r: Tensor) -> Tensor:
-        """What the authors' code writes back as the raw weight's singular values, `[..., N]`."""
-        return self.compensate(sigma, r)
-
     def judged(self, N: int) -> int:
         """How many of N singular values decide on a collapse."""
         return N
@@ -70,8 +69,8 @@ class Compensation(ABC):
 class Static(Compensation):
     """SR-s: the first i singular values become sigma_1.
 
-    The projection writes `U diag(s) V^T` with s = sigma / sigma_1 and s_k = 1 for k <= i, so the raw
-    sigma_1 becomes 1, as in the authors' code.
+    At unit scale, as in the authors' code, the projection writes `U diag(s) V^T` with s = sigma / sigma_1 and s_k = 1
+    for k <= i.
 
     Args:
         compensated_fraction: i / N in (0, 1]; i = floor(fraction N), at least 1. THE hyperparameter (Fig. 8).
@@ -97,9 +96,6 @@ class Static(Compensation):
     def compensate(self, sigma: Tensor, r: Tensor) -> Tensor:
         return static_map(sigma, compensated_rank(sigma.shape[-1], self.compensated_fraction))
 
-    def project(self, sigma: Tensor, r: Tensor) -> Tensor:
-        return self.compensate(sigma, r) / sigma[..., :1]
-
     def judged(self, N: int) -> int:
         return compensated_rank(N, self.compensated_fraction)
 
@@ -107,11 +103,14 @@ class Static(Compensation):
 class Dynamic(Compensation):
     """SR-d: no sigma_k / sigma_1 falls below the largest value recorded for it, r_k.
 
-    The projection writes `U diag(sigma_1 r) V^T`: the scale is kept. The first application only records.
-    r is a buffer of every layer, saved with the weights. (The authors' snapshots lose it.)
+    The projection writes `U diag(r) V^T` at unit scale. The authors' code keeps the scale, `U diag(sigma_1 r) V^T`: any
+    step of the optimizer that raises sigma_1 then raises all singular values for good, and D learns ever more slowly.
+    The first application only records r (and scales). r is a buffer of every layer, saved with the weights. (The
+    authors' snapshots lose it.)
     """
 
     remembers = True
+    authors_scale = "keep"
     label = "SR-d"
     sentence = "dynamic spectral regularization: no σₖ/σ₁ falls below its largest so far"
 
@@ -121,6 +120,9 @@ class Dynamic(Compensation):
 
 class Form(ABC):
     """Where SR acts: on the raw weights, or in the forward pass."""
+
+    writes_weights: bool
+    """Whether it acts on the raw weights."""
 
     @abstractmethod
     def acts_after_updates(self, compensation: Compensation) -> bool:
@@ -135,7 +137,7 @@ class Form(ABC):
         """Whether `act` is called after D update `update` (0 ... n_dis - 1) of `iteration` (from 0)."""
 
     @abstractmethod
-    def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
+    def act(self, layers: Sequence[nn.Module], compensation: Compensation, scale: Scale) -> None:
         """Acts on the raw weights and records of some convolutions after a discriminator update."""
 
     @property
@@ -153,6 +155,8 @@ class Project(Form):
         schedule: when; `Schedule()` is the authors'.
     """
 
+    writes_weights = True
+
     def __init__(self, schedule: Schedule = Schedule()) -> None:  # noqa: B008 (a frozen value)
         self.schedule = schedule
 
@@ -166,13 +170,13 @@ class Project(Form):
     def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
         return self.schedule.is_due(iteration, update, n_dis)
 
-    def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
-        """Overwrites raw weights by `U diag(f(sigma)) V^T`, and records the spectra that it found."""
+    def act(self, layers: Sequence[nn.Module], compensation: Compensation, scale: Scale) -> None:
+        """Overwrites raw weights by `U diag(f(sigma)) V^T` at the scale, and records the spectra that it found."""
 
         def projection(group: Sequence[nn.Module]) -> SpectralMap:
             # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
             r = torch.stack([recorded_ratios(layer) for layer in group])
-            return lambda sigma: compensation.project(sigma, r.view_as(sigma))
+            return lambda sigma: scaled(compensation.compensate(sigma, r.view_as(sigma)), scale)
 
         trained = [layer for layer in layers if raw_weight(layer).requires_grad]
         for layer, sigma in project_weights(trained, projection):
@@ -187,7 +191,12 @@ class Project(Form):
 
 
 class Reparametrize(Form):
-    """The paper's Eq. 10 and 11: W_SR is computed in the forward pass and the gradient flows through it."""
+    """The paper's Eq. 10 and 11: W_SR is computed in the forward pass and the gradient flows through it.
+
+    Raw weights, and so their scale, are the optimizer's alone.
+    """
+
+    writes_weights = False
 
     def acts_after_updates(self, compensation: Compensation) -> bool:
         return compensation.remembers  # to record
@@ -198,7 +207,7 @@ class Reparametrize(Form):
     def is_due(self, iteration: int, update: int, n_dis: int) -> bool:
         return True
 
-    def act(self, layers: Sequence[nn.Module], compensation: Compensation) -> None:
+    def act(self, layers: Sequence[nn.Module], compensation: Compensation, scale: Scale) -> None:
         """Records the raw spectra."""
         for layer in layers:
             W = raw_matrices(layer)
@@ -214,6 +223,8 @@ class SpectrallyRegularized(RawWeight):
 
     Reads the recorded ratios and never writes them: recording belongs to the form, after an update.
     """
+
+    divides_by_sigma_1 = True
 
     def __init__(self, weight: Tensor, output_dim: int, groups: int, compensation: Compensation) -> None:
         super().__init__(weight, output_dim, groups)
@@ -235,9 +246,12 @@ class SpectralRegularization(SpectralNormalization):
         power_iterations: of the SN part.
         grouped: what to do with grouped convolutions: "refuse" them, since the paper's W mixes channels that they keep
             apart, or take each group's matrix "per-group", SN included.
+        scale: the raw sigma_1 that `Project` writes: 1 ("unit"), this number, or what it was ("keep"). None: as the
+            authors' code, which is "unit" for SR-s and "keep" for SR-d. Of a weight under SN it is the learning rate
+            alone that depends on it: "keep" with SR-d lets sigma_1 grow, and D slow down.
 
     Raises:
-        ValueError: there is not even one power step, or another word for grouped convolutions.
+        ValueError: there is not even one power step, no such scale, or another word for grouped convolutions.
     """
 
     def __init__(
@@ -246,6 +260,7 @@ class SpectralRegularization(SpectralNormalization):
         form: Form = Project(),  # noqa: B008 (a value without state)
         power_iterations: int = 1,
         grouped: Literal["refuse", "per-group"] = "refuse",
+        scale: Scale | None = None,
     ) -> None:
         super().__init__(power_iterations)
         if grouped not in ("refuse", "per-group"):
@@ -253,8 +268,12 @@ class SpectralRegularization(SpectralNormalization):
         self.grouped = grouped
         self.compensation = compensation
         self.form = form
+        self.scale = compensation.authors_scale if scale is None else checked_scale(scale)
         self.label, self.note = compensation.label, compensation.note
         self.sentence = f"{compensation.sentence}, {form.sentence}"
+        if form.writes_weights and self.scale != compensation.authors_scale:
+            self.label += f", {scale_words(self.scale)}"
+            self.sentence += f"; {scale_sentence(self.scale)}"
         self.acts_after_updates = form.acts_after_updates(compensation)
 
     def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None) -> None:
@@ -293,18 +312,16 @@ class SpectralRegularization(SpectralNormalization):
         """
         if self.acts_after_updates and self.form.is_due(iteration, update, n_dis):
             on_owners(
-                convolutions(discriminator), iteration, ranks, partial(self.form.act, compensation=self.compensation)
+                convolutions(discriminator),
+                iteration,
+                ranks,
+                partial(self.form.act, compensation=self.compensation, scale=self.scale),
             )
 
     def judged_values(self, layer: nn.Module) -> int:
         # The recorded spectrum of a grouped convolution is of its groups together; SR holds theirs apart.
         N = super().judged_values(layer)
         return self.compensation.judged(N) if is_convolution(layer) and num_groups(layer) == 1 else N
-
-
-def convolutions(discriminator: nn.Module) -> dict[str, nn.Module]:
-    """The layers that SR acts on, by name (Section 2: not the linear head, nor the class embedding)."""
-    return {name: layer for name, layer in spectral_layers(discriminator) if is_convolution(layer)}
 
 
 def record(layer: nn.Module, ratios: Tensor) -> None:

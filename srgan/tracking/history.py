@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from srgan.files import parse_rows
+from srgan.metrics.scale_growth import ScaleGrowth
 from srgan.metrics.verdicts import CollapseThresholds, summarize
 from srgan.runs import OutputsHistory, RunFolder, SpectraHistory
 
@@ -64,6 +65,7 @@ class History:
         self.spectra: dict[str, list[np.ndarray]] = {}
         self.positions: dict[str, np.ndarray] = {}
         self._largest_tail_means: dict[str, float] = {}
+        self._growth = ScaleGrowth()
         self._bytes_read: Counter[Path] = Counter()
         self._outputs_read = 0
         self._warnings: Counter[str] = Counter()
@@ -121,10 +123,12 @@ class History:
 
     def _add_spectra(self, row: Row, history: SpectraHistory, place: int) -> None:
         self.iterations.append(row.iteration)
+        self._growth.add({layer.name: float(history.sigma_1[layer.name][place]) for layer in history.layers})
         tails, collapsed = [], []
         for layer in history.layers:
             name, spectra = layer.name, history.spectra[layer.name]
             row.numbers[f"spectra/{name}/sigma_1"] = float(history.sigma_1[name][place])
+            row.numbers[f"spectra/{name}/relative_rate"] = self._growth.rates[name]
             spectrum = spectra[place]
             if len(spectrum) == 1:
                 continue

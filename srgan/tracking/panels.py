@@ -109,6 +109,7 @@ PANELS: tuple[Panel, ...] = (
     Panel("Median of the spectrum", LAYERS, ("spectra/{layer}/p50",), SHARE),
     Panel("10 % point of the spectrum", LAYERS, ("spectra/{layer}/p10",), SHARE),
     Panel("Largest singular value", LAYERS, ("spectra/{layer}/sigma_1",), log_y=True),
+    Panel("Learning rate over scale", LAYERS, ("spectra/{layer}/relative_rate",), log_y=True),
     Panel("Layers that have collapsed", LAYERS, ("spectra/{layer}/collapsed",), SHARE),
     Panel("Warnings so far", COLLAPSE, ("warnings/{warning}",)),
     *_score_panels(),

@@ -1,0 +1,70 @@
+"""The scale of raw weights that a forward pass divides by sigma_1: it decides how far a step of Adam turns them.
+
+Of such a weight D sees W / sigma_1 alone, and under Adam `W -> 2 W` with twice the rate is the same path of W / sigma_1
+(Karras et al. 2018, Section 4.1; van Laarhoven 2017). So the scale is a learning rate of the layer's own.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Scale = Literal["unit", "keep"] | float
+"""What becomes of a raw weight's sigma_1: 1 ("unit"), what it is ("keep"), or this number."""
+
+
+def checked_scale(scale: Scale) -> Scale:
+    """The scale, if it is one.
+
+    Raises:
+        ValueError: another word, or a number that is not finite and above 0.
+    """
+    known = scale in ("unit", "keep") if isinstance(scale, str) else 0 < scale < math.inf
+    if not known:
+        raise ValueError(f"Expected scale 'unit', 'keep' or a number above 0, found {scale!r}.")
+    return scale
+
+
+def scale_words(scale: Scale) -> str:
+    """For labels: "unit scale"."""
+    words = {"unit": "unit scale", "keep": "scale kept"}
+    return words[scale] if isinstance(scale, str) else f"scale {scale:g}"
+
+
+def scale_sentence(scale: Scale) -> str:
+    """For sentences: "σ₁ of the raw weights set to 1"."""
+    return "σ₁ of the raw weights " + ("kept" if scale == "keep" else f"set to {1 if scale == 'unit' else scale:g}")
+
+
+def scaled(sigma: Tensor, scale: Scale) -> Tensor:
+    """Singular values `[..., N]`, from the largest, times what brings the largest to the scale."""
+    if scale == "keep":
+        return sigma
+    return (1.0 if scale == "unit" else scale) * (sigma / sigma[..., :1])
+
+
+@torch.no_grad()
+def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Sequence[Tensor], scale: Scale) -> None:
+    """Divides raw weights by an estimate of sigma_1, `|W^T u| / |u|`, in place, so that it is the scale.
+
+    Half a power step, which costs little beside those of a forward pass: no SVD, and no wait for a GPU. All-zero
+    weights stay as they are.
+
+    Args:
+        weights: `[out, in, ...]` each, written.
+        matrices: the same as `[m, n]`.
+        us: `[m]`, estimates of the leading left singular vectors, of any norm; read only.
+        scale: "keep" changes nothing.
+    """
+    if scale == "keep" or not weights:
+        return
+    with torch.autocast(weights[0].device.type, enabled=False):
+        vs = [torch.mv(W.T, u) for W, u in zip(matrices, us, strict=True)]
+    norms = torch._foreach_norm([*us, *vs])
+    factors = norms[: len(us)]
+    torch._foreach_div_(factors, torch._foreach_clamp_min(norms[len(us) :], torch.finfo(torch.float32).tiny))
+    if not isinstance(scale, str):
+        torch._foreach_mul_(factors, scale)
+    torch._foreach_mul_(list(weights), factors)
