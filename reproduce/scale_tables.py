@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reproduce.evidence import BASELINE, Evidence
 from reproduce.scale_outcomes import CELLS, Outcome, scores_of
 from reproduce.significance import Pairs, compare, spread_ratio
 from reproduce.table import markdown_table
+from srgan.metrics.verdicts import CollapseThresholds, running_median
 
 Table = tuple[list[str], list[list[str]]]
 Place = tuple[str, int]
@@ -19,6 +21,8 @@ TITLES: dict[Place, str] = {
 """Experiment and D's channels -> what is compared there."""
 SEEDS: dict[str, Sequence[int]] = {"digits": range(11, 21), "C_64-32": (4, 5, 1, 2, 3)}
 """Those that judge, in the order in which they are run."""
+TIMES = (2_500, 3_000, 5_000, 7_500, 10_000)
+"""Iterations after the switch to SR-d at 2,000."""
 STEADIER = ("none-unit", "sr-s", "sr-d-unit")
 
 
@@ -83,7 +87,9 @@ def test_table(outcomes: Sequence[Outcome], place: Place) -> Table:
 
 
 def spread_table(outcomes: Sequence[Outcome], place: Place) -> Table:
-    """Header and a line for each unit-scale cell: how much steadier it is than SN."""
+    """Header and a line for each unit-scale cell: how much steadier it is than SN; registered for digits alone."""
+    if place[0] != "digits":
+        return [], []
     scores = scores_of(outcomes, *place)
     of_sn = [scores["sn"][seed] for seed in SEEDS[place[0]] if seed in scores["sn"]]
     lines = []
@@ -95,6 +101,32 @@ def spread_table(outcomes: Sequence[Outcome], place: Place) -> Table:
         lines.append([CELLS[cell].words, f"{ratio:.2f}", f"{p:.2g}", f"{max(own):,.0f}", f"{max(of_sn):,.0f}"])
     header = ["", "variance of log FID_cls: SN's over its own", "p, F-test, two-sided", "its worst seed", "SN's worst"]
     return header, lines
+
+
+def timing_table(runs: Sequence[Evidence]) -> Table:
+    """Header and a line for each iteration: SR-d's FID_cls over SN's beside its spectra, of runs with their past.
+
+    FID_cls by running medians of three evaluations, geometric means over the seeds; spectra by means.
+    """
+    sn, sr_d = ({run.seed: run for run in runs if run.method == method} for method in (BASELINE, "SR-d"))
+    seeds = sorted(sn.keys() & sr_d.keys())
+    lines = []
+    for iteration in TIMES:
+        logs = [np.log(_smooth(sr_d[seed], iteration) / _smooth(sn[seed], iteration)) for seed in seeds]
+        first_half, tail = (
+            np.mean([values[columns["iteration"].index(iteration)] for values, columns in of_runs])
+            for of_runs in (
+                [(sr_d[seed].mean_held, sr_d[seed].held) for seed in seeds],
+                [(sr_d[seed].mean_tail, sr_d[seed].tails) for seed in seeds],
+            )
+        )
+        lines.append([f"{iteration:,}", f"{np.exp(np.mean(logs)):.2f}", f"{first_half:.3f}", f"{tail:.3f}"])
+    return ["iteration", "FID_cls, SR-d's over SN's", "SR-d's first half", "SR-d's tail"], lines
+
+
+def _smooth(run: Evidence, iteration: int) -> float:
+    scores = running_median(np.array(run.scores["FID_cls"]), CollapseThresholds().evaluations)
+    return float(scores[run.scores["iteration"].index(iteration)])
 
 
 def pairs_of(scores: dict[str, dict[int, float]], comparison: Comparison, seeds: Sequence[int]) -> Pairs | None:
