@@ -42,7 +42,7 @@ reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d, v
 	@$(BIN)/python -m reproduce.collapse
 
 reproduce-scale: .venv/installed ## scale or spectrum: {no, static, dynamic} compensation x {kept, unit} scale (SCALE=mini|small, SEEDS, IMAGES; EXISTING=folder reads runs; mini: 120 runs of a minute or two)
-	@$(BIN)/python -m reproduce.scale_or_spectrum
+	@$(BIN)/python -m reproduce.scale
 
 null-model: .venv/installed ## what SR's projections do to a matrix that noise alone moves, beside the runs (SHAPE="8 8 3 3", PERSISTENCE="0 0.9", SEEDS; a minute)
 	@$(BIN)/python -m reproduce.null_model

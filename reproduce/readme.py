@@ -12,7 +12,7 @@ from reproduce.evidence import Evidence, read_evidence, with_their_past
 from reproduce.evidence_page import add_evidence, method_table
 from reproduce.null_curves import COMMITTED, NullCurve, null_table, read_curves, save_null_picture, write_curves
 from reproduce.run import FINISHED, REPOSITORY, states
-from reproduce.scale_or_spectrum import described_with_evidence
+from reproduce.scale import described_with_evidence
 from reproduce.scale_outcomes import read_outcomes, write_outcomes
 from reproduce.scale_tables import timing_table
 from reproduce.settings import METHODS

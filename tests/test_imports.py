@@ -57,7 +57,7 @@ REPRODUCE = [
     {"campaign", "front", "evidence_picture", "null_model"},
     {"evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
-    {"scale_or_spectrum"},
+    {"scale"},
     {"figures", "readme"},
 ]
 FIGURES = [

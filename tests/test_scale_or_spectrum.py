@@ -7,11 +7,11 @@ import pytest
 from invented_evidence import run as invented
 from rich.console import Console
 
-from reproduce import scale_or_spectrum
+from reproduce import scale
 from reproduce.evidence import SWITCHED
 from reproduce.readme import SCALE_PAGE, null_model_table, put, scale_tables
 from reproduce.run import CHANNELS, FRACTION, SEED
-from reproduce.scale_or_spectrum import SCALE, add_outcomes, digits_runs, small_runs
+from reproduce.scale import SCALE, add_outcomes, digits_runs, small_runs
 from reproduce.scale_outcomes import CELLS, ENDS, Outcome, joined, outcomes_in, outcomes_of_evidence, read_outcomes
 from reproduce.scale_tables import default_in_words, described, score_table, spread_table, test_table, timing_table
 from srgan.cli import main as srgan
@@ -95,13 +95,13 @@ def test_a_run_is_read_wherever_it_was_made(
     assert (found.recall, found.score) == (None, None)
     capsys.readouterr()
     options = ["--existing", str(tmp_path / "elsewhere"), "--runs", str(tmp_path)]
-    assert scale_or_spectrum.main(options) == 2
+    assert scale.main(options) == 2
     assert "expected runs that are far enough" in capsys.readouterr().err
     monkeypatch.setitem(ENDS, "digits", (20, 40))
-    assert scale_or_spectrum.main(options) == 0
+    assert scale.main(options) == 0
     assert read_outcomes(tmp_path / "scale" / "scale.json") == [found]
     assert found.score == pytest.approx((found.FID_cls[0] * found.FID_cls[1]) ** 0.5, rel=1e-6)
-    assert scale_or_spectrum.main(["--scale", "paper", "--runs", str(tmp_path)]) == 2
+    assert scale.main(["--scale", "paper", "--runs", str(tmp_path)]) == 2
     assert "Expected SCALE=mini or SCALE=small, found paper" in capsys.readouterr().err
 
 
