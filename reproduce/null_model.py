@@ -9,7 +9,6 @@ says nothing of what a discriminator learns.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -35,7 +34,7 @@ from srgan.metrics.verdicts import tail_mean
 from srgan.networks.blocks import RESIDUAL_GAIN
 from srgan.optimizers import OptimizerSettings
 from srgan.randomness import counter_seed
-from srgan.spectral import map_singular_values, matricize, spectrum
+from srgan.spectral import apply_spectral_map, matricize, spectrum
 
 ITERATIONS, N_DIS, RECORD_EVERY = 10_000, 5, 100  # of configs/small.yaml and cifar10.yaml
 SHAPE = (8, 8, 3, 3)  # of D's 3x3 convolutions in C_64-32 at scale small
@@ -60,10 +59,15 @@ class Projection:
 
     def apply(self, W: Tensor, r: Tensor) -> None:
         """Overwrites a stack `[b, m, n]`, and its records r `[b, N]` of the largest sigma_k / sigma_1, in place."""
-        projected, sigma = map_singular_values(W, partial(self.map, r=r.clone()))
-        W.copy_(projected)
+        former: list[Tensor] = []
+
+        def spectral_map(sigma: Tensor) -> Tensor:
+            former.append(sigma)
+            return self.map(sigma, r)
+
+        W.copy_(apply_spectral_map(W, spectral_map))
         if self.compensation.remembers:
-            torch.maximum(r, (sigma / sigma[:, :1]).to(r), out=r)
+            torch.maximum(r, (former[0] / former[0][:, :1]).to(r), out=r)
 
     def map(self, sigma: Tensor, r: Tensor) -> Tensor:
         """`[b, N]` singular values -> those of what is written."""
