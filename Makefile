@@ -7,11 +7,11 @@ BIN := .venv/bin
 # ... on a cluster: CLUSTER=slurm PARTITION=gpu NODES=1 GPUS=8 CPUS=8 HOURS=24 SBATCH="account=gan mem=64G" WAIT=1
 # What was typed reaches the commands by the environment as it is: no make function, no shell reads it.
 VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDES CLUSTER PARTITION NODES CPUS HOURS SBATCH \
-	WAIT FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY MINUTES COUNTS
+	WAIT FIGURES AXES FORMATS SEED ENTITY PROJECT TABLE ONLY MINUTES COUNTS EXISTING SHAPE PERSISTENCE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-works reproduce-resume reproduce-sweep reproduce-figures faults smoke dashboard readme docs bench
+.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-scale null-model reproduce-works reproduce-resume reproduce-sweep reproduce-figures faults smoke dashboard readme docs bench
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -40,6 +40,12 @@ reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTING
 
 reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d, variants and controls in pairs, and what the seeds say (SETTINGS, SEEDS, IMAGES; an hour or more a run and core)
 	@$(BIN)/python -m reproduce.collapse
+
+reproduce-scale: .venv/installed ## scale or spectrum: {no, static, dynamic} compensation x {kept, unit} scale (SCALE=mini|small, SEEDS, IMAGES; EXISTING=folder reads runs; mini: 120 runs of a minute or two)
+	@$(BIN)/python -m reproduce.scale
+
+null-model: .venv/installed ## what SR's projections do to a matrix that noise alone moves, beside the runs (SHAPE="8 8 3 3", PERSISTENCE="0 0.9", SEEDS; a minute)
+	@$(BIN)/python -m reproduce.null_model
 
 reproduce-works: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
 	@$(BIN)/python -m reproduce.works

@@ -170,6 +170,7 @@ def perform(
     description: str | None,
     names: str,
     arguments: Sequence[str] | None = None,
+    detect: Callable[[Options], str] | None = None,
 ) -> int:
     """The command of an experiment; returns the exit status.
 
@@ -178,8 +179,9 @@ def perform(
         description: of the command.
         names: of the options that the experiment takes beside those of every one.
         arguments: None: the process's.
+        detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
     """
-    options = read(arguments, description, f"{names} {CAMPAIGN}")
+    options = read(arguments, description, f"{names} {CAMPAIGN}", detect)
     try:
         return experiment(options).execute(resources(options))
     except (ValueError, RuntimeError, argparse.ArgumentError) as error:

@@ -1,17 +1,28 @@
 """What the runs of a campaign say together to the paper's claims, and to ours. No torch in here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations
-from math import isnan, nan
+from math import isnan
 
 import numpy as np
 
 from reproduce.evidence import BASELINE, BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, Evidence
-from reproduce.significance import LEVEL, Pairs, compare, decided, decided_by_signs, in_words, sign_test
+from reproduce.measures import (
+    FID,
+    FIRST_HALF,
+    GRADIENT,
+    IS,
+    LOST_RECALL,
+    RECALL,
+    TAIL,
+    Measure,
+    Pair,
+    in_digits,
+)
+from reproduce.significance import LEVEL, decided, decided_by_signs, in_words, sign_test
 from srgan.metrics.verdicts import CollapseThresholds
 
-Pair = tuple[Evidence, Evidence]
 Judges = Mapping[str, Sequence[int]]
 """Setting -> seeds of the pairs that judge a claim, as registered in LOG.md; any other pair is exploratory."""
 METHODS = (BASELINE, "SR-s", "SR-d")
@@ -24,6 +35,8 @@ AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
 ENDED = {"C_16-32"}
 """Settings without further runs."""
 SHOWN, REFUTED, UNDECIDED, EXPLORATORY = "shown here", "refuted here", "not decided", "exploratory"
+BY_CONSTRUCTION = f"{SHOWN}, by construction"
+"""Shown by the runs, and by the null model too: the projection does it to noise, whatever D learns."""
 HOPELESS = f"{UNDECIDED}, whatever comes"
 DECISIONS = {True: SHOWN, False: REFUTED, None: UNDECIDED}
 
@@ -38,46 +51,13 @@ class Answer:
         words: the numbers, with n.
         verdict: "shown here", "refuted here" or "not decided", each from a one-sided test at 5 %, once all the
             registered runs are there; before that, how many there are, and whether the others can still decide;
-            "exploratory" where no registered run is.
+            "exploratory" where no registered run is; "by construction" where noise alone shows it, too.
     """
 
     place: str
     claim: str
     words: str
     verdict: str
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What of a run is compared.
-
-    Attributes:
-        label: in our words.
-        of: a positive number of a run, NaN where it was not recorded.
-        relation: the words between method and baseline: "SR-s above SN in ...".
-        lower_is_better: of the number.
-    """
-
-    label: str
-    of: Callable[[Evidence], float]
-    relation: str = "above"
-    lower_is_better: bool = False
-
-    def compared(self, pairs: Sequence[Pair]) -> Pairs:
-        first, second = ([self.of(side) for side in sides] for sides in zip(*pairs, strict=True))
-        return compare(first, second, self.lower_is_better)
-
-
-FID = Measure("FID_cls at the end", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
-IS = Measure("IS_cls at the end", lambda run: run.late("IS_cls"), "ahead of")
-TAIL = Measure("mean tail at the end over its largest", lambda run: run.fall)
-FIRST_HALF = Measure("mean of the first half at the end", lambda run: float(run.mean_held[-1]))
-RECALL = Measure(
-    "recall of the last iteration",
-    lambda run: nan if run.recall is None else max(run.recall, 1e-5),  # half of one of 50,000 images: 0 has no ratio
-)
-LOST_RECALL = replace(RECALL, relation="below", lower_is_better=True)
-GRADIENT = Measure("D's gradient norm at the end over that of the first tenth", lambda run: run.kept_gradient)
 
 
 @dataclass(frozen=True)
@@ -114,7 +94,16 @@ class Comparison:
         verdict = _verdict(compared.ahead, compared.behind, compared.n, judging, self.judges)
         if verdict == REFUTED:
             words += f" Of the opposite: p = {sign_test(compared.behind, compared.n):.2g}."
+        by_noise = [self.measure.noise(runs[0].setting, method) for method in (self.method, self.baseline)]
+        if all(by_noise):
+            words += " By noise alone: {} {}, {} {}.".format(*self._noise_in_words(by_noise))
+            if verdict == SHOWN and min(by_noise[0]) > max(by_noise[1]):
+                verdict = BY_CONSTRUCTION
         return Answer(self.place, self.claim, words, verdict)
+
+    def _noise_in_words(self, by_noise: Sequence[Sequence[float]]) -> list[str]:
+        both = zip((self.method, self.baseline), by_noise, strict=True)
+        return [word for method, values in both for word in (method, in_digits(values))]
 
 
 @dataclass(frozen=True)
@@ -209,6 +198,37 @@ class Link:
         return Answer("II-C", self.claim, words, verdict)
 
 
+@dataclass(frozen=True)
+class BeyondNoise:
+    """That a measure of the spectra under a method ends outside of what noise alone makes of it: what D has learned.
+
+    Attributes:
+        claim: in our words.
+        method: of METHODS.
+        measure: one that the null model has.
+        below: whether it ends below what noise makes of it; else above.
+    """
+
+    claim: str
+    method: str
+    measure: Measure
+    below: bool
+
+    def answer(self, runs: Sequence[Evidence]) -> Answer | None:
+        """None without a run or a null model. The runs raised the question: exploratory."""
+        values = [self.measure.of(run) for run in runs if run.method == self.method]
+        noise = self.measure.noise(runs[0].setting, self.method)
+        if not values or not noise:
+            return None
+        beyond = sum(value < min(noise) if self.below else value > max(noise) for value in values)
+        side = "below" if self.below else "above"
+        words = (
+            f"{self.measure.label}: {in_digits(values)}, by noise alone {in_digits(noise)}; {side} "
+            f"it in {beyond} of {len(values)} (one-sided sign test p = {sign_test(beyond, len(values)):.2g})."
+        )
+        return Answer("ours", self.claim, words, EXPLORATORY)
+
+
 FROM_SN = f", from SN's checkpoint at {BRANCH:,} on"
 
 
@@ -220,7 +240,7 @@ def _collapses_once(run: Evidence) -> bool:
     return run.collapses(evaluations=1)
 
 
-CLAIMS: tuple[Comparison | Count | Link, ...] = (
+CLAIMS: tuple[Comparison | Count | BeyondNoise | Link, ...] = (
     Comparison("IV", "FID is better under SR-s than under SN (primary)", "SR-s", FID, REGISTERED),
     Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
     Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
@@ -252,6 +272,9 @@ CLAIMS: tuple[Comparison | Count | Link, ...] = (
     Comparison("II-C", "SR-d keeps the tail of the spectra from falling", "SR-d", TAIL, BATCH_16),
     Comparison("II-C", "SR-s holds the first half of the spectra, which sinks under SN", "SR-s", FIRST_HALF, BATCH_64),
     Comparison("II-C", "SR-d holds the first half of the spectra, which sinks under SN", "SR-d", FIRST_HALF, BATCH_64),
+    BeyondNoise("the first half of the spectra sinks under SN below that of noise", BASELINE, FIRST_HALF, below=True),
+    BeyondNoise("the tail of the spectra sinks under SR-s below that of noise", "SR-s", TAIL, below=True),
+    BeyondNoise("SR-d holds more of the spectra's first half than noise gives it", "SR-d", FIRST_HALF, below=False),
     Comparison("ours", "D's gradients die under SN and live on under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
     Link("mode collapse comes with the fall of the tail", TAIL, BATCH_16),
     Link("mode collapse comes with the fall of the first half", FIRST_HALF, BATCH_64),

@@ -8,9 +8,9 @@ import numpy as np
 from rich.console import Console
 
 from reproduce.claims import (
+    BY_CONSTRUCTION,
     ENDED,
     EXPLORATORY,
-    FID,
     HOPELESS,
     METHODS,
     REFUTED,
@@ -34,6 +34,7 @@ from reproduce.evidence import (
     write_evidence,
 )
 from reproduce.evidence_picture import PICTURE, SHOWN_METHODS, save_picture
+from reproduce.measures import FID
 from reproduce.table import markdown_table
 from srgan.files import write_text
 
@@ -64,6 +65,10 @@ READING = """## How to read it
   beforehand; "refuted here" is the opposite test, "whatever comes" means that the runs to come can give neither. Only
   one claim is primary; nothing is corrected for the number of the others. Pairs that raised a question do not answer
   it: those are exploratory. The log has what was changed while the runs were made.
+- **By construction**, **by noise alone**: the [null model](../explanation/scale.md#the-null-model), a matrix of the
+  same shape that Adam moves by noise under the same projection, without data, loss or net. That SR holds the first half
+  is so by construction: SR-s writes it, and r of SR-d is a running maximum, which noise raises. What D learns is where
+  the runs leave the noise: SN's fall.
 - **Change**: the geometric mean of the ratios of pairs, less 1. FID is better lower, all else higher.
 - **FID_cls, IS_cls**: by a classifier trained on the images. *At the end*: the median of the evaluations of the last
   quarter. *Best*: of the running medians of three evaluations.
@@ -121,17 +126,17 @@ def in_short(answered: Mapping[str, Sequence[Answer]]) -> str:
     """A line for each setting: its first claim, the primary one, and which others its runs decide."""
     lines = []
     for setting, (primary, *others) in answered.items():
-        shown, refuted = (
+        shown, constructed, refuted = (
             "; ".join(f"*{answer.claim}*" for answer in others if answer.verdict == verdict) or "nothing"
-            for verdict in (SHOWN, REFUTED)
+            for verdict in (SHOWN, BY_CONSTRUCTION, REFUTED)
         )
         undecided = [answer.verdict for answer in others if answer.verdict.startswith(UNDECIDED)]
         hopeless = sum(verdict.startswith(HOPELESS) for verdict in undecided)
         exploratory = sum(answer.verdict == EXPLORATORY for answer in others)
         lines.append(
             f"- **{setting}.** *{primary.claim}*: {primary.verdict}. {primary.words} Of the other claims, shown here: "
-            f"{shown}; refuted here: {refuted}; not decided: {len(undecided)} ({hopeless} of them whatever comes); "
-            f"exploratory: {exploratory}.\n"
+            f"{shown}; shown by construction, as noise alone does it: {constructed}; refuted here: {refuted}; not "
+            f"decided: {len(undecided)} ({hopeless} of them whatever comes); exploratory: {exploratory}.\n"
         )
     return "".join(lines)
 

@@ -14,11 +14,12 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from reproduce.claims import METHODS
 from reproduce.evidence import CONTROLS, EQUATION_10, SWITCHED, Evidence
+from reproduce.null_curves import noise_of, white
 from srgan.pictures import PAGE_WIDTH, SERIES, SeriesStyle, save, style
 
 PICTURE = (
     "Scores, spectra and gradients over training: medians over the seeds of each method, under SN, SR-s and SR-d on "
-    "bands from the smallest to the largest"
+    "bands from the smallest to the largest; hairlines: the null model, what noise alone does to the spectra"
 )
 SHOWN_METHODS = (*METHODS, SWITCHED, *CONTROLS, EQUATION_10)
 
@@ -66,6 +67,11 @@ def _curves(figure: SubFigure, runs: Sequence[Evidence]) -> None:
         _median(scores, of_scores, look, band, label)
         _median(spectra, [(run.held["iteration"], run.mean_held) for run in chosen], look, band)
         _median(spectra, [(run.tails["iteration"], run.mean_tail) for run in chosen], look, band, width=0.6)
+        noise = white(noise_of(runs[0].setting)).get(method)
+        if noise:
+            for curve in (noise.first_half, noise.tail):
+                begun = [(at, value) for at, value in zip(noise.iteration, curve, strict=True) if at > noise.start]
+                spectra.plot(*zip(*begun, strict=True), color=look.color, linewidth=0.35)
         signals = [(run.signals["iteration"], np.array(run.signals["gradient"])) for run in chosen]
         _median(gradients, signals, look, band)
     scores.set_title(f"{runs[0].setting}: FID_cls")

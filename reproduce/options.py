@@ -126,6 +126,13 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers such as '0 0.9', found {text!r}") from None
+
+
 def _seeds(text: str) -> list[int]:
     """Of one run each, [] for the default ones: the same twice would be no second sample."""
     numbers = _numbers(text)
@@ -189,6 +196,9 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "methods": (_some_of(*METHODS), "sn, sr or both"),
     "seeds": (_seeds, "one run for each, e.g. '1 2 3'"),
     "images": (str, "scale small: a folder or tar of CIFAR-10's images, in place of the download"),
+    "existing": (str, "a folder of runs made elsewhere (digits/D6/sr-s-seed11, ...), which are read; nothing is run"),
+    "shape": (_numbers, "of a weight, e.g. '8 8 3 3'"),
+    "persistence": (_shares, "correlations of the noise from one step to the next, e.g. '0 0.9'"),
     "figures": (_numbers, "numbers in the paper, e.g. '2 4 8'; all without"),
     "axes": (_one_of("linear", "log"), "of sigma_k / sigma_1: linear or log"),
     "formats": (lambda text: _some_of("png", "pdf")(text or "png"), "png, pdf or both"),

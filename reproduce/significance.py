@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 import numpy as np
-from scipy.stats import binomtest, t
+from scipy.stats import binomtest, f, t
 
 LEVEL = 0.05
 CONFIDENCE = 0.95
@@ -65,6 +65,30 @@ class Pairs:
         return sign_test(self.ahead, self.n)
 
     @property
+    def p_of_t(self) -> float:
+        """Of Student's paired test on log ratios, one-sided as `p`; NaN for fewer than two pairs."""
+        if self.n < 2:
+            return nan
+        below = float(t.cdf(self._t, self.n - 1))
+        return below if self.lower_is_better else 1 - below
+
+    @property
+    def two_sided_p_of_t(self) -> float:
+        """The same where no direction was predicted."""
+        return nan if self.n < 2 else float(2 * t.sf(abs(self._t), self.n - 1))
+
+    @property
+    def two_sided_p(self) -> float:
+        """Of the exact sign test where no direction was predicted."""
+        return min(1.0, 2 * sign_test(max(self.ahead, self.behind), self.n))
+
+    @property
+    def _t(self) -> float:
+        logs = np.log(self.ratios)
+        mean, error = float(logs.mean()), float(logs.std(ddof=1)) / self.n**0.5
+        return mean / error if error else float(np.sign(mean)) * inf if mean else 0.0
+
+    @property
     def holds(self) -> bool | None:
         """Whether the second is better, if so many pairs decide it; None if they do not."""
         return decided_by_signs(self.ahead, self.behind, self.n)
@@ -78,6 +102,24 @@ class Pairs:
 def sign_test(count: int, n: int) -> float:
     """The p of so many or more of n by tossing a coin; 1 for none of none."""
     return float(binomtest(count, n, alternative="greater").pvalue) if n else 1.0
+
+
+def spread_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """The variance of the first scores' logs over that of the second's, and the p of its F-test.
+
+    Two-sided. It takes the logs for normal and both samples for independent.
+
+    Raises:
+        ValueError: fewer than two scores of either, or a score that is not positive and finite.
+    """
+    if min(len(first), len(second)) < 2 or not all(0 < score < inf for score in (*first, *second)):
+        raise ValueError(f"Expected two or more positive scores of both, found {list(first)} and {list(second)}.")
+    variances = [float(np.log(scores).var(ddof=1)) for scores in (first, second)]
+    if not variances[1]:
+        return (inf, 0.0) if variances[0] else (1.0, 1.0)
+    ratio = variances[0] / variances[1]
+    beyond = float(f.sf(ratio, len(first) - 1, len(second) - 1))
+    return ratio, 2 * min(beyond, 1 - beyond)
 
 
 def decided(p: float, p_of_opposite: float) -> bool | None:

@@ -33,7 +33,7 @@ def test_answers_say_who_is_ahead() -> None:
     assert (of_five[FID].place, of_five[FID].verdict) == ("IV", "shown here")
     assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].words
     assert of_five[IS].verdict == "not decided"  # all are equal
-    assert of_five[HALF].verdict == "shown here"
+    assert of_five[HALF].verdict == "shown here, by construction"
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
     of_sr_d = found(worse)["FID is better under SR-d than under SN" + FROM_SN]
@@ -88,6 +88,26 @@ def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
     with_more = found(both(range(1, 8)))[FID]
     assert "in 5 of 5 pairs" in with_more.words
     assert with_more.words.endswith("In the other pairs: 2 of 2.")
+
+
+def test_claims_on_spectra_are_set_against_noise() -> None:
+    """The null model's first half is 0.90 to 0.92 under SN, and 0.99 or more under SR: that SR holds it needs no D."""
+    held: dict[str, Any] = {"held": {"iteration": ITERATIONS, "a": [0.95] * 4}}
+    answered = found([*both(), *(run("SR-d", seed, **held) for seed in range(1, 6))])
+    assert answered[HALF].words.endswith("By noise alone: SR-s 1.00, SN 0.90 to 0.92.")
+    assert answered[HALF.replace("SR-s", "SR-d")].verdict == "shown here, by construction"
+    sinks = answered["the first half of the spectra sinks under SN below that of noise"]
+    assert sinks.words == (
+        "mean of the first half at the end: 0.60, by noise alone 0.90 to 0.92; below it in 5 of 5 (one-sided sign test "
+        "p = 0.031)."
+    )
+    assert sinks.verdict == "exploratory"
+    more = answered["SR-d holds more of the spectra's first half than noise gives it"]
+    assert "by noise alone 0.99 to 1.00; above it in 0 of 5 (one-sided sign test p = 1)" in more.words
+    assert "By noise alone" not in answered[FID].words
+    wide = found(both(setting="A_64-128"))  # D has 32 channels there: another matrix
+    assert "By noise alone" not in wide[HALF].words
+    assert sinks.claim not in wide
 
 
 def test_pairs_that_raised_a_question_do_not_answer_it() -> None:

@@ -50,10 +50,13 @@ REPRODUCE = [
     {"resources", "cost"},
     {"table_runs", "options", "launch"},
     {"table", "evidence"},
-    {"cluster", "audit", "claims", "early_warning"},
-    {"campaign", "front", "evidence_picture"},
+    {"cluster", "audit", "null_curves", "scale_outcomes"},
+    {"measures", "early_warning", "scale_tables"},
+    {"claims"},
+    {"campaign", "front", "evidence_picture", "null_model"},
     {"evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
+    {"scale"},
     {"figures", "readme"},
 ]
 FIGURES = [

@@ -5,7 +5,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from reproduce.significance import compare, judged_in_words, sign_test
+from reproduce.significance import compare, judged_in_words, sign_test, spread_ratio
 
 
 def test_the_sign_test_counts_pairs() -> None:
@@ -63,3 +63,35 @@ def test_words_say_what_so_many_pairs_can_tell(second: list[float], ending: str)
 def test_what_is_no_pair_of_positive_scores_is_refused(first: list[float], second: list[float]) -> None:
     with pytest.raises(ValueError, match="Expected pairs of positive scores"):
         compare(first, second, lower_is_better=True)
+
+
+def test_the_paired_t_test_is_students_on_logs() -> None:
+    """Log ratios -1, -2, -3: t = -2 / (1 / sqrt 3); with 2 degrees p = (1 - |t| / sqrt(2 + t^2)) / 2."""
+    second = np.exp([-1.0, -2.0, -3.0]).tolist()
+    found = compare([1.0, 1.0, 1.0], second, lower_is_better=True)
+    t = 2 * 3**0.5
+    p = (1 - t / (2 + t**2) ** 0.5) / 2
+    assert found.p_of_t == pytest.approx(p)
+    assert found.two_sided_p_of_t == pytest.approx(2 * p)
+    assert compare([1.0, 1.0, 1.0], second, lower_is_better=False).p_of_t == pytest.approx(1 - p)
+    assert found.two_sided_p == 0.25
+    assert compare([1.0, 1.0], [2.0, 0.5], lower_is_better=True).two_sided_p_of_t == pytest.approx(1)
+    assert compare([1.0, 1.0], [0.5, 0.5], lower_is_better=True).p_of_t == 0
+    assert np.isnan(compare([1.0], [0.5], lower_is_better=True).p_of_t)
+
+
+def test_the_t_test_errs_as_often_as_it_says() -> None:
+    """Of 1,000 samples without a difference one in twenty has p <= 0.05, give or take three standard deviations."""
+    generator = np.random.default_rng(1)
+    samples = np.exp(generator.normal(0, 0.4, (1_000, 5)))
+    found = [compare([1.0] * 5, sample.tolist(), lower_is_better=True).p_of_t <= 0.05 for sample in samples]
+    assert 30 <= sum(found) <= 70
+
+
+def test_spreads_are_compared_by_the_variances_of_logs() -> None:
+    """Logs 0, 2, 4 and 0, 1, 2: ratio 4; of F with 2 and 2 degrees p = 2 / (1 + 4). Scores' size is nothing to it."""
+    wide, narrow = np.exp([0.0, 2.0, 4.0]).tolist(), (100 * np.exp([0.0, 1.0, 2.0])).tolist()
+    assert spread_ratio(wide, narrow) == (pytest.approx(4), pytest.approx(0.4))
+    assert spread_ratio(narrow, wide) == (pytest.approx(1 / 4), pytest.approx(0.4))
+    with pytest.raises(ValueError, match="two or more positive scores of both"):
+        spread_ratio([1.0], [1.0, 2.0])
