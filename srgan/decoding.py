@@ -3,8 +3,10 @@
 What can be converted is; the rest is refused with its reason.
 """
 
+import threading
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 
 import numpy as np
@@ -15,11 +17,33 @@ PIXELS = "upright, RGB, central square of the short side, then Pillow's antialia
 """Names the rule, for caches."""
 DECODER = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 """Names the libraries, which may differ in the last bit."""
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "PPM",
+    "JPEG2000",
+    *(["AVIF"] if features.check("avif") else []),
+)
+MAX_PIXELS = 120_000_000
+"""Of one image, and of all that a process unpacks at a time: 2 GB at most, however many threads share the work."""
+FREE_PIXELS, MAX_PIXELS_PER_BYTE = 1 << 24, 10_000
+"""A file of n bytes unpacks to 16.8 million pixels, or to 10,000 n: more is in no photograph."""
+WHITE_IS_ZERO = 262, 0
+"""The TIFF tag PhotometricInterpretation, and its value for negatives."""
+FAINT = 32
+"""An eighth of the range of bytes. A data set none of whose values reaches it is no set of photographs."""
 
 
 class UnreadableImage(Exception):
     """Bytes that are no whole image; the message is the reason."""
+
+
+class NotAnImage(UnreadableImage):
+    """Bytes of no image format that is known, such as text; others are damaged."""
 
 
 def read_image(content: bytes, image_size: int) -> np.ndarray:
@@ -33,23 +57,86 @@ def read_image(content: bytes, image_size: int) -> np.ndarray:
         `[3, image_size, image_size]` uint8.
 
     Raises:
-        UnreadableImage: not an image of a format in FORMATS, cut short, damaged, or of unknown range.
+        NotAnImage: not an image of a format in FORMATS.
+        UnreadableImage: cut short, damaged, of unknown range, or larger than any photograph.
         MemoryError: there is too little.
     """
     if not content:
         raise UnreadableImage("the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oversized or oddly tagged, but readable
-            with Image.open(BytesIO(content), formats=FORMATS) as image:
+        try:
+            return _pixels(content, image_size)
+        except ValueError as error:
+            if "MAX_TEXT" not in str(error):
+                raise
+        return _pixels(without_text(content), image_size)
+    except (MemoryError, UnreadableImage):  # the first says something about this machine, not about the file
+        raise
+    except UnidentifiedImageError as error:
+        raise NotAnImage(f"not an image of a known format ({', '.join(FORMATS)})") from error
+    except Exception as error:  # decoders of damaged files raise anything: struct.error, SyntaxError, KeyError ...
+        raise UnreadableImage(str(error) or type(error).__name__) from error
+
+
+def _pixels(content: bytes, image_size: int) -> np.ndarray:
+    """`[3, H, W]` uint8; raises whatever Pillow does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # oversized or oddly tagged, but readable
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            pixels = image.width * image.height
+            if pixels > min(MAX_PIXELS, max(FREE_PIXELS, MAX_PIXELS_PER_BYTE * len(content))):
+                raise UnreadableImage(
+                    f"{pixels / 1e6:,.0f} million pixels in {len(content) / 1e3:,.0f} kB, more than in any photograph"
+                )
+            with UNPACKED.taking(pixels):
                 image.load()
                 return np.asarray(square(to_rgb(upright(image)), image_size)).transpose(2, 0, 1)
-    except MemoryError:  # says something about this machine, not about the file
-        raise
-    except Exception as error:  # decoders of damaged files raise anything: struct.error, SyntaxError, KeyError ...
-        if isinstance(error, UnidentifiedImageError):
-            raise UnreadableImage(f"not an image of a known format ({', '.join(FORMATS)})") from error
-        raise UnreadableImage(str(error) or type(error).__name__) from error
+
+
+class _Budget:
+    """What threads share: each takes a part, and waits while too little is left."""
+
+    def __init__(self, amount: int) -> None:
+        self.amount = self.left = amount
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def taking(self, part: int) -> Iterator[None]:
+        """Holds a part, of at most the whole."""
+        part = min(part, self.amount)
+        with self.changed:
+            self.changed.wait_for(lambda: self.left >= part)
+            self.left -= part
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.left += part
+                self.changed.notify_all()
+
+
+UNPACKED = _Budget(MAX_PIXELS)
+
+
+def without_text(png: bytes) -> bytes:
+    """A PNG file without its texts and its colour profile, which say nothing of its pixels and may be large."""
+    kept, place = [png[:8]], 8
+    while place < len(png):
+        length, kind = int.from_bytes(png[place : place + 4], "big"), png[place + 4 : place + 8]
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+            kept.append(png[place : place + length + 12])
+        place += length + 12
+    return b"".join(kept)
+
+
+def faint_words(brightest: int) -> str | None:
+    """What to say of a data set whose largest value is `brightest`, 0 ... 255; None where all is well."""
+    if brightest >= FAINT:
+        return None
+    return (
+        f"The images are nearly black: no value is above {brightest} of 255. Values of 12 bits in files of 16, or "
+        "class numbers? Stretch them to the whole range of their files."
+    )
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -73,10 +160,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
+        tag, negative = WHITE_IS_ZERO  # which Pillow turns over for bytes alone
+        is_negative = image.mode != "I" and getattr(image, "tag_v2", {}).get(tag) == negative
+        values = np.asarray(image).astype(np.int32)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("integer pixels beyond 16 bits, whose range is not known")
-        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        values += 128
+        values //= 257
+        image = Image.fromarray((255 - values if is_negative else values).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -35,6 +35,7 @@ def refuse_unfit_checkpoint(
             "and ema_decay, and a constraint without parameters of its own."
         )
     before = stored["carried"]
+    refuse_other_images(before["data"], carried["data"])
     differing = [
         f"{name} was {before.get(name)} and is {value}" for name, value in carried.items() if before.get(name) != value
     ]
@@ -42,4 +43,22 @@ def refuse_unfit_checkpoint(
         raise ValueError(
             "Expected the settings of the checkpoint, so that data, noise and order carry on, found: "
             f"{', '.join(differing)}. Give the run the checkpoint's values."
+        )
+
+
+def refuse_other_images(before: str | None, now: str | None) -> None:
+    """A run goes on with the images that it began with, wherever they lie now.
+
+    Args:
+        before: `ImageData.key` when the checkpoint was saved.
+        now: of the data that is there.
+
+    Raises:
+        ValueError: they are others.
+    """
+    if before != now:
+        raise ValueError(
+            f"Expected the images that the checkpoint was trained on ({before}), found others ({now}): some were "
+            "added, removed, changed or labelled otherwise since. Bring those back, or train anew in another --run "
+            "folder."
         )

@@ -10,7 +10,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from srgan.checkpoint_files import ResumePoint, find_resume_point, reinstate
 from srgan.checkpoints import checkpoint_at, read_file
 from srgan.data import ImageData
-from srgan.resuming import refuse_unfit_checkpoint
+from srgan.resuming import refuse_other_images, refuse_unfit_checkpoint
 from srgan.runs import RunFolder, flatten_settings
 from srgan.training import AdversarialTraining
 
@@ -56,13 +56,15 @@ def start_of(
     parent: dict[str, Any] | None = before.get("parent") if before else None
     began = parent["checkpoint"] if parent else None
     if before:
-        _refuse_other_settings(folder, before["config"], config)
+        _refuse_other_settings(folder, before["config"], config, data)
         if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
             raise ValueError(
                 f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
                 f"found --from-checkpoint {source}. Choose another --run folder."
             )
     if point := _agreed_resume_point(trainer, folder):
+        if before and before["status"] != "finished":
+            refuse_other_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
         return Start(str(folder.checkpoint), parent, point.marks)
     source = source or began
     if not source:
@@ -122,11 +124,16 @@ def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint 
     return found
 
 
-def _refuse_other_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any]) -> None:
-    """Compares what decides a result; loggers, devices, workers and the cadence of looking may change."""
+def _refuse_other_settings(
+    folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData
+) -> None:
+    """Compares what decides a result; loggers, devices, workers and the cadence of looking may change.
+
+    So may where the data lie: whether they are the same is told by their content.
+    """
     stored, wanted = flatten_settings(recorded), flatten_settings(config)
     deciding = ("model.", "data.", "scores.", "verdicts.", "outputs.", "trainer.precision", "trainer.sync_batchnorm")
-    may_change = (".num_workers", "outputs.every")
+    may_change = (".num_workers", "outputs.every", *(f"data.init_args.{name}" for name in data.locations))
     differing = sorted(
         key
         for key in stored | wanted

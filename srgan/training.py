@@ -340,7 +340,7 @@ class AdversarialTraining(pl.LightningModule):
             "latent_dim": self.networks.latent_dim,
             "num_classes": self.networks.num_classes,
             "micro_batch_size": self.micro_batch_size or (data.batch_size // self.ranks.world_size if data else None),
-            "data": data.name if data else None,
+            "data": data.key if data else None,
             "batch_size": data.batch_size if data else None,
         }
 

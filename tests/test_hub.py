@@ -251,6 +251,59 @@ def test_images_and_labels_that_are_none_are_refused(tmp_path: Path) -> None:
         open_saved(datasets.DatasetDict({"train": missing}), tmp_path / "one", test_split="test").num_images("test")
 
 
+@pytest.mark.parametrize("feature", ["binary", "struct"])
+def test_bytes_that_nobody_declared_to_be_images_are_taken_for_images(tmp_path: Path, feature: str) -> None:
+    value = datasets.Value("binary")
+    kind = value if feature == "binary" else {"bytes": value, "path": datasets.Value("string")}
+    rows = [file if feature == "binary" else {"bytes": file, "path": None} for file in files(5)]
+    data = datasets.Dataset.from_dict({"image": rows}, datasets.Features({"image": kind}))
+    assert torch.equal(open_saved(data, tmp_path / "raw").load("train").images, decoded(5))
+
+
+def test_what_is_no_data_set_of_images_and_classes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = hub_set(3, datasets.ClassLabel(names=["ant", "bee", "cat"])).add_column("label", ["ant", "bee", "cat"])
+    with pytest.raises(ValueError, match=r"label_column, found label of string\. .*class_encode_column\('label'\)"):
+        open_saved(words, tmp_path / "words", label_column="label").num_images("train")
+    with pytest.raises(ValueError, match=r"Expected a column for label_column nothing, found none .* Set it to null"):
+        open_saved(words.select_columns("img"), tmp_path / "only", label_column="nothing").num_images("train")
+    rows = {"img": [{"bytes": file, "path": None} for file in files(3)] + [None]}
+    null = datasets.Dataset.from_dict(rows, datasets.Features({"img": datasets.Image()}))
+    with pytest.raises(ValueError, match="Expected an image in each row, found none in row 3"):
+        open_saved(null, tmp_path / "null").num_images("train")
+    with pytest.raises(ValueError, match=r"empty' cannot be opened .*: it has no rows\."):
+        open_saved(null.select([]), tmp_path / "empty").num_images("train")
+    datasets.DatasetDict({"train": null.select([]), "test": null}).save_to_disk(str(tmp_path / "splits"))
+    with pytest.raises(ValueError, match="no rows"):
+        HubData(str(tmp_path / "splits"), image_size=8).num_images("train")
+    null.select([]).to_parquet(str(tmp_path / "parquet/train.parquet"))
+    with pytest.raises(ValueError, match=r"parquet' cannot be opened .* corresponds to no data"):
+        HubData(str(tmp_path / "parquet"), image_size=8).num_images("train")
+    ragged = datasets.Dataset.from_dict(
+        {"image": [[1, 2, 3], [4]]}, datasets.Features({"image": datasets.List(datasets.Value("uint8"))})
+    )
+    with pytest.raises(ValueError, match="8 x 8 in 'ragged', found lists of bytes that are no square RGB images"):
+        open_saved(ragged, tmp_path / "ragged").num_images("train")
+    numbers = hub_set(6, datasets.Value("int8"))
+    assert open_saved(numbers, tmp_path / "numbers").num_classes == 1
+    assert "No labels are used; fine holds whole numbers. To take them: label_column fine" in capsys.readouterr().err
+    for content in ("{}", "[]", "7", '{"_data_files": 3}'):
+        (tmp_path / "numbers/state.json").write_text(content)
+        with pytest.raises(ValueError, match=r"numbers' cannot be opened as a data set of Hugging Face's"):
+            HubData(str(tmp_path / "numbers"), image_size=8).num_images("train")
+
+
+def test_a_copy_of_a_data_set_is_the_same(tmp_path: Path) -> None:
+    for k, file in enumerate(files(6)):
+        path = tmp_path / f"images/train/{k % 2}/{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file)
+    shutil.copytree(tmp_path / "images", tmp_path / "moved", copy_function=shutil.copyfile)
+    first, second = (HubData(str(tmp_path / name), image_size=8) for name in ("images", "moved"))
+    assert first.key == second.key
+    (tmp_path / "moved/train/0/0.png").write_bytes(files(7)[6])
+    assert HubData(str(tmp_path / "moved"), image_size=8).key != first.key
+
+
 def test_a_name_that_the_hub_does_not_know_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match="'nobody/nothing' cannot be opened"):
@@ -261,8 +314,7 @@ def test_a_name_that_the_hub_does_not_know_is_refused(tmp_path: Path, monkeypatc
 def test_one_config_trains_on_any_of_them(tmp_path: Path) -> None:
     hub_set(13).save_to_disk(str(tmp_path / "saved"))
     options = {
-        "data.init_args.path": tmp_path / "saved", "data.init_args.test_split": "null",
-        "data.init_args.label_column": "null", "data.init_args.image_size": 8, "data.init_args.batch_size": 4,
+        "data.init_args.path": tmp_path / "saved", "data.init_args.image_size": 8, "data.init_args.batch_size": 4,
         "model.networks.init_args.generator_channels": 4,
         "model.networks.init_args.discriminator_channels": 4, "model.iterations": 2, "scores.every": 0,
         "samples.every": 0, "scores.final": "null",

@@ -1,7 +1,12 @@
 """The parts of preparing: one image file to one square of bytes, one path to its class, sizes of parts."""
 
+import struct
 import subprocess
 import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from math import ceil
 from typing import Any
@@ -11,7 +16,7 @@ import pytest
 from conftest import random_pixels
 from PIL import Image, ImageOps
 
-from srgan.decoding import FORMATS, UnreadableImage, read_image
+from srgan.decoding import FORMATS, UnreadableImage, _Budget, read_image, to_rgb
 from srgan.prepare.image_sources import place_of
 from srgan.prepare.job import rows_per_part
 
@@ -116,6 +121,58 @@ def test_too_little_memory_is_no_fault_of_the_file() -> None:
     found = subprocess.run([sys.executable, "-c", TOO_LITTLE_MEMORY], input=large, stdout=subprocess.PIPE, check=True)
     assert found.stdout == b"too little memory\n"
     assert read_image(large, 8).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("kind", [b"iTXt", b"zTXt"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_texts_in_a_png_do_not_decide(kind: bytes, behind: bool) -> None:
+    """Photoshop and ComfyUI write megabytes of them."""
+    file = encode(Image.fromarray(random_pixels(9, 9, 3)))
+    text = zlib.compress(b"x" * 5_000_000)
+    content = b"workflow\0" + (b"\1\0\0\0" if kind == b"iTXt" else b"\0") + text
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    place = file.index(b"IEND" if behind else b"IDAT") - 4
+    found = read_image(file[:place] + chunk + file[place:], 9)
+    assert np.array_equal(found, read_image(file, 9))
+
+
+def test_a_small_file_does_not_unpack_to_gigabytes() -> None:
+    bomb = encode(Image.new("L", (12_000, 12_000)))  # 144 million pixels; Pillow takes 179 million
+    assert len(bomb) < 200_000
+    with pytest.raises(UnreadableImage, match=r"144 million pixels in \d+ kB, more than in any photograph"):
+        read_image(bomb, 8)
+    claims = bytearray(encode(Image.new("I;16", (9, 9)), "TIFF"))  # 5,000 x 5,000 that are not there
+    for tag in (256, 257):
+        place = claims.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        claims[place : place + 4] = struct.pack("<I", 5000)
+    with pytest.raises(UnreadableImage, match="25 million pixels in 0 kB"):
+        read_image(bytes(claims), 8)
+
+
+def test_threads_unpack_one_large_image_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they hold no more pixels than the bound on one; small images pass at once."""
+    monkeypatch.setattr("srgan.decoding.UNPACKED", _Budget(1_000_000))
+    held, most = [0], [0]
+
+    def counted(image: Image.Image) -> Image.Image:
+        held[0] += image.width * image.height
+        most[0] = max(most[0], held[0])
+        time.sleep(0.02)
+        held[0] -= image.width * image.height
+        return to_rgb(image)
+
+    monkeypatch.setattr("srgan.decoding.to_rgb", counted)
+    files = [encode(Image.new("L", (side, side))) for side in (800, 900, 100, 700, 100, 1200, 100, 600)]
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(partial(read_image, image_size=8), files))) == 8
+    assert most[0] <= 1200**2  # what is larger than the bound goes alone
+
+
+def test_negatives_of_16_bits_are_turned_over() -> None:
+    values = random_pixels(9, 9).astype(np.uint16) * 257
+    positive = encode(Image.fromarray(values), "TIFF")
+    negative = encode(Image.fromarray(values), "TIFF", tiffinfo={262: 0})
+    assert np.array_equal(read_image(negative, 9), 255 - read_image(positive, 9))
 
 
 # Classes and parts.

@@ -9,6 +9,7 @@ from torchvision.datasets import CIFAR10
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.data.images import shrink
+from srgan.files import expanded
 
 STORED_SIZE = 32
 
@@ -30,6 +31,7 @@ class CIFAR10Data(ImageData):
     """
 
     name = "cifar10"
+    locations = ("root",)
     num_classes = 10
 
     def __init__(
@@ -43,7 +45,12 @@ class CIFAR10Data(ImageData):
         super().__init__(image_size, batch_size, n_dis, seed)
         if image_size not in (8, 16, STORED_SIZE):
             raise ValueError(f"Expected an image size of 32, 16 or 8 for CIFAR-10, found {image_size}.")
-        self.root = root
+        self.root = str(expanded(root))
+
+    @property
+    def key(self) -> str:
+        """torchvision checks the download by md5."""
+        return f"{self.name}-{self.image_size}"
 
     def prepare_data(self) -> None:
         """Downloads on one process per machine.

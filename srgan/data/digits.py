@@ -60,7 +60,8 @@ class DigitsData(ImageData):
 
     @property
     def key(self) -> str:
-        return f"{super().key}-of-{NUM_TRAINING_DIGITS}"
+        """The digits are part of scikit-learn."""
+        return f"{self.name}-{self.image_size}-of-{NUM_TRAINING_DIGITS}"
 
     def draw(self, iteration: int, rows: Tensor) -> LabelledImages:
         drawn = torch.randint(

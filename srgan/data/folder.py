@@ -1,6 +1,7 @@
 """Any folder or tar of images in the layout of torchvision's `ImageFolder`, small enough for memory."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -8,21 +9,30 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
-from srgan.decoding import PIXELS, UnreadableImage, read_image
-from srgan.files import cache_folder, read_cached, write_cached
-from srgan.prepare.image_sources import list_sources, opened
+from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
+from srgan.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
+from srgan.files import cache_folder, expanded, read_cached, write_cached
+from srgan.prepare.image_sources import (
+    Listing,
+    Source,
+    left_out,
+    list_sources,
+    opened,
+    printable,
+    refuse_emptied_classes,
+)
 from srgan.progress import Progress
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 class FolderData(ImageData):
     """`ROOT/<split>/<class>/<image>`, or `ROOT/<class>/<image>` for one that is not split.
 
-    ROOT is a folder or a tar file, compressed or not, listed and decoded as `srgan prepare` does it: images are turned
-    upright (EXIF), become RGB, are cropped to their central square and resized (bilinear, antialiased). The result is
-    cached.
+    ROOT is a folder or a tar file, compressed or not, listed and decoded as `srgan prepare` does it: an image is what
+    can be decoded, whatever its file's name; images are turned upright (EXIF), become RGB, are cropped to their central
+    square and resized (bilinear, antialiased). The result is cached. What is left out is printed: files that are no
+    images or in no class folder, and test images of no class of training.
 
     Args:
         path: ROOT.
@@ -33,20 +43,22 @@ class FolderData(ImageData):
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        ValueError: there are no images in it, one cannot be read (the message names it), a class is empty, or two
-            folders that are not split give one class.
+        ValueError: there are no images in it, one is damaged (the message names it), a class has none, or two folders
+            that are not split give one class.
     """
+
+    locations = ("path",)
 
     def __init__(self, path: str, image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0) -> None:
         super().__init__(image_size, batch_size, n_dis, seed)
-        self.path = Path(path)
+        self.path = expanded(path)
         if not self.path.exists():
             raise FileNotFoundError(
                 f"Expected a folder or tar of images at '{self.path.absolute()}', found nothing. "
                 "Its layout is train/<class>/<image> or <class>/<image>."
             )
 
-        self.name = self.path.name.split(".")[0]
+        self.name = self.path.absolute().name.split(".")[0]
 
     @property
     def num_classes(self) -> int:
@@ -55,14 +67,8 @@ class FolderData(ImageData):
 
     @property
     def key(self) -> str:
-        """Names the pixels too: the rule, and size and time of change of the file, or of a folder's files."""
-        return f"{self.name}-{self.image_size}-{self._fingerprint}"
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        files = [self.path] if self.path.is_file() else sorted(p for p in self.path.rglob("*") if p.is_file())
-        stats = [(str(p.relative_to(self.path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-        return hashlib.blake2b(repr((PIXELS, stats)).encode(), digest_size=6).hexdigest()
+        """Of the content alone: a copy of the folder is the same data set."""
+        return f"folder-{self.image_size}-{self.digest}"
 
     @property
     def has_test_split(self) -> bool:
@@ -77,43 +83,87 @@ class FolderData(ImageData):
     @cached_property
     def _splits(self) -> dict[Split, LabelledImages]:
         """What `_decode` found, now or before."""
-        cache = cache_folder() / "images" / f"{self.key}.npz"
-        if stored := read_cached(cache, "images", "labels", "splits"):
-            images, labels, splits = stored.values()
+        listing = None if self.path.is_file() else self._list()
+        cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{self._fingerprint(listing)}.npz"
+        if stored := read_cached(cache, "images", "labels", "splits", "notes"):
+            images, labels, splits, notes = stored.values()
         else:
-            images, labels, splits = self._decode()
-            write_cached(cache, images=images, labels=labels, splits=splits)
+            images, labels, splits, notes = self._decode(listing or self._list())
+            write_cached(cache, images=images, labels=labels, splits=splits, notes=notes)
+        say(notes.tolist())
 
         def part(rows: np.ndarray | slice) -> LabelledImages:
             found = LabelledImages(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))
             return check_labelled_images(found, self.image_size, f"'{self.path}'")
 
         if (splits == "").all():
-            return dict.fromkeys(("train", "test"), part(slice(None)))
-        names: tuple[Split, ...] = ("train", "test")
-        return {name: part(splits == name) for name in names if (splits == name).any()}
+            return dict.fromkeys(SPLITS, part(slice(None)))
+        return {name: part(splits == name) for name in SPLITS if (splits == name).any()}
 
-    def _decode(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All images, sorted by class and name: `[N, 3, H, W]` uint8; labels `[N]` int64; splits `[N]`, "" for none."""
-        listing = list_sources(self.path, ("train", "test"), compressed=True, classless=True)
-        sources = [source for source in listing.sources if Path(source.path).suffix.lower() in IMAGE_SUFFIXES]
-        if not sources:
-            raise ValueError(
-                f"Expected files with the suffixes {', '.join(sorted(IMAGE_SUFFIXES))} in '{self.path}', found none."
-            )
-        classes = {name: label for label, name in enumerate(sorted({source.class_name for source in sources}))}
+    def _list(self) -> Listing:
+        return list_sources(self.path, SPLITS, compressed=True, classless=True)
+
+    def _fingerprint(self, listing: Listing | None) -> str:
+        """Of what would be decoded: the rule, and place, size and time of change of every file, behind its links."""
+        paths = [""] if listing is None else [source.path for source in listing.sources]
+        stats = [(path, *_size_and_time(self.path / path)) for path in paths]
+        left = [] if listing is None else listing.ignored
+        content = repr((PIXELS, FORMATS, str(self.path.resolve()), stats, left))
+        return hashlib.blake2b(content.encode(errors="surrogateescape"), digest_size=6).hexdigest()
+
+    def _decode(self, listing: Listing) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All images, sorted by class and name: `[N, 3, H, W]` uint8; labels `[N]` int64; splits `[N]`, "" for none;
+        and lines about what is left out.
+
+        The classes are those of training.
+        """
+        training = [source for source in listing.sources if source.split != "test"]
+        classes = {name: label for label, name in enumerate(sorted({source.class_name for source in training}))}
+        sources = [source for source in listing.sources if source.class_name in classes]
+        images, reasons = self._read(sources)
+        refuse_emptied_classes(self.path, training, reasons)
+        kept = np.array([source.path not in reasons for source in sources])
+        images = images if kept.all() else images[kept]
+        sources = [source for source in sources if source.path not in reasons]
+        strangers = [source.path for source in listing.sources if source.class_name not in classes]
+        notes = [
+            *left_out(self.path, list(reasons), next(iter(reasons.values()), "")),
+            *left_out(self.path, listing.ignored, "in no class folder"),
+            *left_out(self.path, strangers, "test images of no class of training"),
+            *filter(None, [faint_words(int(images.max()))]),
+        ]
+        labels = np.array([classes[source.class_name] for source in sources], dtype=np.int64)
+        splits = np.array([source.split or "" for source in sources])
+        return images, labels, splits, np.array([printable(note) for note in notes], dtype=np.str_)
+
+    def _read(self, sources: Sequence[Source]) -> tuple[np.ndarray, dict[str, str]]:
+        """Pixels `[N, 3, H, W]` uint8, and of files that are no images, whose pixels mean nothing, path -> why.
+
+        Raises:
+            ValueError: an image is damaged; a file cannot be read.
+        """
         images = np.empty((len(sources), 3, self.image_size, self.image_size), np.uint8)
-        what = f"decoding {self.path.name}"
+        reasons: dict[str, str] = {}
         with (
             opened(self.path) if self.path.is_file() else nullcontext() as archive,
-            Progress(what, len(sources)) as progress,
+            Progress(f"decoding {self.path.name}", len(sources)) as progress,
         ):
             for place in sorted(range(len(sources)), key=lambda place: sources[place].start):  # as they lie in a tar
                 source = sources[place]
                 try:
                     images[place] = read_image(source.read(self.path, archive), self.image_size)
+                except NotAnImage as error:
+                    reasons[source.path] = str(error)
                 except (UnreadableImage, OSError) as error:
                     raise ValueError(f"Cannot read image '{source.path}': {error}. Repair or remove it.") from error
                 progress.update(1)
-        labels = np.array([classes[source.class_name] for source in sources], dtype=np.int64)
-        return images, labels, np.array([source.split or "" for source in sources])
+        return images, reasons
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """In bytes and nanoseconds, of the file behind a link; of what is not there, which reading will name, none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

@@ -2,7 +2,6 @@
 
 from functools import cached_property, partial
 from hashlib import blake2b
-from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.image_data import ImageData, LabelledImages, Split
-from srgan.decoding import PIXELS, UnreadableImage, read_image
-from srgan.files import cache_folder, only_process
-from srgan.prepare.job import FINISHED, JOB, features_of
+from srgan.data.hub_source import at_home, open_split, refuse_unfinished, size_words, two_columns
+from srgan.data.image_data import ImageData, LabelledImages, Split, digest_of, say
+from srgan.decoding import PIXELS, UnreadableImage, faint_words, read_image
+from srgan.files import cache_folder, only_process, read_json, write_json
+from srgan.prepare.job import features_of
 
 if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
@@ -42,7 +42,8 @@ class HubData(ImageData):
         test_split: what training never sees; None where there is no such split.
         test_path: where the test split is, if not in `path`: another prepared folder.
         image_column: None where there is one column of images.
-        label_column: None where there is one column of classes, or no labels at all.
+        label_column: None where there is one column of classes, or no labels at all. Whole numbers that are no classes
+            of the library's are labels only where they are named.
         image_size: H = W.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
@@ -52,6 +53,8 @@ class HubData(ImageData):
     Raises:
         FileNotFoundError: there is no such folder, or one whose preparation is not finished; says what to run.
     """
+
+    locations = ("path", "test_path")
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class HubData(ImageData):
         self.image_column = image_column
         self.label_column = label_column
         self.num_workers = num_workers
+        path, test_path = at_home(path), at_home(test_path) if test_path else None
         self.places: dict[Split, tuple[str, str | None]] = {"train": (path, train_split)}
         if test_split is not None or test_path is not None:
             self.places["test"] = (path if test_path is None else test_path, test_split)
@@ -98,8 +102,8 @@ class HubData(ImageData):
 
     @property
     def key(self) -> str:
-        """Names the exact images of all splits by their fingerprints."""
-        return "-".join([self.name, str(self.image_size), *(self._open(split).fingerprint for split in self.places)])
+        """Of the content alone, by all splits: a copy of the folder is the same data set."""
+        return "-".join(["hub", str(self.image_size), *(self._open(split).fingerprint for split in self.places)])
 
     def load(self, split: Split) -> LabelledImages:
         """All of a split in memory: 63 GB for ImageNet. Training and measuring use `fetch`."""
@@ -107,8 +111,9 @@ class HubData(ImageData):
 
     def fetch(self, split: Split, indices: Tensor) -> LabelledImages:
         rows = self._open(split).data[indices.tolist()]  # a table of views into the file
-        pixels = np.concatenate([chunk.flatten().to_numpy() for chunk in rows["image"].chunks])
-        return LabelledImages(torch.from_numpy(pixels).view(-1, 3, self.image_size, self.image_size), _labels(rows))
+        return LabelledImages(
+            torch.from_numpy(_pixels(rows)).view(-1, 3, self.image_size, self.image_size), _labels(rows)
+        )
 
     def labels(self, split: Split) -> Tensor:
         data = self._open(split).data
@@ -133,38 +138,47 @@ class HubData(ImageData):
             )
         data = open_split(*self.places[split], self.subset)
         data = two_columns(data, self.image_column, self.label_column)
-        content = repr([data._fingerprint, self.image_size, PIXELS])
-        fingerprint = blake2b(content.encode(), digest_size=8).hexdigest()
-        rows = _Rows(self._decoded(data, fingerprint).with_format("arrow"), fingerprint)
+        rows = self._decoded(data)
         self._check(split, rows.data)
         self._opened[split] = rows
         return rows
 
-    def _decoded(self, data: "Dataset", fingerprint: str) -> "Dataset":
+    def _decoded(self, data: "Dataset") -> _Rows:
+        """Squares of bytes. Those that were decoded before are found by the library's name of the files."""
         from datasets import Image
 
+        content = repr([data._fingerprint, self.image_size, PIXELS])
+        fingerprint = blake2b(content.encode(), digest_size=8).hexdigest()
         image = data.features["image"]
         if not isinstance(image, Image):
             if image.length != 3 * self.image_size**2:
-                side = isqrt(image.length // 3)
                 raise ValueError(
-                    f"Expected images of {self.image_size} x {self.image_size} in '{self.name}', found {side} x {side}."
-                    f" Set image_size, or run srgan prepare imagenet ROOT OUT --image-size {self.image_size}"
+                    f"Expected images of {self.image_size} x {self.image_size} in '{self.name}', found "
+                    f"{size_words(image.length)}. Set image_size, or run srgan prepare imagenet ROOT OUT --image-size "
+                    f"{self.image_size}"
                 )
-            return data
+            return _Rows(data.with_format("arrow"), fingerprint)
         cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{fingerprint}.arrow"
         with only_process(cache.with_suffix(".lock"), f"Another process decodes '{self.name}'; waiting for it."):
-            return data.cast_column("image", Image(decode=False)).map(
-                partial(_decode, image_size=self.image_size),
-                batched=True,
-                batch_size=100,
-                features=features_of(self.image_size, data.features.get("label")),
-                num_proc=self.num_workers if self.num_workers > 1 and len(data) >= FEW else None,
-                cache_file_name=str(cache),
-                load_from_cache_file=True,
-                new_fingerprint=fingerprint,
-                desc=f"decoding {self.name}",
+            found = (
+                data.cast_column("image", Image(decode=False))
+                .map(
+                    partial(_decode, image_size=self.image_size),
+                    with_indices=True,
+                    batched=True,
+                    batch_size=100,
+                    features=features_of(self.image_size, data.features.get("label")),
+                    num_proc=self.num_workers if self.num_workers > 1 and len(data) >= FEW else None,
+                    cache_file_name=str(cache),
+                    load_from_cache_file=True,
+                    new_fingerprint=fingerprint,
+                    desc=f"decoding {self.name}",
+                )
+                .with_format("arrow")
             )
+            content, brightest = _content_of(found, cache.with_suffix(".json"))
+        say(filter(None, [faint_words(brightest)]))
+        return _Rows(found, content)
 
     def _check(self, split: Split, data: "Dataset") -> None:
         """Raises ValueError where a label is missing, or the test split has other classes than training."""
@@ -180,93 +194,37 @@ class HubData(ImageData):
                 )
 
 
-def refuse_unfinished(path: str) -> None:
-    """Raises FileNotFoundError for a folder that is not there or not finished."""
-    folder = Path(path)
-    begun = (folder / JOB).exists() and not (folder / FINISHED).exists()
-    if begun or (path.startswith((".", "/")) and not folder.exists()):
-        what = "one whose preparation is not finished. Run the same command again" if begun else "nothing. Run"
-        raise FileNotFoundError(
-            f"Expected a data set in the folder '{folder.resolve()}', found {what}: srgan prepare imagenet ROOT {path}"
-        )
+def _content_of(data: "Dataset", known: Path) -> tuple[str, int]:
+    """The name of all pixels and labels, and the largest value: looked at once, then read from the file `known`."""
+    stored = read_json(known)
+    if stored is None:
+        brightest, parts = 0, []
+        for rows in data.iter(batch_size=1000):
+            pixels = _pixels(rows)
+            brightest = max(brightest, int(pixels.max()))
+            parts.append(digest_of([LabelledImages(torch.from_numpy(pixels), _labels(rows))]))
+        digest = blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+        write_json(known, stored := {"content": digest, "brightest": brightest})
+    return stored["content"], stored["brightest"]
 
 
-def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
-    """One split of a data set on the disk or on the hub.
-
-    Args:
-        path: of a folder that the library wrote, or of anything that `load_dataset` takes.
-        split: its name; None, or any name, for a folder that holds a single split.
-        subset: of several; None where there is one.
-
-    Raises:
-        ValueError: there is no such split, or the library cannot open it; says why.
-    """
-    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
-
-    folder = Path(path)
-    saved = any((folder / name).exists() for name in ("state.json", "dataset_dict.json"))
-    try:
-        found = (
-            load_from_disk(path) if saved else load_dataset(str(folder.resolve()) if folder.exists() else path, subset)
-        )
-    except (OSError, ValueError) as error:  # among them are its own, and pyarrow's of a file that was cut short
-        hint = f" Run again, which mends it: srgan prepare imagenet ROOT {path}" if (folder / JOB).exists() else ""
-        raise ValueError(f"'{path}' cannot be opened as a data set of Hugging Face's: {error}.{hint}") from error
-    if isinstance(found, Dataset):
-        return found
-    assert isinstance(found, DatasetDict)
-    if split not in found:
-        raise ValueError(f"Expected the split '{split}' in '{path}', found {', '.join(map(str, found))}.")
-    return found[split]
+def _pixels(rows: Any) -> np.ndarray:
+    """`[n 3 H W]` uint8 of an Arrow table."""
+    return np.concatenate([chunk.flatten().to_numpy() for chunk in rows["image"].chunks])
 
 
-def two_columns(data: "Dataset", image_column: str | None, label_column: str | None) -> "Dataset":
-    """The columns of images and of labels, if there are any, under the names `image` and `label`.
-
-    Raises:
-        ValueError: a column is not there, or is one of several.
-    """
-    from datasets import ClassLabel
-
-    features = data.features
-    images = [name for name, feature in features.items() if _is_image(feature)]
-    classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
-    integers = [name for name, feature in features.items() if "int" in getattr(feature, "dtype", "")]
-    image = _column("image_column", image_column, images)
-    if image is None:
-        raise ValueError(f"Expected a column of images, found {', '.join(features)}. Choose another data set.")
-    label = _column("label_column", label_column, integers if label_column else classes)
-    columns = {image: "image"} if label is None else {image: "image", label: "label"}
-    return data.select_columns(list(columns)).rename_columns(columns)
-
-
-def _column(setting: str, given: str | None, candidates: list[str]) -> str | None:
-    """The column that a setting names, else the only candidate; None where there is none."""
-    if given is None and len(candidates) < 2:
-        return next(iter(candidates), None)
-    if given not in candidates:
-        raise ValueError(f"Expected {setting} to be one of {', '.join(candidates)}, found {given}.")
-    return given
-
-
-def _is_image(feature: Any) -> bool:
-    """Image files, or the bytes of decoded images."""
-    from datasets import Image, List, Value
-
-    return isinstance(feature, Image) or (isinstance(feature, List) and feature.feature == Value("uint8"))
-
-
-def _decode(batch: dict[str, list[Any]], image_size: int) -> dict[str, np.ndarray]:
+def _decode(batch: dict[str, list[Any]], rows: list[int], image_size: int) -> dict[str, np.ndarray]:
     """Image files as the library keeps them -> `[n, 3 H W]` uint8."""
     images = []
-    for file in batch["image"]:
+    for row, file in zip(rows, batch["image"], strict=True):
         try:
+            if file is None:
+                raise ValueError(f"Expected an image in each row, found none in row {row}. Fill it, or leave it out.")
             content = file["bytes"] if file["bytes"] is not None else Path(file["path"]).read_bytes()
             images.append(read_image(content, image_size).reshape(-1))
         except (UnreadableImage, OSError, TypeError) as error:
-            name = (file or {}).get("path")
-            raise ValueError(f"Cannot read image '{name}': {error}. Repair it, or leave it out.") from error
+            name = file.get("path") or "without a name"
+            raise ValueError(f"Cannot read image '{name}' in row {row}: {error}. Repair or leave it out.") from error
     return {"image": np.stack(images)}
 
 

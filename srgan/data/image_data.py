@@ -2,12 +2,16 @@
 
 import copy
 import signal
+import sys
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from hashlib import blake2b
 from typing import Literal, NamedTuple, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -59,7 +63,9 @@ class ImageData(pl.LightningDataModule):
     """
 
     name: str
-    """Of the data set, as scores and caches record it."""
+    """Of the data set, in words."""
+    locations: tuple[str, ...] = ()
+    """Settings that say where the images lie and nothing else: a run may go on where they are found elsewhere."""
     num_modes: int | None = None
     """Combinations of the classes of the three channels, where each is a picture of its own; else None."""
     num_workers: int = 0
@@ -110,8 +116,14 @@ class ImageData(pl.LightningDataModule):
 
     @property
     def key(self) -> str:
-        """Names the exact pixels, for caches of statistics: data set, resolution, resize."""
-        return f"{self.name}-{self.image_size}"
+        """Names the exact pixels and labels, wherever they lie: for caches of statistics, and for a resumed run."""
+        return f"{self.name}-{self.image_size}-{self.digest}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all pixels and labels. A data set that is known by its name, such as CIFAR-10, needs none in its key."""
+        splits: tuple[Split, ...] = ("train", "test") if self.has_test_split else ("train",)
+        return digest_of(self.load(split) for split in splits)
 
     def setup(self, stage: str) -> None:
         """Loads or opens the training split, once per process, so that what is wrong with it is said at once."""
@@ -210,6 +222,23 @@ class _BatchOfIteration(Dataset[Batch]):
 
     def __getitem__(self, iteration: int) -> Batch:
         return self.data.batch(iteration, self.ranks)
+
+
+@rank_zero_only
+def say(notes: Iterable[str]) -> None:
+    """What somebody should know of a data set, on stderr, by the first process."""
+    for note in notes:
+        print(note, file=sys.stderr, flush=True)
+
+
+def digest_of(parts: Iterable[LabelledImages]) -> str:
+    """Names images and labels that come in parts: BLAKE2b, 64 bits."""
+    digest = blake2b(digest_size=8)
+    for images, labels in parts:
+        digest.update(repr(tuple(images.shape)).encode())
+        for tensor in (images, labels):
+            digest.update(tensor.contiguous().view(-1).numpy().data)
+    return digest.hexdigest()
 
 
 def check_labelled_images(data: LabelledImages, image_size: int, origin: str) -> LabelledImages:

@@ -10,7 +10,7 @@ from torchvision.datasets import STL10
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
 from srgan.data.images import shrink
-from srgan.files import cache_folder, read_cached, write_cached
+from srgan.files import cache_folder, expanded, read_cached, write_cached
 from srgan.progress import Progress
 
 STORED_SIZE, IMAGE_SIZE = 96, 32
@@ -35,6 +35,7 @@ class STL10Data(ImageData):
     """
 
     name = "stl10"
+    locations = ("root",)
     num_classes = 1
 
     def __init__(
@@ -48,7 +49,12 @@ class STL10Data(ImageData):
         super().__init__(image_size, batch_size, n_dis, seed)
         if image_size != IMAGE_SIZE:
             raise ValueError(f"Expected an image size of {IMAGE_SIZE} for STL-10, found {image_size}.")
-        self.root = root
+        self.root = str(expanded(root))
+
+    @property
+    def key(self) -> str:
+        """torchvision checks the download by md5."""
+        return f"{self.name}-{self.image_size}"
 
     def prepare_data(self) -> None:
         """Downloads and shrinks on one process per machine.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.image_data import ImageData
-from srgan.files import cache_folder, read_cached, write_cached
+from srgan.files import cache_folder, expanded, read_cached, write_cached
 from srgan.parallel import ALONE, Ranks
 from srgan.randomness import counter_generator, counter_seed, seeded
 
@@ -94,7 +94,7 @@ class InceptionFeatures(FeatureNetwork):
 
         torch-fidelity unpickles its file without restriction, so it only gets one that loads with restriction.
         """
-        path = Path(weights_path) if weights_path else cls._download()
+        path = expanded(weights_path) if weights_path else cls._download()
         if not path.is_file():
             raise FileNotFoundError(f"Expected Inception weights at '{path.absolute()}', found nothing.")
         try:
@@ -118,7 +118,8 @@ class InceptionFeatures(FeatureNetwork):
             except OSError as error:
                 raise RuntimeError(
                     f"Cannot download {URL_INCEPTION_V3}: {error}. Put that file at '{path}', or pass its path "
-                    "(inception_weights), or score with the classifier (features: classifier)."
+                    "(inception_weights), or score with a classifier if the images have classes (--scores.features "
+                    "classifier), or train without scores (--scores.every 0)."
                 ) from error
         return path
 
@@ -190,7 +191,8 @@ class ClassifierFeatures(FeatureNetwork):
         if data.num_classes < 2:
             raise ValueError(
                 f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
-                "Score with Inception instead (--scores.features inception)."
+                "Score with Inception instead (--scores.features inception; its weights are downloaded once), or train "
+                "without scores: --scores.every 0."
             )
 
     @torch.no_grad()

@@ -6,14 +6,17 @@ import os
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple, Self, cast
+from zipfile import is_zipfile
 
 from srgan.progress import Progress
 
 SPLITS = ("train", "val", "test")
+OF_THE_SYSTEM = "lost+found"
+"""A folder at the root of a disk that nobody fills or removes."""
 MAX_BYTES = 1 << 28
 """Of one image file; a larger one is no photograph."""
 
@@ -79,7 +82,7 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
         root: ROOT. The official archives of ImageNet, a tar file of one tar file per class, are a tar file too.
         splits: names of the splits' folders, the first of which there has to be if there is any.
         compressed: whether a tar file may be, so that it is read in its order alone.
-        classless: whether images may lie in no class folder; their class is "".
+        classless: whether images may lie in no class folder where none does; their class is "".
 
     Raises:
         ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
@@ -97,10 +100,14 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
             if count % 1000 == 999:
                 progress.update(1000)
     sources = by_layout[True] or by_layout[False]
+    if any(source.class_name for source in sources if source.split in (None, splits[0])):
+        ignored += [source.path for source in sources if not source.class_name]
+        sources = [source for source in sources if source.class_name]
     if not sources or (by_layout[True] and all(source.split != splits[0] for source in sources)):
+        flat = "" if classless else " Images of no class go into one folder: <class>/<image>."
         raise ValueError(
             f"Expected images at {splits[0]}/<class>/<image> or <class>/<image> in '{root}', found none. "
-            "Is this the folder right above the classes? srgan prepare can choose another split (--split)."
+            f"Is this the folder right above the classes? srgan prepare can choose another split (--split).{flat}"
         )
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
@@ -130,6 +137,51 @@ def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) 
             )
 
 
+def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
+    """A line about files that are left out, or none; hidden ones are nobody's images.
+
+    Args:
+        root: ROOT.
+        paths: of the files.
+        why: in words.
+    """
+    seen = [path for path in paths if not any(map(is_hidden, PurePosixPath(path).parts))]
+    return [f"'{root}': left out {files_of(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
+
+
+def files_of(count: int) -> str:
+    """A number of files in words."""
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
+    """A class of which no file is an image would be missing without a word, and the labels of others with it.
+
+    Args:
+        root: ROOT.
+        sources: that make the classes.
+        reasons: paths of those that are left out -> why.
+
+    Raises:
+        ValueError: all files of a class are left out.
+    """
+    of_class: dict[str, list[Source]] = {}
+    for source in sources:
+        of_class.setdefault(source.class_name, []).append(source)
+    emptied = {name: files for name, files in of_class.items() if all(source.path in reasons for source in files)}
+    for name, files in emptied.items():
+        others = f" (nor in {len(emptied) - 1} other classes)" if len(emptied) > 1 else ""
+        raise ValueError(
+            f"Expected images in every class of '{root}', found none in '{name}'{others}: of {files_of(len(files))}, "
+            f"{files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, or remove the class."
+        )
+
+
+def printable(text: str) -> str:
+    """Names of files need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class Place(NamedTuple):
     """The class of a path inside ROOT, None in a split that is not asked for, and the folder of a split around it."""
 
@@ -140,7 +192,7 @@ class Place(NamedTuple):
 def place_of(path: str, splits: Sequence[str], classless: bool = False) -> Place | None:
     """None for hidden files and, unless those have a place too, for those outside of any class folder."""
     parts = [part for part in path.split("/") if part != "."]
-    if any(part.startswith(".") for part in parts):
+    if any(map(is_hidden, parts)):
         return None
     for k, part in enumerate(parts[:-1]):
         if part in (*splits, *SPLITS):
@@ -149,6 +201,11 @@ def place_of(path: str, splits: Sequence[str], classless: bool = False) -> Place
             parts, split = parts[k + 1 :], part
             return Place(parts[0], split) if len(parts) > 1 else Place("", split) if classless else None
     return Place(parts[-2], None) if len(parts) > 1 else Place("", None) if classless else None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether nobody means a file or a folder of such a name to hold images."""
+    return name.startswith(".") or name == OF_THE_SYSTEM
 
 
 def _of_folder(root: Path, splits: Sequence[str]) -> Iterator[Source]:
@@ -174,7 +231,7 @@ def _of_folder(root: Path, splits: Sequence[str]) -> Iterator[Source]:
 def _below(root: Path, folder: PurePosixPath, around: frozenset[Path]) -> Iterator[Source]:
     """Every file below ROOT/folder; `around` are the real folders that it lies in."""
     with os.scandir(root / folder) as found:
-        entries = [entry for entry in found if not (entry.is_dir() and entry.name.startswith("."))]
+        entries = [entry for entry in found if not (entry.is_dir() and is_hidden(entry.name))]
     if not entries:
         empty = root / folder
         raise ValueError(f"Expected images in every class, found the empty folder '{empty}'. Fill or remove it.")
@@ -206,14 +263,28 @@ def _of_tar(root: Path, compressed: bool) -> Iterator[Source]:
             yield from _members(file, 0, PurePosixPath())
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
         kind = "a whole tar file" + " that is not compressed" * (not compressed)
+        reason = "it is a zip file" if is_zipfile(root) else str(error).partition(":\n")[0]
         raise ValueError(
-            f"Expected a folder or {kind}, cannot read '{root}': {error}. Unpack it and name the folder."
+            f"Expected a folder or {kind}, cannot read '{root}': {reason}. Unpack it and name the folder."
         ) from error
+
+
+class _Header(tarfile.TarInfo):
+    """A header of which the library does not take a cut or damaged one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # a block of zeros, as an archive ends
+                raise
+            raise tarfile.ReadError(f"it was cut short or damaged at byte {archive.offset:,} ({error})") from error
 
 
 def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[Source]:
     """Files of the tar file that starts at byte `offset` of ROOT; `n01440764.tar` counts as a folder `n01440764`."""
-    with tarfile.open(fileobj=file, mode="r:") as archive:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # else a million headers stay in memory
             path = folder / member.name

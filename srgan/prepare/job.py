@@ -14,9 +14,9 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from srgan.decoding import DECODER, PIXELS
+from srgan.decoding import DECODER, PIXELS, faint_words
 from srgan.files import write_json
-from srgan.prepare.image_sources import Listing, list_sources
+from srgan.prepare.image_sources import Listing, list_sources, refuse_emptied_classes
 from srgan.prepare.parts import Part, make_parts, record_of
 from srgan.progress import Progress
 
@@ -38,11 +38,12 @@ def prepare(
         verify: looks at every byte that is there, not at sizes alone.
 
     Returns:
-        The report (files, images, classes, unreadable, ignored), and the number of files that were read now.
+        The report (files, images, classes, unreadable, ignored, and what is odd about the pixels), and the number of
+        files that were read now.
 
     Raises:
         FileNotFoundError: `root` is gone, and needed.
-        ValueError: `root` has no images, or `out` is too full or of another job.
+        ValueError: `root` or a class in it has no images, or `out` is too full or of another job.
         OSError: the disk.
     """
     listing = list_sources(root, (split,)) if root.exists() else None
@@ -66,7 +67,7 @@ def prepare(
     schema = _features(image_size, listing.classes).arrow_schema
     parts = [Part(paths[n], root, image_size, rows[starts[n] :][: starts.step], schema) for n in missing]
     make_parts(parts, workers, count)
-    return _finish(out, paths, listing, job), sum(len(part.sources) for part in parts)
+    return _finish(root, out, paths, listing, job), sum(len(part.sources) for part in parts)
 
 
 def rows_per_part(count: int) -> int:
@@ -129,7 +130,7 @@ def _begin(out: Path, job: dict[str, Any], num_bytes: int) -> None:
         leftover.unlink()
 
 
-def _finish(out: Path, paths: Sequence[Path], listing: Listing, job: dict[str, Any]) -> dict[str, Any]:
+def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job: dict[str, Any]) -> dict[str, Any]:
     """Writes the report and the library's files. No time, no machine, no number of workers in them."""
     from datasets import DatasetInfo
 
@@ -139,8 +140,12 @@ def _finish(out: Path, paths: Sequence[Path], listing: Listing, job: dict[str, A
     if not images:
         first = f"{unreadable[0]['file']}: {unreadable[0]['reason']}"
         raise ValueError(f"Expected images, found {len(unreadable)} files, none of which can be read: {first}.")
-    report = {"files": len(listing.sources), "images": images, "classes": len(listing.classes)}
-    write_json(out / REPORT, report := {**report, "unreadable": unreadable, "ignored": listing.ignored})
+    reasons = {entry["file"]: entry["reason"] for entry in unreadable}
+    refuse_emptied_classes(root, listing.sources, reasons)
+    report: dict[str, Any] = {"files": len(listing.sources), "images": images, "classes": len(listing.classes)}
+    faint = faint_words(max(record.get("brightest", 255) for record in records))
+    report |= {"unreadable": unreadable, "ignored": listing.ignored} | ({"faint": faint} if faint else {})
+    write_json(out / REPORT, report)
     DatasetInfo(features=_features(job["image_size"], listing.classes)).write_to_directory(str(out))
     checksums = [listing.classes, *(record["checksum"] for record in records)]
     state = {

@@ -65,7 +65,12 @@ class Part(NamedTuple):
                 stream.write(pyarrow.record_batch(columns, schema=self.schema))
 
         write_atomically(self.path, write)
-        about = {"images": len(labels), "bytes": self.path.stat().st_size, "checksum": checksum(self.path)}
+        about = {
+            "images": len(labels),
+            "brightest": int(images[: len(labels)].max(initial=0)),
+            "bytes": self.path.stat().st_size,
+            "checksum": checksum(self.path),
+        }
         write_json(self.path.with_suffix(".json"), {**about, "unreadable": unreadable})
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from srgan.extras import require
-from srgan.files import only_process
+from srgan.files import expanded, only_process
+from srgan.prepare.image_sources import printable
 from srgan.prepare.job import JOB, LOCK, REPORT, prepare
 from srgan.provenance import usable_cores
 
@@ -84,8 +85,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    imagenet.add_argument("root", metavar="ROOT", type=Path, help="folder or uncompressed tar file of images")
-    imagenet.add_argument("out", metavar="OUT", type=Path, help="folder of the result, new or to be gone on with")
+    imagenet.add_argument("root", metavar="ROOT", type=place, help="folder or uncompressed tar file of images")
+    imagenet.add_argument("out", metavar="OUT", type=place, help="folder of the result, new or to be gone on with")
     imagenet.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
     imagenet.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: train)")
     cores = usable_cores()
@@ -96,6 +97,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     imagenet.add_argument("--retry", action="store_true", help="try again what was left out")
     imagenet.add_argument("--verify", action="store_true", help="check every byte of what OUT has already")
     return parser.parse_args(arguments)
+
+
+def place(text: str) -> Path:
+    """An argument that is a path."""
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def positive(text: str) -> int:
@@ -122,10 +131,7 @@ def print_report(out: Path, report: dict[str, Any], made: int) -> None:
         if lines:
             more = [f"and {len(lines) - SHOWN:,} more in {out / REPORT}"] if len(lines) > SHOWN else []
             print(printable("\n  ".join([f"{title}: {len(lines):,}", *lines[:SHOWN], *more])))
+    if faint := report.get("faint"):
+        print(faint)
     if unreadable:
         print("OUT is complete without them. To have them in it, repair them in place and add --retry.")
-
-
-def printable(text: str) -> str:
-    """Names of files need not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import random
+import re
 import shutil
 import string
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from faults.images import odd_images
+from faults.images import changed_images, odd_images
 from faults.refusals import refused, with_damage
 from faults.subject import run_of
 from faults.trials import Attempt, Outcome, Trial
@@ -69,6 +70,14 @@ BAD_VARIABLES = {
 }  # fmt: skip
 
 
+ABOUT_SETTINGS = "settings|config|option|class|key|codec|digits|trainer|expected .* for --"
+
+
+def of_option(name: str) -> str:
+    """What a sentence about an option has to hold: its name behind the last dot, in whatever words."""
+    return re.sub("[-_]", "[-_ ]", name.rpartition(".")[2].removeprefix("from-"))
+
+
 def fit_with(attempt: Attempt, *words: str) -> Callable[[], int]:
     """The run, with further words."""
     return lambda: main(["fit", *run_of(attempt.folder).fit_arguments(), *words])
@@ -78,14 +87,15 @@ def wrong_types(attempt: Attempt) -> Outcome:
     """A value of another type for an option."""
     name, kind = attempt.draw.choice(list(WRONG_TYPES.items()))
     words = [f"--{name}", attempt.draw.choice(WRONG[kind])]
-    return refused(fit_with(attempt, *words), " ".join(words))
+    return refused(fit_with(attempt, *words), " ".join(words), says=of_option(name))
 
 
 def out_of_range(attempt: Attempt) -> Outcome:
     """A value that makes no sense; one after the other."""
     cases = [(name, value) for name, values in OUT_OF_RANGE.items() for value in values]
     name, value = cases[attempt.number % len(cases)]
-    return refused(fit_with(attempt, f"--{name}={value}"), f"--{name}={value}")
+    says = of_option(name) + (f"|{re.escape(value)}" if len(value) > 3 else "")
+    return refused(fit_with(attempt, f"--{name}={value}"), f"--{name}={value}", says)
 
 
 def wrong_names(attempt: Attempt) -> Outcome:
@@ -95,7 +105,7 @@ def wrong_names(attempt: Attempt) -> Outcome:
         name = draw.choice(list(WRONG_TYPES))
         place, letter = draw.randrange(1, len(name)), draw.choice(string.ascii_lowercase)
         other = draw.choice([name[:place] + letter + name[place:], name[:place] + "_" + name[place + 1 :], f"{name}.x"])
-    return refused(fit_with(attempt, f"--{other}", "1"), f"--{other} 1")
+    return refused(fit_with(attempt, f"--{other}", "1"), f"--{other} 1", says=re.escape(other.rpartition(".")[2]))
 
 
 def damaged_yaml(attempt: Attempt) -> Outcome:
@@ -104,7 +114,8 @@ def damaged_yaml(attempt: Attempt) -> Outcome:
     path.write_bytes(with_damage(Path("configs/digits.yaml").read_bytes(), draw))
     shown = path.read_bytes()[:80]
     words = run_of(attempt.folder).fit_arguments()
-    return refused(lambda: main(["fit", "-c", str(path), *words]), f"settings {shown!r}", must_be=False)
+    action = lambda: main(["fit", "-c", str(path), *words])  # noqa: E731
+    return refused(action, f"settings {shown!r}", says=ABOUT_SETTINGS, must_be=False)
 
 
 ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -126,7 +137,8 @@ def no_settings(attempt: Attempt) -> Outcome:
     content = NO_SETTINGS[attempt.number % len(NO_SETTINGS)]
     path.write_bytes(content)
     words = run_of(attempt.folder).fit_arguments()
-    return refused(lambda: main(["fit", "-c", str(path), *words]), f"settings {content[:60]!r}")
+    action = lambda: main(["fit", "-c", str(path), *words])  # noqa: E731
+    return refused(action, f"settings {content[:60]!r}", says=ABOUT_SETTINGS)
 
 
 def odd_places(attempt: Attempt) -> Outcome:
@@ -161,7 +173,7 @@ def odd_places(attempt: Attempt) -> Outcome:
             return main(["fit", *words, role, place])
         return main([role, place])
 
-    return refused(action, f"{role} at a {name}")
+    return refused(action, f"{role} at a {name}", says=re.escape(place[:100]))
 
 
 def _give_up_privileges() -> None:
@@ -192,7 +204,8 @@ def odd_run_folders(attempt: Attempt) -> Outcome:
         (folder / "run.json").write_bytes(text.replace(b'"finished"', b'"running"'))
     command = draw.choice(["fit", "fit", "report"])
     words = run_of(folder).fit_arguments() if command == "fit" else [str(folder)]
-    return refused(lambda: main([command, *words]), f"{command}, {path.name} is {way}", must_be=False)
+    says = rf"{re.escape(path.stem)}|checkpoint"
+    return refused(lambda: main([command, *words]), f"{command}, {path.name} is {way}", says, must_be=False)
 
 
 def odd_checkpoints(attempt: Attempt) -> Outcome:
@@ -209,7 +222,8 @@ def odd_checkpoints(attempt: Attempt) -> Outcome:
         "fit": [*run_of(attempt.folder).fit_arguments(), "--from-checkpoint", str(path), "--model.iterations", "12"],
         "sample": [str(path), "--output", str(path.with_name("x.png"))],
     }.get(command, [str(path)])
-    return refused(lambda: main([command, *words]), f"{command} of an odd checkpoint", must_be=False)
+    says = r"odd\.ckpt|checkpoint"
+    return refused(lambda: main([command, *words]), f"{command} of an odd checkpoint", says, must_be=False)
 
 
 def _changed(content: Any, draw: random.Random) -> Any:
@@ -253,7 +267,11 @@ def odd_commands(attempt: Attempt) -> Outcome:
         ["prepare", "imagenet", "configs", there, "--workers", "-1"],
     ]  # fmt: skip
     words = cases[attempt.number % len(cases)]
-    return refused(lambda: main(words), " ".join(words)[-90:])
+    option = ([word for word in words if word.startswith("--")] or words)[-1]
+    says = f"{of_option(option.strip('-'))}|{re.escape(words[-1])}"
+    if words == ["fit", "--run", there]:
+        says = "configuration with data"
+    return refused(lambda: main(words), " ".join(words)[-90:], says)
 
 
 def odd_variables(attempt: Attempt) -> Outcome:
@@ -262,7 +280,9 @@ def odd_variables(attempt: Attempt) -> Outcome:
     name, value = cases[attempt.number % len(cases)]
     module = attempt.draw.choice(list(EXPERIMENTS))
     words = [name, value, "--dry-run", "1", "--runs", str(attempt.folder)]
-    return refused(lambda: int(EXPERIMENTS[module](words)), f"{module} {name} {value!r}", must_be=value != "")
+    action = lambda: int(EXPERIMENTS[module](words))  # noqa: E731
+    says = of_option(name.strip("-"))
+    return refused(action, f"{module} {name} {value!r}", says, must_be=value != "")
 
 
 TRIALS: dict[str, tuple[Trial, int]] = {
@@ -274,7 +294,8 @@ TRIALS: dict[str, tuple[Trial, int]] = {
     "odd places": (odd_places, 40),
     "odd run folders": (odd_run_folders, 30),
     "odd checkpoints": (odd_checkpoints, 24),
-    "odd images": (odd_images, 24),
+    "odd images": (odd_images, 66),
+    "images changed before a resume": (changed_images, 6),
     "odd command lines": (odd_commands, 44),
     "odd make variables": (odd_variables, 44),
 }

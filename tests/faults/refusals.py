@@ -1,6 +1,7 @@
 """How a bad input is to end, and content that is damaged by chance."""
 
 import random
+import re
 from collections.abc import Callable
 
 from faults.forks import Child
@@ -9,11 +10,20 @@ from faults.trials import Outcome
 MOST_LINES = 12
 
 
-def refused(action: Callable[[], int], what: str, must_be: bool = True) -> Outcome:
-    """Judges a call: no traceback, no hang, and an exit status with few words where it must be refused."""
+def refused(action: Callable[[], int], what: str, says: str, must_be: bool = True) -> Outcome:
+    """Judges a call: no traceback, no hang, and an exit status with the words that belong to the mistake.
+
+    Args:
+        action: the call.
+        what: the mistake.
+        says: a regular expression, of letters of either case, that a refusal has to hold.
+        must_be: whether it must be refused.
+    """
     ended = Child(action).wait()
     problem = ended.problem
     lines = [line for line in ended.said.splitlines() if line.strip()]
+    if not problem and ended.status and not re.search(says, ended.said, re.IGNORECASE):
+        problem = f"expected {says!r}, found {ended.said[:400]}"
     if not problem and must_be and ended.status == 0:
         problem = f"accepted: {ended.said[-200:]}"
     if not problem and ended.status not in (0, 1, 2):
@@ -21,6 +31,16 @@ def refused(action: Callable[[], int], what: str, must_be: bool = True) -> Outco
     if not problem and ended.status and not 1 <= len(lines) <= MOST_LINES:
         problem = f"{len(lines)} lines: {ended.said[:400]}"
     return Outcome(1, f"{what}: {problem}" if problem else None, ("refused" if ended.status else "harmless",))
+
+
+def answered(action: Callable[[], int], what: str, status: int, says: str) -> Outcome:
+    """Judges a call that is to end with one exit status, and with words that the regular expression `says` finds."""
+    ended = Child(action).wait()
+    problem = ended.problem
+    if not problem and (ended.status != status or not re.search(says, ended.said)):
+        problem = f"expected {status} and {says!r}, found {ended.status}: {ended.said[-400:]}"
+    kind = "refused" if status == 2 else "said" if says else "taken"
+    return Outcome(1, f"{what}: {problem}" if problem else None, (kind,))
 
 
 def with_damage(content: bytes, draw: random.Random) -> bytes:
