@@ -103,8 +103,8 @@ def record_taken_away(attempt: Attempt) -> Outcome:
     """A run folder is renamed or removed, or a history in it, while the run trains: told; no hole is sealed."""
     world, draw, folder, _ = attempt
     way = draw.choice(["renamed", "removed", "history removed", "history cut"])
-    rows = [place for place, kind in enumerate(world.writes) if kind == "history row"]
-    wanted = draw.choice(rows[2:-2])
+    saved = world.writes.index("checkpoint")  # before that nothing is known of a run but its settings
+    wanted = draw.choice([place for place, kind in enumerate(world.writes) if place > saved and kind == "history row"])
 
     def action() -> int:
         left = [wanted]
