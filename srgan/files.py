@@ -50,20 +50,6 @@ def expanded(path: str | Path) -> Path:
         ) from error
 
 
-def expanded(path: str | Path) -> Path:
-    """A path as a shell gives it, with `~` for the home folder; after `--option=`, and in files, no shell does that.
-
-    Raises:
-        ValueError: nobody knows that home folder.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ValueError(
-            f"Expected a user with a home folder in '{path}', found none. Write the whole path."
-        ) from error
-
-
 def write_cached(path: Path, **arrays: np.ndarray) -> None:
     """Writes arrays by name into an .npz of a cache, atomically. The archive has a CRC-32 of each.
 

@@ -211,7 +211,8 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
     except (FloatingPointError, OSError, OtherRunError, LostHistoryError) as error:  # what was saved stays
-        print(f"{folder.path}: failed: {error}", file=sys.stderr)
+        lost = folder.lost() if isinstance(error, FileNotFoundError) else None
+        print(f"{folder.path}: failed: {lost or error}", file=sys.stderr)
         return FAILED
     except StoppedAtOnce:
         print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)

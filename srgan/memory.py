@@ -1,7 +1,6 @@
 """How the C library hands out the memory of tensors on a CPU."""
 
 import ctypes
-import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
@@ -16,7 +15,8 @@ def keep_freed_memory() -> bool:
     Returns:
         whether the C library is one that listens (glibc).
     """
-    if not sys.platform.startswith("linux"):
+    try:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    except TypeError:  # Windows has no library of the process itself
         return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))

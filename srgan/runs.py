@@ -207,14 +207,10 @@ class RunFolder:
         self.written[name] = self.written.get(name, 0) + history.append(layout, record)
         self.written.setdefault(history.layout.name, history.layout.stat().st_size)
 
-    def refuse_losses(self) -> None:
-        """Compares the histories with what this process knows to be in them: some of it may be gone, or elsewhere.
-
-        Raises:
-            LostHistoryError: the folder was moved or removed, or one of its histories was changed.
-        """
+    def lost(self) -> str | None:
+        """What is gone, or elsewhere, of what this process knows to be recorded, and what to do; None: nothing."""
         if not self.config.is_file():
-            raise LostHistoryError(
+            return (
                 f"Expected the folder '{self.path}', in which this run is recorded, found it moved or removed. Move it "
                 "back: the same command goes on from its last checkpoint."
             )
@@ -223,12 +219,22 @@ class RunFolder:
             for path in self.histories
             if (size := path.stat().st_size if path.is_file() else 0) != self.written.get(path.name, 0)
         ]
-        if changed:
-            raise LostHistoryError(
-                f"Expected the histories in '{self.path}' as this run wrote them, found others: {', '.join(changed)}. "
-                "Put them back, if they were moved: the same command goes on from the last checkpoint whose histories "
-                "are whole."
-            )
+        if not changed:
+            return None
+        return (
+            f"Expected the histories in '{self.path}' as this run wrote them, found others: {', '.join(changed)}. "
+            "Put them back, if they were moved: the same command goes on from the last checkpoint whose histories "
+            "are whole."
+        )
+
+    def refuse_losses(self) -> None:
+        """Before anything is written that takes the histories for whole.
+
+        Raises:
+            LostHistoryError: the folder was moved or removed, or one of its histories was changed.
+        """
+        if words := self.lost():
+            raise LostHistoryError(words)
 
     def append_spectra(self, iteration: int, layers: list[SpectralLayer], sigmas: list[np.ndarray]) -> None:
         """Records the singular values `[N]` of each layer, from the largest; a zero weight has a spectrum of zeros."""

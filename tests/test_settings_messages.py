@@ -147,6 +147,12 @@ def test_the_commonest_mistakes_are_told_in_their_own_words(
     assert "Namespace" not in said
 
 
+def test_the_outer_sentence_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A constructor may explain what another library said."""
+    assert fit(RunFolder(tmp_path / "run"), "--from-checkpoint=~nobody-here/x") == 2
+    assert "Expected a user with a home folder in '~nobody-here/x', found none." in capsys.readouterr().err
+
+
 ABSURD = [
     "model.networks.init_args.generator_channels", "model.networks.init_args.latent_dim", "model.n_dis",
     "model.iterations", "data.init_args.batch_size", "scores.protocol.num_real_images", "outputs.images",

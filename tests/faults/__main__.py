@@ -14,7 +14,7 @@ import torch
 
 torch.set_num_threads(1)
 
-from faults import flips, full_disk, inputs, kills, overhead, power_loss  # noqa: E402
+from faults import flips, full_disk, inputs, kills, mistakes, overhead, power_loss  # noqa: E402
 from faults.forks import Child  # noqa: E402
 from faults.subject import Prepared, train, watch_writes  # noqa: E402
 from faults.trials import Tally, Trial, World, run_trials  # noqa: E402
@@ -27,7 +27,7 @@ POWER_CUT, OVERHEAD = "power cut", "overhead"
 PARTS: dict[str, dict[str, tuple[Trial, int]]] = {
     "killed": kills.TRIALS,
     "flipped bit": flips.TRIALS,
-    "bad input": inputs.TRIALS,
+    "bad input": inputs.TRIALS | mistakes.TRIALS,
     "disk full": full_disk.TRIALS,
 }
 

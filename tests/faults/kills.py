@@ -25,7 +25,7 @@ from reproduce.resources import Resources
 from srgan.cli import main
 
 KILLS_IN_A_ROW = 4
-POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 # The process of a run.
