@@ -339,28 +339,3 @@ def test_errors_name_the_layer_and_the_iteration() -> None:
 )
 def test_schedule(schedule: Schedule, due: list[tuple[int, int]]) -> None:
     assert [(t, update) for t in range(12) for update in (0, 1) if schedule.is_due(t, update, n_dis=2)] == due
-
-
-def test_a_projection_waits_for_values_twice_however_many_layers_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once to see that all weights have directions, once for the SVDs that are left: on a GPU each wait is a stop."""
-    waits = 0
-
-    def counting(method: Callable[..., Any]) -> Callable[..., Any]:
-        def wait(*arguments: Any) -> Any:
-            nonlocal waits
-            waits += 1
-            return method(*arguments)
-
-        return wait
-
-    for name in ("tolist", "item", "nonzero", "__bool__", "__float__", "__int__"):
-        monkeypatch.setattr(Tensor, name, counting(getattr(Tensor, name)))
-    counts = []
-    for layers in (layers_with(SPECTRA["flat"]), layers_with(SPECTRA["flat"])[:3], layers_with(SPECTRA["collapsed"])):
-        for method in ("sr-s", "sr-d"):
-            constraint = METHODS[method]()
-            constraint.attach(layers)
-            waits = 0
-            constraint.after_update(layers, 0, 0, 1)
-            counts.append(waits)
-    assert counts == [2] * 6

@@ -334,22 +334,6 @@ def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_
     assert sr_d.settings["model"]["micro_batch_size"] == 32
 
 
-def test_runs_of_the_authors_sr_d_name_its_scale(tmp_path: Path) -> None:
-    """Whatever configs/sr-d.yaml says: the paper's results are of a scale that is kept."""
-    table = table_runs("paper", ["A_64-128", "E_512-64", "E_2048-64"], METHODS, [1], tmp_path)
-    runs: list[Run] = [*table, *resume.resume_runs("paper", tmp_path), *resume.resume_runs("mini", tmp_path)]
-    runs += [
-        *collapse_runs(["C_64-32"], [1], tmp_path),
-        *sweep_runs("mini", ["E_256-64"], [1], tmp_path),
-    ]
-    of_sr_d = [run for run in runs if "sr-d" in run.configs]
-    assert len(of_sr_d) == 2 + 2 + 2 + 1
-    for run in runs:
-        words = " ".join(run.fit_arguments())
-        assert ("--model.constraint.init_args.scale keep" in words) is (run in of_sr_d)
-        assert run in of_sr_d or run.settings["model"]["constraint"]["init_args"]["scale"] in ("keep", "unit")
-
-
 def test_one_seed_has_no_deviation() -> None:
     assert mean_and_deviation([12.345]) == "12.35"
     assert mean_and_deviation([1.0, 3.0]) == "2.00 ± 1.41"
