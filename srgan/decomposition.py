@@ -54,7 +54,7 @@ def svds(stacks: Sequence[Tensor]) -> list[SVD]:
         sigma = rows.norm(dim=-1)
         found.append(SVD(U, sigma, rows.div_(sigma.unsqueeze(-1))))
     flags = [sigma.amin(-1) <= VECTORS_RATIO * sigma.amax(-1) for _, sigma, _ in found]
-    unresolved = torch.cat([flag.to(flags[0].device) for flag in flags]).tolist()  # where the host waits
+    unresolved = torch.cat([flag.to(flags[0].device) for flag in flags]).tolist() if flags else []  # the host waits
     matrices = [
         (A[k], SVD(*(part[k] for part in parts))) for A, parts in zip(wide, found, strict=True) for k in range(len(A))
     ]

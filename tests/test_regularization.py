@@ -25,6 +25,7 @@ from srgan.constraints import (
     spectral_layers,
 )
 from srgan.constraints.layers import CONVOLUTIONS
+from srgan.constraints.scale import Scale
 from srgan.parallel import Ranks
 
 
@@ -70,6 +71,9 @@ def train(discriminator: nn.Module, optimizer: torch.optim.Optimizer, after_step
         after_step(step)
 
 
+AUTHORS_SCALE: dict[str, Scale] = {"sr-s": "unit", "sr-d": "keep"}
+
+
 def authors_projection(W: np.ndarray, method: str, r: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The authors' code on one matrix: the new W and, for SR-d, the ratios recorded so far."""
     U, sigma, Vh = np.linalg.svd(W, full_matrices=False)
@@ -87,7 +91,7 @@ def authors_projection(W: np.ndarray, method: str, r: np.ndarray | None) -> tupl
 def test_projected_training_is_the_authors(method: str) -> None:
     ours, theirs = small_discriminator(), small_discriminator()
     optimizer = torch.optim.Adam(ours.parameters(), 1e-2, betas=(0.0, 0.9))
-    srgan.regularize(ours, method, optimizer=optimizer, form=Project(Schedule(1)))
+    srgan.regularize(ours, method, optimizer=optimizer, form=Project(Schedule(1)), scale=AUTHORS_SCALE[method])
     their_optimizer = torch.optim.Adam(theirs.parameters(), 1e-2, betas=(0.0, 0.9))
     srgan.regularize(theirs, "sn").discriminator.load_state_dict(ours.state_dict())
     recorded: dict[int, np.ndarray] = {}
@@ -167,7 +171,7 @@ def test_projections_write_the_promised_spectrum_and_keep_the_singular_vectors(k
 
 
 def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> None:
-    constraint = METHODS["sr-d"](form=Project(Schedule(1, start_iteration=2)))
+    constraint = METHODS["sr-d"](form=Project(Schedule(1, start_iteration=2)), scale="keep")
     discriminator = small_discriminator(constraint)
     raw = {name: raw_weight(layer).clone() for name, layer in spectral_layers(discriminator)}
     constraint.after_update(discriminator, 1, 0, 1)
@@ -251,7 +255,7 @@ SPECTRA: dict[str, Callable[[int], Tensor]] = {
 @pytest.mark.parametrize("method", ["sr-s", "sr-d"])
 def test_projections_of_all_sizes_and_spectra_are_exact(method: str, values: str) -> None:
     """To a relative 1e-5, against SVDs in float64. SR-d has recorded a flat spectrum before."""
-    constraint, layers = METHODS[method](), layers_with(SPECTRA[values])
+    constraint, layers = METHODS[method](scale=AUTHORS_SCALE[method]), layers_with(SPECTRA[values])
     constraint.attach(layers)
     expected = []
     for layer in convolutions(layers):

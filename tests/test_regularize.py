@@ -91,7 +91,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "Expected the discriminator's optimizer": lambda: srgan.regularize(
         small_discriminator(), "sr-d", form=Reparametrize()
     ),
-    "among none, sn, sr-s, sr-d, clip, weight-norm": lambda: srgan.regularize(small_discriminator(), "sr"),
+    "among none, sn, sn-unit, sr-s, sr-d, clip, weight-norm": lambda: srgan.regularize(small_discriminator(), "sr"),
     "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
     "no options": lambda: srgan.regularize(small_discriminator(), SpectralNormalization(), power_iterations=3),
     "Remove its weight norm": lambda: srgan.spectra(nn.utils.weight_norm(nn.Conv2d(3, 4, 3))),

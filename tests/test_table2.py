@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from reproduce import resume, table2
+from reproduce.collapse import collapse_runs
 from reproduce.options import CAMPAIGN, Options, read, resources
 from reproduce.resources import choose_gpus, threads_of_each
-from reproduce.run import REPOSITORY
+from reproduce.run import REPOSITORY, Run
+from reproduce.settings import METHODS
+from reproduce.sweep import sweep_runs
+from reproduce.table_runs import table_runs
 from srgan.provenance import usable_cores
 
 DRY = ["--dry-run", "1"]
@@ -169,3 +173,19 @@ def test_variables_that_an_experiment_does_not_take_are_refused(
         resume.main()
     assert "takes (SCALE, RUNS, OVERRIDES" in (message := capsys.readouterr().err)
     assert "found SEEDS, SETTINGS" in message
+
+
+def test_runs_of_the_authors_sr_d_name_its_scale(tmp_path: Path) -> None:
+    """Whatever configs/sr-d.yaml says: the paper's results are of a scale that is kept."""
+    table = table_runs("paper", ["A_64-128", "E_512-64", "E_2048-64"], METHODS, [1], tmp_path)
+    runs: list[Run] = [*table, *resume.resume_runs("paper", tmp_path), *resume.resume_runs("mini", tmp_path)]
+    runs += [
+        *collapse_runs(["C_64-32"], [1], tmp_path),
+        *sweep_runs("mini", ["E_256-64"], [1], tmp_path),
+    ]
+    of_sr_d = [run for run in runs if "sr-d" in run.configs]
+    assert len(of_sr_d) == 2 + 2 + 2 + 1
+    for run in runs:
+        words = " ".join(run.fit_arguments())
+        assert ("--model.constraint.init_args.scale keep" in words) is (run in of_sr_d)
+        assert run in of_sr_d or run.settings["model"]["constraint"]["init_args"]["scale"] in ("keep", "unit")
