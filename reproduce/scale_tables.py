@@ -51,7 +51,7 @@ TWO_SIDED: dict[Place, Sequence[Comparison]] = {("digits", 20): COMPARISONS}
 
 
 def score_table(outcomes: Sequence[Outcome], place: Place) -> Table:
-    """Header and a line for each cell: FID_cls seed by seed, its mean, spread and worst, and sigma_1 at the end."""
+    """Header and a line for each cell: FID_cls seed by seed, its mean, spread and worst, sigma_1, modes or recall."""
     scores = scores_of(outcomes, *place)
     seeds = sorted({seed for of_cell in scores.values() for seed in of_cell})
     lines = []
@@ -63,8 +63,9 @@ def score_table(outcomes: Sequence[Outcome], place: Place) -> Table:
         spread = f"x {np.exp(np.log(values).std(ddof=1)):.2f}" if len(values) > 1 else "–"
         mean, worst = (f"{number:,.{_digits(place)}f}" for number in (np.exp(np.log(values).mean()), values.max()))
         own = [one for one in outcomes if (one.experiment, one.width, one.cell) == (*place, cell)]
-        lines.append([CELLS[cell].words, *shown, mean, spread, worst, _sigma_1(own)])
-    columns = ["geometric mean", "spread", "worst", "sigma_1 of D's 3x3 convolutions at the end: mean, largest"]
+        lines.append([CELLS[cell].words, *shown, mean, spread, worst, _sigma_1(own), _reach(own, seeds)])
+    columns = ["geometric mean", "spread", "worst", "sigma_1 at the end: mean, largest"]
+    columns.append("modes of 1,000, mean" if place[0] == "digits" else "recall at 10,000, seed by seed")
     return ["", *(str(seed) for seed in seeds), *columns], lines
 
 
@@ -168,8 +169,17 @@ def described(outcomes: Sequence[Outcome]) -> str:
         if not lines:
             continue
         tables = [(header, lines), test_table(outcomes, place), spread_table(outcomes, place)]
-        parts.append(f"**{title}**\n\n" + "\n".join(markdown_table(*table) for table in tables if table[1]))
+        parts.append(
+            f"**{title}**. {_progress(outcomes, place)}\n\n"
+            + "\n".join(markdown_table(*table) for table in tables if table[1])
+        )
     return "\n".join([*parts, f"By the registered rule: {default_in_words(outcomes)}\n"])
+
+
+def _progress(outcomes: Sequence[Outcome], place: Place) -> str:
+    scores, registered = scores_of(outcomes, *place), SEEDS[place[0]]
+    complete = sum(all(seed in of_cell for of_cell in scores.values()) for seed in registered)
+    return f"Of {len(registered)} registered seeds {complete} have all six cells."
 
 
 def _digits(place: Place) -> int:
@@ -180,3 +190,12 @@ def _sigma_1(outcomes: Sequence[Outcome]) -> str:
     """The mean of means and the largest of the largest, over seeds."""
     known = [outcome.sigma_1 for outcome in outcomes if outcome.sigma_1 and outcome.score]
     return f"{np.mean([mean for mean, _ in known]):.1f}, {max(top for _, top in known):.1f}" if known else "–"
+
+
+def _reach(outcomes: Sequence[Outcome], seeds: Sequence[int]) -> str:
+    """How many modes are generated, where they are counted; else recall, where it was measured."""
+    modes = [outcome.modes[-1] for outcome in outcomes if outcome.modes and outcome.score]
+    if modes:
+        return f"{np.mean(modes):.0f}"
+    recall = {outcome.seed: f"{outcome.recall:.2f}" for outcome in outcomes if outcome.recall is not None}
+    return ", ".join(recall.get(seed, "–") for seed in seeds) if recall else "–"

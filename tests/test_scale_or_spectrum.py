@@ -127,13 +127,21 @@ def test_the_evidence_has_three_of_the_cells() -> None:
 
 
 def test_scores_are_shown_seed_by_seed() -> None:
-    found = cells(D6, {"sn": [1000.0, 4000.0], "sr-d-unit": [500.0]})
+    found = [*cells(D6, {"sn": [1000.0, 4000.0]}), outcome("sr-d-unit", 11, 500.0, modes=[700, 850])]
     header, lines = score_table(found, D6)
     assert header[:5] == ["", "11", "12", "geometric mean", "spread"]
     assert lines == [
-        ["SN", "1,000", "4,000", "2,000", "x 2.67", "4,000", "2.0, 3.0"],  # exp(ln 4 / sqrt 2)
-        ["SR-d at unit scale", "500", "–", "500", "–", "500", "2.0, 3.0"],
+        ["SN", "1,000", "4,000", "2,000", "x 2.67", "4,000", "2.0, 3.0", "–"],  # exp(ln 4 / sqrt 2)
+        ["SR-d at unit scale", "500", "–", "500", "–", "500", "2.0, 3.0", "850"],
     ]
+    every = cells(D20, {cell: [1000.0, 2000.0] for cell in CELLS})
+    assert "FID_cls at 600**. Of 10 registered seeds 2 have all six cells.\n" in described([*found, *every])
+    assert "FID_cls at 600**. Of 10 registered seeds 0 have all six cells.\n" in described([*found, *every])
+    small = [outcome("sr-s", 4, 8.0, SMALL), outcome("sr-s", 5, 9.0, SMALL, recall=0.553, sigma_1=None)]
+    header, (line,) = score_table(small, SMALL)
+    assert (header[-1], line[1:3], line[-2:]) == (
+        "recall at 10,000, seed by seed", ["8.0", "9.0"], ["2.0, 3.0", "–, 0.55"]
+    )  # fmt: skip
 
 
 def test_tests_are_one_sided_where_a_direction_was_registered() -> None:
