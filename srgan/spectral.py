@@ -82,6 +82,34 @@ def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) ->
     return u, v, torch.dot(u, Wv)
 
 
+def power_iterations_of_stack(
+    W: Tensor, u: Tensor, uses: int, steps: int = 1, eps: float = 1e-12
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`power_iteration` of several matrices for several uses one after the other, each from the u of the one before.
+
+    Args:
+        W: `[L, m, n]`.
+        u: `[L, m]`.
+        uses: how many.
+        steps: power steps of each use, at least 1.
+        eps: as there.
+
+    Returns:
+        u `[L, uses, m]`, v `[L, uses, n]` and sigma_1 `[L, uses]`.
+    """
+    found = []
+    row = u.unsqueeze(1)
+    for _ in range(uses):
+        for _ in range(steps):
+            v = torch.bmm(row, W)
+            v = v / (torch.linalg.vector_norm(v, dim=2, keepdim=True) + eps)
+            Wv = torch.bmm(v, W.mT)
+            row = Wv / (torch.linalg.vector_norm(Wv, dim=2, keepdim=True) + eps)
+        found.append((row, v, torch.bmm(row, Wv.mT)[:, :, 0]))
+    rows, vs, sigmas = zip(*found, strict=True)
+    return torch.cat(rows, 1), torch.cat(vs, 1), torch.cat(sigmas, 1)
+
+
 def spectral_normalize(W: Tensor, u: Tensor, v: Tensor, sigma_1: Tensor | None = None) -> Tensor:
     """Eq. 4: `W / sigma_1` with `sigma_1 = u^T W v`; u and v are constants of the gradient.
 

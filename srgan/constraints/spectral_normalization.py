@@ -49,6 +49,11 @@ class SpectralNorm(RawWeight):
     def __init__(self, weight: Tensor, output_dim: int, groups: int, power_iterations: int) -> None:
         super().__init__(weight, output_dim, groups)
         self.power_iterations = power_iterations
+        self.normalized: list[Tensor] = []  # of the uses to come, see `Together`
+
+    def constrained(self, weight: Tensor) -> Tensor:
+        ready = once_per_forward(self, lambda: self.normalized.pop(0) if self.normalized else None)
+        return super().constrained(weight) if ready is None else ready
 
     def constrain(self, W: Tensor) -> Tensor:
         u, v, sigma_1 = once_per_forward(self, lambda: self.power_steps(W))
