@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 from bench.worker import TakesTurns
 from srgan.data import DigitsData
-from srgan.memory import keep_freed_memory
+from srgan.memory import settle_on_cpu
 from srgan.networks import ResNetPair
 from srgan.training import AdversarialTraining, optimizer_steps
 
@@ -47,7 +47,7 @@ def train(
 
     `precision` and `devices` are Lightning's, further options those of `AdversarialTraining`.
     """
-    keep_freed_memory()  # as `srgan fit` does
+    settle_on_cpu()  # as `srgan fit` does
     for noise in ("pytorch_lightning", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noise).setLevel(logging.ERROR)
     networks = ResNetPair(image_size, generator_channels, discriminator_channels)

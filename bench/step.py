@@ -2,8 +2,8 @@
 
 Whole iterations of 32 x 32 nets: 5 updates of D and one of G at the same batch, images in memory. *srgan* is
 `pl.Trainer.fit`; *mimicry* is torch-mimicry through its own training steps. Every contender is a process of its own on
-all cores; they take turns, one iteration each. srgan keeps freed memory, as `srgan fit` does; *joint* is
-`joint_forward`, *compiled* `compile`. Ratios are of iterations per second: above 1 is faster than mimicry. Memory is
+all cores; they take turns, one iteration each. srgan keeps freed memory, as `srgan fit` does;
+*compiled* is `compile`. Ratios are of iterations per second: above 1 is faster than mimicry. Memory is
 the peak of the process; start-up lasts until its first iteration is done, imports included (mimicry's without the
 libraries that an iteration does not need).
 """
@@ -21,23 +21,22 @@ from srgan.provenance import usable_cores
 SIZES = [(64, 128, 256, 5, 0), (64, 32, 256, 5, 0), (16, 8, 32, 15, 2), (16, 16, 64, 15, 2), (16, 32, 64, 15, 2)]
 """Batch, channels of D and of G, iterations that count and those before them. The first is the paper's A_64-128."""
 NARROW = 64  # channels of G up to which an iteration is overhead as much as arithmetic
-JOINT, BF16 = {"joint_forward": True}, {"precision": "bf16-mixed"}
+BF16 = {"precision": "bf16-mixed"}
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "srgan": ("bench.ours", {}),
-    "srgan joint": ("bench.ours", JOINT),
-    "srgan joint, compiled": ("bench.ours", JOINT | {"compile": True}),
+    "srgan compiled": ("bench.ours", {"compile": True}),
     "srgan bf16": ("bench.ours", BF16),
-    "srgan bf16, joint, compiled": ("bench.ours", BF16 | JOINT | {"compile": True}),
+    "srgan bf16, compiled": ("bench.ours", BF16 | {"compile": True}),
     "mimicry": ("bench.mimicry", {}),
 }
 """Name -> its worker, and what that is told besides the sizes."""
 
 
 def taking_part(generator_channels: int) -> Iterator[str]:
-    """Who runs on this machine; the joint ones at the narrow nets only, where overhead rules."""
+    """Who runs on this machine; the compiled ones at the narrow nets only, where overhead rules."""
     for name in CONTENDERS:
         possible = ("bf16" not in name or computes_bf16()) and (name != "mimicry" or mimicry.is_installed())
-        if possible and ("joint" not in name or generator_channels <= NARROW):
+        if possible and ("compiled" not in name or generator_channels <= NARROW):
             yield name
 
 

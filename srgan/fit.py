@@ -39,7 +39,7 @@ from srgan.fit_options import (
     refuse_precision,
     with_methods,
 )
-from srgan.memory import keep_freed_memory
+from srgan.memory import settle_on_cpu
 from srgan.metrics.verdicts import CollapseThresholds
 from srgan.networks import DEFAULT_PAIR
 from srgan.parallel import is_connection_loss
@@ -207,7 +207,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         print(f"srgan fit: {error}", file=sys.stderr)
         return 2
     if cli.trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
+        settle_on_cpu()
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
     except (FloatingPointError, OSError, OtherRunError, LostHistoryError) as error:  # what was saved stays

@@ -1,8 +1,19 @@
-"""How the C library hands out the memory of tensors on a CPU."""
+"""What a process that trains on a CPU sets: how freed memory is used again, and where nobody looks for a GPU."""
 
 import ctypes
+import os
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+
+
+def settle_on_cpu() -> None:
+    """What `srgan fit` does before it trains on a CPU.
+
+    It keeps freed memory, and it takes back what importing Lightning sets: that PyTorch asks NVIDIA's library for
+    devices, which each optimizer step does and, where there is no such library, tries to load it anew.
+    """
+    keep_freed_memory()
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def keep_freed_memory() -> bool:

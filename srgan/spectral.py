@@ -60,8 +60,8 @@ def normalized_spectrum(W: Tensor) -> Tensor:
     return sigma / sigma[0] if sigma[0] > 0 else sigma
 
 
-def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) -> tuple[Tensor, Tensor]:
-    """Estimates the leading singular vectors (SN-GAN, Algorithm 1).
+def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) -> tuple[Tensor, Tensor, Tensor]:
+    """Estimates the leading singular vectors and the largest singular value (SN-GAN, Algorithm 1).
 
     `eps` is added to the norms, as in the code that the authors build on; u need not be normalized.
 
@@ -72,22 +72,51 @@ def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) ->
         eps: keeps the division defined.
 
     Returns:
-        u `[m]` and v `[n]`, of unit norm.
+        u `[m]` and v `[n]`, of unit norm, and `sigma_1 = u^T W v`, `[]`.
     """
     for _ in range(steps):
         v = W.T @ u
         v = v / (v.norm() + eps)
-        u = W @ v
-        u = u / (u.norm() + eps)
-    return u, v
+        Wv = W @ v
+        u = Wv / (Wv.norm() + eps)
+    return u, v, torch.dot(u, Wv)
 
 
-def spectral_normalize(W: Tensor, u: Tensor, v: Tensor) -> Tensor:
+def power_iterations_of_stack(
+    W: Tensor, u: Tensor, uses: int, steps: int = 1, eps: float = 1e-12
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`power_iteration` of several matrices for several uses one after the other, each from the u of the one before.
+
+    Args:
+        W: `[L, m, n]`.
+        u: `[L, m]`.
+        uses: how many.
+        steps: power steps of each use, at least 1.
+        eps: as there.
+
+    Returns:
+        u `[L, uses, m]`, v `[L, uses, n]` and sigma_1 `[L, uses]`.
+    """
+    found = []
+    row = u.unsqueeze(1)
+    for _ in range(uses):
+        for _ in range(steps):
+            v = torch.bmm(row, W)
+            v = v / (torch.linalg.vector_norm(v, dim=2, keepdim=True) + eps)
+            Wv = torch.bmm(v, W.mT)
+            row = Wv / (torch.linalg.vector_norm(Wv, dim=2, keepdim=True) + eps)
+        found.append((row, v, torch.bmm(row, Wv.mT)[:, :, 0]))
+    rows, vs, sigmas = zip(*found, strict=True)
+    return torch.cat(rows, 1), torch.cat(vs, 1), torch.cat(sigmas, 1)
+
+
+def spectral_normalize(W: Tensor, u: Tensor, v: Tensor, sigma_1: Tensor | None = None) -> Tensor:
     """Eq. 4: `W / sigma_1` with `sigma_1 = u^T W v`; u and v are constants of the gradient.
 
-    An all-zero W stays all-zero.
+    An all-zero W stays all-zero. `sigma_1` may be given where it is known, as behind a power step.
     """
-    W_SN: Tensor = _SpectralNormalization.apply(W, u, v)[0]
+    sigma_1 = torch.dot(u, torch.mv(W.detach(), v)) if sigma_1 is None else sigma_1
+    W_SN: Tensor = _SpectralNormalization.apply(W, u, v, sigma_1)[0]
     return W_SN
 
 
@@ -98,17 +127,17 @@ class _SpectralNormalization(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, W: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        sigma_1 = torch.dot(u, torch.mv(W, v)).clamp_min(torch.finfo(W.dtype).tiny)
+    def forward(ctx: Any, W: Tensor, u: Tensor, v: Tensor, sigma_1: Tensor) -> tuple[Tensor, Tensor]:
+        sigma_1 = sigma_1.clamp_min(torch.finfo(W.dtype).tiny)
         W_SN = W / sigma_1
         ctx.save_for_backward(u, v, W_SN, sigma_1)
         return W_SN, sigma_1
 
     @staticmethod
-    def backward(ctx: Any, dW_SN: Tensor, dsigma_1: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, dW_SN: Tensor, dsigma_1: Tensor) -> tuple[Tensor, None, None, None]:
         u, v, W_SN, sigma_1 = ctx.saved_tensors
         along_uv = dsigma_1 - torch.dot(dW_SN.reshape(-1), W_SN.reshape(-1)) / sigma_1
-        return torch.addr(dW_SN / sigma_1, along_uv * u, v), None, None
+        return torch.addr(dW_SN / sigma_1, along_uv * u, v), None, None, None
 
 
 def compensated_rank(N: int, fraction: float) -> int:

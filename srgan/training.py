@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srgan.averaging import average_into, decay_at
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
+from srgan.constraints.together import Together, passes_are_alike
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
 from srgan.losses import Hinge, Loss
@@ -45,9 +46,6 @@ class AdversarialTraining(pl.LightningModule):
         generator_turn: how many of them come before the generator's update. The authors' order is 1
             (D update 1, G update, D updates 2 ... n_dis); n_dis is the textbook's.
         generator_batch_ratio: the generator's batch in units of the discriminator's; the authors take 2.
-        joint_forward: D sees real and generated images in one forward pass, so SN takes one power step for both.
-            Faster for narrow nets, but a departure: the authors' code takes two passes, real images first, and from
-            a cold start the second power step changes the very first loss.
         micro_batch_size: images per device and forward pass; the gradients of `batch_size / (micro_batch_size *
             devices)` micro-batches are averaged. Set, the micro-batches are the same for any number of devices;
             None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
@@ -78,7 +76,6 @@ class AdversarialTraining(pl.LightningModule):
         n_dis: int = 5,
         generator_turn: int = 1,
         generator_batch_ratio: int = 2,
-        joint_forward: bool = False,
         micro_batch_size: int | None = None,
         normalize_generator: bool = False,
         ema_decay: float | None = None,
@@ -122,7 +119,6 @@ class AdversarialTraining(pl.LightningModule):
         self.n_dis = n_dis
         self.generator_turn = generator_turn
         self.generator_batch_ratio = generator_batch_ratio
-        self.joint_forward = joint_forward
         self.micro_batch_size = micro_batch_size
         self.ema_decay = ema_decay
         self.seed = seed
@@ -135,6 +131,7 @@ class AdversarialTraining(pl.LightningModule):
             constraint.attach(self.discriminator)
             if normalize_generator:
                 SpectralNormalization().attach(self.generator)
+        self.generator_weights, self.discriminator_weights = Together(self.generator), Together(self.discriminator)
         if channels_last:
             self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
         self.generator_ema: Generator | None = None
@@ -210,7 +207,7 @@ class AdversarialTraining(pl.LightningModule):
         first = self.ranks.rank * len(real)  # row of the global batch
         optimizer.zero_grad()
         for x, y, z_fake, y_fake in self._micro_batches(len(real), real, labels, z, classes):
-            with torch.no_grad():
+            with torch.no_grad(), self.generator_weights.normalized(passes=1):
                 fake = self.generator(z_fake, y_fake)  # in training mode: moves the batch-norm averages, as theirs
             score_real, score_fake = self._scores(x, y, fake, y_fake)
             loss = self.loss.discriminator(score_real, score_fake)
@@ -232,11 +229,20 @@ class AdversarialTraining(pl.LightningModule):
         self.loss.after_update(self.losses)
 
     def _scores(self, real: Tensor, labels: Tensor, fake: Tensor, fake_labels: Tensor) -> tuple[Tensor, Tensor]:
-        """D's outputs `[B]` on real and on generated images `[B, 3, H, W]`, each with its labels."""
-        if self.joint_forward:
-            scores = self.discriminator(torch.cat([real, fake]), torch.cat([labels, fake_labels]))
+        """D's outputs `[B]` on real and on generated images `[B, 3, H, W]`, each with its labels.
+
+        As from two forward passes, real images first, as in the authors' code: under SN each has a power step of its
+        own. In one pass where that comes to the same, but for rounding.
+        """
+        D, weights = self.discriminator, self.discriminator_weights
+        if D.scores_alone and passes_are_alike(D):
+            scores = D(torch.cat([real, fake]), torch.cat([labels, fake_labels]))
             return scores[: len(real)], scores[len(real) :]
-        return self.discriminator(real, labels), self.discriminator(fake, fake_labels)
+        with weights.normalized(passes=2, side_by_side=D.takes_side_by_side(real)) as side_by_side:
+            if side_by_side:
+                scores = D(torch.cat([real, fake], dim=1), torch.stack([labels, fake_labels], dim=1))
+                return scores[:, 0], scores[:, 1]
+            return D(real, labels), D(fake, fake_labels)
 
     def _update_generator(self, real: Tensor, labels: Tensor) -> None:
         """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch; real images may help."""
@@ -247,7 +253,9 @@ class AdversarialTraining(pl.LightningModule):
         optimizer.zero_grad()
         for z_fake, y_fake, x, y in self._micro_batches(len(real), z, classes, real, labels):
             part = len(z_fake) / len(z)
-            loss = self._generator_loss((self.generator(z_fake, y_fake), y_fake), (x, y))
+            with self.generator_weights.normalized(passes=1):
+                fake = self.generator(z_fake, y_fake)
+            loss = self._generator_loss((fake, y_fake), (x, y))
             self._backward(loss * part)
             mean_loss += part * loss.detach()
         self._average_over_ranks(self.generator, mean_loss)
@@ -258,8 +266,10 @@ class AdversarialTraining(pl.LightningModule):
     def _generator_loss(self, fake: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor]) -> Tensor:
         """Of one micro-batch of generated images and labels, beside real ones."""
         if self.feature_matching is None:
-            return self.loss.generator(self.discriminator(*fake))
-        scores, term = self.feature_matching.scores_and_term(self.discriminator, real, fake, self.iteration)
+            with self.discriminator_weights.normalized(passes=1):
+                return self.loss.generator(self.discriminator(*fake))
+        with self.discriminator_weights.normalized(passes=2):
+            scores, term = self.feature_matching.scores_and_term(self.discriminator, real, fake, self.iteration)
         return self.loss.generator(scores) + term
 
     def _latents(self, count: int, player: str, *update: int) -> tuple[Tensor, Tensor]:

@@ -161,11 +161,16 @@ def fit(module: AdversarialTraining, **data: Any) -> None:
     trainer.fit(module, datamodule=DigitsData(8, 6, 1, 3, **data))
 
 
-def test_training_shows_real_images_with_their_labels_and_generated_ones_with_their_classes() -> None:
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_training_shows_real_images_with_their_labels_and_generated_ones_with_their_classes(side_by_side: bool) -> None:
     seen: list[tuple[int, Tensor]] = []
 
-    module = conditional()
-    module.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append((len(inputs[0]), inputs[1])))
+    def see(_: Any, inputs: tuple[Tensor, Tensor]) -> None:
+        images, labels = inputs[0].unflatten(1, (-1, 3)), inputs[1].view(len(inputs[0]), -1)
+        seen.extend((len(x), y) for x, y in zip(images.unbind(1), labels.unbind(1), strict=True))
+
+    module = conditional(channels_last=side_by_side)
+    module.discriminator.register_forward_pre_hook(see)
     fit(module)
     assert [count for count, _ in seen] == [6, 6, 12] * 2  # real, generated, the generator's update
     assert torch.equal(seen[0][1], DigitsData(8, 6, 1, 3).batch(0).labels[0])

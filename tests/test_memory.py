@@ -1,10 +1,11 @@
-"""What the C library does with the memory of tensors."""
+"""What a process that trains on a CPU sets."""
 
 import platform
 import subprocess
 import sys
 
 import pytest
+import torch
 
 PROGRAM = """
 import resource, torch
@@ -31,3 +32,30 @@ def test_freed_memory_is_used_again() -> None:
     by_default, kept = map(int, done.stdout.split())
     assert by_default > 0  # each is fetched anew: the problem is there
     assert kept < by_default / 10
+
+
+LOOKING_FOR_GPUS = """
+import pytorch_lightning, torch
+from srgan.memory import settle_on_cpu
+
+looked = []
+look = torch.cuda._raw_device_count_nvml
+torch.cuda._raw_device_count_nvml = lambda: looked.append(1) or look()
+weight = torch.ones(1, requires_grad=True)
+weight.grad = torch.ones(1)
+optimizer = torch.optim.Adam([weight], fused=True)
+optimizer.step()
+before = len(looked)
+settle_on_cpu()
+optimizer.step()
+print(before, len(looked) - before)
+"""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="where there is a GPU, PyTorch remembers how many")
+def test_an_optimizer_step_on_a_cpu_looks_for_no_gpu() -> None:
+    """Importing Lightning makes each step look (the problem is there); a process that settled on the CPU does not."""
+    done = subprocess.run([sys.executable, "-c", LOOKING_FOR_GPUS], check=True, capture_output=True, text=True)
+    before, after = map(int, done.stdout.split())
+    assert before > 0
+    assert after == 0

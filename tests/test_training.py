@@ -90,10 +90,7 @@ def plain_iterations(module: AdversarialTraining, batch_size: int, iterations: i
         for player in order:
             if player == "D":
                 fake = G(latents(batch_size, "discriminator", t, update)).detach()
-                if module.joint_forward:
-                    score_real, score_fake = D(torch.cat([real[update], fake])).chunk(2)
-                else:
-                    score_real, score_fake = D(real[update]), D(fake)
+                score_real, score_fake = D(real[update]), D(fake)
                 loss = (1 - score_real).clamp_min(0).mean() + (1 + score_fake).clamp_min(0).mean()
                 optimizer_D.zero_grad()
                 loss.backward()
@@ -108,6 +105,13 @@ def plain_iterations(module: AdversarialTraining, batch_size: int, iterations: i
     return G, D
 
 
+def in_double_precision(module: AdversarialTraining) -> AdversarialTraining:
+    """Weights, images and latents in float64, where rounding stays far below what is to be told apart."""
+    for net in (module.generator, module.discriminator):
+        net.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(), *inputs[1:]))
+    return module.double()
+
+
 ROUNDING = re.compile(r"blocks\.\d+\.(conv\d|shortcut)\.bias|.*\.running_mean")
 """G's biases that batch norm takes out again, and what they shift: Adam makes whole steps of rounding."""
 
@@ -115,7 +119,7 @@ ROUNDING = re.compile(r"blocks\.\d+\.(conv\d|shortcut)\.bias|.*\.running_mean")
 @pytest.mark.parametrize("generator_turn", [0, 1, 2])
 @pytest.mark.parametrize("method", ["sn", "sr-s", "sr-d"])
 def test_an_iteration_is_the_authors_algorithm(method: str, generator_turn: int) -> None:
-    module = build(METHODS[method](), generator_turn=generator_turn)
+    module = in_double_precision(build(METHODS[method](), generator_turn=generator_turn))
     G, D = plain_iterations(module, batch_size=6, iterations=3)
     fit(module, iterations=3)
     assert module.iteration == 3
@@ -125,17 +129,30 @@ def test_an_iteration_is_the_authors_algorithm(method: str, generator_turn: int)
                 torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
 
 
-def test_a_joint_forward_is_one_pass_with_one_power_step() -> None:
-    module = build(joint_forward=True)
-    _, D = plain_iterations(module, batch_size=6, iterations=3)
-    fit(module, iterations=3)
-    for name, value in D.state_dict().items():
-        torch.testing.assert_close(module.discriminator.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
-    separate = build()
-    fit(separate, 1)
-    joint = build(joint_forward=True)
-    fit(joint, 1)
-    assert not same_weights(joint.discriminator, separate.discriminator)
+@pytest.mark.parametrize("settings", [{"channels_last": False}, {"normalize_generator": True}])
+def test_it_is_the_authors_algorithm_in_two_passes_and_with_sn_on_the_generator_too(settings: dict[str, Any]) -> None:
+    """Channels last, the default, this narrow D sees real and generated images side by side."""
+    module = in_double_precision(build(METHODS["sn"](), **settings))
+    G, D = plain_iterations(module, batch_size=6, iterations=2)
+    fit(module, iterations=2)
+    for ours, theirs in ((module.generator, G), (module.discriminator, D)):
+        for name, value in theirs.state_dict().items():
+            if theirs is D or not ROUNDING.fullmatch(name):
+                torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize(("method", "passes"), [("none", 1), ("gp", 1), ("batch-norm", 2), ("sn", 1), ("sr-s", 1)])
+def test_real_and_generated_images_go_through_d_together_where_that_changes_nothing(method: str, passes: int) -> None:
+    module = build(METHODS[method]())
+    real, fake = torch.randn(2, 6, 3, 8, 8)
+    labels = torch.zeros(6, dtype=torch.int64)
+    twin = copy.deepcopy(module.discriminator)
+    seen: list[torch.Size] = []
+    module.discriminator.get_submodule("blocks").register_forward_hook(lambda *_: seen.append(_[2].shape))
+    found = module._scores(real, labels, fake, labels)
+    assert len(seen) == passes
+    for ours, theirs in zip(found, (twin(real, labels), twin(fake, labels)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_the_order_of_updates_matters() -> None:
@@ -178,7 +195,8 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(loss: Loss) -> None
             assert isinstance(pl_module, AdversarialTraining)
             pl_module.generator.eval()
 
-    whole, split = (build(Unconstrained(), loss=loss, micro_batch_size=size) for size in (None, 2))
+    sizes = (None, 2)
+    whole, split = (in_double_precision(build(Unconstrained(), loss=loss, micro_batch_size=size)) for size in sizes)
     for module in (whole, split):
         fit(module, 2, batch_size=8, callbacks=[FrozenStatistics()])
     for ours, theirs in zip(split.parameters(), whole.parameters(), strict=True):
@@ -255,7 +273,7 @@ def test_other_micro_batches_are_refused_on_resume(before: int | None, after: in
 
 def test_bf16_mixed_keeps_what_is_float32_in_the_backward_pass_too() -> None:
     """Gradients of a 3x3 weight behind its 4x4 kernel, and of D's head, are not rounded to bf16 on their way."""
-    module = build(METHODS["none"](), joint_forward=True)  # nothing behind them that would hide a rounding
+    module = build(METHODS["none"]())  # nothing behind them that would hide a rounding
     fit(module, 1, precision="bf16-mixed")
     for name in ("blocks.0.conv2.parametrizations.weight.original", "linear.parametrizations.weight.original"):
         gradient = module.discriminator.get_parameter(name).grad

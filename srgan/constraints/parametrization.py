@@ -50,10 +50,15 @@ class RawWeight(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """`[out, in, ...]` raw -> `[out, in, ...]` as the layer uses it."""
+        if not torch.is_autocast_enabled(weight.device.type):
+            return self.constrained(weight)
         with torch.autocast(weight.device.type, enabled=False):
-            W = matricize(weight, self.output_dim)
-            shape = weight.transpose(0, self.output_dim).shape
-            return self.constrain(W).view(shape).transpose(0, self.output_dim)
+            return self.constrained(weight)
+
+    def constrained(self, weight: Tensor) -> Tensor:
+        """The same, in the weight's own precision."""
+        W = self.constrain(matricize(weight, self.output_dim))
+        return W.view(weight.transpose(0, self.output_dim).shape).transpose(0, self.output_dim)
 
     def constrain(self, W: Tensor) -> Tensor:
         """`W [out, in * k * k]` -> the constrained matrix of the same shape."""

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch._C import _functorch as functorch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 
-Vectors = tuple[Tensor, Tensor]
+Used = TypeVar("Used")
 
 
 @dataclass
 class _Region:
     """What the parametrizations of one checkpointed region used, in order, and how far a recomputation has come."""
 
-    used: dict[nn.Module, list[Vectors]] = field(default_factory=dict)
+    used: dict[nn.Module, list[Any]] = field(default_factory=dict)
     backward: object = None
     repeated: dict[nn.Module, int] = field(default_factory=dict)
 
@@ -34,13 +34,13 @@ def is_recomputing() -> bool:
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
-def once_per_forward(module: nn.Module, compute: Callable[[], Vectors]) -> Vectors:
+def once_per_forward(module: nn.Module, compute: Callable[[], Used]) -> Used:
     """Computes, or within the recomputation of a checkpointed region gives what the region used the first time.
 
     Otherwise the gradients would be those of another u than the forward pass had.
 
     Args:
-        module: whose use of the vectors this is.
+        module: whose use of its weight this is.
         compute: called outside recomputations.
     """
     if torch.compiler.is_compiling():
@@ -52,13 +52,15 @@ def once_per_forward(module: nn.Module, compute: Callable[[], Vectors]) -> Vecto
         return compute()
     region = _regions.setdefault(frame, _Region())
     if backward is None:
-        region.used.setdefault(module, []).append(compute())
-        return region.used[module][-1]
+        used = compute()
+        region.used.setdefault(module, []).append(used)
+        return used
     if region.backward != backward:
         region.backward, region.repeated = backward, {}
     use = region.repeated.get(module, 0)
     region.repeated[module] = use + 1
-    return region.used[module][use]
+    repeated: Used = region.used[module][use]
+    return repeated
 
 
 def _checkpointed_region() -> tuple[Any, object]:

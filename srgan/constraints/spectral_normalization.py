@@ -13,6 +13,9 @@ from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_
 from srgan.parallel import ALONE, Ranks
 from srgan.spectral import matricize, power_iteration, spectral_normalize
 
+PowerSteps = tuple[Tensor, Tensor, Tensor]
+"""u, v and sigma_1 behind the power steps of one use of a weight."""
+
 
 class SpectralNormalization(Constraint):
     """SN: `W_SN = W / sigma_1` (Eq. 4) on every convolution, linear and embedding layer.
@@ -72,40 +75,51 @@ class SpectralNorm(RawWeight):
     def __init__(self, weight: Tensor, output_dim: int, groups: int, power_iterations: int) -> None:
         super().__init__(weight, output_dim, groups)
         self.power_iterations = power_iterations
+        self.normalized: list[Tensor] = []  # of the uses to come, see `Together`
+
+    def constrained(self, weight: Tensor) -> Tensor:
+        ready = once_per_forward(self, lambda: self.normalized.pop(0) if self.normalized else None)
+        return super().constrained(weight) if ready is None else ready
 
     def constrain(self, W: Tensor) -> Tensor:
-        u, v = once_per_forward(self, lambda: self.singular_vectors(W))
+        u, v, sigma_1 = once_per_forward(self, lambda: self.power_steps(W))
         if is_transformed(W):  # torch.func differentiates no autograd.Function that is as fast as ours
             return W / torch.dot(u, torch.mv(W, v))
-        return spectral_normalize(W, u, v)
+        return spectral_normalize(W, u, v, sigma_1)
 
-    def power_iteration(self, W: Tensor) -> tuple[Tensor, Tensor]:
-        """The next u and v."""
+    def power_iteration(self, W: Tensor) -> PowerSteps:
+        """The next u and v, and sigma_1 of them."""
         return power_iteration(W, self.u, self.power_iterations)
 
-    def singular_vectors(self, W: Tensor) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def power_steps(self, W: Tensor) -> PowerSteps:
         """u `[m]` and v `[n]`, new tensors: the backward pass still needs them when another use has moved u."""
-        with torch.no_grad(), outside_transforms(W) as plain:
-            u, v = self.power_iteration(plain)
-            if self.training and torch.compiler.is_compiling():
-                self.u = u  # compiled, the backward pass would read a buffer that the next use overwrites
-            elif self.training and not is_recomputing():
-                self.u.copy_(u)  # in place: a replica of DataParallel has the same storage, and is thrown away
-        return u, v
+        if is_transformed(W):
+            with outside_transforms(W) as plain:
+                return self._moved(self.power_iteration(plain))
+        return self._moved(self.power_iteration(W.detach()))
+
+    def _moved(self, steps: PowerSteps) -> PowerSteps:
+        u, _, _ = steps
+        if self.training and torch.compiler.is_compiling():
+            self.u = u  # compiled, the backward pass would read a buffer that the next use overwrites
+        elif self.training and not is_recomputing():
+            self.u.copy_(u)  # in place: a replica of DataParallel has the same storage, and is thrown away
+        return steps
 
 
 class GroupedSpectralNorm(SpectralNorm):
     """Eq. 4 for each block of a grouped convolution by itself: every block has sigma_1 = 1."""
 
     def constrain(self, W: Tensor) -> Tensor:
-        u, v = once_per_forward(self, lambda: self.singular_vectors(W))
+        u, v, _ = once_per_forward(self, lambda: self.power_steps(W))
         blocks = W.unflatten(0, (self.groups, -1))
         sigma_1 = torch.einsum("gm,gmn,gn->g", u.view(self.groups, -1), blocks, v)
         W_SN: Tensor = (blocks / sigma_1[:, None, None]).flatten(0, 1)
         return W_SN
 
-    def power_iteration(self, W: Tensor) -> tuple[Tensor, Tensor]:
-        """u `[m]` of the blocks behind one another, v `[groups, n]`."""
+    def power_iteration(self, W: Tensor) -> PowerSteps:
+        """u `[m]` of the blocks behind one another, v `[groups, n]` and sigma_1 `[groups]`."""
         step = partial(power_iteration, steps=self.power_iterations)
-        u, v = torch.vmap(step)(W.unflatten(0, (self.groups, -1)), self.u.view(self.groups, -1))
-        return u.flatten(), v
+        u, v, sigma_1 = torch.vmap(step)(W.unflatten(0, (self.groups, -1)), self.u.view(self.groups, -1))
+        return u.flatten(), v, sigma_1

@@ -79,6 +79,8 @@ class AutoencoderDiscriminator(Discriminator):
         bottleneck: length of the code.
     """
 
+    scores_alone = True
+
     def __init__(self, image_size: int, channels: int, bottleneck: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList([nn.Conv2d(IMAGE_CHANNELS, channels, 3, padding=1)])

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu, relu_
 
-from srgan.networks.kernels import ConvolutionAndPooling, EnlargementAndConvolution
+from srgan.networks.kernels import Convolution, ConvolutionAndPooling, EnlargementAndConvolution
 
 RESIDUAL_GAIN = math.sqrt(2)
 
 
-Convolution = TypeVar("Convolution", bound=nn.Conv2d)
+AnyConvolution = TypeVar("AnyConvolution", bound=nn.Conv2d)
 
 
-def initialized(layer: Convolution, gain: float) -> Convolution:
+def initialized(layer: AnyConvolution, gain: float) -> AnyConvolution:
     """The same convolution with Glorot-uniform weights and zero bias."""
     nn.init.xavier_uniform_(layer.weight, gain)
     assert layer.bias is not None
@@ -30,7 +30,7 @@ def initialized(layer: Convolution, gain: float) -> Convolution:
 
 def convolution(inputs: int, outputs: int, kernel_size: int, gain: float) -> nn.Conv2d:
     """A size-keeping convolution with Glorot-uniform weights and zero bias."""
-    return initialized(nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2), gain)
+    return initialized(Convolution(inputs, outputs, kernel_size, padding=kernel_size // 2), gain)
 
 
 def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:

@@ -1,11 +1,26 @@
-"""A 3x3 convolution and a change of resolution next to it, fused into one convolution."""
+"""Convolutions of the residual nets: side by side, and fused with a change of resolution next to them."""
+
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
 
-class _Resampling(nn.Conv2d):
+class Convolution(nn.Conv2d):
+    """A convolution that takes several batches side by side, each with a weight of its own, if it has such a weight.
+
+    `[B, k in, H, W]` under a weight `[k out, in, ...]`, k times the outputs of the layer: images of k batches behind
+    one another along the channels, and k weights along theirs, give `[B, k out, H, W]` in k groups.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        k = len(weight) // self.out_channels
+        bias = torch.cat([bias] * k) if bias is not None and k > 1 else bias
+        return conv2d(input, weight, bias, self.stride, self.padding, self.dilation, k)
+
+
+class _Resampling(Convolution):
     """A 3x3 convolution and a change of resolution by 2 next to it, as one convolution with a 4x4 kernel.
 
     The resampling adds up 2 x 2 pixels, which is a convolution too: the sum of four shifted copies of the 3x3
@@ -22,7 +37,8 @@ class _Resampling(nn.Conv2d):
 
     def kernel(self, weight: Tensor) -> Tensor:
         """Four shifted copies of a weight `[a, b, 3, 3]` added up: `[a, b, 4, 4]`."""
-        with torch.autocast(weight.device.type, enabled=False):
+        device_type = weight.device.type
+        with torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext():
             return (weight.reshape(-1, 9) @ self.four_copies).view(*weight.shape[:2], 4, 4)
 
 
@@ -32,9 +48,10 @@ class ConvolutionAndPooling(_Resampling):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
         self.four_copies /= 4
+        self.stride = (2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv2d(x, self.kernel(self.weight), self.bias, stride=2, padding=1)
+        return self._conv_forward(x, self.kernel(self.weight), self.bias)
 
 
 class EnlargementAndConvolution(_Resampling):

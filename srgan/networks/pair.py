@@ -33,10 +33,20 @@ class Discriminator(nn.Module, ABC):
     Attributes:
         num_classes: labels are in [0, num_classes); 0 for an unconditional net, which ignores them.
         memory_format: that convolutions work in.
+        scores_alone: whether an image's score depends on no other image of the batch.
     """
 
     num_classes: int = 0
     memory_format: torch.memory_format = torch.contiguous_format
+    scores_alone: bool = False
+
+    def takes_side_by_side(self, images: Tensor) -> bool:
+        """Whether batches like this one are best put through the net side by side, each under weights of its own.
+
+        Then images of k batches `[B, 3 k, H, W]` and their labels `[B, k]` give scores `[B, k]` under weights with k
+        times as many outputs (for k > 1).
+        """
+        return False
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -49,6 +59,7 @@ class PlainDiscriminator(Discriminator):
     convolutions: nn.ModuleList
     linear: nn.Linear
     slope: float
+    scores_alone = True
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         h = images.contiguous(memory_format=self.memory_format)

@@ -1,0 +1,239 @@
+"""SN of all layers of a net at once: a few operations on stacks of matrices in place of many on each.
+
+The matrices of several layers are padded with zeros, which change neither products nor singular values, to one shape
+`[M, N]`. Each layer keeps its own u, and takes the power steps that it would take by itself, in the same order.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from srgan.constraints.layers import constrained, is_sharded, output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.recomputing import is_transformed
+from srgan.constraints.spectral_normalization import SpectralNorm
+from srgan.spectral import power_iterations_of_stack
+
+LARGEST_PADDING = 2.0  # stacks to the matrices in them, over a whole net: for wide nets these are a lot of memory
+
+
+class Together:
+    """The layers of a net under SN, whose weights are normalized together for the forward passes to come.
+
+    Layers that are under anything else, are in evaluation mode, or are not used once in each pass take care of
+    themselves.
+
+    Args:
+        net: its layers may come under SN, or off it, later.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self._members: list[_Member] = []
+        self._others = [layer for _, layer in spectral_layers(net)]
+        self._stacks: list[_Stack] = []
+
+    @contextmanager
+    def normalized(self, passes: int, side_by_side: bool = False) -> Iterator[bool]:
+        """Takes the power steps of so many forward passes; those made within find their weights normalized.
+
+        Args:
+            passes: made by the net within, one after the other.
+            side_by_side: make a single pass of them, if all layers are normalized here: each weight has `passes` times
+                its outputs, those of the first pass first.
+
+        Returns:
+            whether it is to be a single pass.
+        """
+        self._update()
+        side_by_side = side_by_side and bool(self._members) and not self._others
+        try:
+            for stack in self._stacks:
+                stack.normalize(passes, side_by_side)
+            yield side_by_side
+            unused = [member for member in self._members if member.norm.normalized]
+        finally:
+            for member in self._members:
+                member.norm.normalized.clear()
+        if unused:
+            self._members = [member for member in self._members if member not in unused]
+            self._stacks = _stacks(self._members)
+
+    def _update(self) -> None:
+        """Makes the stacks anew if layers have come under SN, or off it, or changed their kind."""
+        joining = [member for layer in self._others if (member := _member(layer)) is not None]
+        if joining or not all(member.holds() for member in self._members):
+            layers = [*(member.layer for member in self._members), *self._others]
+            found = {layer: _member(layer) for layer in layers}
+            self._members = [member for member in found.values() if member is not None]
+            self._others = [layer for layer, member in found.items() if member is None]
+            self._stacks = _stacks(self._members)
+
+
+def passes_are_alike(net: nn.Module) -> bool:
+    """Whether a forward pass of a net depends neither on the passes before it nor on the rest of the batch.
+
+    Power steps of SN would make it depend on the one, batch norm on the other.
+    """
+    return not any(isinstance(module, SpectralNorm | _BatchNorm) for module in net.modules())
+
+
+@dataclass(eq=False)
+class _Member:
+    """A layer that is normalized together with others.
+
+    Attributes:
+        layer: under plain SN, in training mode.
+        norm: its parametrization.
+        W: its raw weight, whole.
+        kind: what all of a stack have in common: that of W, and the number of power steps.
+        matrix_shape: `[m, n]` of W read as a matrix.
+    """
+
+    layer: nn.Module
+    norm: SpectralNorm
+    W: nn.Parameter
+    kind: tuple[torch.dtype, torch.device, int]
+    matrix_shape: tuple[int, int]
+
+    def holds(self) -> bool:
+        """Whether all this is still so."""
+        if constrained(self.layer) is not self.norm or not self.norm.training:
+            return False
+        W = raw_weight(self.layer)
+        return W is self.W and self.kind == (W.dtype, W.device, self.norm.power_iterations)
+
+
+def _member(layer: nn.Module) -> _Member | None:
+    """A layer under plain SN that trains, with a whole weight that torch.func does not transform; None for others."""
+    norm = constrained(layer)
+    if type(norm) is not SpectralNorm or not norm.training or is_sharded(layer):
+        return None
+    W = raw_weight(layer)
+    if is_transformed(W):
+        return None
+    m, n = raw_matrix(layer).shape
+    return _Member(layer, norm, W, (W.dtype, W.device, norm.power_iterations), (m, n))
+
+
+def _stacks(members: Sequence[_Member]) -> list["_Stack"]:
+    """All members in few stacks: those are merged that need the least padding, as long as the net's bound is kept."""
+    alike: dict[Any, list[_Member]] = defaultdict(list)
+    for member in members:
+        alike[member.kind, member.matrix_shape].append(member)
+    groups = list(alike.values())
+    bound = LARGEST_PADDING * sum(member.W.numel() for member in members)
+    while True:
+        pairs = [(a, b) for a, b in combinations(groups, 2) if a[0].kind == b[0].kind]
+        a, b = min(pairs, key=lambda pair: _padded([*pair[0], *pair[1]]) - sum(map(_padded, pair)), default=([], []))
+        merged = [group for group in groups if group is not a and group is not b] + [[*a, *b]]
+        if not a or sum(map(_padded, merged)) > bound:
+            return [_Stack(group) for group in groups]
+        groups = merged
+
+
+def _padded(group: Sequence[_Member]) -> int:
+    """Entries of a stack of them."""
+    heights, lengths = zip(*(member.matrix_shape for member in group), strict=True)
+    return len(group) * int(max(heights)) * int(max(lengths))
+
+
+class _Stack:
+    """Layers whose matrices are padded to one shape `[M, N]`.
+
+    Args:
+        members: of one kind.
+    """
+
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self.M, self.N = (max(lengths) for lengths in zip(*(member.matrix_shape for member in members), strict=True))
+
+        def layout(member: _Member) -> tuple[Any, ...]:
+            """Where the entries of a weight are in its padded matrix."""
+            dim = output_dim(member.layer)
+            inner = member.W.transpose(0, dim)[0].shape
+            strides = torch.empty(inner, device="meta").stride()
+            view = torch.empty_strided((member.matrix_shape[0], *inner), (self.N, *strides), device="meta")
+            return tuple(view.transpose(0, dim).shape), view.transpose(0, dim).stride()
+
+        whole = [member for member in members if member.matrix_shape == (self.M, self.N)]
+        alike = [member for member in whole if layout(member) == layout(whole[0])] if whole else []
+        self.members = alike + [member for member in members if member not in alike]
+        self.num_alike = len(alike)
+        self.layouts = [layout(member) for member in self.members]
+
+    def normalize(self, passes: int, side_by_side: bool) -> None:
+        """Hands `passes` normalized weights, or one that holds them, to each layer, and moves its u on."""
+        raw = [member.W for member in self.members]
+        _, device, steps = self.members[0].kind
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            W = self.stack([weight.detach() for weight in raw], 1).squeeze(1)
+            u, v, sigma_1 = power_iterations_of_stack(W, self.stacked_u(), passes, steps)
+            of_layers = [member.norm.u for member in self.members]
+            torch._foreach_copy_(of_layers, [row[: len(own)] for own, row in zip(of_layers, u[:, -1], strict=True)])
+        with torch.autocast(device.type, enabled=False):
+            weights = _Normalization.apply(self, side_by_side, W, u, v, sigma_1, *raw)
+        each = 1 if side_by_side else passes
+        for k, member in enumerate(self.members):
+            member.norm.normalized[:] = weights[k * each : (k + 1) * each]
+
+    def stacked_u(self) -> Tensor:
+        """`[L, M]`, padded."""
+        every = [member.norm.u for member in self.members]
+        zeros = every[0].new_zeros(self.M)
+        return torch.cat([part for u in every for part in (u, zeros[len(u) :])]).view(-1, self.M)
+
+    def stack(self, weights: Sequence[Tensor], passes: int) -> Tensor:
+        """`passes` weights of each layer, one layer after the other -> `[L, passes, M, N]`, padded."""
+        stack = weights[0].new_zeros(len(self.members), passes, self.M, self.N)
+        parts, alike = self.parts(stack), passes * self.num_alike
+        if alike:
+            size, strides = self.layouts[0]
+            torch.stack(list(weights[:alike]), out=stack.as_strided((alike, *size), (self.M * self.N, *strides)))
+        if parts[alike:]:
+            torch._foreach_copy_(parts[alike:], list(weights[alike:]))
+        return stack
+
+    def parts(self, stack: Tensor) -> list[Tensor]:
+        """What is in `[L, passes, M, N]`, without the padding and in the shapes of the layers' weights."""
+        every = [(size, strides) for size, strides in self.layouts for _ in range(stack.shape[1])]
+        return [stack.as_strided(size, strides, k * self.M * self.N) for k, (size, strides) in enumerate(every)]
+
+
+class _Normalization(torch.autograd.Function):
+    """Eq. 4 of every matrix of a stack in every pass, with its gradient, the first line of Eq. 11."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, stack: _Stack, side_by_side: bool, W: Tensor, u: Tensor, v: Tensor, sigma_1: Tensor, *raw: Tensor
+    ) -> tuple[Tensor, ...]:
+        sigma_1 = sigma_1.clamp_min(torch.finfo(W.dtype).tiny)
+        W_SN = W.unsqueeze(1) / sigma_1[:, :, None, None]
+        ctx.stack, ctx.side_by_side = stack, side_by_side
+        ctx.save_for_backward(u, v, W_SN, sigma_1)
+        weights = stack.parts(W_SN)
+        if side_by_side:
+            passes = W_SN.shape[1]
+            return tuple(torch.cat(weights[k : k + passes]) for k in range(0, len(weights), passes))
+        return tuple(weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *dW_SN: Tensor) -> tuple[Tensor | None, ...]:
+        u, v, W_SN, sigma_1 = ctx.saved_tensors
+        L, passes, M, N = W_SN.shape
+        if ctx.side_by_side:
+            dW_SN = tuple(part for gradient in dW_SN for part in gradient.chunk(passes))
+        d = ctx.stack.stack(dW_SN, passes)
+        along_uv = torch.bmm(d.view(-1, 1, M * N), W_SN.view(-1, M * N, 1)).view(L, passes)
+        scale = sigma_1.reciprocal()
+        divided = torch.bmm(scale.unsqueeze(1), d.view(L, passes, -1)).view(L, M, N)
+        weighted_u = u * (along_uv * -scale).unsqueeze(2)
+        dW = torch.baddbmm(divided, weighted_u.mT, v)
+        return None, None, None, None, None, None, *ctx.stack.parts(dW.unsqueeze(1))
