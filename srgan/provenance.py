@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from srgan.extras import installed_version
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+    import torch
 
 
 def now() -> str:
@@ -42,18 +44,51 @@ def commit() -> str | None:
 
 
 def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
-    """What the run ran on."""
+    """What the run ran on; on a GPU also what decides its arithmetic (`gpu_arithmetic`)."""
     import torch
 
     device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    on_gpu = device.type == "cuda"
     return {
-        "device": name,
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor(),
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
         "cores": usable_cores(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    } | (gpu_arithmetic(device) if on_gpu else {})
+
+
+def gpu_arithmetic(device: "torch.device") -> dict[str, Any]:
+    """Libraries and switches that decide a GPU's last bits: "cuda", "cudnn", "driver", "convolutions", "benchmark"."""
+    import torch
+
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": nvidia_driver(),
+        "convolutions": convolution_precision(device),
+        "benchmark": torch.backends.cudnn.benchmark,
     }
+
+
+def convolution_precision(device: "torch.device") -> str:
+    """What convolutions of float32 tensors compute in on a GPU: "tf32" (10 bits of mantissa) or "ieee" (23)."""
+    import torch
+
+    able = torch.cuda.get_device_capability(device) >= (8, 0)
+    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags
+    allowed = flags.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    return "tf32" if able and allowed else "ieee"
+
+
+def nvidia_driver(version_file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The version of NVIDIA's kernel driver where the system tells it, as "580.65.06"."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", version_file.read_text())
+    except OSError:
+        return None
+    return found[1] if found else None
 
 
 def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:

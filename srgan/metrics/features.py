@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy, max_pool2d, relu
 from srgan.data.image_data import ImageData
 from srgan.files import cache_folder, expanded, read_cached, write_cached
 from srgan.parallel import ALONE, Ranks
+from srgan.provenance import convolution_precision
 from srgan.randomness import counter_generator, counter_seed, seeded
 
 
@@ -49,6 +50,16 @@ def hash_weights(module: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def arithmetic(device: torch.device) -> str:
+    """What caches of features are keyed by besides weights and images: "" on a CPU, else e.g. "-cuda-tf32".
+
+    Real and generated images are compared by their features, so one kind of device and one precision compute both.
+    """
+    if device.type == "cpu":
+        return ""
+    return f"-cuda-{convolution_precision(device)}" if device.type == "cuda" else f"-{device.type}"
 
 
 class InceptionFeatures(FeatureNetwork):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srgan.data.image_data import ImageData, Split
 from srgan.files import cache_folder, read_cached, write_cached
-from srgan.metrics.features import FeatureNetwork
+from srgan.metrics.features import FeatureNetwork, arithmetic
 from srgan.parallel import Ranks
 from srgan.progress import Progress
 
@@ -29,12 +29,15 @@ class FeatureSums:
 
     @classmethod
     def zero(cls, num_features: int, device: torch.device | str = "cpu") -> "FeatureSums":
-        host = torch.device(device).type == "mps"  # which has no float64
-
         def zeros(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.float64, device="cpu" if host else device)
+            return torch.zeros(shape, dtype=torch.float64, device=_float64_device(device))
 
         return cls(0, zeros(num_features), zeros(num_features, num_features))
+
+    def to(self, device: torch.device | str) -> "FeatureSums":
+        """The same sums where those of `zero` on this device are."""
+        where = _float64_device(device)
+        return FeatureSums(self.count, self.total.to(where), self.outer.to(where))
 
     def add(self, features: Tensor) -> None:
         """Includes features `[B, d]`."""
@@ -65,6 +68,10 @@ class FeatureSums:
     def covariance(self) -> Tensor:
         """`[d, d]`, unbiased."""
         return (self.outer - self.count * self.mean.outer(self.mean)) / (self.count - 1)
+
+
+def _float64_device(device: torch.device | str) -> torch.device | str:
+    return "cpu" if torch.device(device).type == "mps" else device  # MPS has no float64
 
 
 def share_batches(ranks: Ranks, rows: range, batch_size: int) -> range:
@@ -107,10 +114,14 @@ class RealStatistics:
         self.batch_size = batch_size
         self.ranks = ranks
         self.device = next(features.parameters()).device
-        self.key = f"{data.key}-{split}-{count}-{features.name}-{features.weights_hash}-{batch_size}"
+        images = f"{data.key}-{split}-{count}"
+        self.key = f"{images}-{features.name}-{features.weights_hash}-{batch_size}{arithmetic(self.device)}"
 
     def sums(self) -> FeatureSums:
-        """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved."""
+        """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved.
+
+        On the feature network's device, where the sums of generated images are compared with them.
+        """
         path = cache_folder() / "real-statistics" / f"{self.key}.npz"
         sums = FeatureSums.zero(self.features.num_features)
         if self.ranks.rank == 0 and (stored := read_cached(path, "count", "total", "outer")):
@@ -128,7 +139,7 @@ class RealStatistics:
             if self.ranks.rank == 0:
                 sums.join(part)
                 write_cached(path, count=np.array(sums.count), total=sums.total.numpy(), outer=sums.outer.numpy())
-        return sums
+        return sums.to(self.device)
 
     def set_of_features(self) -> Tensor:
         """Features `[n, d]` float32 of the first 50,000 of the images; on rank zero, empty on the others."""

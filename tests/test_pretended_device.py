@@ -1,0 +1,165 @@
+"""Training on a device that is not the CPU: nothing mixes devices, nothing waits, launches have a ceiling."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from discriminators import CONSTRAINTS
+from pretended_device import DEVICE, PretendedDevice, pretended_device, strategy_there
+from torch import nn
+from torch.nn.functional import conv2d
+
+from srgan.constraints import METHODS, Project, Schedule
+from srgan.data import DigitsData
+from srgan.feature_matching import FeatureMatching
+from srgan.losses import BEGAN, Minimax, Wasserstein
+from srgan.networks import AutoencoderPair, DCGANPair, Pair, ResNetPair, SNDCGANPair
+from srgan.optimizers import OptimizerSettings
+from srgan.training import AdversarialTraining, optimizer_steps
+
+LAUNCHES_OF_SN = 4_506
+LAUNCHES_OF_SR_S = 5_196
+WAITS_OF_SR_S = 110
+"""At most so many in an iteration of A_64-128; of SR-s in one in which it is due. Widths do not matter to them."""
+
+CONSTANT = ResNetPair(generator_channels=2, discriminator_channels=2, latent_dim=4)
+PYRAMID = ResNetPair(16, 2, 2, latent_dim=4, num_classes=1_000, widths="pyramid")
+NETS: dict[str, dict[str, Any]] = {
+    "constant": {"networks": CONSTANT},
+    "conditional pyramid": {"networks": PYRAMID, "normalize_generator": True, "micro_batch_size": 2},
+}
+
+
+class Counts(pl.Callback):
+    """What the last iteration launched, and where it waited."""
+
+    def __init__(self, device: PretendedDevice) -> None:
+        self.device = device
+        self.launches = self.waits = 0
+        self.places: dict[tuple[str, str], int] = {}
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.device.launches.clear()
+        self.device.waits.clear()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert {value.device for value in state(pl_module).values()} == {DEVICE}
+        self.launches, self.waits = self.device.launches.total(), self.device.waits.total()
+        self.places = dict(self.device.waits)
+
+
+def trainer(iterations: int, n_dis: int, **settings: Any) -> pl.Trainer:
+    return pl.Trainer(
+        max_steps=optimizer_steps(iterations, n_dis), max_epochs=-1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, **settings,
+    )  # fmt: skip
+
+
+def train(
+    iterations: int = 1, batch_size: int = 4, n_dis: int = 2, **settings: Any
+) -> tuple[AdversarialTraining, Counts]:
+    """Some iterations on digits, there; back on the CPU afterwards."""
+    module = AdversarialTraining(iterations=iterations, n_dis=n_dis, seed=3, **settings)
+    data = DigitsData(module.networks.image_size, batch_size=batch_size, n_dis=n_dis, seed=3)
+    with pretended_device() as device:
+        counts = Counts(device)
+        trainer(iterations, n_dis, callbacks=[counts], strategy=strategy_there()).fit(module, datamodule=data)
+    return module, counts
+
+
+def state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+# The device itself.
+
+
+def test_it_refuses_to_mix_devices_as_a_gpu_does() -> None:
+    here = torch.ones(3)
+    with pretended_device():
+        there = here.to(DEVICE)
+        assert there.device == DEVICE
+        assert (there * torch.tensor(2.0)).tolist() == [2, 2, 2]
+        assert there[torch.tensor([0, 2])].tolist() == [1, 1]
+        with pytest.raises(RuntimeError, match=r"mul .*expected tensors of one device, found \[\[3\]\]"):
+            there * here
+        with pytest.raises(RuntimeError, match="generator"):
+            torch.randn(3, device=DEVICE, generator=torch.Generator().manual_seed(0))
+        with pytest.raises(RuntimeError, match="numpy"):
+            there.numpy()
+
+
+def test_it_counts_launches_and_waits() -> None:
+    with pretended_device() as device:
+        x = torch.arange(6.0, device=DEVICE)
+        images = torch.ones(1, 1, 4, 4, device=DEVICE)
+        device.launches.clear()
+        y = (x + 1).view(2, 3).T  # one kernel: views launch nothing
+        conv2d(images, images)  # three
+        assert (device.launches.total(), device.waits.total()) == (4, 0)
+        y.sum().item()
+        assert (device.launches.total(), device.waits.total()) == (5, 1)
+        x[x > 2]
+        x.cpu()
+        torch.linalg.eigvalsh(images[0, 0])
+        torch.tensor([1.0], device=DEVICE)
+        assert device.waits.total() == 5
+
+
+def test_what_it_computes_is_what_the_cpu_computes() -> None:
+    there, _ = train(2, networks=CONSTANT)
+    here = AdversarialTraining(iterations=2, n_dis=2, seed=3, networks=CONSTANT)
+    trainer(2, 2, accelerator="cpu").fit(here, datamodule=DigitsData(32, batch_size=4, n_dis=2, seed=3))
+    assert all(torch.equal(state(there)[name], value) for name, value in state(here).items())
+
+
+# Updates of both players.
+
+
+@pytest.mark.parametrize(("method", "nets"), product(CONSTRAINTS, NETS))
+def test_no_constraint_mixes_devices(method: str, nets: str) -> None:
+    module, counts = train(constraint=CONSTRAINTS[method](), **NETS[nets])
+    assert all(value.isfinite().all() for value in state(module).values())
+    assert method.startswith("sr-") or not counts.places
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "moving average": {"ema_decay": 0.9},
+    "feature matching": {"feature_matching": FeatureMatching()},
+    "BEGAN": {"networks": AutoencoderPair(16, 2, 2, 4, 4), "loss": BEGAN(), "constraint": METHODS["none"]()},
+    "minimax, SR-d": {"loss": Minimax(), "constraint": METHODS["sr-d"]()},
+    "WGAN": {
+        "networks": DCGANPair(16, 2, 2, 4), "loss": Wasserstein(), "constraint": METHODS["clip"](),
+        "discriminator_optimizer": OptimizerSettings(5e-5, algorithm="rmsprop"),
+    },
+    "SN-DCGAN": {"networks": SNDCGANPair(16, 2, 2, 4)},
+    "textbook's order": {"generator_turn": 2, "micro_batch_size": 2},
+    "contiguous": {"channels_last": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_setting_mixes_devices(name: str) -> None:
+    module, counts = train(2, **{"networks": CONSTANT} | OTHERS[name])
+    assert all(value.isfinite().all() for value in state(module).values())
+    assert "SR-d" in name or not counts.places
+
+
+# What an iteration of A_64-128 costs besides arithmetic.
+
+A_64_128: Pair = ResNetPair(generator_channels=8, discriminator_channels=8)
+
+
+def test_an_iteration_of_sn_never_waits_and_launches_no_more_than_it_did() -> None:
+    _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128)
+    assert counts.places == {}
+    assert 1_000 < counts.launches <= LAUNCHES_OF_SN
+
+
+def test_an_iteration_in_which_sr_is_due_waits_no_more_than_it_did() -> None:
+    always = METHODS["sr-s"](form=Project(Schedule(every_iterations=1)))
+    _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128, constraint=always)
+    assert 0 < counts.waits <= WAITS_OF_SR_S, counts.places
+    assert counts.launches <= LAUNCHES_OF_SR_S
