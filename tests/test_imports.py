@@ -47,7 +47,7 @@ ORDER = [
 
 
 REPRODUCE = [
-    {"settings", "run", "significance"},
+    {"settings", "run", "significance", "generated"},
     {"resources", "cost"},
     {"table_runs", "options", "launch"},
     {"table", "evidence"},
@@ -58,6 +58,7 @@ REPRODUCE = [
     {"evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"scale"},
+    {"scale_page"},
     {"figures", "readme"},
 ]
 FIGURES = [
