@@ -46,7 +46,7 @@ ORDER = [
 
 
 REPRODUCE = [
-    {"settings", "run", "significance"},
+    {"settings", "run", "significance", "generated"},
     {"resources", "cost"},
     {"table_runs", "options", "launch"},
     {"table", "evidence"},
@@ -57,6 +57,7 @@ REPRODUCE = [
     {"evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"scale"},
+    {"scale_page"},
     {"figures", "readme"},
 ]
 FIGURES = [
