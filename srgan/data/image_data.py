@@ -126,9 +126,10 @@ class ImageData(pl.LightningDataModule):
         return digest_of(self.load(split) for split in splits)
 
     def setup(self, stage: str) -> None:
-        """Loads or opens the training split, once per process, so that what is wrong with it is said at once."""
+        """Loads or opens the images, once per process, so that what is wrong with them is said at once."""
         if stage == "fit":
             self.num_images("train")
+            self.key  # noqa: B018 (looks at all images once; checkpoints hold it)
 
     # What training sees.
 

@@ -173,7 +173,8 @@ def odd_places(attempt: Attempt) -> Outcome:
             return main(["fit", *words, role, place])
         return main([role, place])
 
-    return refused(action, f"{role} at a {name}", says=re.escape(place[:100]))
+    named = places[name].parent if name == "dangling" or name.startswith("below") else place  # what stands in the way
+    return refused(action, f"{role} at a {name}", says=re.escape(str(named)[:100]))
 
 
 def _give_up_privileges() -> None:
@@ -258,7 +259,7 @@ def odd_commands(attempt: Attempt) -> Outcome:
         ["sample", checkpoint, "--truncation", "-1"], ["sample", checkpoint, "--truncation", "nan"],
         ["sample", checkpoint, "--classes", "99"], ["sample", checkpoint, "--dimension", "77"],
         ["sample", checkpoint, "--walk", "0"], ["sample", checkpoint, "--output", "x.txt"],
-        ["sample", checkpoint, "--device", "abacus", "--output", there], ["sample", checkpoint, "--seed", "x"],
+        ["sample", checkpoint, "--output", there, "--device", "abacus"], ["sample", checkpoint, "--seed", "x"],
         ["sample", checkpoint, "--output", "/dev/null/x.png"], ["sample", checkpoint, "--frames", "-1"],
         ["spectra", checkpoint, "--picture", "/"], ["spectra", checkpoint, "--nothing"], ["spectra"], ["sample"],
         ["report"], ["report", there], ["report", "configs"], ["report", "/dev/null"], ["prepare"],
@@ -271,6 +272,8 @@ def odd_commands(attempt: Attempt) -> Outcome:
     says = f"{of_option(option.strip('-'))}|{re.escape(words[-1])}"
     if words == ["fit", "--run", there]:
         says = "configuration with data"
+    elif words[-1].startswith("/dev/null/"):
+        says = "/dev/null"
     return refused(lambda: main(words), " ".join(words)[-90:], says)
 
 
@@ -281,7 +284,7 @@ def odd_variables(attempt: Attempt) -> Outcome:
     module = attempt.draw.choice(list(EXPERIMENTS))
     words = [name, value, "--dry-run", "1", "--runs", str(attempt.folder)]
     action = lambda: int(EXPERIMENTS[module](words))  # noqa: E731
-    says = of_option(name.strip("-"))
+    says = of_option(name.strip("-")) + f"|{of_option(value.partition('=')[0])}" * ("." in value and "=" in value)
     return refused(action, f"{module} {name} {value!r}", says, must_be=value != "")
 
 
