@@ -150,7 +150,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         args=arguments,
     )
     for name in ("run", "from_checkpoint"):
-        if composed.config[name]:
+        if composed.config.get(name):  # reproduce composes settings of no run
             composed.config[name] = str(expanded(composed.config[name]))
     return composed
 

@@ -12,6 +12,7 @@ import srgan
 
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
+    {"extras"},
     {
         "decomposition",
         "randomness",
@@ -21,7 +22,6 @@ ORDER = [
         "parallel",
         "progress",
         "decoding",
-        "extras",
         "provenance",
         "stored_classes",
         "thinning",
