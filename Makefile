@@ -81,5 +81,5 @@ bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (O
 	$(BIN)/pip install --quiet --no-deps "torch-mimicry>=0.1.16"
 	@touch $@
 
-gpu-check: .venv/installed ## is it right, and how fast, on this GPU? Six minutes, no download; writes build/gpu-check/gpu-check.md (ONLY="scores, speed")
+gpu-check: .venv/installed ## is it right, and how fast, on this GPU? Some minutes, no download; writes build/gpu-check/gpu-check.md (ONLY="scores, speed")
 	@$(BIN)/python -W ignore -m bench.gpu_check --only "$$ONLY"

@@ -1,4 +1,4 @@
-"""`make gpu-check`: whether srgan is right and how fast it is on this GPU, in about six minutes, without a download.
+"""`make gpu-check`: whether srgan is right and how fast it is on this GPU, without a download.
 
 Parts come in order of value. Each is by itself: one that fails costs no other, and results are on the disk after each.
 """

@@ -41,9 +41,13 @@ def test_parts_within_the_process_run_on_a_cpu(tmp_path: Path) -> None:
     ]
 
 
-def test_parts_with_processes_of_their_own_run_on_a_cpu(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path, OWN_PROCESSES)
+def test_a_run_is_stopped_and_resumed(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path, ["whole runs"])
     assert [row["exit status"] for row in parts["whole runs"]["tables"][""]] == [143, 0]
+
+
+def test_speed_is_measured_alone_and_side_by_side(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path, ["speed"])
     assert all(row["it/s"] > 0 for rows in parts["speed"]["tables"].values() for row in rows)
 
 
