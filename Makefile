@@ -11,7 +11,7 @@ VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-scale null-model reproduce-works reproduce-resume reproduce-sweep reproduce-figures faults smoke dashboard readme docs bench
+.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-scale null-model reproduce-works reproduce-resume reproduce-sweep reproduce-figures faults smoke dashboard readme docs bench gpu-check
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -86,3 +86,6 @@ bench: .venv/bench-installed ## all measurements of speed, then docs/speed.md (O
 .venv/bench-installed: .venv/installed
 	$(BIN)/pip install --quiet --no-deps "torch-mimicry>=0.1.16"
 	@touch $@
+
+gpu-check: .venv/installed ## is it right, and how fast, on this GPU? Some minutes, no download; writes build/gpu-check/gpu-check.md (ONLY="scores, speed")
+	@$(BIN)/python -W ignore -m bench.gpu_check --only "$$ONLY"

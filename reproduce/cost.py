@@ -1,7 +1,8 @@
 """What a run costs, counted and not timed: arithmetic and memory of its nets, on tensors without storage.
 
 FLOPs are those of convolutions and matrix products (a multiplication and an addition are two), bytes those of
-the activations that the backward pass keeps. Constraints and batch norms add some percent of time.
+the activations that the backward pass keeps. Constraints and batch norms add some percent of time on a CPU, where that
+was measured (docs/speed.md); on a GPU, where launches of many small kernels count, they may add as much again.
 """
 
 import json

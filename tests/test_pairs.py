@@ -15,6 +15,7 @@ from torch.nn.functional import elu, interpolate, leaky_relu
 from srgan import networks
 from srgan.cli import main
 from srgan.data import DigitsData
+from srgan.losses import BEGAN, Hinge
 from srgan.networks import AutoencoderPair, DCGANPair, Discriminator, Generator, Pair, ResNetPair, SNDCGANPair
 from srgan.networks.autoencoder import Decoder
 from srgan.runs import RunFolder
@@ -40,6 +41,19 @@ def test_every_concrete_pair_is_tested_here() -> None:
     exported = [getattr(networks, name) for name in networks.__all__]
     pairs = {value for value in exported if isinstance(value, type) and issubclass(value, Pair)}
     assert pairs - {Pair} == set(PAIRS)
+
+
+@pytest.mark.parametrize("make", PAIRS)
+def test_scores_and_losses_are_float32_in_half_precision(make: type[Any]) -> None:
+    pair = make(16, **SMALL)
+    generator, discriminator = pair.build()
+    loss = BEGAN() if pair.reconstructs else Hinge()
+    with torch.autocast("cpu", torch.bfloat16):
+        images = generator(torch.randn(8, 5))
+        scores = discriminator(images)
+        of_players = loss.discriminator(scores, scores), loss.generator(scores)
+    assert {value.dtype for value in (scores, *of_players)} == {torch.float32}
+    assert (scores != scores.bfloat16()).any()  # computed as such, not only stored
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])

@@ -65,7 +65,8 @@ class PlainDiscriminator(Discriminator):
         h = images.contiguous(memory_format=self.memory_format)
         for convolution in self.convolutions:
             h = leaky_relu_(convolution(h), self.slope)
-        score: Tensor = self.linear(h.flatten(1)).squeeze(1)
+        with torch.autocast(images.device.type, enabled=False):  # scores, and so losses, are float32 at least
+            score: Tensor = self.linear(at_least_float32(h).flatten(1)).squeeze(1)
         return score
 
 
