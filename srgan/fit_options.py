@@ -25,6 +25,7 @@ from pytorch_lightning.callbacks import (
 from srgan import constraints
 from srgan.constraints.methods import METHODS
 from srgan.extras import advice
+from srgan.joining import PRECISIONS
 from srgan.training import optimizer_steps
 
 NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
@@ -53,7 +54,6 @@ INSTEAD = {
 }
 """Option of the Trainer that the parser does not take, since it would do nothing, or harm -> what to use instead."""
 
-PRECISIONS = ("32-true", "bf16-mixed")
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     ModelCheckpoint: "Set --checkpoints.every and --checkpoints.keep_every.",
     GradientAccumulationScheduler: INSTEAD["accumulate_grad_batches"],

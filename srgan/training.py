@@ -12,19 +12,20 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.averaging import average_into, decay_at
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
+from srgan.constraints.stepping import parameters_of, part_in
 from srgan.constraints.together import Together, passes_are_alike
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
+from srgan.joining import refuse_unfit
 from srgan.losses import Hinge, Loss
 from srgan.networks import DEFAULT_PAIR, Generator, Pair
 from srgan.optimizers import OptimizerSettings
-from srgan.parallel import ALONE, Ranks, accumulation
+from srgan.parallel import ALONE, Ranks
 from srgan.randomness import counter_seed, seeded
 from srgan.resuming import refuse_unfit_checkpoint
 from srgan.sampling import latents
@@ -128,9 +129,11 @@ class AdversarialTraining(pl.LightningModule):
         self.losses: dict[str, Tensor] = {}
         with seeded(counter_seed(seed, "initial weights")):
             self.generator, self.discriminator = networks.build()
-            constraint.attach(self.discriminator)
+            constraint.attach(self.discriminator, seed=seed)
             if normalize_generator:
-                SpectralNormalization().attach(self.generator)
+                SpectralNormalization().attach(
+                    self.generator, seed=counter_seed(seed, "power vectors of the generator")
+                )
         self.generator_weights, self.discriminator_weights = Together(self.generator), Together(self.discriminator)
         if channels_last:
             self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
@@ -145,32 +148,16 @@ class AdversarialTraining(pl.LightningModule):
         self.join(self.trainer, self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def join(self, trainer: pl.Trainer, data: ImageData) -> None:
-        """Learns which devices share the batch, and checks that nets, data and devices fit one another.
+        """Learns which devices share the batch, and checks that nets, data, devices and precision fit one another.
 
         Raises:
             ValueError: they do not; the message says what would.
         """
+        refuse_unfit(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
         self.ranks = Ranks(trainer.global_rank, trainer.world_size)
-        if self.networks.image_size != data.image_size:
-            raise ValueError(
-                f"Expected networks of the data's image size {data.image_size}, found {self.networks.image_size}. "
-                "Build them with the data's."
-            )
-        accumulation(data.batch_size, trainer.world_size, self.micro_batch_size)
-        strategy = trainer.strategy
-        if trainer.world_size > 1 and (not isinstance(strategy, DDPStrategy) or strategy._start_method != "popen"):
-            raise ValueError(
-                "Expected strategy 'ddp' on several devices, each holding both nets, found "
-                f"{getattr(strategy, 'strategy_name', type(strategy).__name__)}. Set --trainer.strategy ddp."
-            )
-        if self.networks.num_classes and self.networks.num_classes != data.num_labels:
-            raise ValueError(
-                f"Expected num_classes 0 (unconditional) or {data.num_labels} for {data.name}, found "
-                f"{self.networks.num_classes}. Set --model.networks.init_args.num_classes."
-            )
 
     def on_train_start(self) -> None:
-        """Refuses ranks that did not find the same checkpoint.
+        """Refuses ranks that did not find the same checkpoint, and ends at once what was finished already.
 
         Raises:
             RuntimeError: they stand at different iterations.
@@ -181,6 +168,7 @@ class AdversarialTraining(pl.LightningModule):
                 f"Expected all processes to go on from one checkpoint, found them at iterations {iterations}. Put the "
                 "run folder on a file system that all of them see."
             )
+        self._stop_when_finished()
 
     # One iteration.
 
@@ -198,6 +186,11 @@ class AdversarialTraining(pl.LightningModule):
         if self.generator_ema is not None and self.ema_decay is not None:
             average_into(self.generator_ema, self.generator, decay_at(self.iteration, self.ema_decay))
         self.iteration += 1
+        self._stop_when_finished()
+
+    def _stop_when_finished(self) -> None:
+        if self.iteration >= self.iterations:
+            self.trainer.should_stop = True
 
     def _update_discriminator(self, real: Tensor, labels: Tensor, update: int) -> None:
         """One optimizer step of D on this rank's real images `[B, 3, H, W]` and as many generated ones, real first."""
@@ -224,7 +217,8 @@ class AdversarialTraining(pl.LightningModule):
         means = torch.stack([torch.stack(list(part.values())).detach() for part in measured]).mean(dim=0)
         self._average_over_ranks(self.discriminator, means)
         optimizer.step()
-        self.constraint.after_update(self.discriminator, self.iteration, update, self.n_dis, self.ranks)
+        trained = part_in(self.discriminator, parameters_of([optimizer.optimizer]))
+        self.constraint.after_update(trained, self.iteration, update, self.n_dis, self.ranks)
         self.losses |= zip(measured[0], means.unbind(), strict=True)
         self.loss.after_update(self.losses)
 
@@ -315,7 +309,7 @@ class AdversarialTraining(pl.LightningModule):
 
     def _decay_learning_rates(self) -> None:
         """Learning rates are a function of the iteration alone: linear to 0, or constant."""
-        remaining = 1 - self.iteration / self.iterations if self.linear_decay else 1.0
+        remaining = max(0.0, 1 - self.iteration / self.iterations) if self.linear_decay else 1.0
         for optimizer, settings in zip(self._both_optimizers(), self.optimizer_settings, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * remaining
@@ -331,12 +325,13 @@ class AdversarialTraining(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes over the clock.
+        """Takes over the clock. Without a Trainer (`load_from_checkpoint`) nothing goes on yet, and only tensors count.
 
         Raises:
             ValueError: see `refuse_unfit_checkpoint`.
         """
-        carried = self.carried(getattr(self.trainer, "datamodule", None))
+        trainer = self._trainer
+        carried = {} if trainer is None else self.carried(getattr(trainer, "datamodule", None))
         refuse_unfit_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]
 

@@ -99,31 +99,33 @@ def multi_scale() -> nn.Module:
 
 
 class EqualConv(nn.Module):
-    """StyleGAN's convolution with its learning rate equalized at run time."""
+    """StyleGAN's convolution, whose learning rate is equalized at run time by a gain of 1 / sqrt(fan-in)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, equalized: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.gain = (9 * inputs) ** -0.5 if equalized else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * (9 * self.weight.shape[1]) ** -0.5, padding=1)
+        return F.conv2d(x, self.weight * self.gain, padding=1)
 
 
 class EqualLinear(nn.Module):
     """The same for a linear layer."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, equalized: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.gain = inputs**-0.5 if equalized else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.weight.shape[1] ** -0.5)
+        return F.linear(x, self.weight * self.gain)
 
 
-def style() -> nn.Module:
-    return nn.Sequential(
-        EqualConv(3, 6), act(), EqualConv(6, 8), act(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), EqualLinear(8, 1)
-    )
+def style(equalized: bool = False) -> nn.Module:
+    first, second = EqualConv(3, 6, equalized), EqualConv(6, 8, equalized)
+    last = EqualLinear(8, 1, equalized)
+    return nn.Sequential(first, act(), second, act(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
 
 
 def transformer() -> nn.Module:

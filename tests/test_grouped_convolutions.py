@@ -49,7 +49,7 @@ def test_each_group_of_a_grouped_convolution_is_regularized_by_itself(method: st
 
 
 def test_grouped_convolutions_are_refused_where_nobody_asked_for_their_groups() -> None:
-    with pytest.raises(ValueError, match=r"Layer '2': .* 4 groups.*grouped='per-group'.*exclude='2'"):
+    with pytest.raises(ValueError, match=r"Layers '2', '4': .* 4 groups.*grouped='per-group'.*exclude=\['2', '4'\]"):
         srgan.regularize(grouped_discriminator(), METHODS["sr-s"](form=Reparametrize()))
     with pytest.raises(ValueError, match="not for transposed"):
         srgan.regularize(

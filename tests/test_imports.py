@@ -28,7 +28,7 @@ ORDER = [
     },
     {"spectral", "prepare", "pictures", "config_files"},
     {"runs", "data", "constraints", "networks", "losses"},
-    {"sizes", "sampling", "averaging", "feature_matching", "optimizers"},
+    {"sizes", "sampling", "averaging", "feature_matching", "optimizers", "joining"},
     {"training"},
     {"metrics"},
     {"tracking"},

@@ -48,7 +48,7 @@ def test_a_foreign_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_ref
         srgan.regularize(nn.Sequential(layer), "sn")
 
 
-def test_frozen_convolutions_are_not_written_to() -> None:
+def test_convolutions_that_are_frozen_later_are_not_written_to() -> None:
     discriminator = small_discriminator()
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     srgan.regularize(discriminator, "sr-s", optimizer=optimizer)
@@ -101,11 +101,22 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "Expected exclude= to name layers": lambda: srgan.regularize(small_discriminator(), "sn", exclude=nn.Conv1d),
     "leave none": lambda: srgan.regularize(small_discriminator(), "sn", exclude="*"),
-    "all-zero one. Initialize it. Or leave the layer out: exclude='0'": lambda: srgan.regularize(
+    "once steps of the optimizer have moved it. Or leave the layer out: exclude='0'": lambda: srgan.regularize(
         zeroed_convolution(), "sn"
     ),
     "of one shape": lambda: srgan.regularize(small_discriminator(), "gp").penalty(IMAGES, IMAGES[:2]),
     "found str": lambda: srgan.regularize(small_discriminator(), "sn", optimizer="adam"),  # type: ignore[arg-type]
+    "a whole number n_dis >= 1, found 1.5": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=1.5),  # type: ignore[arg-type]
+    "a whole number seed >= 0, found -1": lambda: srgan.regularize(small_discriminator(), "sn", seed=-1),
+    "Layer 'blocks.0.conv1': expected a weight with values, found one on the meta device": lambda: srgan.spectra(
+        small_discriminator().to("meta")
+    ),
+    "found one on the meta device. Give it values first": lambda: srgan.regularize(
+        small_discriminator().to("meta"), "sn"
+    ),
+    "a weight of real numbers, found torch.complex64": lambda: srgan.regularize(
+        nn.Sequential(nn.Conv2d(3, 4, 3, dtype=torch.complex64)), "sn"
+    ),
     "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
     "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
     "(0, 1], found 0": lambda: Static(compensated_fraction=0),
@@ -121,6 +132,28 @@ REFUSALS: dict[str, Callable[[], object]] = {
 def test_refusals(message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         REFUSALS[message]()
+
+
+WRONG_TYPES: dict[str, Callable[[], object]] = {
+    "Expected a network, a torch.nn.Module, found NoneType": lambda: srgan.regularize(None, "sn"),  # type: ignore[arg-type]
+    "a torch.nn.Module, found int": lambda: srgan.spectra(3),  # type: ignore[arg-type]
+    "a torch.nn.Module, found str": lambda: srgan.export("D.pt"),  # type: ignore[arg-type]
+    "a torch.nn.Module, found dict": lambda: srgan.unregularize({}),  # type: ignore[arg-type]
+    "a torch.nn.Module, found list": lambda: srgan.watch([]),  # type: ignore[arg-type]
+    "a method's name or a constraint value, found None": lambda: srgan.regularize(small_discriminator(), None),  # type: ignore[arg-type]
+    "Expected layers= as glob patterns of names, types, or a function of name and layer, found 3": lambda: (
+        srgan.regularize(small_discriminator(), "sn", layers=3)  # type: ignore[arg-type]
+    ),
+    "Expected exclude= as glob patterns of names, types, or a function of name and layer, found 0": lambda: (
+        srgan.regularize(small_discriminator(), "sn", exclude=["linear", 0])  # type: ignore[list-item]
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_TYPES)
+def test_arguments_of_a_wrong_type_are_refused_in_a_sentence(message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        WRONG_TYPES[message]()
 
 
 def test_an_option_that_the_method_does_not_have_is_refused() -> None:

@@ -1,14 +1,17 @@
 """The one-liner on other people's discriminators: trained, saved, loaded, exported."""
 
+import ast
 import copy
+import re
 import warnings
 from typing import Any
 
 import pytest
 import torch
-from foreign_discriminators import FOREIGN, EqualConv, EqualLinear, Inputs
+from foreign_discriminators import FOREIGN, EqualConv, EqualLinear, Inputs, style
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torch.nn.utils import weight_norm as weight_norm_by_hook
 
 import srgan
 from srgan.constraints import Project, Regularization, Schedule, raw_matrix, raw_weight, spectra
@@ -126,6 +129,20 @@ def test_attention_is_named_as_left_out() -> None:
         srgan.regularize(FOREIGN["patch transformer"][0](), "sn")
 
 
+class ConvNormAct(nn.Module):
+    """Its name has a norm in it; its weight is a convolution's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 8, 3, 3))
+
+
+def test_a_weight_of_a_class_that_is_named_after_a_norm_is_named_as_left_out() -> None:
+    D = nn.Sequential(nn.Conv2d(3, 8, 3), nn.LayerNorm([8, 6, 6]), ConvNormAct())
+    with pytest.warns(UserWarning, match=r"stay as they are: 2\.weight\. Only"):
+        srgan.regularize(D, "sn")
+
+
 def test_layers_of_other_classes_are_taken_where_a_function_names_them() -> None:
     D = FOREIGN["StyleGAN's layers"][0]()
     with pytest.raises(ValueError, match="found none in Sequential"), pytest.warns(UserWarning, match=r"0\.weight"):
@@ -165,7 +182,85 @@ def test_layers_with_a_spectral_norm_of_their_own_are_refused(buffer: str) -> No
     assert [hasattr(layer, "parametrizations") for layer in D] == [True, False]
 
 
-def test_a_weight_norm_of_pytorch_is_refused_with_the_way_out() -> None:
-    D = nn.Sequential(nn.Conv2d(3, 3, 3), parametrizations.weight_norm(nn.Conv2d(3, 3, 3)))
-    with pytest.raises(ValueError, match=r"Layer '1': .*exclude='1'"):
+@pytest.mark.parametrize("method", ["sn", "sr-s"])
+def test_the_way_out_of_a_weight_norm_is_one(method: str) -> None:
+    """Both kinds of PyTorch's: the message says which call takes it off, and the call does."""
+    for norm in (parametrizations.weight_norm, weight_norm_by_hook):
+        D = nn.Sequential(nn.Conv2d(3, 3, 3), norm(nn.Conv2d(3, 3, 3)))
+        with pytest.raises(
+            ValueError, match=r"Layer '1': .* by (\S+\(layer.*?\)), before the optimizer.*exclude='1'"
+        ) as e:
+            srgan.regularize(D, method, optimizer=torch.optim.SGD(D.parameters(), 0.1))
+        call = re.search(r"by (torch\S+\(layer.*?\)),", str(e.value))
+        assert call
+        eval(call[1], {"torch": torch}, {"layer": D[1]})
+        srgan.regularize(D, method, optimizer=torch.optim.SGD(D.parameters(), 0.1))
+
+
+class WrapperNorm(nn.Module):
+    """As SAGAN's: the convolution inside keeps its raw weight under another name."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        weight = layer._parameters.pop("weight")
+        layer.register_parameter("weight_bar", weight)
+        self.module = layer
+
+
+def test_wrappers_of_other_spectral_norms_are_recognized() -> None:
+    D = nn.Sequential(nn.Conv2d(3, 3, 3), WrapperNorm(nn.Conv2d(3, 3, 3)))
+    with pytest.raises(ValueError, match=r"Layer '1\.module': .*another library keeps it as 'weight_bar'"):
         srgan.regularize(D, "sn")
+    with pytest.raises(ValueError, match=r"Layer '1\.module': .*another library keeps it as 'weight_bar'"):
+        srgan.spectra(D)
+
+
+def test_a_refusal_names_all_layers_and_one_pattern_that_leaves_them_out() -> None:
+    blocks = [
+        nn.ModuleDict({"wide": nn.Conv2d(2 * k, 2 * k, 3), "deep": nn.Conv2d(2 * k, 2 * k, 3, groups=2 * k)})
+        for k in range(1, 9)
+    ]
+    D = nn.Sequential(*blocks)
+    optimizer = torch.optim.SGD(D.parameters(), 0.1)
+    with pytest.raises(
+        ValueError, match=r"Layers '0\.deep', .* and 3 more: .* 2 groups.* them out: exclude='\*\.deep'"
+    ):
+        srgan.regularize(D, "sr-s", optimizer=optimizer)
+    nn.init.zeros_(D.get_parameter("2.wide.weight"))
+    with pytest.raises(ValueError, match=r"Layer '2\.wide': .*all-zero") as refusal:
+        srgan.regularize(D, "sr-s", optimizer=optimizer)
+    pattern = ast.literal_eval(str(refusal.value).rpartition("exclude=")[2].rstrip("."))
+    assert len(srgan.regularize(D, "sr-s", optimizer=optimizer, exclude=pattern).layers) == 7
+
+
+def test_an_equalized_learning_rate_is_noticed_and_a_gain_of_one_taken() -> None:
+    D = style(equalized=True)
+    before = D(FOREIGN["StyleGAN's layers"][1][0])
+    with pytest.raises(ValueError, match=r"Layers '0', '2', '6': .* multiplies it by 0\.192 .*Set that gain to 1"):
+        srgan.regularize(D, "sn", layers=[EqualConv, EqualLinear])
+    torch.testing.assert_close(D(FOREIGN["StyleGAN's layers"][1][0]), before)
+    srgan.regularize(D, "weight-norm", layers=[EqualConv, EqualLinear])  # divides by no norm that is to be held
+    D = style(equalized=True)
+    for layer in D.modules():
+        if isinstance(layer, EqualConv | EqualLinear):
+            layer.gain = 1.0
+    handle = srgan.regularize(D, "sn", layers=[EqualConv, EqualLinear])
+    assert len(handle.layers) == 3
+
+
+class NeedsMore(nn.Module):
+    """A layer of an own class whose forward pass no probe can call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3, 3, 3))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return torch.nn.functional.conv2d(x, self.weight) * style
+
+
+def test_a_layer_that_no_probe_can_call_is_taken() -> None:
+    D = nn.Sequential(NeedsMore())
+    state = torch.random.get_rng_state()
+    assert list(srgan.regularize(D, "sn", layers=NeedsMore).layers) == ["0"]
+    assert torch.equal(torch.random.get_rng_state(), state)

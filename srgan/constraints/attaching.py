@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 from torch.nn.utils.spectral_norm import SpectralNormLoadStateDictPreHook
 
-from srgan.constraints.layers import constrained, is_sharded, raw_weight
+from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_valueless, unparametrize_advice
 from srgan.constraints.loading import accept_foreign_names
 from srgan.constraints.parametrization import RawWeight
 
@@ -28,11 +28,7 @@ def refuse_foreign_weight(layer: nn.Module) -> None:
     classes = _parametrization_classes(layer)
     known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and constrained(layer) is not None)
     if classes and not known:
-        raise ValueError(
-            f"expected a raw weight, found one that is already parametrized by "
-            f"{', '.join(found.__name__ for found in classes)}. Remove that first: "
-            "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight', leave_parametrized=False)."
-        )
+        raise ValueError(f"expected a raw weight: {unparametrize_advice(layer)}")
     hooks = [hook for hook in layer._forward_pre_hooks.values() if getattr(hook, "name", None) == "weight"]
     if hasattr(layer, "weight_orig") and not any(isinstance(hook, TorchSpectralNormHook) for hook in hooks):
         raise ValueError("expected a raw weight, found one under another hook (pruning?). Remove that first.")
@@ -47,10 +43,17 @@ def refuse_foreign_weight(layer: nn.Module) -> None:
             "expected a whole weight, found one that fully_shard has split. Regularize first, then shard, then make "
             "the optimizer; the sharded discriminator can be under 'sn' or SR-s with form=Reparametrize()."
         )
+    refuse_valueless(layer)
 
 
-def replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> None:
-    """Puts a parametrization on a layer, in place of PyTorch's spectral norm or of one of ours, whose buffers stay."""
+def replace_parametrization(layer: nn.Module, parametrization: RawWeight, draw: Callable[[int], Tensor]) -> None:
+    """Puts a parametrization on a layer, in place of PyTorch's spectral norm or of one of ours, whose buffers stay.
+
+    Args:
+        layer: that it goes onto.
+        parametrization: made for it.
+        draw: m -> a first power vector `[m]`, where none is taken over.
+    """
     present = constrained(layer)
     if present is not None:
         if present._parameters.keys() - parametrization._parameters.keys():
@@ -64,11 +67,22 @@ def replace_parametrization(layer: nn.Module, parametrization: RawWeight) -> Non
         cast(nn.ModuleList, layer.get_submodule("parametrizations.weight"))[0] = parametrization
         return
     u = _remove_torch_spectral_norm(layer)
-    if u is not None and u.shape == parametrization.u.shape:
-        parametrization.u.copy_(u)  # has converged already
-    parametrization.train(layer.training)
-    parametrize.register_parametrization(layer, "weight", parametrization, unsafe=True)
+    converged = u is not None and u.shape == parametrization.u.shape
+    parametrization.u.copy_(u if u is not None and converged else draw(len(parametrization.u)))
+    _register(layer, parametrization)
     accept_foreign_names(layer)
+
+
+def _register(layer: nn.Module, parametrization: RawWeight) -> None:
+    """PyTorch's registration, with a stand-in for the Parameter.
+
+    It calls `set_` on what it finds, which would give the Parameter a new node in autograd's graph, while DDP's hooks,
+    which average gradients, stay on the old one.
+    """
+    raw = raw_weight(layer)
+    layer._parameters["weight"] = nn.Parameter(raw.detach(), raw.requires_grad)
+    parametrize.register_parametrization(layer, "weight", parametrization, unsafe=True)
+    layer.get_submodule("parametrizations.weight")._parameters["original"] = raw
 
 
 def _remove_torch_spectral_norm(layer: nn.Module) -> Tensor | None:

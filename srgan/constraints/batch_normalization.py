@@ -25,6 +25,7 @@ class BatchNormalization(Constraint):
     """
 
     adds_batch_norm = True
+    adds_parameters = True
     label = "batch norm"
     sentence = "batch normalization behind each convolution of D but the first"
 

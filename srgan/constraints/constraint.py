@@ -5,14 +5,17 @@ after each discriminator update; loggers ask for its `report`. Nobody asks which
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
+from srgan.constraints.gains import refuse_gain
 from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.normalized_output import refuse_batch_norm, remove_batch_norm
-from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.parametrization import RawWeight, power_vector
+from srgan.constraints.refusing import words_of_refusals
 from srgan.constraints.step import DiscriminatorStep
 from srgan.parallel import ALONE, Ranks
 
@@ -32,6 +35,10 @@ class Constraint:
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
     adds_batch_norm: bool = False
     """Whether `add_layers` puts batch norms behind convolutions."""
+    adds_parameters: bool = False
+    """Whether it has parameters of its own, which DDP must know from its start."""
+    normalizes: bool = False
+    """Whether it divides weights by a norm of theirs, so that the layer must use them as they are."""
     separates_images: bool = False
     """Whether its penalty is on the slope at each image by itself, which batch norm in D would mix."""
 
@@ -48,7 +55,7 @@ class Constraint:
         """
         return RawWeight(*raw_parts(layer))
 
-    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None) -> None:
+    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
         """Parametrizes every convolution, linear and embedding layer, in place, and adds what else it needs.
 
         Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another
@@ -58,6 +65,7 @@ class Constraint:
         Args:
             discriminator: any module.
             layers: those of its layers, by name, that the constraint goes onto, if not all.
+            seed: of the first power vectors, where none are taken over.
 
         Raises:
             ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
@@ -70,17 +78,22 @@ class Constraint:
                 f"{type(discriminator).__name__}. Build it of those, or name your own by layers= of srgan.regularize."
             )
         self.refuse(discriminator, chosen)
-        attached = []
+        attached: dict[str, RawWeight] = {}
+        refused: dict[str, str] = {}
         for name, layer in chosen.items():
             try:
                 refuse_foreign_weight(layer)
-                attached.append((layer, self.parametrization(layer)))
+                if self.normalizes:
+                    refuse_gain(layer)
+                attached[name] = self.parametrization(layer)
             except ValueError as error:
-                way_out = "" if layers is None else f" Or leave the layer out: exclude='{name}'."
-                raise ValueError(f"Layer '{name}': {error}{way_out}") from error
-        for layer, parametrization in attached:
+                refused[name] = str(error)
+        if refused:
+            raise ValueError(words_of_refusals(refused, None if layers is None else chosen))
+        for name, parametrization in attached.items():
+            layer = chosen[name]
             parametrization.judged = self.judged_values(layer)
-            replace_parametrization(layer, parametrization)
+            replace_parametrization(layer, parametrization, partial(power_vector, seed, name))
             if not self.adds_batch_norm:
                 remove_batch_norm(layer, fold=False)
         self.add_layers(discriminator, chosen)
@@ -155,7 +168,7 @@ class Combination(Constraint):
         self.label = " + ".join(part.label for part in parts)
         self.sentence = "; ".join(part.sentence for part in parts)
         self.note = " ".join(part.note for part in parts if part.note) or None
-        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm"):
+        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm", "adds_parameters", "normalizes"):
             setattr(self, name, any(getattr(part, name) for part in parts))
         self.separates_images = any(part.separates_images for part in parts)
         if self.separates_images and self.adds_batch_norm:

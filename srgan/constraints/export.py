@@ -1,13 +1,14 @@
 """The way back: plain weights instead of constrained ones."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from srgan.constraints.attaching import forget_load_hooks, restore_weight
 from srgan.constraints.handle import release
-from srgan.constraints.layers import constrained, is_sharded
+from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_non_module
 from srgan.constraints.loading import rename_foreign
 from srgan.constraints.normalized_output import remove_batch_norm
 from srgan.constraints.selecting import bare
@@ -28,6 +29,7 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: fully_shard has split a weight. Nothing has changed then.
+        TypeError: this is no module.
 
     Example:
         >>> import torch, srgan
@@ -36,7 +38,8 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
         >>> sorted(srgan.unregularize(D).state_dict())
         ['0.bias', '0.weight']
     """
-    layers = {name: layer for name, layer in discriminator.named_modules() if constrained(layer) is not None}
+    modules = refuse_non_module(discriminator).named_modules()
+    layers = {name: layer for name, layer in modules if constrained(layer) is not None}
     for name, layer in layers.items():
         if is_sharded(layer):
             raise ValueError(
@@ -44,32 +47,46 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
                 "dict into a discriminator that is not sharded, and export that."
             )
     release(layers)
+    in_use: dict[nn.Parameter, Tensor] = {}  # layers that share a Parameter share one weight
     for layer in layers.values():
-        _restore(layer)
+        in_use.setdefault(raw_weight(layer), _weight_in_use(layer))
+    for layer in layers.values():
+        _restore(layer, in_use)
     return discriminator
 
 
 @torch.no_grad()
-def _restore(layer: nn.Module) -> None:
+def _weight_in_use(layer: nn.Module) -> Tensor:
+    """Of the forward pass in evaluation mode, a copy."""
     parametrizations = layer.get_submodule("parametrizations.weight")
     training = parametrizations.training
-    effective = parametrizations.eval()().clone()
+    effective: Tensor = parametrizations.eval()().clone()
     parametrizations.train(training)
-    restore_weight(layer).copy_(effective)
+    return effective
+
+
+@torch.no_grad()
+def _restore(layer: nn.Module, in_use: Mapping[nn.Parameter, Tensor]) -> None:
+    raw = restore_weight(layer)
+    raw.copy_(in_use[raw])
     forget_load_hooks(layer, lambda hook: hook is rename_foreign)
     remove_batch_norm(layer, fold=True)
 
 
 def export(discriminator: nn.Module) -> nn.Module:
-    """A plain copy of a discriminator: its state dict loads into the discriminator as it was before `regularize`.
+    """A plain copy of a discriminator: its state dict loads into one of plain layers.
 
-    The discriminator itself stays under its constraint.
+    That is the discriminator as it was before `regularize`; if it came under PyTorch's `spectral_norm`, which was
+    taken over, one without that. The discriminator itself stays under its constraint.
 
     Args:
         discriminator: any module; wrappers of torch.compile and data parallelism are left out of the copy.
 
     Returns:
-        a deep copy with the weights that the forward pass used.
+        a deep copy with the weights that the forward pass uses in evaluation mode.
+
+    Raises:
+        TypeError: this is no module.
 
     Example:
         >>> import torch, srgan

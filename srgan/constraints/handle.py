@@ -2,8 +2,9 @@
 
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ from srgan.constraints.constraint import Constraint
 from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
 from srgan.constraints.selecting import bare
 from srgan.constraints.step import DiscriminatorStep
+from srgan.constraints.stepping import parameters_of, part_in, stepped
 
 # Training forward passes without an optimizer step after which something is wrong.
 FORWARDS_WITHOUT_STEP = 100
@@ -37,7 +39,8 @@ class Regularization:
         self._layers = dict(layers)
         self._watch: StepWatch | None = None
         self._handles: list[Any] = []
-        self._counted: tuple[Tensor | None, int, int] = (None, 0, 0)  # a buffer, its version, its value
+        self._optimizers: list[torch.optim.Optimizer] = []
+        self._counts = [UpdateCount()]
         release(layers)
         for layer in layers.values():
             _acting[layer] = weakref.ref(self)
@@ -50,14 +53,7 @@ class Regularization:
     @property
     def updates(self) -> int:
         """Optimizer steps so far, as the layers' buffers have them: a loaded state dict counts on from there."""
-        counted, version, updates = self._counted
-        buffer = next(iter(self._buffers("updates")), counted)
-        if buffer is None:  # a later call took every layer before the first step
-            return updates
-        if buffer is not counted or buffer._version != version:  # reading it waits for the device
-            updates = int(buffer)
-            self._counted = (buffer, buffer._version, updates)
-        return updates
+        return self._counts[0].read(self.layers.values())
 
     def penalty(
         self,
@@ -104,20 +100,22 @@ class Regularization:
             penalty = self.constraint.penalty(step)
         return real.new_zeros(()) if penalty is None else penalty
 
-    def follow(self, optimizer: torch.optim.Optimizer) -> None:
-        """Acts after each step of the optimizer from now on."""
-        self._handles.append(optimizer.register_step_post_hook(self._after_step))
+    def follow(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Acts after each step of the optimizers from now on, on the layers that it has moved."""
+        self._optimizers = list(optimizers)
+        self._counts = [UpdateCount() for _ in optimizers]
+        for index, optimizer in enumerate(optimizers):
+            self._handles.append(optimizer.register_step_post_hook(partial(self._after_step, index)))
         if self.constraint.acts_after_updates:
             self._watch = StepWatch()
-            first = next(iter(self._layers.values()))
-            self._handles.append(first.register_forward_pre_hook(self._watch))
+            self._handles += [layer.register_forward_pre_hook(self._watch) for layer in self._layers.values()]
 
     def stop(self) -> None:
         """Acts no more."""
         while self._handles:
             self._handles.pop().remove()
 
-    def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _after_step(self, index: int, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         skipped = getattr(optimizer, "found_inf", None)  # fused optimizers skip an AMP step by themselves
         if isinstance(skipped, Tensor) and bool(skipped):
             return
@@ -127,18 +125,52 @@ class Regularization:
         if self._watch is not None:
             self._watch.forwards = 0
             refuse_sharded(layers)
-        updates = self.updates
-        everything = layers == dict(spectral_layers(bare(self.discriminator)))
-        self.constraint.after_update(
-            bare(self.discriminator) if everything else Chosen(layers), *divmod(updates, self.n_dis), self.n_dis
-        )
-        buffers = self._buffers("updates")
-        torch._foreach_add_(buffers, 1)
-        self._counted = (buffers[0], buffers[0]._version, updates + 1)
+        counted, count = self._counted_by(index, layers), self._counts[index]
+        updates = count.read(counted)
+        D = bare(self.discriminator)
+        everything = layers == dict(spectral_layers(D))
+        moved = part_in(D, stepped(optimizer), None if everything else layers)
+        self.constraint.after_update(moved, *divmod(updates, self.n_dis), self.n_dis)
+        count.advance(counted)
 
-    def _buffers(self, name: str) -> list[Tensor]:
-        found = [parametrization for layer in self.layers.values() if (parametrization := constrained(layer))]
-        return [parametrization.get_buffer(name) for parametrization in found]
+    def _counted_by(self, index: int, layers: Mapping[str, nn.Module]) -> list[nn.Module]:
+        """The layers that count the steps of one of the optimizers: its own, and the first one's those of none."""
+        if len(self._optimizers) == 1:
+            return list(layers.values())
+        others = parameters_of(self._optimizers[:index] + self._optimizers[index + 1 :])
+        own = parameters_of(self._optimizers[index : index + 1])
+        ids = {name: id(raw_weight(layer)) for name, layer in layers.items()}
+        return [layers[name] for name, W in ids.items() if W in own or (index == 0 and W not in others)]
+
+
+class UpdateCount:
+    """Optimizer steps so far, as buffers of layers have them. The last value is kept: reading waits for the device."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Tensor | None, int, int] = (None, 0, 0)  # a buffer, its version, its value
+
+    def read(self, layers: Iterable[nn.Module]) -> int:
+        """Of the first layer under a constraint; with none left, what it last was."""
+        counted, version, updates = self._last
+        buffer = next(iter(_update_buffers(layers)), counted)
+        if buffer is None:  # a later call took every layer before the first step
+            return updates
+        if buffer is not counted or buffer._version != version:
+            updates = int(buffer)
+            self._last = (buffer, buffer._version, updates)
+        return updates
+
+    def advance(self, layers: Iterable[nn.Module]) -> None:
+        """Counts one more step in all of the layers."""
+        updates = self.read(layers := list(layers))
+        buffers = _update_buffers(layers)
+        if buffers:
+            torch._foreach_add_(buffers, 1)
+            self._last = (buffers[0], buffers[0]._version, updates + 1)
+
+
+def _update_buffers(layers: Iterable[nn.Module]) -> list[Tensor]:
+    return [own.updates for layer in layers if (own := constrained(layer))]
 
 
 _acting: WeakKeyDictionary[nn.Module, "weakref.ref[Regularization]"] = WeakKeyDictionary()
@@ -178,13 +210,20 @@ def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
 
 
 class StepWatch:
-    """Says once that a discriminator trains without the steps after which its constraint acts."""
+    """Says once that a discriminator trains without the steps after which its constraint acts.
+
+    Hangs on all layers and counts the uses of one, the first that runs in training mode: others may never do.
+    """
 
     def __init__(self) -> None:
         self.forwards = 0
+        self._layer: nn.Module | None = None
 
     def __call__(self, layer: nn.Module, _: Any) -> None:
         if torch.compiler.is_compiling() or not layer.training:
+            return
+        self._layer = self._layer or layer
+        if layer is not self._layer:
             return
         self.forwards += 1
         if self.forwards == FORWARDS_WITHOUT_STEP:

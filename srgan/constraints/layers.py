@@ -1,6 +1,6 @@
 """Which layers of a network have a spectrum, and where their raw weight is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,32 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 
 
+def refuse_non_module(module: nn.Module) -> nn.Module:
+    """The module, if it is one.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"Expected a network, a torch.nn.Module, found {type(module).__name__}.")
+    return module
+
+
 class Chosen(nn.Module):
     """Some layers of a network under their names, for code that asks a network for its layers and parameters.
 
     Args:
         layers: by qualified name.
+        trained: the parameters, if not all of the layers'.
     """
 
-    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+    def __init__(self, layers: Mapping[str, nn.Module], trained: Sequence[nn.Parameter] | None = None) -> None:
         super().__init__()
         self.layers = dict(layers)  # a plain dict: the layers stay where they are
+        self._trained = None if trained is None else list(trained)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        return super().parameters(recurse) if self._trained is None else iter(self._trained)
 
     def named_modules(
         self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
@@ -101,18 +117,53 @@ def raw_weight(layer: nn.Module) -> nn.Parameter:
     Knows this package's parametrizations and both of PyTorch's `spectral_norm`.
 
     Raises:
-        ValueError: there is none: the layer is lazy and has seen no input, or it is under a weight norm.
+        ValueError: there is none: the layer is lazy and has seen no input, or it is under a weight norm or another
+            library's spectral norm.
     """
+    weight = weight_if_any(layer)
+    if weight is None:
+        raise ValueError(
+            f"expected a weight to take the spectrum of, found none in a {layer_kind(layer)}: {_why(layer)}"
+        )
+    return weight
+
+
+def weight_if_any(layer: nn.Module) -> nn.Parameter | None:
+    """`raw_weight`, or None."""
     if parametrize.is_parametrized(layer, "weight"):
         weight = layer.get_submodule("parametrizations.weight")._parameters.get("original")
     else:
         weight = layer._parameters.get("weight_orig" if hasattr(layer, "weight_orig") else "weight")
-    if weight is None or isinstance(weight, UninitializedParameter):
-        raise ValueError(
-            f"Expected a weight to take the spectrum of, found none in {layer}. Remove its weight norm "
-            "(torch.nn.utils.remove_weight_norm), or run a lazy layer once so that it has a weight."
+    return None if isinstance(weight, UninitializedParameter) else weight
+
+
+def _why(layer: nn.Module) -> str:
+    """What keeps a layer's weight, and the way out."""
+    if parametrize.is_parametrized(layer, "weight"):
+        return unparametrize_advice(layer)
+    if isinstance(layer._parameters.get("weight"), UninitializedParameter):
+        return "run a lazy layer once so that it has a weight."
+    if "weight_g" in layer._parameters:
+        return (
+            "it is under a weight norm. Remove its weight norm by torch.nn.utils.remove_weight_norm(layer), before the "
+            "optimizer is made."
         )
-    return weight
+    others = [name for name, parameter in layer._parameters.items() if parameter is not None and parameter.dim() > 1]
+    if others:
+        return (
+            f"a spectral norm of another library keeps it as '{others[0]}'. Build the discriminator without that "
+            "wrapper, of plain torch.nn layers."
+        )
+    return "it has none of that name."
+
+
+def unparametrize_advice(layer: nn.Module) -> str:
+    """What a layer's weight is parametrized by, and how to make it plain."""
+    classes = [type(module).__name__ for module in layer.get_submodule("parametrizations.weight").children()]
+    return (
+        f"it is already parametrized by {', '.join(classes)}. Remove that by torch.nn.utils.parametrize."
+        "remove_parametrizations(layer, 'weight', leave_parametrized=True), before the optimizer is made."
+    )
 
 
 def raw_matrix(layer: nn.Module) -> Tensor:
@@ -147,9 +198,29 @@ def refuse_undivided(layer: nn.Module) -> None:
         ValueError: the weight is all zero, or an embedding's gradients are sparse.
     """
     if not raw_weight(layer).any():
-        raise ValueError("expected a weight with a largest singular value, found an all-zero one. Initialize it.")
+        raise ValueError(
+            "expected a weight with a largest singular value, found an all-zero one. If it is meant to start at zero, "
+            "as the last layer of a residual branch, leave it out, and call srgan.regularize again with it once steps "
+            "of the optimizer have moved it."
+        )
     if getattr(layer, "sparse", False):
         raise ValueError("expected dense gradients, found an embedding with sparse=True.")
+
+
+def refuse_valueless(layer: nn.Module) -> None:
+    """Refuses a weight that has no real values.
+
+    Raises:
+        ValueError: it is on the meta device, or complex.
+    """
+    W = raw_weight(layer)
+    if W.is_meta:
+        raise ValueError(
+            "expected a weight with values, found one on the meta device. Give it values first: to_empty(device=...), "
+            "then initialize or load."
+        )
+    if not W.is_floating_point():
+        raise ValueError(f"expected a weight of real numbers, found {W.dtype}. Only those have singular vectors here.")
 
 
 def is_sharded(layer: nn.Module) -> bool:
@@ -171,7 +242,8 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
         qualified layer name -> `[N]` float64 on the CPU, from the largest. An all-zero weight yields zeros.
 
     Raises:
-        ValueError: a weight holds NaN or infinity (the message names the layer).
+        ValueError: a weight holds NaN or infinity, or has no values (the message names the layer).
+        TypeError: this is no module.
 
     Example:
         >>> import torch, srgan
@@ -180,8 +252,9 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """
     measure = normalized_spectrum if normalized else spectrum
     values: dict[str, Tensor] = {}
-    for name, layer in spectral_layers(module):
+    for name, layer in spectral_layers(refuse_non_module(module)):
         try:
+            refuse_valueless(layer)
             values[name] = measure(raw_matrix(layer)).cpu()
         except ValueError as error:
             raise ValueError(f"Layer '{name}': {error}") from error

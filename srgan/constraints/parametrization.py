@@ -10,9 +10,13 @@ checkpoint written under one constraint loads under any other, where neither add
 - `parametrizations.weight.0.updates []`: discriminator updates counted by `srgan.regularize`.
 """
 
+import warnings
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from srgan.randomness import counter_generator
 from srgan.spectral import matricize
 
 RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
@@ -43,10 +47,21 @@ class RawWeight(nn.Module):
         m, n = matricize(weight, output_dim).shape
         ranks = groups * min(m // groups, n)
         self.judged = min(m, n)
-        # The authors' u starts as N(0, 1), not normalized and not warmed up.
-        self.register_buffer("u", torch.randn(m).to(weight.device, weight.dtype))
+        self.register_buffer("u", torch.zeros(m, device=weight.device, dtype=weight.dtype))  # until `attach` draws it
         self.register_buffer("recorded_ratios", torch.zeros(ranks, device=weight.device, dtype=weight.dtype))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=weight.device))
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> "RawWeight":
+        """As of every module; warns of an initialization that would be lost."""
+        names = getattr(getattr(fn, "__code__", None), "co_names", ())
+        if "weight" in names and any(name.endswith("_") and not name.startswith("_") for name in names):
+            warnings.warn(
+                f"{getattr(fn, '__name__', 'This function')} seems to write into the weights of a regularized network: "
+                "it changes nothing, since they are computed from raw ones. Initialize first, then call "
+                "srgan.regularize.",
+                stacklevel=2,
+            )
+        return super().apply(fn)
 
     def forward(self, weight: Tensor) -> Tensor:
         """`[out, in, ...]` raw -> `[out, in, ...]` as the layer uses it."""
@@ -71,6 +86,11 @@ class RawWeight(nn.Module):
             "recorded_ratios": torch.zeros_like(self.recorded_ratios),
             "updates": torch.zeros_like(self.updates),
         }
+
+
+def power_vector(seed: int, name: str, m: int) -> Tensor:
+    """The first u `[m]` of a layer, by its name: N(0, 1), not normalized and not warmed up, as the authors'."""
+    return torch.randn(m, generator=counter_generator("cpu", seed, f"power vector of {name}"))
 
 
 def recorded_ratios(layer: nn.Module) -> Tensor:

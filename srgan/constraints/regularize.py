@@ -1,22 +1,28 @@
 """The public one-liner: spectral regularization for anybody's discriminator."""
 
+import gc
+import warnings
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints.constraint import Constraint
 from srgan.constraints.handle import Regularization
-from srgan.constraints.layers import raw_weight
 from srgan.constraints.methods import METHODS
+from srgan.constraints.refusing import listed
 from srgan.constraints.selecting import Selection, bare, select_layers
+from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrapped
 
 
 def regularize(
     discriminator: nn.Module,
     method: str | Constraint = "sr-s",
     *,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: Optimizers = None,
     n_dis: int = 1,
     layers: Selection | None = None,
     exclude: Selection | None = None,
@@ -25,8 +31,8 @@ def regularize(
 ) -> Regularization:
     """Puts a discriminator under spectral normalization or regularization, in place.
 
-    SN goes onto every convolution, linear and embedding layer; SR acts on the convolutions (Section 2) that
-    train. The projecting form, and SR-d's recording, act after the discriminator's optimizer steps, which the
+    SN goes onto every convolution, linear and embedding layer that trains; SR acts on the convolutions (Section 2)
+    among them. The projecting form, and SR-d's recording, act after the discriminator's optimizer steps, which the
     given optimizer announces: there is nothing to add to the training loop but the penalty of a method that has one.
     Called again, on the discriminator, a part, a parent or a wrapper of it, it changes the method of the layers that
     it names and keeps weights and power vectors, as of a discriminator that has been under SN so far. Of the methods
@@ -38,13 +44,16 @@ def regularize(
             taken over with their power vectors.
         method: a name in `srgan.constraints.METHODS`, such as "sn", "sn-unit", "sr-s" (static), "sr-d" (dynamic),
             "none", or a constraint value.
-        optimizer: the discriminator's. Needed by SR, unless by SR-s with `form=Reparametrize()`. Parameters that the
-            method adds join it as a new group.
+        optimizer: the discriminator's, with every weight of it that trains; a list if it has several. Needed by SR,
+            unless by SR-s with `form=Reparametrize()`. A layer counts as moved by a step if it is in the optimizer and
+            has a gradient, whatever its `requires_grad` then is. Parameters that the method adds join the group of
+            their layer's weight.
         n_dis: discriminator steps per generator step, the unit in which a `Schedule` counts.
-        layers: which layers, if not all: glob patterns of names, types, or a function of (name, layer). Also takes
-            layers of classes of your own whose matrix is named `weight`.
+        layers: which layers, if not all that train (frozen ones and a backbone that stays in evaluation mode are left
+            out, as a warning says): glob patterns of names, types, or a function of (name, layer). Also takes layers of
+            classes of your own whose matrix is named `weight`.
         exclude: which layers not, in the same way.
-        seed: of the random numbers of penalties.
+        seed: of the random numbers of penalties, and of the first power vectors. PyTorch's own random state stays.
         options: of the method, e.g. `compensated_fraction=0.25`, `scale="unit"`, `form=Project(Schedule(1, "last"))`.
 
     Returns:
@@ -53,9 +62,9 @@ def regularize(
         loop goes on in the phase of the schedule. Those of plain layers and of PyTorch's `spectral_norm` load too.
 
     Raises:
-        ValueError: the method is unknown, the optimizer is missing or another network's, or a layer cannot be
-            constrained. Nothing has changed then.
-        TypeError: an option that the method does not have. Nothing has changed then.
+        ValueError: the method is unknown, the optimizer is missing, another network's or without a weight that trains,
+            DDP could not average new parameters, or layers cannot be constrained. Nothing has changed then.
+        TypeError: an argument of another type, or an option that the method does not have. Nothing has changed then.
 
     Example:
         >>> import torch, srgan
@@ -67,61 +76,63 @@ def regularize(
         >>> [round(s, 4) for s in sigma[:4].tolist()], bool(sigma[4] < 1), handle.updates
         ([1.0, 1.0, 1.0, 1.0], True, 1)
     """
-    if isinstance(method, str) and method not in METHODS:
-        raise ValueError(f"Expected a method among {', '.join(METHODS)}, found {method!r}.")
-    if options and not isinstance(method, str):
-        raise ValueError(f"Expected no options beside a constraint value, found {options}: give them to the value.")
-    if n_dis < 1:
-        raise ValueError(f"Expected n_dis >= 1, found {n_dis}.")
-    constraint = _built(method, options) if isinstance(method, str) else method
     plain = bare(discriminator)
+    constraint = _built(method, options)
+    for name, value, least in (("n_dis", n_dis, 1), ("seed", seed, 0)):
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"Expected a whole number {name} >= {least}, found {value!r}.")
+    optimizers = unwrapped(optimizer)
+    if constraint.acts_after_updates and not optimizers:
+        raise ValueError(
+            "Expected the discriminator's optimizer: this constraint acts after each of its steps. "
+            "Pass optimizer=..., or use SR-s with form=Reparametrize(), which acts in the forward pass alone."
+        )
     chosen = select_layers(plain, layers, exclude)
-    inner = None if optimizer is None else _unwrapped(optimizer)
-    if constraint.acts_after_updates:
-        _check_optimizer(inner, chosen)
+    trains, resting = split_by_training(plain, chosen, optimizers)
+    if layers is None and trains and resting:
+        chosen = trains
+        warnings.warn(
+            f"Left as they are, since they do not train: {listed(resting)}. Name them by layers= to constrain them, "
+            "too.",
+            stacklevel=2,
+        )
+    if constraint.adds_parameters:
+        _refuse_wrapped(chosen)
     before = set(plain.parameters())
-    constraint.attach(plain, chosen)
+    constraint.attach(plain, chosen, seed)
     handle = Regularization(discriminator, constraint, chosen, n_dis, seed)
-    if inner is not None:
-        _add_parameters(inner, plain, before)
-        handle.follow(inner)
+    if optimizers:
+        join_optimizers(optimizers, chosen, before)
+        handle.follow(optimizers)
     return handle
 
 
-def _built(method: str, options: dict[str, Any]) -> Constraint:
+def _refuse_wrapped(layers: Mapping[str, nn.Module]) -> None:
+    """Refuses new parameters below a DDP that is there already and would not average their gradients."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    inside = {id(layer) for layer in layers.values()}
+    wrappers = [thing for thing in gc.get_objects() if issubclass(type(thing), DistributedDataParallel)]
+    if any(id(module) in inside for wrapper in wrappers for module in wrapper.modules()):
+        raise ValueError(
+            "Expected a discriminator that is not in DistributedDataParallel yet, for a method with parameters of its "
+            "own, whose gradients DDP would not average. Call srgan.regularize before DDP, accelerate's prepare or "
+            "Lightning's fit wraps it."
+        )
+
+
+def _built(method: str | Constraint, options: dict[str, Any]) -> Constraint:
+    if isinstance(method, Constraint):
+        if options:
+            raise ValueError(f"Expected no options beside a constraint value, found {options}: give them to the value.")
+        return method
+    if not isinstance(method, str):
+        raise TypeError(f"Expected a method's name or a constraint value, found {method!r}.")
+    if method not in METHODS:
+        raise ValueError(f"Expected a method among {', '.join(METHODS)}, found {method!r}.")
     try:
         return METHODS[method](**options)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise TypeError(f"Expected options that {method!r} has, found {', '.join(options)}: {error}.") from None
-
-
-def _unwrapped(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimizer whose steps count, within the wrappers of Lightning and accelerate, which announce none."""
-    while hasattr(optimizer, "optimizer"):
-        optimizer = optimizer.optimizer
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise ValueError(
-            f"Expected a torch.optim.Optimizer or a wrapper with one as .optimizer, found {type(optimizer).__name__}."
-        )
-    return optimizer
-
-
-def _check_optimizer(optimizer: torch.optim.Optimizer | None, layers: dict[str, nn.Module]) -> None:
-    if optimizer is None:
-        raise ValueError(
-            "Expected the discriminator's optimizer: this constraint acts after each of its steps. "
-            "Pass optimizer=..., or use SR-s with form=Reparametrize(), which acts in the forward pass alone."
-        )
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    if layers and not any(id(raw_weight(layer)) in held for layer in layers.values()):
-        raise ValueError("Expected the discriminator's optimizer, found one that holds none of its weights.")
-
-
-def _add_parameters(optimizer: torch.optim.Optimizer, discriminator: nn.Module, before: set[nn.Parameter]) -> None:
-    """Those that the constraint added join the optimizer, under the settings of its first group."""
-    added = [parameter for parameter in discriminator.parameters() if parameter not in before]
-    if added:
-        settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
-        optimizer.add_param_group({**settings, "params": added})

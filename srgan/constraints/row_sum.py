@@ -20,6 +20,7 @@ class RowSumNormalization(Constraint):
 
     label = "row sum"
     sentence = "row-sum normalization: each discriminator weight divided by its largest row sum of |W| (l∞ norm)"
+    normalizes = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         refuse_undivided(layer)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, constrained, spectral_layers
+from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, constrained, refuse_non_module, spectral_layers
 
 Predicate = Callable[[str, nn.Module], bool]
 Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
@@ -14,7 +14,12 @@ Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
 
 
 def bare(module: nn.Module) -> nn.Module:
-    """The network within torch.compile's, DataParallel's and DistributedDataParallel's wrappers."""
+    """The network within torch.compile's, DataParallel's and DistributedDataParallel's wrappers.
+
+    Raises:
+        TypeError: this is no module.
+    """
+    refuse_non_module(module)
     while True:
         inner = module._modules.get("_orig_mod")
         if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -37,6 +42,7 @@ def select_layers(
 
     Raises:
         ValueError: one of the two names nothing.
+        TypeError: one is neither patterns, types nor a function.
     """
     known = dict(spectral_layers(discriminator))
     candidates = {**known, **dict(_own_layers(discriminator))}
@@ -63,7 +69,12 @@ def _own_layers(discriminator: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _matching(candidates: Mapping[str, nn.Module], selection: Selection, option: str) -> dict[str, nn.Module]:
-    parts = [selection] if isinstance(selection, str | type) or callable(selection) else list(selection)
+    parts = list(selection) if isinstance(selection, list | tuple) else [selection]
+    for part in parts:
+        if not (isinstance(part, str | type) or callable(part)):
+            raise TypeError(
+                f"Expected {option}= as glob patterns of names, types, or a function of name and layer, found {part!r}."
+            )
 
     def matches(part: object, name: str, layer: nn.Module) -> bool:
         if isinstance(part, str):
@@ -99,4 +110,5 @@ def _warn_of_unnamed_weights(discriminator: nn.Module, named: set[str]) -> None:
 
 
 def _is_norm(module: nn.Module) -> bool:
-    return "Norm" in type(module).__name__
+    """Of torch.nn, or derived from one: a name alone may be that of a convolution with a norm behind it."""
+    return any("Norm" in base.__name__ and base.__module__.startswith("torch.nn.") for base in type(module).__mro__)

@@ -16,6 +16,8 @@ from srgan.spectral import matricize, power_iteration, spectral_normalize
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""
 
+STEPS_IN_EVALUATION = 16  # PyTorch's own spectral norm takes 15 when it is attached
+
 
 class SpectralNormalization(Constraint):
     """SN: `W_SN = W / sigma_1` (Eq. 4) on every convolution, linear and embedding layer.
@@ -32,6 +34,7 @@ class SpectralNormalization(Constraint):
 
     label = "SN"
     sentence = "spectral normalization: each discriminator weight divided by its σ₁"
+    normalizes = True
 
     def __init__(self, power_iterations: int = 1, scale: Scale = "keep") -> None:
         if power_iterations < 1:
@@ -66,7 +69,8 @@ class SpectralNorm(RawWeight):
     """Eq. 4 with `power_iterations` steps at each use.
 
     In training mode each use of the weight stores the new u, as the authors' code does on each forward
-    pass. In evaluation mode the steps are taken and forgotten, so that looking never changes training.
+    pass. In evaluation mode at least `STEPS_IN_EVALUATION` are taken and forgotten: sigma_1 is then right from a cold
+    start, too, and looking never changes training.
     Departs from the authors' code: theirs stores u for linear and embedding layers in evaluation too.
     """
 
@@ -89,7 +93,12 @@ class SpectralNorm(RawWeight):
 
     def power_iteration(self, W: Tensor) -> PowerSteps:
         """The next u and v, and sigma_1 of them."""
-        return power_iteration(W, self.u, self.power_iterations)
+        return power_iteration(W, self.u, self.steps)
+
+    @property
+    def steps(self) -> int:
+        """Of the power iteration, at the next use."""
+        return self.power_iterations if self.training else max(self.power_iterations, STEPS_IN_EVALUATION)
 
     @torch.no_grad()
     def power_steps(self, W: Tensor) -> PowerSteps:
@@ -101,7 +110,7 @@ class SpectralNorm(RawWeight):
 
     def _moved(self, steps: PowerSteps) -> PowerSteps:
         u, _, _ = steps
-        if self.training and torch.compiler.is_compiling():
+        if self.training and torch.compiler.is_compiling() and not torch.is_inference_mode_enabled():
             self.u = u  # compiled, the backward pass would read a buffer that the next use overwrites
         elif self.training and not is_recomputing():
             self.u.copy_(u)  # in place: a replica of DataParallel has the same storage, and is thrown away
@@ -120,6 +129,6 @@ class GroupedSpectralNorm(SpectralNorm):
 
     def power_iteration(self, W: Tensor) -> PowerSteps:
         """u `[m]` of the blocks behind one another, v `[groups, n]` and sigma_1 `[groups]`."""
-        step = partial(power_iteration, steps=self.power_iterations)
+        step = partial(power_iteration, steps=self.steps)
         u, v, sigma_1 = torch.vmap(step)(W.unflatten(0, (self.groups, -1)), self.u.view(self.groups, -1))
         return u.flatten(), v, sigma_1

@@ -17,7 +17,6 @@ from srgan.constraints.layers import (
     output_dim,
     raw_matrices,
     raw_parts,
-    raw_weight,
     refuse_undivided,
 )
 from srgan.constraints.parametrization import RawWeight, recorded_ratios
@@ -149,7 +148,7 @@ class Form(ABC):
 class Project(Form):
     """The authors' code, the default: raw weights are overwritten after D updates; the forward pass is SN's.
 
-    Adam's moments are not touched; frozen weights stay as they are.
+    Adam's moments are not touched.
 
     Args:
         schedule: when; `Schedule()` is the authors'.
@@ -178,8 +177,7 @@ class Project(Form):
             r = torch.stack([recorded_ratios(layer) for layer in group])
             return lambda sigma: scaled(compensation.compensate(sigma, r.view_as(sigma)), scale)
 
-        trained = [layer for layer in layers if raw_weight(layer).requires_grad]
-        for layer, sigma in project_weights(trained, projection):
+        for layer, sigma in project_weights(layers, projection):
             if compensation.remembers:
                 record(layer, sigma / sigma[..., :1])
 
@@ -276,9 +274,9 @@ class SpectralRegularization(SpectralNormalization):
             self.sentence += f"; {scale_sentence(self.scale)}"
         self.acts_after_updates = form.acts_after_updates(compensation)
 
-    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None) -> None:
+    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
         """As every constraint; warns where there is nothing to act on."""
-        super().attach(discriminator, layers)
+        super().attach(discriminator, layers, seed)
         if not convolutions(discriminator if layers is None else Chosen(layers)):
             warnings.warn(
                 "Spectral regularization acts on convolutions, and found none: these layers are under SN alone.",

@@ -33,8 +33,7 @@ class WeightClipping(Constraint):
         self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
     ) -> None:
         for parameter in discriminator.parameters():
-            if parameter.requires_grad:
-                parameter.clamp_(-self.c, self.c)
+            parameter.clamp_(-self.c, self.c)
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
         with torch.no_grad():

@@ -19,6 +19,7 @@ class WeightNormalization(Constraint):
 
     label = "weight norm"
     sentence = "weight normalization: direction and length of each output's weights trained apart"
+    adds_parameters = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         refuse_undivided(layer)
