@@ -53,7 +53,7 @@ REPRODUCE = [
     {"cluster", "audit", "null_curves", "scale_outcomes"},
     {"measures", "early_warning", "scale_tables"},
     {"claims"},
-    {"campaign", "front", "evidence_picture", "null_model"},
+    {"campaign", "front", "evidence_picture", "null_model", "hero"},
     {"evidence_page"},
     {"table2", "sweep", "resume", "collapse", "works", "smoke"},
     {"scale"},
