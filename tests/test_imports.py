@@ -29,7 +29,7 @@ ORDER = [
     },
     {"spectral", "prepare", "pictures"},
     {"runs", "data", "constraints", "networks", "losses"},
-    {"sampling", "averaging", "feature_matching", "optimizers"},
+    {"sampling", "averaging", "feature_matching", "optimizers", "both"},
     {"training"},
     {"metrics"},
     {"tracking"},
