@@ -26,7 +26,13 @@ def counter_generator(device: torch.device | str, seed: int, purpose: str, *coun
     return torch.Generator(device).manual_seed(counter_seed(seed, purpose, *counters))
 
 
-ROWS_PER_GENERATOR = 8  # fewer cost time, more waste draws where a rank's share does not begin at a multiple
+ROWS_PER_GENERATOR_ON_CPU = 8  # fewer cost time, more waste draws where a batch is no multiple
+ROWS_PER_GENERATOR = 64  # elsewhere: draws cost nothing beside their launch
+
+
+def rows_per_generator(device: torch.device | str) -> int:
+    """How many rows of a stream come from one generator; streams of different devices differ anyway."""
+    return ROWS_PER_GENERATOR_ON_CPU if torch.device(device).type == "cpu" else ROWS_PER_GENERATOR
 
 
 def counter_rows(
@@ -54,17 +60,18 @@ def counter_rows(
     Returns:
         `[len(rows), *shape]`.
     """
-    first_block = rows.start // ROWS_PER_GENERATOR
-    blocks = range(first_block, max(-(-rows.stop // ROWS_PER_GENERATOR), first_block + 1))
+    length = rows_per_generator(device)
+    first_block = rows.start // length
+    blocks = range(first_block, max(-(-rows.stop // length), first_block + 1))
     drawn = [
         draw(
-            (ROWS_PER_GENERATOR, *shape),
+            (length, *shape),
             generator=counter_generator(device, seed, purpose, *counters, block),
             device=device,
         )
         for block in blocks
     ]
-    first = blocks.start * ROWS_PER_GENERATOR
+    first = blocks.start * length
     return torch.cat(drawn)[rows.start - first : rows.stop - first]
 
 

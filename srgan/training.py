@@ -7,7 +7,7 @@ The iteration (one generator update) is the only clock. Everything random in ite
 import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.averaging import average_into, decay_at
+from srgan.both import scores_of_both
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.constraints.stepping import parameters_of, part_in
-from srgan.constraints.together import Together, passes_are_alike
+from srgan.constraints.together import Together
 from srgan.data.image_data import Batch, ImageData
 from srgan.feature_matching import FeatureMatching
 from srgan.joining import refuse_unfit
@@ -57,6 +58,7 @@ class AdversarialTraining(pl.LightningModule):
         channels_last: the nets work on images in PyTorch's channels-last memory format, the faster one for
             convolutions on CPUs and tensor cores.
         compile: both nets go through `torch.compile`.
+        compile_mode: of `torch.compile`, where nets are compiled; "reduce-overhead" is CUDA graphs.
         seed: of the initial weights, of the noise z, and (linked) of the data order.
 
     Raises:
@@ -82,6 +84,7 @@ class AdversarialTraining(pl.LightningModule):
         ema_decay: float | None = None,
         channels_last: bool = True,
         compile: bool = False,
+        compile_mode: Literal["default", "reduce-overhead", "max-autotune"] = "default",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -141,8 +144,8 @@ class AdversarialTraining(pl.LightningModule):
         if ema_decay is not None:
             self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         if compile:
-            self.generator.compile()
-            self.discriminator.compile()
+            self.generator.compile(mode=compile_mode)
+            self.discriminator.compile(mode=compile_mode)
 
     def setup(self, stage: str) -> None:
         self.join(self.trainer, self.trainer.datamodule)  # type: ignore[attr-defined]
@@ -202,7 +205,7 @@ class AdversarialTraining(pl.LightningModule):
         for x, y, z_fake, y_fake in self._micro_batches(len(real), real, labels, z, classes):
             with torch.no_grad(), self.generator_weights.normalized(passes=1):
                 fake = self.generator(z_fake, y_fake)  # in training mode: moves the batch-norm averages, as theirs
-            score_real, score_fake = self._scores(x, y, fake, y_fake)
+            score_real, score_fake = scores_of_both(self.discriminator, self.discriminator_weights, x, y, fake, y_fake)
             loss = self.loss.discriminator(score_real, score_fake)
             measured.append({"loss/discriminator": loss} | self.loss.scores(score_real, score_fake))
             rows = range(first, first := first + len(x))
@@ -221,22 +224,6 @@ class AdversarialTraining(pl.LightningModule):
         self.constraint.after_update(trained, self.iteration, update, self.n_dis, self.ranks)
         self.losses |= zip(measured[0], means.unbind(), strict=True)
         self.loss.after_update(self.losses)
-
-    def _scores(self, real: Tensor, labels: Tensor, fake: Tensor, fake_labels: Tensor) -> tuple[Tensor, Tensor]:
-        """D's outputs `[B]` on real and on generated images `[B, 3, H, W]`, each with its labels.
-
-        As from two forward passes, real images first, as in the authors' code: under SN each has a power step of its
-        own. In one pass where that comes to the same, but for rounding.
-        """
-        D, weights = self.discriminator, self.discriminator_weights
-        if D.scores_alone and passes_are_alike(D):
-            scores = D(torch.cat([real, fake]), torch.cat([labels, fake_labels]))
-            return scores[: len(real)], scores[len(real) :]
-        with weights.normalized(passes=2, side_by_side=D.takes_side_by_side(real)) as side_by_side:
-            if side_by_side:
-                scores = D(torch.cat([real, fake], dim=1), torch.stack([labels, fake_labels], dim=1))
-                return scores[:, 0], scores[:, 1]
-            return D(real, labels), D(fake, fake_labels)
 
     def _update_generator(self, real: Tensor, labels: Tensor) -> None:
         """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch; real images may help."""

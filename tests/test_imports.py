@@ -28,7 +28,7 @@ ORDER = [
     },
     {"spectral", "prepare", "pictures", "config_files"},
     {"runs", "data", "constraints", "networks", "losses"},
-    {"sizes", "sampling", "averaging", "feature_matching", "optimizers", "joining"},
+    {"sizes", "sampling", "averaging", "feature_matching", "optimizers", "joining", "both"},
     {"training"},
     {"metrics"},
     {"tracking"},

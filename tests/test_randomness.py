@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srgan.randomness import counter_generator, counter_seed, epoch_positions
+from srgan.randomness import counter_generator, counter_rows, counter_seed, epoch_positions
 
 arguments = st.tuples(
     st.integers(0, 3), st.sampled_from(["a", "b", "a, 1", "a'"]), st.lists(st.integers(0, 12), max_size=3)
@@ -103,3 +103,21 @@ def test_changing_a_batch_does_not_change_the_stream() -> None:
     before = batch.clone()
     batch.zero_()
     assert torch.equal(epoch_positions(0, 0, 10, 10), before)
+
+
+@pytest.mark.parametrize(("device", "draws"), [("cpu", 8), ("cuda", 1)])
+def test_a_batch_of_64_rows_is_one_draw_on_a_gpu(device: str, draws: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each draw is a launch there; on a CPU small batches would pay for rows that they do not need."""
+    devices: list[str] = []
+
+    def on_the_cpu(_: str, *arguments: object) -> torch.Generator:
+        return counter_generator("cpu", *arguments)  # type: ignore[arg-type]
+
+    def draw(size: tuple[int, ...], generator: torch.Generator, device: str) -> torch.Tensor:
+        devices.append(device)
+        return torch.rand(size, generator=generator)
+
+    monkeypatch.setattr("srgan.randomness.counter_generator", on_the_cpu)
+    rows = counter_rows(draw, range(64), (3,), device, 0, "noise")
+    assert devices == [device] * draws
+    assert torch.equal(counter_rows(draw, range(40, 60), (3,), device, 0, "noise"), rows[40:60])
