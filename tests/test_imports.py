@@ -25,6 +25,7 @@ ORDER = [
         "provenance",
         "stored_classes",
         "thinning",
+        "precision",
     },
     {"spectral", "prepare", "pictures", "config_files"},
     {"runs", "data", "constraints", "networks", "losses"},

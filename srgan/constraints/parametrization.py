@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from srgan.precision import without_autocast
 from srgan.randomness import counter_generator
 from srgan.spectral import matricize
 
@@ -65,9 +66,7 @@ class RawWeight(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """`[out, in, ...]` raw -> `[out, in, ...]` as the layer uses it."""
-        if not torch.is_autocast_enabled(weight.device.type):
-            return self.constrained(weight)
-        with torch.autocast(weight.device.type, enabled=False):
+        with without_autocast(weight.device):
             return self.constrained(weight)
 
     def constrained(self, weight: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """Convolutions of the residual nets: side by side, and fused with a change of resolution next to them."""
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
+
+from srgan.precision import without_autocast
 
 
 class Convolution(nn.Conv2d):
@@ -37,8 +37,7 @@ class _Resampling(Convolution):
 
     def kernel(self, weight: Tensor) -> Tensor:
         """Four shifted copies of a weight `[a, b, 3, 3]` added up: `[a, b, 4, 4]`."""
-        device_type = weight.device.type
-        with torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext():
+        with without_autocast(weight.device):
             return (weight.reshape(-1, 9) @ self.four_copies).view(*weight.shape[:2], 4, 4)
 
 
