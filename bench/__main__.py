@@ -8,7 +8,7 @@ from importlib import import_module
 
 from bench.harness import environment
 from bench.page import BENCHMARKS, PAGE, RESULTS, page, read_results
-from srgan.files import write_json, write_text
+from srgan.utils.files import write_json, write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

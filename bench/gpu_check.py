@@ -19,8 +19,8 @@ from bench.gpu_setup import Setup, tiny
 from bench.harness import Tables
 from bench.page import table
 from bench.worker import REPOSITORY
-from srgan.files import write_json, write_text
-from srgan.provenance import commit, now
+from srgan.utils.files import write_json, write_text
+from srgan.utils.provenance import commit, now
 
 PARTS: dict[str, Callable[[Setup], Tables]] = {
     "machine": gpu_correct.machine,

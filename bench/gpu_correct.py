@@ -20,7 +20,7 @@ from srgan.metrics.features import ClassifierFeatures, FeatureNetwork, hash_weig
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer
 from srgan.networks import ResNetGenerator
-from srgan.provenance import gpu_arithmetic, processor, usable_cores, versions
+from srgan.utils.provenance import gpu_arithmetic, processor, usable_cores, versions
 
 CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
     "sr-s reparametrize": partial(METHODS["sr-s"], form=Reparametrize()),

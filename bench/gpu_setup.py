@@ -16,7 +16,7 @@ from PIL import Image
 
 from srgan.data import DigitsData
 from srgan.networks import ResNetPair
-from srgan.training import AdversarialTraining, optimizer_steps
+from srgan.training.module import AdversarialTraining, optimizer_steps
 
 Net = tuple[int, int]
 

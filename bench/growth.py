@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.harness import Row, Tables
 from bench.worker import Worker
-from srgan.provenance import usable_cores
+from srgan.utils.provenance import usable_cores
 
 BATCHES, CHANNELS, REPETITIONS = (16, 32, 64, 128, 256, 512, 1024), (32, 64, 128, 256), 5
 LARGE_END = 3  # points

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from srgan.provenance import commit, processor, usable_cores, versions
+from srgan.utils.provenance import commit, processor, usable_cores, versions
 
 PAUSE = 0.05  # seconds before each act: idle threads of one process or library spin for a while, and slow down the next
 Row = Mapping[str, Any]

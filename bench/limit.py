@@ -14,7 +14,7 @@ import torch
 from bench import ours
 from bench.convolutions import Counted
 from bench.harness import Row, Tables, computes_bf16
-from srgan.provenance import usable_cores
+from srgan.utils.provenance import usable_cores
 
 N_DIS, REPETITIONS = 5, 7
 SIZES = {"A_64-128": (32, 64, 128, 256), "mini": (16, 16, 8, 32)}

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from bench.harness import Tables, in_turns, medians, seconds_of
-from srgan.cli import main as srgan
+from srgan.cli.main import main as srgan
 from srgan.data import DigitsData, FolderData, HubData, ImageData
 
 JPEGS, BATCH, N_DIS, REPETITIONS = 512, 64, 5, 15

@@ -7,9 +7,9 @@ import pytorch_lightning as pl
 
 from bench.worker import TakesTurns
 from srgan.data import DigitsData
-from srgan.memory import settle_on_cpu
 from srgan.networks import ResNetPair
-from srgan.training import AdversarialTraining, optimizer_steps
+from srgan.training.module import AdversarialTraining, optimizer_steps
+from srgan.utils.cpu import settle_on_cpu
 
 ITERATIONS = 50_000
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from bench.harness import Tables, in_turns, medians
 from bench.worker import Worker
-from srgan.provenance import usable_cores
+from srgan.utils.provenance import usable_cores
 
 NETS = {"discriminator_channels": 128, "generator_channels": 256}
 BATCH, REPETITIONS = 8, 7

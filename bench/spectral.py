@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from bench.harness import Row, Tables, in_turns, medians, seconds_of
 from srgan.constraints import METHODS, raw_matrix, spectra, spectral_layers
 from srgan.constraints.layers import CONVOLUTIONS
-from srgan.memory import keep_freed_memory
 from srgan.networks import ResNetDiscriminator
-from srgan.provenance import usable_cores
 from srgan.spectral import apply_spectral_map, compensated_rank
+from srgan.utils.cpu import keep_freed_memory
+from srgan.utils.provenance import usable_cores
 
 REPETITIONS = 5
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {

@@ -16,7 +16,7 @@ from typing import Any
 from bench import mimicry
 from bench.harness import Row, Tables, computes_bf16, in_turns
 from bench.worker import Worker
-from srgan.provenance import usable_cores
+from srgan.utils.provenance import usable_cores
 
 SIZES = [(64, 128, 256, 5, 0), (64, 32, 256, 5, 0), (16, 8, 32, 15, 2), (16, 16, 64, 15, 2), (16, 32, 64, 15, 2)]
 """Batch, channels of D and of G, iterations that count and those before them. The first is the paper's A_64-128."""

@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from srgan.checkpoints.pretrained import load
     from srgan.constraints import export, regularize, spectra, unregularize
-    from srgan.trained import load
-    from srgan.watching import watch
+    from srgan.constraints.watch import watch
 
 __all__ = ["__version__", "export", "load", "regularize", "spectra", "unregularize", "watch"]
 __version__ = "0.2.0"
-ELSEWHERE = {"load": "srgan.trained", "watch": "srgan.watching"}
+ELSEWHERE = {"load": "srgan.checkpoints.pretrained", "watch": "srgan.constraints.watch"}
 
 
 def __getattr__(name: str) -> Any:

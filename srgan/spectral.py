@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srgan.decomposition import SVD, refuse_nonfinite, refuse_undirected, singular_values, svd, svds
+from srgan.utils.linalg import SVD, refuse_nonfinite, refuse_undirected, singular_values, svd, svds
 
 SpectralMap = Callable[[Tensor], Tensor]
 """A map of singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""

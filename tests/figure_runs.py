@@ -9,17 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from reproduce.collapse import collapse_runs
+from reproduce.experiments.collapse import collapse_runs
+from reproduce.experiments.resume import resume_runs
+from reproduce.experiments.sweep import SWEEP_DEFAULT, sweep_runs
 from reproduce.figures.model import Picture
-from reproduce.resume import resume_runs
-from reproduce.run import FRACTION, Run
-from reproduce.settings import METHODS
-from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
-from reproduce.table_runs import MINI_DEFAULT, table_runs
+from reproduce.plan.run import FRACTION, Run
+from reproduce.plan.settings import METHODS
+from reproduce.plan.table_runs import MINI_DEFAULT, table_runs
+from srgan.collapse import mode_collapse, spectral_collapse
 from srgan.constraints import Dynamic, SpectralNormalization, Static
-from srgan.files import append_json_line, write_json
-from srgan.metrics.verdicts import mode_collapse, spectral_collapse
-from srgan.runs import RunFolder, SpectralLayer
+from srgan.runs.folder import RunFolder, SpectralLayer
+from srgan.utils.files import append_json_line, write_json
 
 ITERATIONS = range(0, 601, 30)
 LAYERS = [

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from conftest import random_pixels, save_image
 
-from srgan.cli import main
-from srgan.runs import RunFolder
+from srgan.cli.main import main
+from srgan.runs.folder import RunFolder
 
 SETTINGS = [
     "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",

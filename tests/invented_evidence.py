@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reproduce.claims import Answer, answers
-from reproduce.evidence import Evidence
+from reproduce.evidence.claims import Answer, answers
+from reproduce.evidence.records import Evidence
 
 ITERATIONS = [250, 500, 750, 1000]
 STEADY: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}

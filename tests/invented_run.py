@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from srgan.collapse import CollapseThresholds, mode_collapse, spectral_collapse
 from srgan.constraints import SpectralNormalization
-from srgan.files import append_json_line, write_json
-from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, spectral_collapse
-from srgan.runs import RunFolder, SpectralLayer
+from srgan.runs.folder import RunFolder, SpectralLayer
+from srgan.utils.files import append_json_line, write_json
 
 ITERATIONS = 50_000
 SPECTRA, EVALUATIONS, GRIDS, ROWS, OUTPUTS = 500, 50, 50, 500, 50

@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import numpy as np
 
-from srgan.cli import main
+from srgan.cli.main import main
 
 SIZE = 8
 

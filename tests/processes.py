@@ -9,7 +9,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import NamedTuple
 
-from srgan.cli import main
+from srgan.cli.main import main
 
 
 def start(arguments: Sequence[str], log: Path, **environment: str) -> ForkProcess:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from markupsafe import escape
 
-from srgan.cli import main
-from srgan.files import append_json_line, write_json
-from srgan.metrics.verdicts import CollapseThresholds, mode_collapse, spectral_collapse
-from srgan.runs import RunFolder
+from srgan.cli.main import main
+from srgan.collapse import CollapseThresholds, mode_collapse, spectral_collapse
+from srgan.runs.folder import RunFolder
+from srgan.utils.files import append_json_line, write_json
 
 TINY = [
     "fit", "-c", "configs/digits.yaml",

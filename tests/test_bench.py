@@ -17,7 +17,7 @@ from bench.harness import Row, in_turns
 from bench.page import BENCHMARKS, GOALS, PAGE, RESULTS, page, read_results, shown, table
 from bench.spectral import row as of_spectral
 from bench.worker import Worker
-from srgan.fit import compose
+from srgan.cli.fit import compose
 
 NETS = {"batch_size": 2, "discriminator_channels": 4, "generator_channels": 4}
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from tiny_runs import fit
 
-from srgan.config_text import Text, refuse_ambiguity, values_of, with_settings_read
-from srgan.runs import RunFolder
+from srgan.cli.config_text import Text, refuse_ambiguity, values_of, with_settings_read
+from srgan.runs.folder import RunFolder
 
 REFUSED = {
     "a section twice": (

@@ -16,7 +16,8 @@ PAPER = (REPOSITORY / "docs" / "explanation" / "paper.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "module", ["srgan.constraints.export", "srgan.constraints.layers", "srgan.constraints.regularize", "srgan.watching"]
+    "module",
+    ["srgan.constraints.export", "srgan.constraints.layers", "srgan.constraints.regularize", "srgan.constraints.watch"],
 )
 def test_examples_in_docstrings_print_what_they_say(module: str) -> None:
     outcome = doctest.testmod(import_module(module))
@@ -27,7 +28,7 @@ def test_examples_in_docstrings_print_what_they_say(module: str) -> None:
 def test_the_paper_to_code_map_names_files_that_exist() -> None:
     for path in re.findall(r"(?:configs|reproduce|tests)/[\w/.-]+\.(?:py|yaml)", PAPER):
         assert (REPOSITORY / path).exists(), path
-    for path in re.findall(r"`((?:networks|callbacks)/\w+\.py|training\.py)`", PAPER):
+    for path in re.findall(r"`((?:networks|callbacks|training)/\w+\.py)`", PAPER):
         assert (REPOSITORY / "srgan" / path).exists(), path
     for method in METHODS:
         assert (REPOSITORY / "configs" / f"{method}.yaml").exists()

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 import srgan
-from srgan import fit_command
-from srgan.cli import main
-from srgan.config_files import first_sentence, names, path_of, with_paths
-from srgan.extras import DISTRIBUTION, EXTRA_OF, installed_version
+from srgan.cli import fit_help as fit_command
+from srgan.cli.configs import first_sentence, names, path_of, with_paths
+from srgan.cli.main import main
+from srgan.utils.optional_packages import DISTRIBUTION, EXTRA_OF, installed_version
 
 TORCH_ALONE = """
 import sys, warnings
@@ -53,7 +53,7 @@ def test_the_one_liners_need_torch_alone() -> None:
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_a_missing_package_is_a_sentence_with_the_command(command: list[str], package: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; from srgan.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = f"import sys; sys.modules[{package!r}] = None; from srgan.cli.main import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert f"Expected the package {package}, found none" in done.stderr
@@ -93,7 +93,7 @@ def test_a_configuration_begins_with_a_sentence(name: str) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    code = "import sys; from srgan.cli import main; main(['fit', '--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from srgan.cli.main import main; main(['fit', '--help']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout == fit_command.HELP
@@ -116,5 +116,5 @@ def test_the_version_is_that_of_the_installed_package(
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("srgan.extras.version", absent)
+    monkeypatch.setattr("srgan.utils.optional_packages.version", absent)
     assert installed_version() == "unknown"

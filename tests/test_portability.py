@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_runs import fit
 
-from srgan.parallel import POLITE_STOPS
-from srgan.runs import RunFolder
+from srgan.runs.folder import RunFolder
+from srgan.utils.distributed import POLITE_STOPS
 
 TAKEN_AWAY = """
 import ctypes, os, signal, sys
@@ -30,8 +30,8 @@ def open_no_folder(path, *rest, **more):
         raise PermissionError(13, "Permission denied", path)
     return real_open(path, *rest, **more)
 ctypes.CDLL, os.open = cdll, open_no_folder
-import srgan.files
-srgan.files.WINDOWS = True
+import srgan.utils.files
+srgan.utils.files.WINDOWS = True
 """
 ONE_LINER = """
 import srgan
@@ -44,13 +44,13 @@ D(torch.randn(2, 3, 8, 8)).mean().backward()
 optimizer.step()
 assert len(srgan.spectra(D)) == 2
 srgan.export(D)
-from srgan.memory import keep_freed_memory
+from srgan.utils.cpu import keep_freed_memory
 assert keep_freed_memory() is False
 """
 COMMANDS = """
-from srgan.cli import main
+from srgan.cli.main import main
 import srgan
-from srgan.provenance import usable_cores, versions
+from srgan.utils.provenance import usable_cores, versions
 run, out = sys.argv[1:]
 assert srgan.load(run, device="cpu").generate(2).shape == (2, 3, 8, 8)
 assert main(["spectra", run, "--csv", out + "/x.csv", "--picture", out + "/x.png"]) == 0
@@ -59,7 +59,7 @@ assert usable_cores() > 0 and versions()
 """
 TRAINS = """
 from tiny_runs import fit
-from srgan.runs import RunFolder
+from srgan.runs.folder import RunFolder
 folder = RunFolder(sys.argv[1])
 assert fit(folder, "--model.iterations", "5") == 0
 record = folder.read_record()

@@ -13,12 +13,11 @@ from torch.nn.functional import conv2d
 
 from srgan.constraints import METHODS, Project, Schedule
 from srgan.data import DigitsData
-from srgan.feature_matching import FeatureMatching
-from srgan.losses import BEGAN, Minimax, Wasserstein
+from srgan.losses import BEGAN, FeatureMatching, Minimax, Wasserstein
 from srgan.networks import AutoencoderPair, DCGANPair, Pair, ResNetPair, SNDCGANPair
-from srgan.optimizers import OptimizerSettings
-from srgan.randomness import ROWS_PER_GENERATOR
-from srgan.training import AdversarialTraining, optimizer_steps
+from srgan.training.module import AdversarialTraining, optimizer_steps
+from srgan.training.optimizers import OptimizerSettings
+from srgan.utils.randomness import ROWS_PER_GENERATOR
 
 LAUNCHES_OF_SN = 2_281
 LAUNCHES_OF_SR_S = 2_901
@@ -111,7 +110,7 @@ def test_it_counts_launches_and_waits() -> None:
 
 def test_what_it_computes_is_what_the_cpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the arrangement of a GPU: draws of its size, and two forward passes of D."""
-    monkeypatch.setattr("srgan.randomness.ROWS_PER_GENERATOR_ON_CPU", ROWS_PER_GENERATOR)
+    monkeypatch.setattr("srgan.utils.randomness.ROWS_PER_GENERATOR_ON_CPU", ROWS_PER_GENERATOR)
     there, _ = train(2, networks=CONSTANT, channels_last=False)
     here = AdversarialTraining(iterations=2, n_dis=2, seed=3, networks=CONSTANT, channels_last=False)
     trainer(2, 2, accelerator="cpu").fit(here, datamodule=DigitsData(32, batch_size=4, n_dis=2, seed=3))

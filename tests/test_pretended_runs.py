@@ -11,16 +11,16 @@ from discriminators import CONSTRAINTS, IMAGES, small_discriminator
 from pretended_device import DEVICE, PretendedTensor, pretended_device, strategy_there
 
 import srgan
-from srgan import fit
+from srgan.cli import fit
 from srgan.constraints import export, spectra
 from srgan.data import FolderData
 from srgan.metrics.features import ClassifierFeatures
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer
 from srgan.networks import ResNetGenerator
-from srgan.optimizers import OptimizerSettings
-from srgan.runs import RunFolder
-from srgan.sampling import generate, truncated_latents
+from srgan.networks.sampling import generate, truncated_latents
+from srgan.runs.folder import RunFolder
+from srgan.training.optimizers import OptimizerSettings
 
 EVERYTHING = ScoreProtocol(
     num_fake_images=60,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from srgan.metrics.features import arithmetic
-from srgan.provenance import convolution_precision, gpu_arithmetic, nvidia_driver
+from srgan.utils.provenance import convolution_precision, gpu_arithmetic, nvidia_driver
 
 GPU = torch.device("cuda", 0)
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import random_pixels, save_image
 from tiny_runs import assert_same_run, fit
 
-from srgan.cli import main
-from srgan.runs import RunFolder
+from srgan.cli.main import main
+from srgan.runs.folder import RunFolder
 
 SIZE = 8
 CUT_SHORT = ["--trainer.limit_train_batches", "6", "--trainer.max_epochs", "1"]

@@ -27,7 +27,7 @@ from srgan.constraints import (
 )
 from srgan.constraints.layers import convolutions
 from srgan.constraints.scale import Scale, scale_weights
-from srgan.parallel import Ranks
+from srgan.utils.distributed import Ranks
 
 
 def largest(layer: nn.Module) -> float:

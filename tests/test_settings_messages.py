@@ -9,12 +9,12 @@ import pytorch_lightning as pl
 from tiny_runs import fit
 
 import srgan
-from srgan.cli import main
+from srgan.cli.main import main
 from srgan.constraints import Unconstrained
 from srgan.data import DigitsData
 from srgan.losses import Hinge
 from srgan.networks import ResNetPair
-from srgan.runs import RunFolder
+from srgan.runs.folder import RunFolder
 
 PACKAGE = Path(srgan.__file__).parent
 

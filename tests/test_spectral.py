@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from srgan.constraints.projecting import project_weights
-from srgan.decomposition import EIGENVALUES_RATIO, ROWS_RATIO, VECTORS_RATIO
 from srgan.spectral import (
     apply_spectral_map,
     compensated_rank,
@@ -25,6 +24,7 @@ from srgan.spectral import (
     spectrum,
     static_map,
 )
+from srgan.utils.linalg import EIGENVALUES_RATIO, ROWS_RATIO, VECTORS_RATIO
 
 CIFAR_SHAPES = [(ch, n) for ch in (32, 64, 128, 256) for n in (3, 27, ch, 9 * ch)]
 # The ImageNet discriminator (ch 64, widths 1, 2, 4, 8, 16, 16 x ch), without what a CIFAR-10 one has too.

@@ -13,8 +13,8 @@ from sysconfig import get_path
 import pytest
 
 import srgan
-from srgan.config_files import names
-from srgan.extras import DISTRIBUTION, EXTRA_OF
+from srgan.cli.configs import names
+from srgan.utils.optional_packages import DISTRIBUTION, EXTRA_OF
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

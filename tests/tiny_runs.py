@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from srgan.cli import main
-from srgan.runs import RunFolder
+from srgan.cli.main import main
+from srgan.runs.folder import RunFolder
 
 TINY = [
     "fit", "-c", "configs/digits.yaml",

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from srgan.runs import RunFolder
-from srgan.tracking.panels import key_regex
+from srgan.loggers.panels import key_regex
+from srgan.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

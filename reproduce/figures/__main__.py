@@ -10,8 +10,8 @@ from rich.console import Console
 from reproduce.figures.available_runs import Gap, Sources
 from reproduce.figures.catalogue import PaperFigure, chosen_figures
 from reproduce.figures.index import Drawn, Index
-from reproduce.options import Options, read, with_images
-from srgan.pictures import AxisScale, save, style
+from reproduce.launcher.options import Options, read, with_images
+from srgan.plotting import AxisScale, save, style
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,13 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reproduce.collapse import collapse_runs
+from reproduce.experiments.collapse import collapse_runs
+from reproduce.experiments.resume import SETTING, resume_runs
+from reproduce.experiments.sweep import SWEEP_DEFAULT, sweep_runs
 from reproduce.figures.model import FinishedRun, finished_run
-from reproduce.resume import SETTING, resume_runs
-from reproduce.run import FINISHED, IMAGES, Run, Scale, states
-from reproduce.settings import SETTINGS, Method, Setting
-from reproduce.sweep import SWEEP_DEFAULT, sweep_runs
-from reproduce.table_runs import TableRun, default_settings, table_runs
+from reproduce.plan.run import FINISHED, IMAGES, Run, Scale, states
+from reproduce.plan.settings import SETTINGS, Method, Setting
+from reproduce.plan.table_runs import TableRun, default_settings, table_runs
 
 
 class FinishedSweep(NamedTuple):

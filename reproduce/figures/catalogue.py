@@ -8,7 +8,7 @@ from reproduce.figures.history_figures import figure_5, figure_6, figure_7
 from reproduce.figures.hyperparameter_figures import figure_8, figure_11, figure_12
 from reproduce.figures.model import Picture
 from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
-from srgan.pictures import AxisScale
+from srgan.plotting import AxisScale
 
 
 class PaperFigure(NamedTuple):

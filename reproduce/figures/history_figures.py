@@ -14,7 +14,7 @@ from reproduce.figures.available_runs import Sources
 from reproduce.figures.model import FinishedRun, Picture
 from reproduce.figures.score_panels import iteration_axis, present_scores, score_panels, score_title
 from reproduce.figures.spectra_figures import ONSETS
-from srgan.pictures import (
+from srgan.plotting import (
     K_LABEL,
     MARK,
     PAGE_WIDTH,
@@ -28,7 +28,7 @@ from srgan.pictures import (
     ratio_limits,
     spectrum_curves,
 )
-from srgan.thinning import kept_times
+from srgan.utils.downsampling import kept_times
 
 EVALUATIONS = 16  # shown in Fig. 5 at most
 

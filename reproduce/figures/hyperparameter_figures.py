@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reproduce.experiments.sweep import FRACTIONS, TABLE_FRACTION
 from reproduce.figures.available_runs import FinishedSweep, Sources
 from reproduce.figures.model import FinishedRun, Picture
 from reproduce.figures.score_panels import present_scores, score_title
 from reproduce.figures.spectra_figures import listed, panels_of_runs
-from reproduce.sweep import FRACTIONS, TABLE_FRACTION
-from srgan.pictures import (
+from srgan.plotting import (
     MARK,
     PAGE_WIDTH,
     SERIES,

@@ -9,9 +9,9 @@ from markdown_it import MarkdownIt
 
 from reproduce.figures.available_runs import Gap
 from reproduce.figures.catalogue import FIGURES, PaperFigure
-from reproduce.run import Scale
-from srgan.files import write_json, write_text
-from srgan.pictures import AxisScale
+from reproduce.plan.run import Scale
+from srgan.plotting import AxisScale
+from srgan.utils.files import write_json, write_text
 
 SCALE_WORDS = {
     "mini": "Scale mini: stacked digits, small nets; FID_cls and IS_cls by a classifier trained on the digits.",

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from reproduce.run import BATCH_SIZE, CHANNELS, FRACTION, ITERATIONS, SEED
-from srgan.runs import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
+from reproduce.plan.run import BATCH_SIZE, CHANNELS, FRACTION, ITERATIONS, SEED
+from srgan.runs.folder import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
 
 
 @dataclass(frozen=True, eq=False)

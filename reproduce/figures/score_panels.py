@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from srgan.metrics.verdicts import is_lower_better
-from srgan.pictures import SERIES
-from srgan.runs import SHOWN_SCORES
+from srgan.collapse import is_lower_better
+from srgan.plotting import SERIES
+from srgan.runs.folder import SHOWN_SCORES
 
 Rows = Sequence[Mapping[str, Any]]
 """Evaluations in order."""

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from reproduce.figures.available_runs import Sources
 from reproduce.figures.model import FinishedRun, Picture
-from srgan.pictures import (
+from srgan.plotting import (
     K_LABEL,
     RATIO_LABEL,
     AxisScale,
@@ -22,7 +22,7 @@ from srgan.pictures import (
     ratio_limits,
     spectrum_curves,
 )
-from srgan.runs import SpectraHistory
+from srgan.runs.folder import SpectraHistory
 
 CURVES = "Spectra of D's last 3 × 3 convolution, a curve for each iteration"
 ONSETS = "MC, SC: first iteration of mode and spectral collapse by our rules."

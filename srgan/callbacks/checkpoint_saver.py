@@ -11,11 +11,11 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
-from srgan.callbacks.clock import RunCallback, how_to_go_on
-from srgan.checkpoint_files import RunCheckpointIO
-from srgan.checkpoints import nonfinite_tensor
-from srgan.parallel import POLITE_STOPS
-from srgan.training import AdversarialTraining
+from srgan.callbacks.base import RunCallback, how_to_go_on
+from srgan.checkpoints.reading import nonfinite_tensor
+from srgan.checkpoints.writing import RunCheckpointIO
+from srgan.training.module import AdversarialTraining
+from srgan.utils.distributed import POLITE_STOPS
 
 
 class Checkpoints(RunCallback, Checkpoint):

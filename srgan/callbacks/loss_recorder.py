@@ -6,10 +6,10 @@ from collections import deque
 import pytorch_lightning as pl
 import torch
 
-from srgan.callbacks.clock import RunCallback, how_to_go_on
+from srgan.callbacks.base import RunCallback, how_to_go_on
 from srgan.losses import Loss
-from srgan.runs import DISCRIMINATOR_NEAR_ZERO
-from srgan.training import AdversarialTraining
+from srgan.runs.folder import DISCRIMINATOR_NEAR_ZERO
+from srgan.training.module import AdversarialTraining
 
 NEAR_ZERO = 0.01
 """Of the loss of a discriminator that cannot tell the images apart."""

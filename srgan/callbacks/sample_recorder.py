@@ -1,19 +1,14 @@
 """Pictures of generated images on fixed noise."""
 
 import pytorch_lightning as pl
-import torch
-from PIL import Image
-from torch import Tensor
-from torchvision.utils import make_grid
 
-from srgan.callbacks.clock import RunCallback
-from srgan.files import write_atomically
-from srgan.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, generate
-from srgan.training import AdversarialTraining
+from srgan.callbacks.base import RunCallback
+from srgan.data.images import grid_picture
+from srgan.networks.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, generate
+from srgan.training.module import AdversarialTraining
+from srgan.utils.files import write_atomically
 
-SMALLEST_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
 MOST_ROWS = 1_000
-PADDING = 2  # pixels around each
 
 
 class SampleGrids(RunCallback):
@@ -43,11 +38,3 @@ class SampleGrids(RunCallback):
         picture = grid_picture(images, self.rows)
         path = self.folder.samples / f"{module.iteration:08d}.png"
         write_atomically(path, lambda file: picture.save(file, "PNG"))
-
-
-def grid_picture(images: Tensor, columns: int) -> Image.Image:
-    """Images `[B, 3, H, W]` uint8 as one picture, rows filled one after the other, small ones enlarged."""
-    factor = max(1, SMALLEST_TILE // images.shape[-1])
-    enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
-    grid = make_grid(enlarged.float(), nrow=columns, padding=PADDING, pad_value=255).to(torch.uint8)
-    return Image.fromarray(grid.permute(1, 2, 0).numpy())

@@ -2,18 +2,18 @@
 
 import pytorch_lightning as pl
 
+from srgan.callbacks.base import RunCallback, rescue
 from srgan.callbacks.checkpoint_saver import checkpoints_of
-from srgan.callbacks.clock import RunCallback, rescue
+from srgan.collapse import collapsed_scores, is_lower_better
 from srgan.data.image_data import ImageData
-from srgan.files import write_json
 from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
 from srgan.metrics.intra import refuse_lacking_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
 from srgan.metrics.scores import Scorer, refuse_few_images
-from srgan.metrics.verdicts import collapsed_scores, is_lower_better
 from srgan.networks import Generator
-from srgan.runs import OtherRunError
-from srgan.training import AdversarialTraining
+from srgan.runs.folder import OtherRunError
+from srgan.training.module import AdversarialTraining
+from srgan.utils.files import write_json
 
 MODE_COLLAPSE = "mode collapse"
 

@@ -2,13 +2,13 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.clock import RunCallback, rescue
+from srgan.callbacks.base import RunCallback, rescue
+from srgan.collapse import SpectralCollapse
 from srgan.constraints import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import convolutions, divides_by_sigma_1, layer_kind
-from srgan.metrics.scale_growth import MOST_GROWTH, ScaleGrowth
-from srgan.metrics.verdicts import SpectralCollapse
-from srgan.runs import SpectralLayer, normalized
-from srgan.training import AdversarialTraining
+from srgan.runs.folder import SpectralLayer, normalized
+from srgan.runs.scale_growth import MOST_GROWTH, ScaleGrowth
+from srgan.training.module import AdversarialTraining
 
 SPECTRAL_COLLAPSE = "spectral collapse"
 SLOW = "slow discriminator"

@@ -1,7 +1,7 @@
 """How a parametrization comes onto a layer that may carry another one already, and off it again."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
@@ -9,7 +9,6 @@ from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 from torch.nn.utils.spectral_norm import SpectralNormLoadStateDictPreHook
 
 from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_valueless, unparametrize_advice
-from srgan.constraints.loading import accept_foreign_names
 from srgan.constraints.parametrization import RawWeight
 
 # Buffers in which layers of other libraries (BigGAN's, torch-mimicry's, ...) keep a spectral norm's state.
@@ -124,3 +123,31 @@ def forget_load_hooks(layer: nn.Module, which: Callable[[object], bool]) -> None
     for key, wrapped in list(layer._load_state_dict_pre_hooks.items()):
         if which(getattr(wrapped, "hook", wrapped)):
             del layer._load_state_dict_pre_hooks[key]
+
+
+def accept_foreign_names(layer: nn.Module) -> None:
+    """Lets a constrained layer load the weight of a plain layer, or of one under PyTorch's spectral norm."""
+    layer.register_load_state_dict_pre_hook(rename_foreign)
+
+
+def rename_foreign(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Rewrites the entries of one layer in a state dict about to be loaded.
+
+    The power vector of a spectral norm is taken over. Nothing is recorded yet for a weight from elsewhere, and no
+    update counted.
+    """
+    parametrization = constrained(layer)
+    original, own = f"{prefix}parametrizations.weight.original", f"{prefix}parametrizations.weight.0."
+    foreign = [name for name in (f"{prefix}weight", f"{prefix}weight_orig") if name in state]
+    if parametrization is None or not (foreign or f"{own}_u" in state):
+        return
+    if foreign:
+        state[original] = state.pop(foreign[0])
+    for name in (f"{prefix}weight_v", f"{own}_v"):
+        state.pop(name, None)
+    expected = parametrization.state_for(state[original])
+    for name in (f"{prefix}weight_u", f"{own}_u"):
+        u = state.pop(name, None)
+        if u is not None and u.shape == expected["u"].shape:
+            expected["u"] = u
+    state.update({own + name: value for name, value in expected.items()})

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from srgan.constraints.constraint import Constraint
+from srgan.constraints.base import Constraint
+from srgan.constraints.batch_norm_hook import normalize_output, refuse_batch_norm
 from srgan.constraints.layers import CONVOLUTIONS, raw_weight, spectral_layers
-from srgan.constraints.normalized_output import normalize_output, refuse_batch_norm
 
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from srgan.constraints.constraint import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.step import DiscriminatorStep
 
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import forget_load_hooks, restore_weight
+from srgan.constraints.attaching import forget_load_hooks, rename_foreign, restore_weight
+from srgan.constraints.batch_norm_hook import remove_batch_norm
 from srgan.constraints.handle import release
-from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_non_module
-from srgan.constraints.loading import rename_foreign
-from srgan.constraints.normalized_output import remove_batch_norm
-from srgan.constraints.selecting import bare
+from srgan.constraints.layers import bare, constrained, is_sharded, raw_weight, refuse_non_module
 
 
 def unregularize(discriminator: nn.Module) -> nn.Module:

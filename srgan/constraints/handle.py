@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from srgan.constraints.constraint import Constraint
-from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
-from srgan.constraints.selecting import bare
+from srgan.constraints.base import Constraint
+from srgan.constraints.layers import Chosen, bare, constrained, is_sharded, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.stepping import parameters_of, part_in, stepped
 

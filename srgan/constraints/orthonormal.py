@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.constraint import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize

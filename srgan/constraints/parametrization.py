@@ -16,9 +16,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from srgan.precision import without_autocast
-from srgan.randomness import counter_generator
 from srgan.spectral import matricize
+from srgan.utils.precision import without_autocast
+from srgan.utils.randomness import counter_generator
 
 RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
 

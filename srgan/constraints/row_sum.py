@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.constraint import Constraint
+from srgan.constraints.base import Constraint
 from srgan.constraints.layers import raw_matrix, raw_parts, refuse_undivided, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 

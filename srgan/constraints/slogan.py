@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from srgan.constraints.constraint import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.step import DiscriminatorStep
 
 

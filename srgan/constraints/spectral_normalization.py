@@ -5,13 +5,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.constraint import Constraint
+from srgan.constraints.base import Constraint
+from srgan.constraints.gradient_checkpointing import (
+    is_recomputing,
+    is_transformed,
+    once_per_forward,
+    outside_transforms,
+)
 from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight, refuse_undivided
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.recomputing import is_recomputing, is_transformed, once_per_forward, outside_transforms
 from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_weights, scale_words
-from srgan.parallel import ALONE, Ranks
 from srgan.spectral import matricize, power_iteration, spectral_normalize
+from srgan.utils.distributed import ALONE, Ranks
 
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""

@@ -20,16 +20,14 @@ from srgan.constraints.layers import (
     refuse_undivided,
 )
 from srgan.constraints.parametrization import RawWeight, recorded_ratios
-from srgan.constraints.projecting import project_weights
+from srgan.constraints.projecting import on_owners, project_weights
 from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_words, scaled
 from srgan.constraints.schedule import Schedule
-from srgan.constraints.sharing import on_owners
 from srgan.constraints.spectral_normalization import (
     GroupedSpectralNorm,
     SpectralNorm,
     SpectralNormalization,
 )
-from srgan.parallel import ALONE, Ranks
 from srgan.spectral import (
     SpectralMap,
     compensated_rank,
@@ -38,6 +36,7 @@ from srgan.spectral import (
     spectrally_regularize,
     static_map,
 )
+from srgan.utils.distributed import ALONE, Ranks
 
 
 class Compensation(ABC):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srgan.parallel import ALONE, Ranks
-from srgan.randomness import counter_rows
+from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.randomness import counter_rows
 
 
 @dataclass(frozen=True)

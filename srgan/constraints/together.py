@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from srgan.constraints.gradient_checkpointing import is_transformed
 from srgan.constraints.layers import constrained, is_sharded, output_dim, raw_matrix, raw_weight, spectral_layers
-from srgan.constraints.recomputing import is_transformed
 from srgan.constraints.spectral_normalization import SpectralNorm
 from srgan.spectral import power_iterations_of_stack
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from srgan.constraints.constraint import Constraint
-from srgan.parallel import ALONE, Ranks
+from srgan.constraints.base import Constraint
+from srgan.utils.distributed import ALONE, Ranks
 
 
 class WeightClipping(Constraint):

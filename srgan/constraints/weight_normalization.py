@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.constraint import Constraint
+from srgan.constraints.base import Constraint
 from srgan.constraints.layers import raw_parts, refuse_undivided
 from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize

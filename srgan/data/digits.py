@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from srgan.data.image_data import ImageData, LabelledImages, Split
-from srgan.randomness import counter_generator, counter_rows
+from srgan.utils.randomness import counter_generator, counter_rows
 
 NUM_TRAINING_DIGITS = 1_500
 

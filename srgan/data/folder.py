@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from srgan.data.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
-from srgan.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
-from srgan.files import cache_folder, expanded, read_cached, write_cached
-from srgan.prepare.image_sources import (
+from srgan.data.image_sources import (
     Listing,
     Source,
     left_out,
@@ -21,7 +20,8 @@ from srgan.prepare.image_sources import (
     printable,
     refuse_emptied_classes,
 )
-from srgan.progress import Progress
+from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
+from srgan.utils.progress import Progress
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srgan.data.image_data import say
-from srgan.files import expanded
-from srgan.prepare.job import FINISHED, JOB
+from srgan.data.preparation import FINISHED, JOB
+from srgan.utils.files import expanded
 
 if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset

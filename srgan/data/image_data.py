@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.data.images import dequantize
-from srgan.parallel import ALONE, POLITE_STOPS, Ranks
-from srgan.randomness import counter_rows, epoch_positions
+from srgan.utils.distributed import ALONE, POLITE_STOPS, Ranks
+from srgan.utils.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
 

@@ -2,7 +2,12 @@
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
+
+SMALLEST_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
+PADDING = 2  # pixels around each
 
 
 def dequantize(images: Tensor, noise: Tensor) -> Tensor:
@@ -44,3 +49,11 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
     rows = sum((images[..., row::factor, :] for row in range(factor)), start=zero)
     sums = sum((rows[..., column::factor] for column in range(factor)), start=zero)
     return ((sums + factor**2 // 2) // factor**2).astype(np.uint8)
+
+
+def grid_picture(images: Tensor, columns: int) -> Image.Image:
+    """Images `[B, 3, H, W]` uint8 as one picture, rows filled one after the other, small ones enlarged."""
+    factor = max(1, SMALLEST_TILE // images.shape[-1])
+    enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
+    grid = make_grid(enlarged.float(), nrow=columns, padding=PADDING, pad_value=255).to(torch.uint8)
+    return Image.fromarray(grid.permute(1, 2, 0).numpy())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.checkpoints import read_file
+from srgan.checkpoints.reading import read_file
 
 INDEX = ".index.json"  # Hugging Face's list of shards
 

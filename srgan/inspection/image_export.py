@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from srgan.checkpoints.pretrained import TrainedGAN
 from srgan.data.images import quantize
-from srgan.files import write_atomically, write_json, write_text
 from srgan.metrics.features import hash_weights
-from srgan.progress import Progress
-from srgan.sampling import SCORED, truncated_latents
-from srgan.trained import TrainedGAN
+from srgan.networks.sampling import SCORED, truncated_latents
+from srgan.utils.files import write_atomically, write_json, write_text
+from srgan.utils.progress import Progress
 
 RECORD, LABELS = "images.json", "labels.csv"
 

@@ -10,14 +10,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srgan.callbacks.sample_recorder import PADDING, grid_picture
-from srgan.data.images import quantize
-from srgan.files import write_atomically
+from srgan.checkpoints.pretrained import TrainedGAN, load, render
+from srgan.data.images import PADDING, grid_picture, quantize
 from srgan.inspection.animations import write_animation
 from srgan.inspection.image_export import export
 from srgan.inspection.latents import along_dimensions, walks
-from srgan.sampling import GRID_SEED, check_threshold
-from srgan.trained import TrainedGAN, load, render
+from srgan.networks.sampling import GRID_SEED, check_threshold
+from srgan.utils.files import write_atomically
 
 LARGEST_VALUE = 2.0  # to which one dimension goes, in standard deviations
 POINTS_OF_AN_ANIMATION = 4

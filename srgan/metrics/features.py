@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.image_data import ImageData
-from srgan.files import cache_folder, expanded, read_cached, write_cached
-from srgan.parallel import ALONE, Ranks
-from srgan.provenance import convolution_precision
-from srgan.randomness import counter_generator, counter_seed, seeded
+from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
+from srgan.utils.provenance import convolution_precision
+from srgan.utils.randomness import counter_generator, counter_seed, seeded
 
 
 class FeatureNetwork(nn.Module):

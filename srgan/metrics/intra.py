@@ -11,9 +11,9 @@ from srgan.metrics.formulas import frechet_distance
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import FeatureSums
 from srgan.networks import Generator
-from srgan.parallel import Ranks
-from srgan.progress import Progress
-from srgan.sampling import generate
+from srgan.networks.sampling import generate
+from srgan.utils.distributed import Ranks
+from srgan.utils.progress import Progress
 
 
 def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 from srgan.data.image_data import Split
 from srgan.metrics.formulas import DENSITY_NEIGHBOURS
-from srgan.sampling import GeneratorStatistics
+from srgan.networks.sampling import GeneratorStatistics
 
 SEEDS = 2**32
 

@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from srgan.collapse import EMA
 from srgan.data.image_data import ImageData
 from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
-from srgan.metrics.verdicts import EMA
 from srgan.networks import Generator
-from srgan.parallel import ALONE, Ranks
-from srgan.progress import Progress
-from srgan.sampling import SCORED, generate
+from srgan.networks.sampling import SCORED, generate
+from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.progress import Progress
 
 Scores = dict[str, Any]
 ImagesOf = Callable[[range], Iterable[Tensor]]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from srgan.data.image_data import ImageData, Split
-from srgan.files import cache_folder, read_cached, write_cached
 from srgan.metrics.features import FeatureNetwork, arithmetic
-from srgan.parallel import Ranks
-from srgan.progress import Progress
+from srgan.utils.distributed import Ranks
+from srgan.utils.files import cache_folder, read_cached, write_cached
+from srgan.utils.progress import Progress
 
 IMAGES_BETWEEN_SAVES = 50_000
 LARGEST_SET = 50_000

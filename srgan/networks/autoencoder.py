@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu_
 
-from srgan.networks.kernels import EnlargementAndConvolution
+from srgan.networks.fused_convolutions import EnlargementAndConvolution
 from srgan.networks.pair import IMAGE_CHANNELS, Discriminator, Generator, Pair, at_least_float32, check_widths
 
 IMAGE_SIZES = (16, 32, 64)

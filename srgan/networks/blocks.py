@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu, relu_
 
-from srgan.networks.kernels import Convolution, ConvolutionAndPooling, EnlargementAndConvolution
+from srgan.networks.fused_convolutions import Convolution, ConvolutionAndPooling, EnlargementAndConvolution
 
 RESIDUAL_GAIN = math.sqrt(2)
 

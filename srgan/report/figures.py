@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from srgan.metrics.verdicts import EMA, is_lower_better, summarize
-from srgan.report.reading import Recording, Rows, is_number, number_names
-from srgan.runs import SpectralLayer
-from srgan.thinning import kept_times, rounded
+from srgan.collapse import EMA, is_lower_better, summarize
+from srgan.runs.folder import SpectralLayer
+from srgan.runs.recorded import Recording, Rows, is_number, number_names
+from srgan.utils.downsampling import kept_times, rounded
 
 Figure = dict[str, Any]
 Section = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from srgan.metrics.verdicts import tail_mean
-from srgan.report.reading import Recording
+from srgan.collapse import tail_mean
 from srgan.report.words import Mark, badges, facts, marks
-from srgan.thinning import kept_times
+from srgan.runs.recorded import Recording
+from srgan.utils.downsampling import kept_times
 
 FRONT = "front.json"
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")

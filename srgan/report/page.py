@@ -17,14 +17,14 @@ from jinja2 import Environment, PackageLoader, TemplateError
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from srgan.files import write_text
-from srgan.progress import Progress
 from srgan.report import words
 from srgan.report.figures import numbers, sections, times
-from srgan.report.finding import find_runs, parent_key
 from srgan.report.overview import read_front, rows_of_cards
-from srgan.report.reading import Recording, read_run
 from srgan.report.sample_pictures import sample_strip
+from srgan.runs.discovery import find_runs, parent_key
+from srgan.runs.recorded import Recording, read_run
+from srgan.utils.files import write_text
+from srgan.utils.progress import Progress
 
 SPECTRAL_VALUES = 3_000_000
 """Over all runs of a page: about 7 MB of it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srgan.thinning import kept_times
+from srgan.utils.downsampling import kept_times
 
 LARGEST_SIDE = 528  # pixels of a grid
 QUALITY = 80

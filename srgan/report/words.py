@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from srgan.report.reading import Recording, is_number
+from srgan.runs.recorded import Recording, is_number
 
 COLLAPSES = {
     "mode_collapse": ("mode collapse", "#E8590C", "solid", "left"),

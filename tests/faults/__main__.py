@@ -18,8 +18,8 @@ from faults import flips, full_disk, inputs, kills, mistakes, overhead, power_lo
 from faults.forks import Child  # noqa: E402
 from faults.subject import Prepared, train, watch_writes  # noqa: E402
 from faults.trials import Tally, Trial, World, run_trials  # noqa: E402
-from srgan.files import write_text  # noqa: E402
-from srgan.provenance import processor, usable_cores  # noqa: E402
+from srgan.utils.files import write_text  # noqa: E402
+from srgan.utils.provenance import processor, usable_cores  # noqa: E402
 
 PAGE = Path("docs/explanation/reliability.md")
 BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"

@@ -11,10 +11,10 @@ from tiny_runs import assert_identical
 from faults.forks import Child, Ended
 from faults.subject import differences, train
 from faults.trials import Attempt, Outcome, Trial
-from srgan.checkpoint_files import find_resume_point
-from srgan.checkpoints import read_file
-from srgan.files import read_cached
-from srgan.runs import RunFolder
+from srgan.checkpoints.reading import read_file
+from srgan.checkpoints.writing import find_resume_point
+from srgan.runs.folder import RunFolder
+from srgan.utils.files import read_cached
 
 NOTICES = ("Goes on from", "is damaged and is made anew", "found none that is sound")
 FLIPS_IN_A_TRIAL = 10

@@ -18,7 +18,7 @@ from faults.forks import Child
 from faults.refusals import answered, refused, with_damage
 from faults.subject import run_of
 from faults.trials import Attempt, Outcome
-from srgan.cli import main
+from srgan.cli.main import main
 
 CUT_SHORT = ["--trainer.limit_train_batches", "4", "--trainer.max_epochs", "1"]
 ALL = "8 images of 2 classes from 8 files"

@@ -17,8 +17,9 @@ from faults.images import changed_images, odd_images
 from faults.refusals import refused, with_damage
 from faults.subject import run_of
 from faults.trials import Attempt, Outcome, Trial
-from reproduce import collapse, resume, sweep, table2, works
-from srgan.cli import main
+from reproduce.experiments import baselines as works
+from reproduce.experiments import collapse, resume, sweep, table2
+from srgan.cli.main import main
 
 CAPABILITIES_VERSION, CAPSET = 0x20080522, 126  # of Linux; the number of the call on x86-64
 

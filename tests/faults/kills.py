@@ -16,13 +16,13 @@ from rich.console import Console
 from submitit import LocalExecutor
 from submitit.core.submission import submitit_main
 
-import reproduce.launch
+import reproduce.launcher.local
 from faults.forks import Child, Ended, children_of
 from faults.subject import KINDS, differences, end_here, run_of, train, watch_writes
 from faults.trials import Attempt, Outcome, Trial, World
-from reproduce.cluster import FitJob
-from reproduce.resources import Resources
-from srgan.cli import main
+from reproduce.launcher.slurm import FitJob
+from reproduce.plan.resources import Resources
+from srgan.cli.main import main
 
 KILLS_IN_A_ROW = 4
 POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -207,7 +207,7 @@ def _fork_instead_of_starting() -> None:
     import subprocess
 
     forked = SimpleNamespace(**vars(subprocess) | {"Popen": ForkedPopen})
-    vars(reproduce.launch)["subprocess"] = forked
+    vars(reproduce.launcher.local)["subprocess"] = forked
     vars(submitit.local.local)["subprocess"] = forked
 
 
@@ -218,8 +218,8 @@ def kill_launcher(attempt: Attempt) -> Outcome:
 
     def action() -> int:
         _fork_instead_of_starting()
-        reproduce.launch.POLL_SECONDS = 0.05
-        return len(reproduce.launch.launch(runs, 2, 0, Resources(), Console(file=io.StringIO())))
+        reproduce.launcher.local.POLL_SECONDS = 0.05
+        return len(reproduce.launcher.local.launch(runs, 2, 0, Resources(), Console(file=io.StringIO())))
 
     kills, orphans = 0, list[int]()
     for _ in range(2):

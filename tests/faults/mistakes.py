@@ -11,7 +11,7 @@ from faults.forks import Child
 from faults.refusals import refused
 from faults.subject import differences, run_of, train, watch_writes
 from faults.trials import Attempt, Outcome, Trial
-from srgan.cli import main
+from srgan.cli.main import main
 
 COMMON = [
     (["-c", "folder", "--data.init_args.path", "nope"], r"a folder or tar of images at '.*nope', found nothing"),
@@ -54,7 +54,7 @@ DAMAGES: list[tuple[Callable[[dict[str, object]], str], str]] = [
         (r'"latent_dim": \d+', '"latent_dim": 1000000000000', "below 1,000,000,000 in '.*', found .*latent_dim"),
         (r'"latent_dim": \d+', '"latent_dim": 900000000', "nets that fit into memory"),
         (r'"rows": \d+', '"rows": 1000000000000', "below 1,000,000,000 in '.*', found samples.rows"),
-        (r'"class_path": "srgan.constraints.\w+"', '"class_path": "srgan.files.os.system"',
+        (r'"class_path": "srgan.constraints.\w+"', '"class_path": "srgan.utils.files.os.system"',
          r"classes that this version of srgan has .* found srgan\.files\.os\.system"),
         (r'"class_path": "srgan.constraints.\w+"', '"class_path": "srgan.__main__"', r"found srgan\.__main__"),
         (r'"class_path": "srgan.constraints.\w+"', '"class_path": "os.system"', "classes of srgan .* found os.system"),

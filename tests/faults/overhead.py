@@ -11,12 +11,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from srgan.checkpoint_files import RunCheckpointIO
+from srgan.checkpoints.writing import RunCheckpointIO
 from srgan.data import DigitsData
-from srgan.files import append_json_line, flush, write_json
 from srgan.networks import ResNetPair
-from srgan.runs import RunFolder
-from srgan.training import AdversarialTraining, optimizer_steps
+from srgan.runs.folder import RunFolder
+from srgan.training.module import AdversarialTraining, optimizer_steps
+from srgan.utils.files import append_json_line, flush, write_json
 
 ITERATIONS_BETWEEN_SAVES, ROWS_BETWEEN_SAVES = 500, 10 + 5 + 10
 HISTORY_BYTES = 10_000_000

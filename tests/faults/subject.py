@@ -11,13 +11,13 @@ from typing import Any
 
 from tiny_runs import assert_identical, assert_same_run
 
-import srgan.callbacks.record
-import srgan.fit
-from reproduce.run import Run
-from srgan.cli import main
-from srgan.fit import RunCLI
+import srgan.callbacks.run_recorder
+import srgan.cli.fit
+from reproduce.plan.run import Run
+from srgan.cli.fit import RunCLI
+from srgan.cli.main import main
 from srgan.metrics.features import ClassifierFeatures
-from srgan.runs import RunFolder
+from srgan.runs.folder import RunFolder
 
 SETTINGS = {
     "model.networks.class_path": "srgan.networks.DCGANPair",
@@ -50,15 +50,15 @@ class Prepared:
     """Settings that were read and built once, before the fork; the command that a child types is the whole one."""
 
     def __init__(self) -> None:
-        self.read = srgan.fit.compose
+        self.read = srgan.cli.fit.compose
         self.words = run_of(Path("RUN")).fit_arguments()
         self.cli: RunCLI | None = self.read(self.words)
         assert self.cli is not None
         text = self.cli.parser.dump(self.cli.config, skip_none=False, skip_link_targets=False)
         vars(self.cli.parser)["dump"] = lambda *_, **__: text
-        commit = srgan.callbacks.record.commit()
-        srgan.callbacks.record.commit = lambda: commit
-        srgan.fit.compose = self.compose
+        commit = srgan.callbacks.run_recorder.commit()
+        srgan.callbacks.run_recorder.commit = lambda: commit
+        srgan.cli.fit.compose = self.compose
         ClassifierFeatures.steps = 20  # it need not read well
         gc.collect()
         gc.freeze()  # else each child's first collection copies all memory

@@ -1,0 +1,1 @@
+"""The recorded runs of the collapse experiments, their claims, page and picture."""

@@ -1,0 +1,1 @@
+"""An experiment a file; each is a target of make."""

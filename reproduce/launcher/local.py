@@ -1,0 +1,191 @@
+"""Trains runs on this machine: several processes at a time, one progress display, stopped and resumed at will."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NamedTuple
+
+from rich.console import Console
+
+from reproduce.plan.resources import Resources, choose_gpus, refuse_too_few_gpus, threads_of_each
+from reproduce.plan.run import REPOSITORY, Run
+from srgan.utils.progress import Progress
+
+POLL_SECONDS = 0.5
+SECONDS_TO_STOP = 60.0
+
+Check = Callable[[Run], str | None]
+"""What is wrong with a run that has ended; None if nothing is."""
+
+
+class Stopped(Exception):
+    """By a signal; the processes of the runs have ended."""
+
+
+class _Active(NamedTuple):
+    """A run under way and the GPUs that it has."""
+
+    process: subprocess.Popen[bytes]
+    gpus: list[int]
+
+
+def launch(
+    runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, console: Console, check: Check | None = None
+) -> list[Run]:
+    """Trains runs, up to `jobs` at a time, each once the one that it starts from has finished.
+
+    Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the
+    others. Runs share a GPU only where `jobs` exceeds what the GPUs hold.
+
+    Args:
+        runs: what is missing; each must be possible.
+        jobs: runs at a time.
+        gpus: CUDA devices to share out; 0 for the CPU.
+        resources: what each run gets.
+        console: where to say what failed.
+        check: looks at each run that has ended well.
+
+    Returns:
+        The runs that failed, or that waited for one that did; the log of each is `log.txt` in its folder.
+
+    Raises:
+        ValueError: there are fewer GPUs than a run needs.
+        Stopped: after a signal, once every process has ended; most have saved their state, the others
+            go on from their last checkpoint.
+    """
+    needs = {run: resources.processes(run) for run in runs}
+    refuse_too_few_gpus(needs, gpus)
+    threads = threads_of_each(list(needs.values()), gpus, jobs)
+    waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
+    with _signals() as received, Display(runs) as display:
+        try:
+            while (waiting or active) and not received:
+                for run in [run for run in waiting if run.is_ready][: jobs - len(active)]:
+                    chosen = choose_gpus(needs[run], [started.gpus for started in active.values()], gpus, jobs)
+                    if chosen is None:
+                        break
+                    waiting.remove(run)
+                    active[run] = _Active(_start(run, resources, chosen, threads), chosen)
+                if not active:
+                    break  # what waits does so for a run that failed
+                for run, started in list(active.items()):
+                    if started.process.poll() is not None:
+                        del active[run]
+                        _kill(started.process)  # what is left of a run of several processes
+                        problem = _problem(run, started.process.returncode, check)
+                        if problem:
+                            failed.append(run)
+                            with Progress.external_write_mode():
+                                console.print(f"[red]failed[/] {run.name}: {problem}", highlight=False, soft_wrap=True)
+                display.update(list(active), [run for run in runs if run not in waiting and run not in active])
+                time.sleep(POLL_SECONDS)
+        finally:
+            _stop([started.process for started in active.values()])
+    if received:
+        raise Stopped
+    return failed + waiting
+
+
+def _problem(run: Run, status: int, check: Check | None) -> str | None:
+    if status:
+        return f"see {run.folder.path / 'log.txt'}"
+    return check(run) if check else None
+
+
+def _start(run: Run, resources: Resources, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
+    """A process in a session of its own: signals reach it through us alone."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    if gpus:
+        shared = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # a share of the machine's, perhaps
+        names = shared.split(",") if shared else [str(gpu) for gpu in range(max(gpus) + 1)]
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(names[gpu] for gpu in gpus)
+    run.folder.path.mkdir(parents=True, exist_ok=True)
+    with (run.folder.path / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "srgan", "fit", *resources.arguments(run)],
+            cwd=REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Asks for a checkpoint and an end; insists after a minute."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a run's process and those that it started, where any are left."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGINT, SIGTERM and SIGHUP instead of dying of them."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class Display:
+    """A bar for the whole and, on a terminal, one for each active run, within a `with`.
+
+    The whole counts iterations of all runs, so the time to go comes from iterations done per second.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.done = {run: max(run.first_iteration, run.iterations_done) for run in runs}
+        self.whole = Progress(
+            "iterations of all runs", sum(run.iterations for run in runs), done=sum(self.done.values())
+        )
+        self.bars: dict[Run, Progress] = {}
+
+    def update(self, active: Sequence[Run], ended: Sequence[Run]) -> None:
+        """Shows where the active runs are, and how many have ended, well or not."""
+        for run in [run for run in self.bars if run not in active]:
+            self.bars.pop(run).close()
+        reports = {run: report for run in active if (report := run.folder.read_progress())}
+        for run, report in reports.items():
+            if run not in self.bars:
+                self.bars[run] = Progress(run.name, report["iterations"], not self.whole.in_lines, report["iteration"])
+            self.bars[run].update(report["iteration"] - self.bars[run].n)
+            self.done[run] = max(self.done[run], report["iteration"])
+        self.done |= {run: run.iterations for run in ended}
+        states = [f"{len(ended)} of {len(self.done)} runs"]
+        if self.whole.in_lines:
+            states += [
+                f"{run.name} {report['iteration']:,} of {report['iterations']:,}" for run, report in reports.items()
+            ]
+        self.whole.set_postfix_str("; ".join(states), refresh=False)
+        self.whole.update(sum(self.done.values()) - self.whole.n)
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in (*self.bars.values(), self.whole):
+            bar.close()

@@ -1,0 +1,225 @@
+"""Runs as jobs of a Slurm cluster: submitted once, stopped with their state saved, requeued, resumed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from reproduce.launcher.local import Display
+from reproduce.plan.resources import Resources
+from reproduce.plan.run import REPOSITORY, Run
+from srgan.utils.files import write_json
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+POLL_SECONDS = 10.0
+SECONDS_TO_SAVE = 600  # before the time limit; an evaluation may have to end first
+SHOWN = ("time", "nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node")
+MOST_TIMEOUTS = 1_000  # a run goes on for as many jobs of HOURS as it needs
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """`srgan fit` as submitit calls it, once in each process (Slurm: task) of a job, and again after a requeue.
+
+    Attributes:
+        options: of `srgan fit`.
+        log: takes what the first process prints.
+    """
+
+    options: list[str]
+    log: Path
+
+    def __call__(self) -> None:
+        """Trains or resumes, in this process, so that a signal of Slurm's reaches training itself.
+
+        Stopped by a signal, the run has saved its state, and the job goes back to the queue, unless Slurm
+        ends it for good (scancel) or requeues it by itself.
+
+        Raises:
+            RuntimeError: `srgan fit` refused its settings; the log says why.
+        """
+        from submitit import JobEnvironment
+
+        from srgan.cli.fit import main
+
+        environment, number = JobEnvironment(), signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
+        requeue = signal.getsignal(number)  # submitit's: writes down `checkpoint()`, asks Slurm, exits
+        assert callable(requeue)
+        if environment.global_rank == 0:
+            _print_to(self.log)
+        status = main(self.options)
+        stopped = status > 128
+        if status and not stopped:
+            raise RuntimeError(f"Expected exit status 0 of srgan fit, found {status}. See {self.log}.")
+        if stopped and environment.global_rank == 0 and _state_of(environment.raw_job_id) == "RUNNING":
+            requeue(number, None)
+
+    def checkpoint(self) -> "DelayedSubmission":
+        """What the requeued job does: the same, since the same command resumes."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def _print_to(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+
+
+def _state_of(job_id: str) -> str:
+    """In Slurm's words; a job that Slurm is ending is not RUNNING any more."""
+    return _slurm("squeue", "--noheader", "--jobs", job_id, "--format=%T").strip()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that Slurm knows: its id ("12_3": the third of array 12) and state in Slurm's words."""
+
+    id: str
+    state: str
+
+
+class Queue:
+    """The jobs of one runs folder, which remembers in `slurm/jobs.json` what it has submitted.
+
+    Args:
+        root: the folder of all runs; it must be one that all nodes see.
+
+    Raises:
+        RuntimeError: Slurm or submitit is not there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if shutil.which("sbatch") is None:
+            raise RuntimeError("Expected Slurm's commands, found no sbatch. Type this on a login node of the cluster.")
+        try:
+            import submitit  # noqa: F401
+        except ImportError as error:
+            raise RuntimeError(
+                "Expected submitit, which submits jobs, found none. Install it: pip install 'submitit>=1.5'."
+            ) from error
+        self.folder = root.resolve() / "slurm"
+        self.record = self.folder / "jobs.json"
+
+    def jobs(self) -> dict[str, Job]:
+        """Waiting and running jobs, by the folder of their run."""
+        submitted: dict[str, list[str]] = json.loads(self.record.read_text()) if self.record.exists() else {}
+        listed = _slurm("squeue", "--me", "--noheader", "--array", "--format=%K|%i|%T|%j") if submitted else ""
+        found: dict[str, Job] = {}
+        for line in listed.splitlines():
+            index, job_id, state, name = line.strip().split("|", 3)  # others' names may have a | in them
+            if name in submitted:
+                found[submitted[name][int(index) if index.isdigit() else 0]] = Job(job_id, state)
+        return found
+
+    def submit(self, runs: Sequence[Run], resources: Resources) -> dict[Run, Job]:
+        """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
+
+        Returns:
+            The jobs of `runs`, new and old.
+
+        Raises:
+            ValueError: see `Resources.processes`.
+            RuntimeError: Slurm refused.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / "lock"):
+            queued = self.jobs()
+            arrays: dict[tuple[int, bool], list[Run]] = {}
+            for run in runs:
+                if _key(run) not in queued:
+                    arrays.setdefault((resources.processes(run), run.on_gpu), []).append(run)
+            for (processes, _), members in arrays.items():
+                self._submit_array(members, processes, resources)
+            queued = self.jobs()
+        return {run: queued[_key(run)] for run in runs if _key(run) in queued}
+
+    def _submit_array(self, runs: list[Run], processes: int, resources: Resources) -> None:
+        """The names of jobs are written down before Slurm hears of them: no interruption loses a job."""
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError
+
+        name = f"srgan-{uuid.uuid4().hex[:8]}"
+        submitted = json.loads(self.record.read_text()) if self.record.exists() else {}
+        write_json(self.record, submitted | {name: [_key(run) for run in runs]})
+        executor = SlurmExecutor(self.folder, max_num_timeout=MOST_TIMEOUTS)
+        executor.update_parameters(**sbatch_parameters(name, processes, runs[0].on_gpu, resources))
+        try:
+            with executor.batch():
+                for run in runs:
+                    executor.submit(FitJob(resources.arguments(run), run.folder.path.resolve() / "log.txt"))
+        except FailedJobError as error:
+            raise RuntimeError(f"Slurm refused the jobs: {error}") from error
+
+
+def sbatch_parameters(name: str, processes: int, on_gpus: bool, resources: Resources) -> dict[str, Any]:
+    """What submitit writes into the script of an array."""
+    minutes = max(1, round(60 * resources.hours))
+    options = {key.replace("-", "_"): value for key, value in resources.sbatch.items()}
+    return {
+        "job_name": name,
+        "time": minutes,
+        "nodes": resources.nodes,
+        "ntasks_per_node": processes,
+        "cpus_per_task": resources.cpus or (8 if on_gpus else 1),
+        "signal_delay_s": min(SECONDS_TO_SAVE, 30 * minutes),
+        "setup": ["export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"],
+        # --requeue: a job that dies with its node, or is pre-empted without a signal, starts again.
+        "additional_parameters": {"requeue": True, "chdir": str(REPOSITORY)} | options,
+        **({"gpus_per_node": processes} if on_gpus else {}),
+        **({"array_parallelism": resources.jobs} if resources.jobs else {}),
+    }
+
+
+def sbatch_words(processes: int, on_gpus: bool, resources: Resources) -> str:
+    """The options that a user would look for in the script of an array."""
+    parameters = sbatch_parameters("", processes, on_gpus, resources)
+    shown = {name: value for name, value in parameters.items() if name in SHOWN} | parameters["additional_parameters"]
+    return " ".join(
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+        for name, value in shown.items()
+        if name != "chdir"
+    )
+
+
+def wait(queue: Queue, runs: Sequence[Run]) -> None:
+    """Shows progress until no run is waiting or running; Ctrl-C ends the showing, not the jobs."""
+    with Display(runs) as display:
+        while jobs := queue.jobs():
+            queued = [run for run in runs if _key(run) in jobs]
+            if not queued:
+                return
+            running = [run for run in queued if jobs[_key(run)].state == "RUNNING"]
+            display.update(running, [run for run in runs if run not in queued])
+            time.sleep(POLL_SECONDS)
+
+
+def _key(run: Run) -> str:
+    return str(run.folder.path.resolve())
+
+
+def _slurm(*command: str) -> str:
+    """Output of one of Slurm's commands.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode:
+        raise RuntimeError(
+            f"Expected an answer from Slurm, found: {finished.stderr.strip() or finished.stdout.strip()}"
+        )
+    return finished.stdout

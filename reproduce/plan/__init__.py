@@ -1,0 +1,1 @@
+"""What is to be run: Table I, runs, their settings."""

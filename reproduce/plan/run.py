@@ -1,0 +1,193 @@
+"""A run of an experiment: settings, a name, a folder, and how far it is. No torch in here."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from srgan.cli.configs import path_of
+from srgan.runs.folder import RunFolder, flatten_settings
+
+Scale = Literal["mini", "small", "paper"]
+REPOSITORY = Path(__file__).parents[2]
+
+# Settings that plans, tables and figures speak of, by their dotted names.
+BATCH_SIZE = "data.init_args.batch_size"
+CHANNELS = "model.networks.init_args.discriminator_channels"
+IMAGE_SIZE = "data.init_args.image_size"
+IMAGES = "data.init_args.path"
+ITERATIONS = "model.iterations"
+SEED = "model.seed"
+FRACTION = "model.constraint.init_args.compensation.init_args.compensated_fraction"
+
+FINISHED, TO_DO, OUTDATED = "finished", "to do", "made with other settings"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run:
+    """One training run: `configs/*.yaml` one over the other, and what is changed in them.
+
+    Attributes:
+        name: for people.
+        folder: where it goes.
+        configs: files of `configs/`, by their names without suffix.
+        overrides: further settings by their dotted names.
+        devices: processes that train it together, one GPU each.
+        after: the run from whose checkpoint it starts, once that has finished; None for a fresh start.
+        checkpoint: iteration of the kept one; None: the last.
+        missing: why it cannot be made here; None if it can.
+    """
+
+    name: str
+    folder: RunFolder
+    configs: tuple[str, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    devices: int = 1
+    after: "Run | None" = None
+    checkpoint: int | None = None
+    missing: str | None = None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the experiment decides, nested as in `configs/*.yaml`; all other settings have their defaults."""
+        settings: dict[str, Any] = {}
+        for further in (*map(configuration, self.configs), nested(self.overrides)):
+            settings = merged(settings, further)
+        return settings
+
+    @cached_property
+    def flat(self) -> dict[str, Any]:
+        """The same by dotted names."""
+        return flatten_settings(self.settings)
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.flat[BATCH_SIZE])
+
+    @property
+    def discriminator_channels(self) -> int:
+        return int(self.flat[CHANNELS])
+
+    @property
+    def on_gpu(self) -> bool:
+        return bool(self.flat.get("trainer.accelerator") != "cpu")
+
+    @property
+    def source(self) -> Path | None:
+        """The checkpoint to start from, of a run that has finished."""
+        if self.after is None:
+            return None
+        last = self.after.folder.checkpoint
+        return last if self.checkpoint is None else last.with_name(f"{self.checkpoint:08d}.ckpt")
+
+    @property
+    def iterations(self) -> int:
+        """Its length."""
+        return int(self.flat[ITERATIONS])
+
+    @property
+    def first_iteration(self) -> int:
+        """Where it starts: at that of the checkpoint, else at 0."""
+        return (self.checkpoint or self.after.iterations) if self.after else 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what it starts from is there."""
+        return self.after is None or self.after.state == FINISHED
+
+    @property
+    def iterations_done(self) -> int:
+        progress = self.folder.read_progress()
+        return progress["iteration"] if progress else 0
+
+    @property
+    def state(self) -> str:
+        """In words: `FINISHED`, `TO_DO`, `OUTDATED`, "cut at iteration t", "after NAME", or why it is missing."""
+        if self.missing:
+            return self.missing
+        record = self.folder.read_record()
+        if record is None:
+            return TO_DO if self.after is None or self.is_ready else f"after {self.after.name}"
+        if self.differing_settings(record["config"]):
+            return OUTDATED
+        if record["status"] == "finished":
+            return FINISHED
+        failure = f", failed: {record['error']}" if record["status"] == "failed" else ""
+        return f"cut at iteration {self.iterations_done}{failure}"
+
+    def differing_settings(self, recorded: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Settings of a recorded run that are not this one's: name -> (there, here)."""
+        there = flatten_settings(recorded)
+        return {name: (there.get(name), here) for name, here in self.flat.items() if not _same(there.get(name), here)}
+
+    def fit_arguments(self, processes: int = 1, nodes: int = 1) -> list[str]:
+        """Options of `srgan fit` that make or resume it in the repository's folder.
+
+        Args:
+            processes: on each node.
+            nodes: machines.
+        """
+        words = [word for name in self.configs for word in ("-c", name)]
+        words += [word for name, value in self.overrides.items() for word in (f"--{name}", _as_text(value))]
+        words += ["--from-checkpoint", str(self.source)] if self.after else []
+        words += ["--run", str(self.folder.path)]
+        if processes * nodes > 1:
+            words += ["--trainer.devices", str(processes), "--trainer.num_nodes", str(nodes)]
+            words += ["--trainer.strategy", "ddp"]
+        return words
+
+
+@cache
+def configuration(name: str) -> dict[str, Any]:
+    """A file of `configs/`. Read once: a plan asks for its runs' settings again and again."""
+    content: dict[str, Any] = yaml.safe_load(path_of(name).read_text())
+    return content
+
+
+def merged(base: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings over nested settings. Another class drops the arguments of the one before."""
+    result = dict(base)
+    for key, value in further.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            other_class = value.get("class_path", before.get("class_path")) != before.get("class_path")
+            result[key] = value if other_class else merged(before, value)
+        else:
+            result[key] = value
+    return result
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted names as nested ones."""
+    result: dict[str, Any] = {}
+    for name, value in flat.items():
+        *folders, last = name.split(".")
+        inner = result
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        inner[last] = value
+    return result
+
+
+def states(runs: Iterable[Run]) -> str:
+    """Names of some runs by their states, e.g. "to do: A_64-128 SN seed 1, ...; cut at iteration 5: ..."."""
+    by_state: dict[str, list[str]] = {}
+    for run in runs:
+        by_state.setdefault(run.state, []).append(run.name)
+    return "; ".join(f"{state}: {', '.join(names)}" for state, names in by_state.items())
+
+
+def _same(there: Any, here: Any) -> bool:
+    """Equal, where YAML reads numbers like 4e-3 as text."""
+    try:
+        return float(there) == float(here)
+    except (TypeError, ValueError):
+        return bool(there == here)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

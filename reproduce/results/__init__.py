@@ -1,0 +1,1 @@
+"""Tables of finished runs and what they show."""

@@ -1,0 +1,171 @@
+"""The summary of a run: what decided it, and what came out."""
+
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+
+from srgan.callbacks.base import Pace, RunCallback
+from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce, checkpoints_of
+from srgan.collapse import CollapseThresholds, Verdict, reported_scores
+from srgan.runs.folder import SHOWN_SCORES, RunFolder
+from srgan.runs.recorded import verdicts_of
+from srgan.training.module import AdversarialTraining
+from srgan.utils.duration import Pacemaker, warning
+from srgan.utils.files import write_json, write_text
+from srgan.utils.progress import Progress
+from srgan.utils.provenance import commit, hardware, now, peak_memory, versions
+
+
+class RunRecorder(RunCallback):
+    """Writes `run.json` when training starts and ends, and `progress.json` while it goes on.
+
+    Comes first among the callbacks: on resume it drops what was recorded beyond the checkpoint.
+
+    Args:
+        config: every setting of the run, resolved.
+        command: what was typed.
+        parent: the checkpoint of another run from which this one goes on; None for a fresh start.
+        constraint: label, sentence and note of the run's constraint.
+        marks: how far the histories went at the checkpoint from which the run goes on (`RunFolder.history_marks`);
+            None for a run that begins.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        command: list[str],
+        parent: dict[str, Any] | None,
+        constraint: dict[str, str | None],
+        marks: dict[str, list[int]] | None = None,
+    ) -> None:
+        super().__init__(every=1)
+        self.marks = marks
+        self.record: dict[str, Any] = {
+            "status": "running",
+            "command": command,
+            "config": config,
+            "parent": parent,
+            "constraint": constraint,
+            "commit": commit(),
+            "versions": versions(),
+        }
+        self.started = 0.0
+        self.pace = Pace()
+        self.pacemaker: Pacemaker | None = None
+        self.began = 0
+        self.bar: Progress | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The clock is restored by now; a run whose last iteration was saved before it was cut trains no more."""
+        assert isinstance(pl_module, AdversarialTraining)
+        if not trainer.is_global_zero:
+            return
+        # A run that starts anew forgets iteration 0 too: it is recorded again.
+        self.began = pl_module.iteration
+        self.folder.roll_back(self.marks or {}, -1 if self.marks is None else pl_module.iteration)
+        before = self.folder.read_record() or {}
+        self.record |= {
+            "seed": pl_module.seed,
+            "iterations": pl_module.iterations,
+            "hardware": hardware(trainer),
+            "started": before.get("started", now()),
+            "seconds": before.get("seconds", 0.0),
+            "resumed_at": [*before.get("resumed_at", []), pl_module.iteration] if before else [],
+        }
+        write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
+        write_json(self.folder.record, self.record)
+        self.started = time.monotonic()
+        if trainer.strategy.root_device.type == "cpu":
+            self.pacemaker = Pacemaker(pl_module.iterations)
+        self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if isinstance(trainer.checkpoint_callback, Checkpoints):
+            trainer.checkpoint_callback.trains = True
+        super().on_train_start(trainer, pl_module)
+
+    def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
+        hours = self.pacemaker.hours_left(module.iteration, time.monotonic()) if self.pacemaker else None
+        if hours is not None and (said := warning(hours, self.record["command"])):
+            with Progress.external_write_mode():
+                print(f"{self.folder.path}: {said}", file=sys.stderr, flush=True)
+        if self.pace.has_passed():
+            self._report(module)
+            assert self.bar is not None
+            self.bar.set_postfix_str(latest_news(self.folder), refresh=False)
+            self.bar.update(module.iteration - self.bar.n)
+
+    def _report(self, module: AdversarialTraining) -> None:
+        """Once a second: nothing that training waits for the disk for."""
+        self.folder.refuse_losses()
+        progress = {"iteration": module.iteration, "iterations": module.iterations}
+        write_json(self.folder.progress, progress, lasting=False)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, AdversarialTraining)
+        if trainer.is_global_zero:
+            self._close_bar()
+            self._report(pl_module)
+            callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
+            missing = [work for one in callbacks if (work := one.missing(pl_module))]
+            if pl_module.iteration < pl_module.iterations:
+                missing = [f"iterations {pl_module.iteration + 1} to {pl_module.iterations}", *missing]
+            elapsed = time.monotonic() - self.started
+            self.record |= {
+                "status": "stopped" if missing else "finished",
+                "missing": missing,
+                "ended": now(),
+                "seconds": round(self.record["seconds"] + elapsed, 1),
+                "peak_memory": peak_memory(trainer),
+            } | outcome(self.folder, self.thresholds)
+            write_json(self.folder.record, self.record)
+
+    def _close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
+        checkpoint["srgan_config"] = self.record["config"]
+        if trainer.is_global_zero:  # which writes both
+            self.folder.refuse_losses()
+            checkpoint["srgan_histories"] = self.folder.history_marks()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """A run that diverged says so; one that was stopped at once says what is not saved, and goes on from there."""
+        self._close_bar()
+        if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
+            return  # nothing was written yet, or all of it was moved
+        if isinstance(exception, StoppedAtOnce):
+            missing = f"iterations {self.saved_iteration(trainer) + 1} to {self.record['iterations']}"
+            write_json(self.folder.record, self.record | {"status": "stopped", "missing": [missing]})
+        elif isinstance(exception, Exception):
+            write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
+
+    def saved_iteration(self, trainer: pl.Trainer) -> int:
+        """From which the same command would go on."""
+        saver = checkpoints_of(trainer)
+        return self.began if saver.saved_iteration is None else saver.saved_iteration
+
+
+def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
+    """The verdicts of a run, and the evaluation that a table reports, from its files."""
+    scores = folder.read_scores()
+    verdicts = verdicts_of(scores, folder.read_spectra(), thresholds)
+    reported = None
+    if modes := verdicts["mode_collapse"]:
+        ranking = next(name for name in scores[0] if name.startswith("FID"))
+        reported = reported_scores(scores, Verdict(**modes), ranking)
+    return {"reported": reported, "verdicts": verdicts | {"thresholds": asdict(thresholds)}}
+
+
+def latest_news(folder: RunFolder) -> str:
+    """The newest scores, short."""
+    scores = folder.read_scores()
+    return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""

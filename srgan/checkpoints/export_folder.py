@@ -1,0 +1,124 @@
+"""A checkpoint as a folder for others: weights as safetensors, settings as JSON, a model card. No pickle."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from srgan.checkpoints.allowed_classes import refuse_foreign_classes
+from srgan.checkpoints.model_card import model_card
+from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.sizes import ABSURD
+from srgan.utils.files import write_atomically, write_json, write_text
+from srgan.utils.optional_packages import installed_version
+
+WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
+FILES = [WEIGHTS, SETTINGS, CARD]
+SECTIONS = {"model", "data", "samples", "scores"}
+"""Of the settings, what drawing and scoring read."""
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a path is such a folder."""
+    return (path / SETTINGS).is_file()
+
+
+def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
+    """Writes weights, settings with scores, and the model card.
+
+    Args:
+        checkpoint: that can be loaded again, or nothing is written.
+        folder: a new or empty one, or one that was written before, of which these files are replaced.
+        name: OWNER/NAME, by which the card says it is loaded.
+
+    Raises:
+        ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
+    """
+    refuse_other_content(folder)
+    constraint = rebuild_training(checkpoint).constraint
+    scores, protocol = recorded_scores(checkpoint)
+    about = without_places(
+        {
+            "srgan": installed_version(),
+            "constraint": checkpoint.constraint,
+            "sentence": constraint.sentence,
+            "iteration": checkpoint.iteration,
+            "scores": scores,
+            "protocol": protocol,
+            "settings": checkpoint.config,
+        }
+    )
+    weights = {
+        key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in checkpoint.weights.items()
+    }  # safetensors takes no two names of one memory
+    write_atomically(folder / WEIGHTS, lambda file: file.write(save(weights, {"format": "pt"})))
+    write_text(folder / CARD, model_card(about, name))
+    write_json(folder / SETTINGS, about)
+
+
+def refuse_other_content(folder: Path) -> None:
+    """Before files are put into a folder, one of which is a README.md.
+
+    Raises:
+        ValueError: it is not new, not empty, and not written before.
+    """
+    if folder.exists() and not (is_exported(folder) or (folder.is_dir() and not any(folder.iterdir()))):
+        raise ValueError(
+            f"Expected a new or empty folder, or one of srgan push or pull, found '{folder}'. Choose another."
+        )
+
+
+def recorded_scores(checkpoint: RunCheckpoint) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What its run measured at its iteration, the final scores first, and the protocol; None where nothing was."""
+    run = checkpoint.run
+    if run is None:
+        return None, None
+    final = run.read_final()
+    if final and final["iteration"] == checkpoint.iteration:
+        return final["scores"], final["protocol"]
+    for row in run.read_scores():
+        if row.pop("iteration") == checkpoint.iteration:
+            return row, run.read_protocol()
+    return None, None
+
+
+def without_places(content: Any) -> Any:
+    """Absolute paths, which tell of somebody's machine, become their last names."""
+    if isinstance(content, dict):
+        return {key: without_places(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [without_places(value) for value in content]
+    return Path(content).name if isinstance(content, str) and Path(content).is_absolute() else content
+
+
+def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
+    """Reads settings and weights. What the settings name is judged before any of it is imported.
+
+    Args:
+        folder: that `write_folder` wrote.
+        allowed: class paths beside this package's that the settings may name.
+
+    Raises:
+        ValueError: it is another folder, a file is missing or damaged, or settings name classes of somebody else's.
+    """
+    try:
+        about = json.loads((folder / SETTINGS).read_bytes())
+        settings = about["settings"]
+        checkpoint = RunCheckpoint(
+            folder, settings, load_file(folder / WEIGHTS), int(about["iteration"]), str(about["constraint"])
+        )
+        if not 0 <= checkpoint.iteration < ABSURD:
+            raise ValueError(f"iteration {about['iteration']}")
+        if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in SECTIONS):
+            raise ValueError(f"settings without one of {', '.join(sorted(SECTIONS))}")
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"Expected {SETTINGS} and {WEIGHTS} as srgan push writes them in '{folder}', found "
+            f"{type(error).__name__}: {error}. Take another copy."
+        ) from None
+    refuse_foreign_classes(checkpoint.config, folder, allowed)
+    return checkpoint

@@ -1,0 +1,232 @@
+"""Checkpoint files, read without running anything that is in them, and the training that one of ours describes."""
+
+import argparse
+import copy
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srgan.checkpoints.allowed_classes import refuse_foreign_classes
+from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from srgan.training.module import AdversarialTraining
+
+
+@dataclass(frozen=True)
+class RunCheckpoint:
+    """What `srgan fit` saved.
+
+    Attributes:
+        path: of the file or folder, or its id on the hub.
+        config: every setting of the run, resolved.
+        weights: state dict of the training: "generator...." and "discriminator....".
+        iteration: when it was saved.
+        constraint: label of the run's constraint.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    iteration: int
+    constraint: str
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line."""
+        name = self.run.path.name if self.run else self.path.resolve().name
+        return f"{name}: {self.constraint}, iteration {self.iteration:,}"
+
+    @property
+    def run(self) -> RunFolder | None:
+        """The run folder around the checkpoint, if it lies in one."""
+        folder = self.path.resolve().parent.parent
+        return RunFolder(folder) if self.path.resolve().parent.name == "checkpoints" and folder.is_dir() else None
+
+
+def checkpoint_at(path: Path) -> Path:
+    """The last checkpoint of a run, given by its folder; any other path as it is."""
+    last = RunFolder(path).checkpoint
+    return last if last.is_file() else path
+
+
+def read_file(path: Path) -> Any:
+    """The content of a file written by torch.save, on the CPU, mapped where that is possible.
+
+    Nothing in it is run. Beside tensors and torch's own types it may hold what `harmless_globals` lists.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another kind of file, is cut short or otherwise damaged, or holds pickled Python code.
+    """
+    if not path.is_file():
+        found = "a folder that is no run with one" if path.is_dir() else "nothing"
+        raise FileNotFoundError(f"Expected a checkpoint at '{path.absolute()}', found {found}.")
+    if damage := damage_of(path):
+        raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
+    try:
+        with torch.serialization.safe_globals(harmless_globals()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they are about is refused below
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no pickle end in errors of any class
+        raise ValueError(_why_unreadable(path, error)) from None
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a file that torch.save wrote as a zip archive; None for a sound one, and for other files.
+
+    The archive has a CRC-32 of each of its parts, which torch.load does not look at. A flipped bit that leaves no trace
+    here lies where nothing is stored.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except Exception as error:  # damage ends in errors of any class
+        return f"an archive that is cut or damaged ({error})"
+    return f"other bytes than were written in its part {part}" if part else None
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """In our words: torch's own advise to run whatever code the file brings along."""
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError) and "Unsupported operand" in text:
+        return (
+            f"Expected a pickle of protocol 2, which torch.save writes, found another in '{path}'. Where it was made, "
+            "save it again: torch.save(content, 'weights.pth')."
+        )
+    if isinstance(error, pickle.UnpicklingError) and "Weights only load failed" in text:
+        foreign = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
+        which = f" ({next(filter(None, foreign.groups())).rstrip('.')})" if foreign else ""
+        return (
+            f"Expected tensors and plain values in '{path}', found pickled Python code{which}. Nothing of it was run. "
+            "Where it was made, save the weights by themselves: torch.save(model.state_dict(), 'weights.pth')."
+        )
+    if "TorchScript" in text:
+        return (
+            f"Expected weights in '{path}', found a TorchScript program. Save its weights by themselves: "
+            "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')."
+        )
+    return f"Expected a file written by torch.save, found something else at '{path}' ({type(error).__name__})."
+
+
+def harmless_globals() -> list[Any]:
+    """What the pickles of a file may name: plain data, of which making an object runs nothing.
+
+    Settings (`argparse.Namespace`), paths (read as pure ones, which touch no file system), `collections.defaultdict`
+    of built-in types (read as a dict, since torch fills no other), numpy's arrays and scalars of numbers and text;
+    torch itself allows OrderedDict and Counter. Arrays of Python objects are not among them. numpy 1 and 2, and Python
+    before and after 3.13, name the same things differently.
+    """
+    builtins = [bool, dict, float, int, list, set, str, tuple]
+    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDGSU"}
+    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
+    paths = {"PosixPath": PurePosixPath, "WindowsPath": PureWindowsPath}
+    return [
+        argparse.Namespace,
+        (_plain_dict, "collections.defaultdict"),
+        *builtins,
+        np.ndarray,
+        np.dtype,
+        *sorted(dtypes, key=str),
+        *((maker, f"numpy.{core}.multiarray.{name}") for name, maker in makers.items() for core in ("core", "_core")),
+        *((pure, f"{module}.{prefix}{name}") for name, pure in paths.items()
+          for module in ("pathlib", "pathlib._local") for prefix in ("", "Pure")),
+    ]  # fmt: skip
+
+
+def _plain_dict(_factory: object = None) -> dict[Any, Any]:
+    return {}
+
+
+def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
+    """A file's content as a checkpoint of `srgan fit`; None if it is somebody else's."""
+    try:
+        config, weights, about = content["srgan_config"], content["state_dict"], content["srgan"]
+        return RunCheckpoint(path, config, weights, about["iteration"], about["constraint"])
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
+def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
+    """Reads a checkpoint of `srgan fit`. What its settings name is judged before any of it is imported.
+
+    Args:
+        path: of the file, or of a run, for its last one.
+        allowed: class paths beside this package's that its settings may name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another file, or its settings name classes of somebody else's.
+    """
+    path = checkpoint_at(path)
+    expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "
+    try:
+        content = read_file(path)
+    except ValueError as error:
+        raise ValueError(f"{expected}{error}") from None
+    checkpoint = run_checkpoint(path, content)
+    if checkpoint is None:
+        raise ValueError(f"{expected}it does not hold the settings of a run.")
+    refuse_foreign_classes(checkpoint.config, path, allowed)
+    return checkpoint
+
+
+def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
+    """Networks and constraint as they were in the run, with the checkpoint's weights. Not compiled.
+
+    Raises:
+        ValueError: settings of another version, or weights of other networks, or ones that are not finite.
+    """
+    import jsonargparse  # these take seconds, which looking at weights alone does not need
+
+    from srgan.training.module import AdversarialTraining
+    from srgan.training.parser_messages import reason_of
+
+    if broken := nonfinite_tensor(checkpoint.weights):
+        raise ValueError(
+            f"Expected finite weights in '{checkpoint.path}', found NaN or infinity in {broken}: that training had "
+            "diverged. Take an earlier checkpoint."
+        )
+    refuse_absurd_sizes(checkpoint.config, f"'{checkpoint.path}'")
+    wanted = {"model": copy.deepcopy(checkpoint.config["model"])}
+    wanted["model"]["compile"] = False
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(AdversarialTraining, "model")
+    try:
+        module: AdversarialTraining = parser.instantiate_classes(parser.parse_object(wanted))["model"]
+    except (argparse.ArgumentError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"Expected settings that this version of srgan knows in '{checkpoint.path}', found: {reason_of(error)}"
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        if not (problem := memory_problem(error)):
+            raise
+        raise ValueError(f"Expected nets that fit into memory in '{checkpoint.path}', found {problem}.") from error
+    try:
+        module.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"Expected weights of the networks that '{checkpoint.path}' describes, found others: {error}"
+        ) from error
+    return module
+
+
+def nonfinite_tensor(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity."""
+    floating = ((name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point())
+    return next((name for name, tensor in floating if not torch.isfinite(tensor).all()), None)

@@ -1,0 +1,148 @@
+"""Where a run starts: at its own last checkpoint, at another run's, or at the beginning."""
+
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments import LightningEnvironment
+
+from srgan.checkpoints.reading import checkpoint_at, read_file
+from srgan.checkpoints.writing import ResumePoint, find_resume_point, reinstate
+from srgan.data import ImageData
+from srgan.runs.folder import RunFolder, flatten_settings
+from srgan.training.compatibility import refuse_other_images, refuse_unfit_checkpoint
+from srgan.training.module import AdversarialTraining
+
+
+class Start(NamedTuple):
+    """What a run goes on from.
+
+    Attributes:
+        checkpoint: to load; None begins from nothing.
+        parent: where the run branched off when it first started; None if it did not.
+        marks: of its history at its own checkpoint; None for a new run.
+    """
+
+    checkpoint: str | None = None
+    parent: dict[str, Any] | None = None
+    marks: dict[str, list[int]] | None = None
+
+
+def start_of(
+    folder: RunFolder,
+    config: dict[str, Any],
+    from_checkpoint: str | None,
+    trainer: pl.Trainer,
+    module: AdversarialTraining,
+    data: ImageData,
+) -> Start:
+    """Finds the checkpoint that a run goes on from.
+
+    Args:
+        folder: of the run.
+        config: its settings, resolved.
+        from_checkpoint: another run, or one of its checkpoints, that it is told to go on from.
+        trainer: whose processes have to agree.
+        module: that goes on.
+        data: whose order of images carries on.
+
+    Raises:
+        ValueError: the folder holds another run or damaged files only, or the checkpoint does not fit this one.
+        FileNotFoundError: the checkpoint to branch off from is missing.
+    """
+    source = str(checkpoint_at(Path(from_checkpoint))) if from_checkpoint else None
+    before = folder.read_record()
+    parent: dict[str, Any] | None = before.get("parent") if before else None
+    began = parent["checkpoint"] if parent else None
+    if before:
+        _refuse_other_settings(folder, before["config"], config, data)
+        if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
+            raise ValueError(
+                f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
+                f"found --from-checkpoint {source}. Choose another --run folder."
+            )
+    if point := _agreed_resume_point(trainer, folder):
+        if before and before["status"] != "finished":
+            refuse_other_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
+        return Start(str(folder.checkpoint), parent, point.marks)
+    source = source or began
+    if not source:
+        return Start()
+    found = _parent(source, module, data)
+    if parent and parent["iteration"] != found["iteration"]:  # stopped before a checkpoint of its own
+        raise ValueError(
+            f"Expected the run in '{folder.path}' to start anew as it did, from iteration {parent['iteration']} of "
+            f"{source}, found iteration {found['iteration']} there. Choose another --run folder."
+        )
+    return Start(source, found)
+
+
+def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[str, Any]:
+    """What a run records of the checkpoint at which it branches off."""
+    stored = read_file(Path(source))
+    try:
+        refuse_unfit_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
+        parent = {
+            "checkpoint": source,
+            "iteration": int(stored["srgan"]["iteration"]),
+            "constraint": stored["srgan"]["constraint"],
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"Expected a checkpoint of srgan fit at '{source}', found another file.") from error
+    if parent["iteration"] >= module.iterations:
+        raise ValueError(
+            f"Expected more iterations than the checkpoint's {parent['iteration']}, found {module.iterations}. "
+            "Raise --model.iterations."
+        )
+    return parent
+
+
+def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint | None:
+    """What the first process finds, in its place. Processes that a launcher started together hear it from the first.
+
+    Those that Lightning starts begin after the first has found it, and find the same.
+
+    Raises:
+        ValueError: see `find_resume_point`; on all processes.
+    """
+    found: ResumePoint | ValueError | None = None
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    together = trainer.world_size > 1 and not isinstance(environment, LightningEnvironment)
+    if trainer.is_global_zero or not together:
+        try:
+            found = find_resume_point(folder)
+        except ValueError as error:
+            found = error
+        if isinstance(found, ResumePoint) and trainer.is_global_zero:
+            reinstate(folder, found)
+    if together:
+        trainer.strategy.setup_environment()
+        found = trainer.strategy.broadcast(found)
+    if isinstance(found, ValueError):
+        raise found
+    return found
+
+
+def _refuse_other_settings(
+    folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData
+) -> None:
+    """Compares what decides a result; loggers, devices, workers and the cadence of looking may change.
+
+    So may where the data lie: whether they are the same is told by their content.
+    """
+    stored, wanted = flatten_settings(recorded), flatten_settings(config)
+    deciding = ("model.", "data.", "scores.", "verdicts.", "outputs.", "trainer.precision", "trainer.sync_batchnorm")
+    may_change = (".num_workers", "outputs.every", *(f"data.init_args.{name}" for name in data.locations))
+    differing = sorted(
+        key
+        for key in stored | wanted
+        if key.startswith(deciding) and not key.endswith(may_change) and stored.get(key) != wanted.get(key)
+    )
+    if differing:
+        lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
+        raise ValueError(
+            f"Expected the settings of the run in '{folder.path}', found others:{lines}\n"
+            "Choose another --run folder; to go on from its checkpoint there, add "
+            f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
+        )

@@ -1,0 +1,109 @@
+"""The checkpoint files of a run: written whole, read back before they replace anything, found again after damage.
+
+A checkpoint is the zip archive that torch.save writes, and its own CRC-32s tell of damage (`damage_of`), so that
+anybody's torch.load reads it.
+"""
+
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from srgan.checkpoints.reading import damage_of, read_file
+from srgan.runs.folder import RunFolder
+from srgan.utils.files import place_link, write_atomically
+
+
+class RunCheckpointIO(TorchCheckpointIO):
+    """Writes in the folder of the checkpoint itself, and keeps the one before as `previous.ckpt`."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: list[Path] | None = None
+    ) -> None:
+        """Replaces a checkpoint by one that is on the disk and was read back.
+
+        Args:
+            checkpoint: its content.
+            path: of the file.
+            storage_options: further names of the same file, which are there before `path` changes.
+
+        Raises:
+            OSError: the disk is full, or gives back other bytes than were written.
+        """
+        path = Path(path)
+
+        def check_and_keep(written: Path) -> None:
+            if damage := damage_of(written):
+                raise OSError(f"Expected the bytes that were written to '{path}' back, found {damage}. Check the disk.")
+            for name in storage_options or []:
+                place_link(written, name)
+            if path.exists():
+                place_link(path, path.with_name("previous.ckpt"))
+
+        archive = BytesIO()  # PyTorch's archive writer hides why a file could not be written to
+        torch.save(checkpoint, archive)
+        write_atomically(path, lambda file: file.write(archive.getbuffer()), check_and_keep)
+
+
+class ResumePoint(NamedTuple):
+    """Where a run goes on.
+
+    Attributes:
+        checkpoint: a sound file of the run.
+        marks: of its histories when it was saved, see `RunFolder.history_marks`.
+        notice: why it is not the last checkpoint; empty if it is.
+    """
+
+    checkpoint: Path
+    marks: dict[str, list[int]]
+    notice: str
+
+
+def find_resume_point(folder: RunFolder) -> ResumePoint | None:
+    """The newest checkpoint of a run that is sound and whose histories are; None for a run without checkpoints.
+
+    Going on from an older one computes the same again, so a run loses time by damage and nothing else.
+
+    Raises:
+        ValueError: there are checkpoints, but none to go on from.
+    """
+    kept = sorted(folder.checkpoint.parent.glob("[0-9]*.ckpt"), reverse=True)
+    found = [path for path in (folder.checkpoint, folder.previous_checkpoint, *kept) if path.exists()]
+    problems: list[str] = []
+    for path in found:
+        marks, problem = _examine(path, folder)
+        if marks is not None:
+            notice = "".join(f"{one} " for one in problems)
+            return ResumePoint(path, marks, f"{notice}Goes on from '{path}'." if notice else "")
+        problems.append(problem)
+    if problems:
+        raise ValueError(
+            f"Expected a checkpoint in '{folder.path}' to go on from, found none that is sound: {' '.join(problems)} "
+            "Choose another --run folder, or remove this one to start anew."
+        )
+    return None
+
+
+def _examine(path: Path, folder: RunFolder) -> tuple[dict[str, list[int]] | None, str]:
+    """The history marks of a checkpoint, or why it is of no use."""
+    try:
+        content = read_file(path)
+        marks: dict[str, list[int]] = content["srgan_histories"]
+    except (ValueError, OSError) as error:
+        return None, str(error)
+    except (KeyError, TypeError):
+        return None, f"'{path}' was not written by this version of srgan."
+    if damaged := folder.damaged_histories(marks):
+        return None, f"{', '.join(damaged)} is not what it was when '{path}' was saved."
+    return marks, ""
+
+
+def reinstate(folder: RunFolder, point: ResumePoint) -> None:
+    """Says what was damaged, and puts the sound checkpoint in the place of the last one."""
+    if point.notice:
+        print(f"{folder.path}: {point.notice}", file=sys.stderr)
+    if point.checkpoint != folder.checkpoint:
+        place_link(point.checkpoint, folder.checkpoint)

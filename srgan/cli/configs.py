@@ -1,0 +1,81 @@
+"""The configuration files that come with the package, by name; `srgan configs` shows them. No torch in here."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from srgan.utils.files import expanded
+
+OPTIONS = ("-c", "--config")
+
+
+def folder() -> Path:
+    """Where they are: in the installed package, or beside it in a clone of the repository."""
+    installed = Path(__file__).parents[1] / "configs"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def names() -> list[str]:
+    """Of all of them, sorted."""
+    return sorted(path.stem for path in folder().glob("*.yaml"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a name.
+
+    Raises:
+        ValueError: there is none; the message lists those that there are.
+    """
+    if name not in names():
+        raise ValueError(f"Expected a file, or one of {', '.join(names())}; found '{name}'.")
+    return folder() / f"{name}.yaml"
+
+
+def first_sentence(name: str) -> str:
+    """Its first line, which is a comment."""
+    return path_of(name).read_text().partition("\n")[0].removeprefix("# ")
+
+
+def with_paths(arguments: Sequence[str]) -> list[str]:
+    """The arguments, `-c NAME` with the path of the file that the name stands for. A file of that name wins.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    found: list[str] = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if equals and option in OPTIONS:
+            argument = f"{option}={_path(value)}"
+        elif found and found[-1] in OPTIONS:
+            argument = _path(argument)
+        found.append(argument)
+    return found
+
+
+def _path(value: str) -> str:
+    path = expanded(value)
+    return str(path) if path.is_file() else str(path_of(value))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`srgan configs [NAME]`; returns the exit status: 0, or 2 for a name that is none."""
+    parser = argparse.ArgumentParser(
+        prog="srgan configs",
+        description="Lists the configurations that srgan fit knows by name (-c digits -c sr-s), or prints one. A file "
+        "of your own goes by its path, and wins over a name. Later ones change earlier ones.",
+    )
+    parser.add_argument("name", nargs="?", help="print this one")
+    name = parser.parse_args(arguments).name
+    try:
+        if name:
+            print(path_of(name).read_text(), end="")
+            return 0
+    except ValueError as error:
+        print(f"srgan configs: {error}", file=sys.stderr)
+        return 2
+    width = max(map(len, names()))
+    for known in names():
+        print(f"{known:{width}}  {first_sentence(known)}")
+    return 0

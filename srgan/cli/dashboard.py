@@ -1,0 +1,100 @@
+"""`srgan dashboard`: a Weights & Biases workspace and report for a project of srgan's runs, and Table II as a table."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from srgan.loggers.wandb_runs import run_name
+from srgan.utils.files import expanded
+
+if TYPE_CHECKING:  # it takes a second to import
+    from pandas import DataFrame
+
+DESCRIPTION = """\
+Creates a workspace and a report of Weights & Biases for a project of srgan's runs: spectra first. Without a login it
+builds and validates both, and says what they hold. Each call makes new ones and changes none that exist."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns the exit status: 0 done (or shown, without a login), 2 on wrong input."""
+    options = _parser().parse_args(list(arguments))
+    from srgan.loggers.wandb_runs import logged_in, wandb_mode
+    from srgan.loggers.wandb_workspace import described, report, workspace
+
+    try:
+        table = read_table(expanded(options.table)) if options.table else None
+    except (OSError, ValueError) as error:
+        print(f"srgan dashboard: {error}", file=sys.stderr)
+        return 2
+    mode = wandb_mode()
+    connected = not options.dry_run and mode == "online" and logged_in()
+    entity = options.entity or (_own_entity() if connected else "ENTITY")
+    dashboard, pages = workspace(entity, options.project), report(entity, options.project)
+    print(described(dashboard, pages))
+    if table is not None:
+        print(f"table '{options.table}': {len(table)} rows of {len(table.columns)} columns")
+        if connected or (mode == "offline" and not options.dry_run):
+            print(publish_table(table, expanded(options.table), options.entity, options.project))
+    if connected:
+        print(f"created: {dashboard.save().url}\ncreated: {pages.save().url}")
+    else:
+        why = "Not logged in (`wandb login`)" if mode == "online" else f"WANDB_MODE is {mode}"
+        why = "Dry run" if options.dry_run else why
+        print(f"{why}: everything is valid, no workspace and no report were created.")
+    return 0
+
+
+def read_table(path: Path) -> "DataFrame":
+    """The rows of a CSV file, each column of one type, None for what is empty.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no table, or one without rows.
+    """
+    import pandas
+
+    try:
+        table = pandas.read_csv(path)
+    except ValueError as error:
+        raise ValueError(f"Expected a table2.csv, cannot read '{path}': {error}") from error
+    if table.empty:
+        raise ValueError(f"Expected a header and rows in '{path}', found no rows. Give it a table2.csv.")
+    return table.astype(object).where(table.notna(), None)
+
+
+def publish_table(table: "DataFrame", path: Path, entity: str | None, project: str) -> str:
+    """Logs a table in a run of its own, beside the file if offline; returns where it is."""
+    import wandb
+
+    from srgan.loggers.wandb_runs import wandb_mode
+
+    run = wandb.init(
+        entity=entity, project=project, job_type="table2", group="table2", name=run_name(path.parent),
+        dir=str(path.parent), config={"table": str(path)}, reinit="create_new",
+        mode=cast(Any, wandb_mode()),
+    )  # fmt: skip
+    run.log({"table2": wandb.Table(dataframe=table)})
+    place = str(Path(run.dir).parent) if run.offline else run.url
+    run.finish()
+    return f"published: {place}"
+
+
+def _own_entity() -> str:
+    import wandb
+
+    return str(wandb.Api().default_entity)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="srgan dashboard", description=DESCRIPTION)
+    parser.add_argument("--entity", help="user or team that owns the project (default: the account's own)")
+    parser.add_argument("--project", default="srgan", help="project of the runs (default: srgan)")
+    parser.add_argument("--table", metavar="CSV", help="a table2.csv, published as a table in a run of its own")
+    parser.add_argument("--dry-run", action="store_true", help="build, validate and show; create nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,252 @@
+"""`srgan evaluate`: scores the generator of any checkpoint again, under any protocol."""
+
+import argparse
+import copy
+import pydoc
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonargparse
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+from rich.table import Table
+
+from srgan.callbacks import ScoreRecorder
+from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.sources import read_source
+from srgan.data import ImageData
+from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
+from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
+from srgan.metrics.protocol import ScoreProtocol
+from srgan.metrics.scores import Scorer, refuse_few_images
+from srgan.training.module import AdversarialTraining
+from srgan.training.parser_messages import reason_of
+from srgan.utils.distributed import Ranks
+from srgan.utils.files import expanded, write_json
+from srgan.utils.provenance import commit, now, processor, versions
+
+HELP = """\
+usage: srgan evaluate RUN|CHECKPOINT [options]
+
+Scores the generator of a run (its last checkpoint) or of a checkpoint again: by its own protocol, or by another.
+
+  srgan evaluate runs/NAME --output scores.json
+  srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
+  srgan evaluate CHECKPOINT --protocol.intra_fid_classes 1000 --devices 8
+  srgan evaluate CHECKPOINT --data.init_args.path /elsewhere/images.tar
+  srgan evaluate CHECKPOINT --help        all options, with the checkpoint's settings as defaults
+"""
+DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a setting of the run's data, as in srgan fit."
+
+
+class Stored(NamedTuple):
+    """A checkpoint with what it was trained with.
+
+    Attributes:
+        module: with the checkpoint's weights.
+        data: that it was trained on, unless told otherwise.
+        iteration: of the checkpoint.
+    """
+
+    module: AdversarialTraining
+    data: ImageData
+    iteration: int
+
+
+def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
+    """What the command understands: as in `srgan fit`, with the checkpoint's own settings as defaults."""
+    parser = jsonargparse.ArgumentParser(
+        prog="srgan evaluate RUN|CHECKPOINT",
+        description="Scores the generator of a checkpoint again. What is not said is as in the checkpoint's run: its "
+        "final protocol if it has one, else that in training.",
+        exit_on_error=False,
+    )
+    recorder = jsonargparse.ArgumentParser(exit_on_error=False)
+    recorder.add_class_arguments(ScoreRecorder, "scores")
+    stored: ScoreRecorder = recorder.instantiate_classes(
+        recorder.parse_object(copy.deepcopy({"scores": checkpoint.config["scores"]}))
+    )["scores"]
+    parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
+    parser.add_argument("--features", type=FeatureName, default=stored.features)
+    parser.add_argument(
+        "--inception_weights", type=str | None, default=stored.inception_weights, help="torch-fidelity's"
+    )
+    parser.add_subclass_arguments(ImageData, "data", instantiate=False)
+    parser.add_argument("--devices", type=int, default=1, help="that share the work")
+    parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
+    parser.add_argument(
+        "--allow", action="append", default=[], help="a class of yours that the checkpoint's settings name, to import"
+    )
+    parser.add_argument("--output", type=Path | None, default=None, help="JSON file for scores and protocol")
+    parser.set_defaults(
+        {
+            "data": copy.deepcopy(checkpoint.config["data"]),
+            **{f"protocol.{name}": value for name, value in asdict(stored.final or stored.protocol).items()},
+        }
+    )
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Scores; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    path, *options = arguments or ["--help"]
+    if path in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    try:
+        stored, chosen = read_checkpoint(path, options)
+        if chosen.output:
+            chosen.output = expanded(chosen.output)
+        if chosen.output and chosen.output.is_dir():
+            raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
+        if chosen.output:
+            chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
+        record = evaluate(stored, chosen)
+    except (ValueError, OSError) as error:
+        print(f"srgan evaluate: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("srgan evaluate: stopped, no scores. What is known of the real images is kept.", file=sys.stderr)
+        return 130
+    if record:
+        record = {"checkpoint": path, "command": ["srgan", "evaluate", *arguments]} | record
+        show(record)
+        if chosen.output:
+            write_json(chosen.output, record)
+    return 0
+
+
+def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
+    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the options.
+
+    Args:
+        path: of the checkpoint.
+        options: of the command line.
+
+    Returns:
+        the training, and the options: "protocol" is a `ScoreProtocol`.
+
+    Raises:
+        FileNotFoundError: there is no such file, or its data set is not where it was.
+        ValueError: it is no checkpoint of srgan's, or of another version, or an option is wrong.
+    """
+    trust = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    trust.add_argument("--allow", action="append", default=[])
+    checkpoint = read_source(path, trust.parse_known_args(list(options))[0].allow)
+    try:
+        chosen = parser_of(checkpoint).parse_args(list(options))
+    except argparse.ArgumentError as error:
+        raise ValueError(
+            f"Expected settings and options that this version of srgan knows, found: {reason_of(error)}"
+        ) from error
+    # Built by themselves, since the parser would bury what their constructors say is wrong.
+    chosen.protocol = ScoreProtocol(**vars(chosen.protocol))
+    data_class = pydoc.locate(chosen.data.class_path)
+    assert isinstance(data_class, type)
+    try:
+        data = data_class(**chosen.data.init_args.as_dict())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
+    return Stored(rebuild_training(checkpoint), data, checkpoint.iteration), chosen
+
+
+def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
+    """Scores on all devices; the record on rank zero, nothing on the others.
+
+    Raises:
+        ValueError: networks, data and protocol do not fit one another.
+        FileNotFoundError: data or the feature network's weights are missing.
+    """
+    module, data, iteration = stored
+    protocol: ScoreProtocol = options.protocol
+    if protocol.intra_fid_classes:
+        classes = chosen_classes(protocol, module.generator.num_classes)
+        protocol = replace(protocol, intra_fid_classes=len(classes))
+    if module.networks.image_size != data.image_size:
+        raise ValueError(f"Expected data of {module.networks.image_size} pixels, found {data.image_size}.")
+    if protocol.intra_fid_classes and module.generator.num_classes != data.num_labels:
+        raise ValueError(
+            f"Expected data of the generator's {module.generator.num_classes} classes for FID within classes, found "
+            f"{data.num_labels} in {data.name}."
+        )
+    name, weights = options.features, options.inception_weights
+    # All that can be refused is refused before there are several processes, of which one would wait for another.
+    _fetch(data, name, weights)
+    refuse_few_images(data, protocol)
+    refuse_lacking_classes(data, protocol, module.generator.num_classes)
+    fabric = _devices(options)
+    ranks = Ranks(fabric.global_rank, fabric.world_size)
+    features = feature_network(name, weights, data, fabric.device, ranks)
+    scorer = Scorer(features, data, protocol, ranks)
+    module.to(fabric.device)
+    scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
+    if ranks.rank:
+        return {}
+    cuda = fabric.device.type == "cuda"
+    return {
+        "iteration": iteration,
+        "constraint": module.constraint.label,
+        "generator_hash": hash_weights(module.generator),
+        "commit": commit(),
+        "versions": versions(),
+        "hardware": {
+            "device": torch.cuda.get_device_name(fabric.device) if cuda else processor(),
+            "devices": ranks.world_size,
+        },
+        "ended": now(),
+        "protocol": scorer.describe(protocol),
+        "scores": scores,
+    }
+
+
+def _devices(options: jsonargparse.Namespace) -> Fabric:
+    """Launched.
+
+    Raises:
+        ValueError: this machine has no such devices.
+    """
+    strategy = "ddp" if options.devices > 1 else "auto"
+    try:
+        fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
+    except (RuntimeError, TypeError, MisconfigurationException) as error:
+        raise ValueError(
+            f"Expected devices that this machine has, found --accelerator {options.accelerator} --devices "
+            f"{options.devices}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None) -> None:
+    """Data and weights, where they are not there yet.
+
+    Raises:
+        ValueError: data and feature network do not fit one another.
+        FileNotFoundError: something is missing, or cannot be downloaded.
+    """
+    try:
+        data.prepare_data()
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
+    try:
+        refuse_missing_features(features, inception_weights, data)
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from error
+
+
+def show(record: dict[str, Any]) -> None:
+    """The record as a table."""
+    table = Table("score", "value")
+    for name, value in record["scores"].items():
+        if not isinstance(value, list):
+            table.add_row(name, "–" if value is None else f"{value:.6g}")
+    print(f"{record['checkpoint']}, iteration {record['iteration']}")
+    Console().print(table)
+    print("protocol: " + ", ".join(f"{name} {value}" for name, value in record["protocol"].items()))

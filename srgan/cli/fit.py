@@ -1,0 +1,312 @@
+"""`srgan fit`: composes a run from configuration files, trains it, or resumes it where it was stopped."""
+
+import argparse
+import logging
+import signal
+import sys
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from srgan.callbacks import (
+    Checkpoints,
+    GradientRecorder,
+    LossRecorder,
+    OutputRecorder,
+    Publisher,
+    RunCallback,
+    RunRecorder,
+    SampleGrids,
+    ScoreRecorder,
+    SpectraRecorder,
+)
+from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
+from srgan.checkpoints.resume import start_of
+from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.cli.config_text import with_settings_read
+from srgan.cli.configs import with_paths
+from srgan.cli.fit_options import LINKS, refuse_arguments, refuse_callbacks, refuse_precision, with_methods
+from srgan.collapse import CollapseThresholds
+from srgan.data import ImageData
+from srgan.loggers.base import RunView
+from srgan.networks import DEFAULT_PAIR
+from srgan.runs.folder import LostHistoryError, OtherRunError, RunFolder
+from srgan.training.module import AdversarialTraining
+from srgan.training.parser_messages import INSTEAD, reason_of
+from srgan.utils.cpu import settle_on_cpu
+from srgan.utils.distributed import is_connection_loss
+from srgan.utils.files import expanded, make_folder, only_process
+
+MEASURING = {
+    "losses": LossRecorder,
+    "gradients": GradientRecorder,
+    "spectra": SpectraRecorder,
+    "outputs": OutputRecorder,
+    "samples": SampleGrids,
+    "scores": ScoreRecorder,
+    "checkpoints": Checkpoints,
+}
+TRAINER_DEFAULTS = {
+    "devices": 1,
+    "logger": False,
+    "max_epochs": -1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+DESCRIPTION = "Trains a generator and a discriminator under a constraint, or resumes a run. In short: srgan fit --help"
+SMALLER_NETS = "Or lower the widths, latent_dim or image_size of --model.networks.init_args and --data.init_args."
+STOPPED_EARLY, FAILED = 3, 1
+"""Exit statuses of runs that Lightning or a callback ended before their last iteration, and of runs that failed."""
+
+
+class RunCLI(LightningCLI):
+    """LightningCLI with a run folder, measuring callbacks under keys of their own, and linked settings."""
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Those of training and data; the Trainer's come last, and of these only the ones that apply are shown."""
+        parser.add_lightning_class_args(AdversarialTraining, "model")
+        parser.add_lightning_class_args(ImageData, "data", subclass_mode=True)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """None: what is random follows --model.seed."""
+
+    def _set_seed(self) -> None:
+        """Nothing: see above."""
+
+    def instantiate_classes(self) -> None:
+        """Refuses what the Trainer would take in silence."""
+        refuse_precision(self.config["trainer"])
+        refuse_absurd_sizes(self.config.as_dict(), "the settings of a run")
+        super().instantiate_classes()
+        refuse_callbacks(self.trainer)
+
+    def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
+        """The data modules share out the batch themselves."""
+        return super().instantiate_trainer(**settings, use_distributed_sampler=False)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
+        parser.add_argument(
+            "--from-checkpoint",
+            type=str | None,
+            default=None,
+            help="Another run, or one of its checkpoints, to go on from: weights, optimizers, iteration and "
+            "randomness carry on.",
+        )
+        for key, callback in MEASURING.items():
+            parser.add_lightning_class_args(callback, key)
+        parser.add_class_arguments(CollapseThresholds, "verdicts")
+        parser.add_class_arguments(
+            pl.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True, skip=set(INSTEAD)
+        )
+        parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
+        for action in parser._actions:
+            if action.dest == "config":
+                action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
+        parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
+        for target, (sources, compute) in LINKS.items():
+            parser.link_arguments(sources, target, compute_fn=compute)
+
+
+def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
+    """What the settings build: model, data, trainer.
+
+    Raises:
+        argparse.ArgumentError: an argument that the parser does not know or understand.
+        ValueError: settings that do not go together, or options that do not apply.
+        OSError: a file of settings is missing.
+        TypeError, MisconfigurationException: Lightning's refusals.
+    """
+    arguments = with_methods(with_paths(arguments))
+    refuse_arguments(arguments)
+    arguments = with_settings_read(arguments)
+    composed = cli(
+        AdversarialTraining,
+        ImageData,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        save_config_callback=None,
+        trainer_defaults=TRAINER_DEFAULTS,
+        parser_kwargs={
+            "prog": "srgan fit",
+            "usage": "%(prog)s -c NAME [-c NAME ...] --run FOLDER [options]",
+            "description": DESCRIPTION,
+            "exit_on_error": False,
+        },
+        run=False,
+        args=arguments,
+    )
+    for name in ("run", "from_checkpoint"):
+        if composed.config.get(name):  # reproduce composes settings of no run
+            composed.config[name] = str(expanded(composed.config[name]))
+    return composed
+
+
+def main(arguments: list[str]) -> int:
+    """Trains; returns the exit status.
+
+    0 finished, 1 failed (diverged; disk or memory is full; histories or a process are gone), 2 wrong settings, 3 ended
+    before its last iteration by a limit of Lightning's or a callback, 128 + signal number when stopped.
+    """
+    _quiet_libraries()
+    try:
+        cli = compose(arguments)
+    except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
+        print(f"srgan fit: {reason_of(error)}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        if not (problem := memory_problem(error)):
+            raise
+        print(f"srgan fit: Expected nets that fit into memory, found {problem}. {SMALLER_NETS}", file=sys.stderr)
+        return 2
+    if not cli.config["run"]:
+        print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
+        return 2
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return train(cli, arguments)
+    folder = RunFolder(cli.config["run"])
+    try:
+        make_folder(folder.path)
+        folder.lock.touch()
+    except OSError as error:
+        print(f"srgan fit: expected a folder for --run that can be written to, found: {error}", file=sys.stderr)
+        return 2
+    with only_process(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
+        return train(cli, arguments)
+
+
+def train(cli: RunCLI, arguments: list[str]) -> int:
+    """Trains or resumes the composed run; returns the exit status."""
+    try:
+        folder, checkpoint = prepare(cli, arguments)
+    except (ValueError, OSError) as error:
+        print(f"srgan fit: {error}", file=sys.stderr)
+        return 2
+    record = folder.read_record()
+    if record and record["status"] == "finished":
+        print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
+        return 0
+    try:
+        provide(cli)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:  # of reading and downloading: nothing is computed
+        if problem := memory_problem(error):
+            error = MemoryError(f"Expected data that fit into memory, found {problem}. Choose a smaller image_size.")
+        print(f"srgan fit: {error}", file=sys.stderr)
+        return 2
+    if cli.trainer.strategy.root_device.type == "cpu":
+        settle_on_cpu()
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+    except (FloatingPointError, OSError, OtherRunError, LostHistoryError) as error:  # what was saved stays
+        lost = folder.lost() if isinstance(error, FileNotFoundError) else None
+        print(f"{folder.path}: failed: {lost or error}", file=sys.stderr)
+        return FAILED
+    except StoppedAtOnce:
+        print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Exception as error:
+        if words := failure_of_the_machine(error, cli):
+            print(f"{folder.path}: failed: {words}", file=sys.stderr)
+            return FAILED
+        if checkpoint is None or checkpoints_of(cli.trainer).trains:
+            raise
+        problem = f"{type(error).__name__}: {reason_of(error)}"
+        print(f"srgan fit: Expected a checkpoint to go on from at '{checkpoint}', found {problem}", file=sys.stderr)
+        return 2
+    return conclude(cli, folder)
+
+
+def failure_of_the_machine(error: Exception, cli: RunCLI) -> str | None:
+    """What happened and what to do, where it is the memory or another process that failed; None for other errors."""
+    if problem := memory_problem(error):
+        micro = cli.model.micro_batch_size or cli.datamodule.batch_size // cli.trainer.world_size
+        return (
+            f"Expected the training to fit into memory, found {problem}. Set --model.micro_batch_size below {micro} "
+            f"(the images of an update are then taken a part at a time). {SMALLER_NETS} What was saved stays."
+        )
+    if cli.trainer.world_size > 1 and is_connection_loss(error):
+        return (
+            f"Expected {cli.trainer.world_size} processes to train together, found one of them gone (killed, out of "
+            "memory, or its machine is down). What was saved stays; the same command goes on from the last checkpoint."
+        )
+    return None
+
+
+def conclude(cli: RunCLI, folder: RunFolder) -> int:
+    """Says how the training ended, by its own record; returns the exit status."""
+    saver = checkpoints_of(cli.trainer)
+    record = folder.read_record() if cli.trainer.is_global_zero else None
+    missing = record["missing"] if record else []
+    if cli.model.iteration == cli.model.iterations and not missing:
+        message, status = f"finished, {cli.model.iterations} iterations.", 0
+    elif saver.received:
+        message = f"stopped after {cli.model.iteration} iterations; the same command goes on."
+        status = 128 + saver.received
+    else:
+        message = (
+            f"ended early after {cli.model.iteration} iterations, by a limit of Lightning's (max_time, max_epochs, "
+            "fast_dev_run, limit_train_batches) or a callback; saved. Without that limit the same command goes on."
+        )
+        status = STOPPED_EARLY
+    if cli.trainer.is_global_zero:
+        print(f"{folder.path}: {message}" + (f" Missing: {', '.join(missing)}." if missing else ""))
+    return status
+
+
+def provide(cli: RunCLI) -> None:
+    """Fetches data and weights before the trainer starts; on the first process, for which the others then wait.
+
+    Raises:
+        ValueError: data, nets and score protocols do not fit one another.
+        OSError: data or weights are missing.
+        RuntimeError: they cannot be downloaded.
+    """
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return
+    cli.datamodule.prepare_data()
+    cli.datamodule.setup("fit")
+    for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, ScoreRecorder | OutputRecorder):
+            callback.refuse_impossible(cli.model.generator, cli.datamodule)
+
+
+def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
+    """Binds callbacks and loggers to the run folder; says which checkpoint to go on from.
+
+    Raises:
+        ValueError: nets, data and devices that do not fit one another, a folder that holds a run of other settings, or
+            a logger that cannot be opened.
+        FileNotFoundError: the checkpoint to go on from is missing.
+    """
+    cli.model.join(cli.trainer, cli.datamodule)
+    folder = RunFolder(cli.config["run"])
+    config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
+    for key in ("config", "run", "from_checkpoint"):
+        config.pop(key, None)
+    start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
+    recorder = RunRecorder(config, ["srgan", "fit", *arguments], start.parent, cli.model.constraint.words, start.marks)
+    thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
+    callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
+    callbacks[:] = [recorder, *callbacks, Publisher()]
+    for callback in callbacks:
+        if isinstance(callback, RunCallback):
+            callback.folder, callback.thresholds = folder, thresholds
+    for logger in cli.trainer.loggers:
+        if isinstance(logger, RunView):
+            logger.bind(folder, recorder.record)
+    return folder, start.checkpoint
+
+
+def _quiet_libraries() -> None:
+    """Leaves errors and our own words on the terminal."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for noise in ("torchmetrics", "pytorch_lightning", "lightning_fabric", "torch.jit"):
+        warnings.filterwarnings("ignore", module=noise)
+    warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")

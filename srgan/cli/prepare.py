@@ -1,0 +1,137 @@
+"""`srgan prepare`: the command line."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from srgan.data.image_sources import printable
+from srgan.data.preparation import JOB, LOCK, REPORT, prepare
+from srgan.utils.files import expanded, only_process
+from srgan.utils.optional_packages import require
+from srgan.utils.provenance import usable_cores
+
+SHOWN = 20
+EPILOG = """\
+ROOT is the folder of the official layout (train/<synset>/*.JPEG), any folder or uncompressed tar file of
+<split>/<class>/<image> or <class>/<image>, or the official ILSVRC2012_img_train.tar as it is.
+
+Every image is turned upright (EXIF), converted to RGB, cut to the central square of its short side, and resized
+(bilinear, antialiased). What is no readable image is left out and listed in OUT/report.json. A command that was
+stopped, however it was, goes on when typed again, to the same bytes; on a finished OUT it checks that ROOT, where it
+is still there, has the same files, and the sizes of OUT's, and makes damaged ones anew.
+
+OUT opens with datasets.load_from_disk(OUT).
+
+exit status: 0 every file is an image in OUT; 1 finished, but files were left out; 2 not possible, the message says
+why; 130 stopped.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prepares a data set; returns the exit status."""
+    options = parse(arguments)
+    require("datasets")
+    out: Path = options.out
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        refuse_places(options.root, out, options.split)
+        with only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
+            report, made = prepare(**vars(options))
+    except KeyboardInterrupt:
+        print(printable(f"{out}: stopped; the same command goes on."), file=sys.stderr)
+        return 128 + signal.SIGINT
+    except MemoryError as error:
+        return refused(f"too little memory for {error}. The same command, with fewer --workers, goes on")
+    except (ValueError, OSError) as error:
+        return refused(str(error))
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    print_report(out, report, made)
+    return 1 if report["unreadable"] else 0
+
+
+def refused(why: str) -> int:
+    """Says why on stderr; returns the exit status."""
+    print(printable(f"srgan prepare: {why}"), file=sys.stderr)
+    return 2
+
+
+def refuse_places(root: Path, out: Path, split: str) -> None:
+    """Before anything is written. Inside of ROOT, the result would be listed as images the next time.
+
+    Raises:
+        FileNotFoundError: ROOT is missing and needed.
+        ValueError: OUT is inside of ROOT.
+    """
+    if not root.exists() and not (out / JOB).exists():
+        raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
+    listed = (root / split if (root / split).is_dir() else root).resolve()
+    if listed in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"Expected OUT outside of the images in '{listed}', found '{out}'.")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Options; exits with 2 on wrong ones."""
+    parser = argparse.ArgumentParser(prog="srgan prepare", description="Prepares a data set for training, once.")
+    data_sets = parser.add_subparsers(title="data sets", metavar="DATA_SET", required=True)
+    imagenet = data_sets.add_parser(
+        "imagenet",
+        help="a folder or tar file of photographs to small squares, for srgan.data.HubData",
+        description="Prepares ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    imagenet.add_argument("root", metavar="ROOT", type=place, help="folder or uncompressed tar file of images")
+    imagenet.add_argument("out", metavar="OUT", type=place, help="folder of the result, new or to be gone on with")
+    imagenet.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
+    imagenet.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: train)")
+    cores = usable_cores()
+    imagenet.add_argument(
+        "--workers", type=positive, default=cores, metavar="N",
+        help="images decoded at a time (default: the cores, %(default)s here)",
+    )  # fmt: skip
+    imagenet.add_argument("--retry", action="store_true", help="try again what was left out")
+    imagenet.add_argument("--verify", action="store_true", help="check every byte of what OUT has already")
+    return parser.parse_args(arguments)
+
+
+def place(text: str) -> Path:
+    """An argument that is a path."""
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def positive(text: str) -> int:
+    """An argument of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
+    return int(text)
+
+
+def folder_name(text: str) -> str:
+    """An argument that is the name of one folder."""
+    if not text or "/" in text or text.startswith("."):
+        raise argparse.ArgumentTypeError(f"expected the name of a folder in ROOT, found '{text}'")
+    return text
+
+
+def print_report(out: Path, report: dict[str, Any], made: int) -> None:
+    """What became of the files."""
+    counts = f"{report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files"
+    print(f"{out}: {counts}, {made:,} read now{'' if made else ': finished already'}.")
+    unreadable = [f"{entry['file']}: {entry['reason']}" for entry in report["unreadable"]]
+    passed_over = "passed over, hidden or in no class folder"
+    for title, lines in (("left out, unreadable", unreadable), (passed_over, report["ignored"])):
+        if lines:
+            more = [f"and {len(lines) - SHOWN:,} more in {out / REPORT}"] if len(lines) > SHOWN else []
+            print(printable("\n  ".join([f"{title}: {len(lines):,}", *lines[:SHOWN], *more])))
+    if faint := report.get("faint"):
+        print(faint)
+    if unreadable:
+        print("OUT is complete without them. To have them in it, repair them in place and add --retry.")

@@ -1,0 +1,244 @@
+"""`srgan spectra`: singular values of every weight of any checkpoint."""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.collapse import CollapseThresholds, spectral_collapse, summarize
+from srgan.inspection.layer_spectra import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
+from srgan.utils.files import expanded, write_json, write_text
+from srgan.utils.optional_packages import require
+
+if TYPE_CHECKING:
+    from srgan.plotting import AxisScale
+
+DISCRIMINATOR = "discriminator."
+HEADERS = ["sigma_1", "tail\nmean", "p10", "p50", "effective\nrank", "stable\nrank", "condi-\ntion"]
+EXPLANATION = (
+    "N: number of singular values. tail mean: mean of sigma_k/sigma_1 over k > N/4. p10, p50: percentiles of "
+    "sigma_k/sigma_1. effective rank: exp(entropy of sigma/sum sigma). stable rank: sum sigma^2/sigma_1^2. "
+    "condition: sigma_1/sigma_N."
+)
+MOST_NAMES = 5  # in a note
+MOST_PANELS = 60
+LONGEST_TITLE = 21  # characters that fit above a panel
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    parser = argparse.ArgumentParser(
+        prog="srgan spectra",
+        description="Singular values of every weight in a checkpoint, as a table, a picture, files. A weight is read "
+        "as the matrix [out, in * k * k]. Nothing that the file may hold beside tensors is run.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "checkpoint", type=expanded, metavar="RUN|CKPT",
+        help="the folder of a run (its last checkpoint), or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a "
+        "Hugging Face folder of either, or Chainer's .npz",
+    )  # fmt: skip
+    parser.add_argument("--picture", type=expanded, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
+    parser.add_argument("--log", action="store_true", help="the picture's vertical axis is logarithmic")
+    parser.add_argument("--csv", type=expanded, metavar="FILE", help="the table, in full precision")
+    parser.add_argument("--json", type=expanded, metavar="FILE", help="the table and every singular value")
+    parser.add_argument(
+        "--layers", action="append", default=[], metavar="GLOB",
+        help="only layers of such names; may be repeated (default: of a checkpoint of srgan fit 'discriminator.*')",
+    )  # fmt: skip
+    parser.add_argument(
+        "--transposed", action="append", default=[], metavar="GLOB",
+        help="layers that are transposed convolutions, [in, out, k, k], which a file does not tell; may be repeated",
+    )  # fmt: skip
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Prints and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    options = arguments_parser().parse_args(arguments)
+    try:
+        if options.picture:
+            require("matplotlib")
+            refuse_other_formats(options.picture)
+        file = inspect_file(options.checkpoint)
+        globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
+        weights = matching(file.weights, globs, "--layers")
+        spectra = spectra_of(weights, options.transposed)
+        falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
+        print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
+        _print_table(spectra, falls)
+        print(EXPLANATION)
+        for note in [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed)):
+            print(f"- {note}")
+        for note in _remarks(spectra):
+            print(f"- {note}")
+        if len(weights) < len(file.weights) and not options.layers:
+            print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
+        for path in _write(file, spectra, options):
+            print(f"wrote {path}")
+    except BrokenPipeError:
+        raise  # `| head` has read enough, which is no error
+    except (ValueError, OSError) as error:
+        print(f"srgan spectra: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def refuse_other_formats(path: Path) -> None:
+    """Before the work of which it is a picture.
+
+    Raises:
+        ValueError: pictures are written in other formats than this.
+    """
+    from srgan.plotting import FORMATS
+
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"Expected --picture FILE.png or FILE.pdf, found '{path}'.")
+
+
+def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
+    """What the run's record until a checkpoint says of its spectra.
+
+    Returns:
+        layer -> its tail mean in units of the largest until then; whether the spectra have collapsed, in words.
+    """
+    history = checkpoint.run.read_spectra() if checkpoint.run else None
+    if history is None or not (until := history.iterations <= checkpoint.iteration).any():
+        return {}, (
+            "Whether spectra have collapsed shows over time only, and there is no record of a run around this file "
+            "(RUN/checkpoints/ beside RUN/spectra.bin)."
+        )
+    thresholds = CollapseThresholds(**checkpoint.config["verdicts"])
+    judged = {name: rows[until] for name, rows in history.judged().items()}
+    verdict = spectral_collapse(history.iterations[until], judged, thresholds)
+    summaries = {
+        layer.name: summarize(history.spectra[layer.name][until], thresholds, judged=layer.judged).at(-1)
+        for layer in history.layers
+    }
+    falls = {DISCRIMINATOR + name: now["fall"] for name, now in summaries.items()}
+    fallen = sum(bool(summaries[name]["collapsed"]) for name in judged)
+    return falls, (
+        f"Spectral collapse: {f'since iteration {verdict.iteration:,}' if verdict.collapsed else 'none until here'}. "
+        f"The tail mean of {fallen} of {len(judged)} convolutions larger than 1×1 lies below "
+        f"{thresholds.tail_mean:g} × its largest so far; {thresholds.layers:.0%} make a collapse."
+    )
+
+
+def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> None:
+    """A row for each layer, never folded or cut; what is the same for all is in the notes."""
+    shows_behind = len({layer.behind for layer in spectra}) > 1
+    titles = ["N", *HEADERS, *["tail /\nlargest"] * bool(falls), *["raw weight\nbehind"] * shows_behind]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for place, title in enumerate(["layer", "shape", *titles]):
+        table.add_column(title, justify="right" if place > 1 else "left", no_wrap=True)
+    for layer in spectra:
+        values = [f"{value:.4g}" for value in layer.numbers.values()]
+        fall = [f"{falls[layer.name]:.4g}" if layer.name in falls else ""] if falls else []
+        shape = "×".join(map(str, layer.shape))
+        table.add_row(layer.name, shape, str(len(layer.sigma)), *values, *fall, *[layer.behind] * shows_behind)
+    width = Console(width=10_000).measure(table).maximum
+    Console(width=width, soft_wrap=True).print(table)
+
+
+def _open_questions(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
+    """What a state dict leaves open."""
+    notes = []
+    if any(len(layer.shape) > 2 for layer in spectra) and not told_transposed:
+        notes.append(
+            "Convolutions are read as [out, in, k, k]. Names and shapes do not tell a transposed one, [in, out, k, k]: "
+            "say which they are by --transposed GLOB. A grouped one is read as one matrix over all its groups, as "
+            "spectral normalization does."
+        )
+    unknown = [layer.name for layer in spectra if layer.behind == "a parametrization"]
+    if unknown:
+        notes.append(f"What the parametrization makes of these raw weights is not in the file: {_names(unknown)}.")
+    if file.others:
+        notes.append(f"Left out, since their names do not say weight: {_names(file.others)}.")
+    return notes
+
+
+def _remarks(spectra: Sequence[LayerSpectrum]) -> list[str]:
+    """What all weights are, and which of them say that something went wrong."""
+    kinds = {layer.behind for layer in spectra}
+    notes = [f"All are the raw weights behind {kinds.pop()}."] if len(kinds) == 1 and kinds != {""} else []
+    broken = [layer.name for layer in spectra if not layer.is_finite]
+    zero = [layer.name for layer in spectra if layer.sigma[0] == 0]
+    notes += [f"NaN or infinity in: {_names(broken)}. The training has diverged."] if broken else []
+    return notes + ([f"All zero: {_names(zero)}."] if zero else [])
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+
+
+def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> list[Path]:
+    """The files that were asked for."""
+    if options.csv:
+        write_text(options.csv, _csv(spectra))
+    if options.json:
+        iteration, constraint = (
+            (file.checkpoint.iteration, file.checkpoint.constraint) if file.checkpoint else (None,) * 2
+        )
+        record = {"checkpoint": str(file.path), "iteration": iteration, "constraint": constraint}
+        write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
+    if options.picture:
+        title = file.checkpoint.title if file.checkpoint else file.path.name
+        draw(spectra, title, "log" if options.log else "linear", options.picture)
+    return [path for path in (options.csv, options.json, options.picture) if path]
+
+
+def _csv(spectra: Sequence[LayerSpectrum]) -> str:
+    """A line for each layer; absent numbers are empty, the condition of a singular matrix is inf."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["layer", "shape", "N", *spectra[0].numbers, "behind"])
+    for layer in spectra:
+        values = ["" if np.isnan(value) else repr(value) for value in layer.numbers.values()]
+        writer.writerow([layer.name, "x".join(map(str, layer.shape)), len(layer.sigma), *values, layer.behind])
+    return text.getvalue()
+
+
+def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path: Path) -> None:
+    """A panel for each layer.
+
+    Raises:
+        ValueError: all layers hold NaN or infinity, or there are more than a page has panels for.
+    """
+    from srgan.plotting import grid_of_layers, save, style  # the extra report
+
+    finite = [layer for layer in spectra if layer.is_finite]
+    if not 0 < len(finite) <= MOST_PANELS:
+        raise ValueError(
+            f"Expected 1 to {MOST_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
+            "--layers GLOB."
+        )
+    panels = {
+        f"{name}\nN = {len(layer.sigma)}, tail {layer.numbers['tail_mean']:.2f}": layer.ratios[None]
+        for name, layer in zip(short_names([layer.name for layer in finite]), finite, strict=True)
+    }
+    with style():
+        save(grid_of_layers(panels, np.array([1]), title, scale), path)  # one curve each, the darkest
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the parts that all of them begin with; of one that is still too long its place and its end."""
+    parts = [name.split(".") for name in names]
+    shared = 0
+    while len(names) > 1 and all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
+        shared += 1
+    shorter = [".".join(part[shared:]) for part in parts]
+    return [
+        name if len(name) <= LONGEST_TITLE else f"{place}…{name[-LONGEST_TITLE + 4 :]}"
+        for place, name in enumerate(shorter, start=1)
+    ]

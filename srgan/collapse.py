@@ -1,0 +1,268 @@
+"""What a spectrum is summarized by; verdicts of mode and spectral collapse. From recorded numbers alone, no torch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Row = Mapping[str, Any]
+EMA = "_ema"
+"""Ends the names of scores of the generator's moving average, in place of its last weights."""
+
+
+@dataclass(frozen=True)
+class CollapseThresholds:
+    """When a run counts as collapsed; stored with every verdict.
+
+    Attributes:
+        fid: times the best FID so far, above which FID has to stay.
+        inception_score: times the best IS so far, below which IS has to stay.
+        modes: times the largest number of modes so far, below which it has to stay.
+        tail_mean: times a layer's largest tail mean so far, below which the layer has collapsed; judged values
+            alone count (`Constraint.judged_values`).
+        layers: share of the non-shortcut convolutions that makes a spectral collapse.
+        evaluations: how many in a row are judged by their median: with 3, a lucky one makes no best and a bad one no
+            collapse; with 1, each counts by itself.
+
+    Raises:
+        ValueError: one of them is negative, no number, or 0 layers or evaluations.
+    """
+
+    fid: float = 1.5
+    inception_score: float = 0.75
+    modes: float = 0.75
+    tail_mean: float = 0.5
+    layers: float = 0.5
+    evaluations: int = 3
+
+    def __post_init__(self) -> None:
+        whole = all(0 <= limit < math.inf for limit in vars(self).values())
+        if not whole or self.evaluations < 1 or self.layers == 0:
+            raise ValueError(
+                f"Expected thresholds of at least 0, layers above it and evaluations of at least 1, found {self}."
+            )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something collapsed, and the first iteration at which it had; None if it did not."""
+
+    collapsed: bool
+    iteration: int | None
+
+
+def is_lower_better(score: str) -> bool:
+    """Whether a score improves downwards: Fréchet and kernel distances and divergences do."""
+    return score.startswith(("FID", "KID")) or score.removesuffix(EMA).endswith("_kl")
+
+
+def running_median(values: np.ndarray, count: int) -> np.ndarray:
+    """Of each value and those before it, `count` in all; of fewer at the beginning. `[T]` -> `[T]`."""
+    return np.array([np.median(values[max(0, end - count) : end]) for end in range(1, len(values) + 1)])
+
+
+def tail_mean(spectrum: np.ndarray) -> np.ndarray:
+    """Mean of sigma_k / sigma_1 over k > N / 4. `[..., N]` -> `[...]`."""
+    mean: np.ndarray = spectrum[..., spectrum.shape[-1] // 4 :].mean(axis=-1)
+    return mean
+
+
+def effective_rank(spectrum: np.ndarray) -> np.ndarray:
+    """exp(entropy of sigma / sum sigma) (Roy & Vetterli 2007). `[..., N]` -> `[...]`, 1 to N; 0 where all is 0.
+
+    N equal singular values have N, a single one has 1. Dividing a spectrum by sigma_1 changes nothing.
+    """
+    total = spectrum.sum(axis=-1, keepdims=True, dtype=np.float64)
+    p = np.divide(spectrum, total, where=total > 0, out=np.zeros(spectrum.shape))
+    entropy = -(p * np.log(p, where=p > 0, out=np.zeros(p.shape))).sum(axis=-1)
+    rank: np.ndarray = np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
+    return rank
+
+
+def stable_rank(spectrum: np.ndarray) -> np.ndarray:
+    """sum sigma^2 / sigma_1^2. `[..., N]` from the largest -> `[...]`, 1 to N; 0 where all is 0."""
+    ratios = np.divide(spectrum, spectrum[..., :1], where=spectrum[..., :1] > 0, out=np.zeros(spectrum.shape))
+    rank: np.ndarray = np.square(ratios).sum(axis=-1)
+    return rank
+
+
+@dataclass(frozen=True)
+class SpectrumSummary:
+    """What describes the spectra of one layer, in the order of time. `[T]` each; nothing here knows sigma_1 itself.
+
+    Attributes:
+        tail_mean: mean of sigma_k / sigma_1 over k > N / 4.
+        p10: a tenth of sigma_k / sigma_1 lies below.
+        p50: median of sigma_k / sigma_1.
+        effective_rank: see `effective_rank`.
+        stable_rank: see `stable_rank`.
+        condition: sigma_1 / sigma_N; infinite where sigma_N is 0.
+        largest_tail_mean: the largest tail mean until then, of the judged values.
+        fall: their tail mean over that largest, in [0, 1]; 1 for an all-zero weight.
+        collapsed: whether it lies below the threshold.
+    """
+
+    tail_mean: np.ndarray
+    p10: np.ndarray
+    p50: np.ndarray
+    effective_rank: np.ndarray
+    stable_rank: np.ndarray
+    condition: np.ndarray
+    largest_tail_mean: np.ndarray
+    fall: np.ndarray
+    collapsed: np.ndarray
+
+    def at(self, time: int) -> dict[str, float]:
+        """The numbers at one time."""
+        return {name: float(values[time]) for name, values in vars(self).items()}
+
+
+def summarize(
+    spectra: np.ndarray,
+    thresholds: CollapseThresholds = CollapseThresholds(),
+    largest_tail_mean: float = 0.0,
+    judged: int | None = None,
+) -> SpectrumSummary:
+    """Everything that this package says of a layer's spectra, here and nowhere else.
+
+    Args:
+        spectra: `[T, N]` sigma_k / sigma_1, from the largest; zeros for an all-zero weight.
+        thresholds: how far a tail falls that counts as collapsed.
+        largest_tail_mean: the largest before the first of these.
+        judged: how many values, from the largest, decide on a collapse; None: all N.
+    """
+    tails = tail_mean(spectra[:, :judged])
+    p10, p50 = np.percentile(spectra, [10, 50], axis=-1)
+    last = spectra[:, -1].astype(np.float64)
+    condition = np.divide(spectra[:, 0], last, where=last > 0, out=np.full(len(last), np.inf))
+    largest = np.maximum(largest_tail_mean, np.maximum.accumulate(tails))
+    fall = np.divide(tails, largest, where=largest > 0, out=np.ones(len(tails)))
+    return SpectrumSummary(
+        tail_mean(spectra),
+        p10,
+        p50,
+        effective_rank(spectra),
+        stable_rank(spectra),
+        condition,
+        largest,
+        fall,
+        fall < thresholds.tail_mean,
+    )
+
+
+def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
+    """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
+
+    Scores are running medians (`CollapseThresholds.evaluations`).
+
+    Args:
+        rows: evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes".
+        thresholds: how far is far.
+
+    Returns:
+        The first iteration from which FID stays above, or IS below, or the number of modes below its
+        threshold, whichever comes first.
+    """
+    found = collapsed_scores(rows, thresholds)
+    return Verdict(bool(found), min(found.values(), default=None))
+
+
+def collapsed_scores(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> dict[str, int]:
+    """The scores of `mode_collapse` that stay far from their best, and from which iteration on."""
+    factors = {
+        "FID": thresholds.fid,
+        "FID_cls": thresholds.fid,
+        "IS": thresholds.inception_score,
+        "IS_cls": thresholds.inception_score,
+        "modes": thresholds.modes,
+    }
+    onsets = {
+        score: _onset(rows, score, factor, thresholds.evaluations)
+        for score, factor in factors.items()
+        if rows and score in rows[0]
+    }
+    return {score: onset for score, onset in onsets.items() if onset is not None}
+
+
+def _onset(rows: Sequence[Row], score: str, factor: float, evaluations: int) -> int | None:
+    """First iteration from which one score stays beyond `factor` times its best so far; None if it does not."""
+    values = running_median(np.array([row[score] for row in rows]), evaluations)
+    if is_lower_better(score):
+        beyond = values > factor * np.minimum.accumulate(values)
+    else:
+        beyond = values < factor * np.maximum.accumulate(values)
+    if not beyond[-1]:
+        return None
+    within = np.flatnonzero(~beyond)
+    return int(rows[int(within[-1]) + 1 if len(within) else 0]["iteration"])
+
+
+def spectral_collapse(
+    iterations: np.ndarray,
+    spectra: Mapping[str, np.ndarray],
+    thresholds: CollapseThresholds = CollapseThresholds(),
+) -> Verdict:
+    """Spectral collapse of a discriminator: half or more of its non-shortcut convolutions have collapsed.
+
+    Args:
+        iterations: `[T]`.
+        spectra: non-shortcut convolution -> `[T, N]` normalized spectra, the judged values of them.
+        thresholds: what counts as collapsed, and how many layers it takes.
+
+    Returns:
+        The first recorded iteration at which it is so.
+    """
+    if not spectra or not len(iterations):
+        return Verdict(False, None)
+    share = np.mean([summarize(layer, thresholds).collapsed for layer in spectra.values()], axis=0)
+    collapsed = np.flatnonzero(share >= thresholds.layers)
+    return Verdict(True, int(iterations[collapsed[0]])) if len(collapsed) else Verdict(False, None)
+
+
+class SpectralCollapse:
+    """`spectral_collapse` one record after the other.
+
+    Attributes:
+        thresholds: what counts as collapsed.
+        falls: layer -> its tail mean over its largest so far, in [0, 1], at the last record.
+        has_come: whether a record has brought the verdict.
+    """
+
+    def __init__(self, thresholds: CollapseThresholds) -> None:
+        self.thresholds = thresholds
+        self.falls: dict[str, float] = {}
+        self.has_come = False
+        self._largest_tail_means: dict[str, float] = {}
+
+    def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:
+        """Takes the judged values `[N]` of each layer.
+
+        Returns:
+            the layers that have fallen, at the record that brings the verdict; none at any other.
+        """
+        fallen = []
+        for name, spectrum in spectra.items():
+            now = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
+            self._largest_tail_means[name], self.falls[name] = now["largest_tail_mean"], now["fall"]
+            fallen += [name] if now["collapsed"] else []
+        if self.has_come or not fallen or len(fallen) < self.thresholds.layers * len(spectra):
+            return []
+        self.has_come = True
+        return fallen
+
+
+def reported_scores(rows: Sequence[Row], verdict: Verdict, ranking: str) -> Row:
+    """The evaluation that a table shows: the last one, or the best before the collapse (as Table II does).
+
+    Args:
+        rows: evaluations in order, at least one.
+        verdict: of mode collapse.
+        ranking: the score that decides which is best.
+    """
+    if verdict.iteration is None:
+        return rows[-1]
+    before = [row for row in rows if row["iteration"] < verdict.iteration] or list(rows[:1])
+    best = min if is_lower_better(ranking) else max
+    return best(before, key=lambda row: row[ranking])

@@ -1,0 +1,216 @@
+"""What keeps a discriminator Lipschitz: a value with up to four moments.
+
+A training step calls `attach` once, adds `penalty` to the discriminator's loss, and calls `after_update`
+after each discriminator update; loggers ask for its `report`. Nobody asks which constraint it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
+from srgan.constraints.batch_norm_hook import refuse_batch_norm, remove_batch_norm
+from srgan.constraints.gains import refuse_gain
+from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.parametrization import RawWeight, power_vector
+from srgan.constraints.refusing import words_of_refusals
+from srgan.constraints.step import DiscriminatorStep
+from srgan.utils.distributed import ALONE, Ranks
+
+
+class Constraint:
+    """No constraint on the discriminator, and the base of those that constrain it."""
+
+    label: str = "none"
+    """Short name, for tables and plots."""
+    sentence: str = "no constraint on the discriminator; its spectra are only watched"
+    """What it does, for people."""
+    note: str | None = None
+    """What to know when reading its verdicts."""
+    acts_after_updates: bool = False
+    """Whether `after_update` does anything, so that somebody has to call it."""
+    differentiates_twice: bool = False
+    """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
+    adds_batch_norm: bool = False
+    """Whether `add_layers` puts batch norms behind convolutions."""
+    adds_parameters: bool = False
+    """Whether it has parameters of its own, which DDP must know from its start."""
+    normalizes: bool = False
+    """Whether it divides weights by a norm of theirs, so that the layer must use them as they are."""
+    separates_images: bool = False
+    """Whether its penalty is on the slope at each image by itself, which batch norm in D would mix."""
+
+    @property
+    def words(self) -> dict[str, str | None]:
+        """Label, sentence and note, as run files keep them."""
+        return {"label": self.label, "sentence": self.sentence, "note": self.note}
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        """What the forward pass of one layer makes of its raw weight.
+
+        Raises:
+            ValueError: the layer is of a kind that the constraint cannot take.
+        """
+        return RawWeight(*raw_parts(layer))
+
+    def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
+        """Parametrizes every convolution, linear and embedding layer, in place, and adds what else it needs.
+
+        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another
+        constraint of this package with their buffers too. The Parameter objects stay the same, so an optimizer
+        that already holds them stays valid.
+
+        Args:
+            discriminator: any module.
+            layers: those of its layers, by name, that the constraint goes onto, if not all.
+            seed: of the first power vectors, where none are taken over.
+
+        Raises:
+            ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
+                parametrized by something else. Nothing has changed then.
+        """
+        chosen = dict(spectral_layers(discriminator) if layers is None else layers)
+        if not chosen:
+            raise ValueError(
+                "Expected a discriminator with convolution, linear or embedding layers of torch.nn, found none in "
+                f"{type(discriminator).__name__}. Build it of those, or name your own by layers= of srgan.regularize."
+            )
+        self.refuse(discriminator, chosen)
+        attached: dict[str, RawWeight] = {}
+        refused: dict[str, str] = {}
+        for name, layer in chosen.items():
+            try:
+                refuse_foreign_weight(layer)
+                if self.normalizes:
+                    refuse_gain(layer)
+                attached[name] = self.parametrization(layer)
+            except ValueError as error:
+                refused[name] = str(error)
+        if refused:
+            raise ValueError(words_of_refusals(refused, None if layers is None else chosen))
+        for name, parametrization in attached.items():
+            layer = chosen[name]
+            parametrization.judged = self.judged_values(layer)
+            replace_parametrization(layer, parametrization, partial(power_vector, seed, name))
+            if not self.adds_batch_norm:
+                remove_batch_norm(layer, fold=False)
+        self.add_layers(discriminator, chosen)
+
+    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        """Looks for what this constraint cannot go with, before anything changes.
+
+        Args:
+            discriminator: the module that it goes onto.
+            layers: those of its layers that it takes, from another constraint if need be.
+
+        Raises:
+            ValueError: it is there.
+        """
+        if self.separates_images:
+            refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
+
+    def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        """Adds layers of the constraint's own, behind the parametrizations; arguments as for `refuse`."""
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor | None:
+        """What is added to the discriminator's loss in one micro-batch, a scalar; None for nothing."""
+        return None
+
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
+
+        Every rank calls this on the same discriminator; `ranks` share the work.
+        """
+
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        """Numbers for the loggers, by names like "constraint/...", of a discriminator that it is attached to."""
+        return {}
+
+    def judged_values(self, layer: nn.Module) -> int:
+        """How many singular values of a layer, from the largest, decide on its collapse: 1 to N.
+
+        All, but under SR-s the i that it holds: it lets the others fall (Fig. 7c).
+        """
+        return min(raw_matrix(layer).shape)
+
+
+class Unconstrained(Constraint):
+    """The discriminator as it is; its raw spectra are still watched."""
+
+
+class Combination(Constraint):
+    """Several constraints together, e.g. SN with a gradient penalty.
+
+    Args:
+        constraints: at least two, of which one at most parametrizes weights. They act in this order.
+
+    Raises:
+        ValueError: there are fewer than two, two parametrize the same weights, or batch norm stands beside a penalty
+            that it spoils.
+    """
+
+    def __init__(self, constraints: Sequence[Constraint]) -> None:
+        parts: list[Constraint] = []
+        for one in constraints:
+            parts += one.constraints if isinstance(one, Combination) else [one]
+        own = [part for part in parts if type(part).parametrization is not Constraint.parametrization]
+        if len(parts) < 2 or len(own) > 1:
+            raise ValueError(
+                "Expected at least two constraints of which one at most parametrizes the weights, found "
+                f"{', '.join(part.label for part in parts) or 'none'}. Leave all but one of those out."
+            )
+        self.constraints: list[Constraint] = parts
+        self._parametrizing = own[0] if own else Constraint()
+        self.label = " + ".join(part.label for part in parts)
+        self.sentence = "; ".join(part.sentence for part in parts)
+        self.note = " ".join(part.note for part in parts if part.note) or None
+        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm", "adds_parameters", "normalizes"):
+            setattr(self, name, any(getattr(part, name) for part in parts))
+        self.separates_images = any(part.separates_images for part in parts)
+        if self.separates_images and self.adds_batch_norm:
+            raise ValueError(
+                f"Expected no batch norm beside a penalty on the slope at each image, found {self.label}. Leave one "
+                "of them out."
+            )
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        return self._parametrizing.parametrization(layer)
+
+    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        for part in self.constraints:
+            part.refuse(discriminator, layers)
+
+    def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        for part in self.constraints:
+            part.add_layers(discriminator, layers)
+
+    def penalty(self, step: DiscriminatorStep) -> Tensor | None:
+        penalties = [penalty for part in self.constraints if (penalty := part.penalty(step)) is not None]
+        return torch.stack(penalties).sum() if penalties else None
+
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+    ) -> None:
+        for part in self.constraints:
+            part.after_update(discriminator, iteration, update, n_dis, ranks)
+
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        return {name: value for part in self.constraints for name, value in part.report(discriminator).items()}
+
+    def judged_values(self, layer: nn.Module) -> int:
+        return min(part.judged_values(layer) for part in self.constraints)
+
+
+def refuse_negative(weight: float) -> float:
+    """The weight of a penalty, if it is one.
+
+    Raises:
+        ValueError: it is negative, infinite or NaN.
+    """
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
+    return weight

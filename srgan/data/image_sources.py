@@ -1,0 +1,296 @@
+"""Folders and tars of images: every file with its class and split, in an order that depends on the names only."""
+
+import hashlib
+import lzma
+import os
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple, Self, cast
+from zipfile import is_zipfile
+
+from srgan.utils.progress import Progress
+
+SPLITS = ("train", "val", "test")
+OF_THE_SYSTEM = "lost+found"
+"""A folder at the root of a disk that nobody fills or removes."""
+MAX_BYTES = 1 << 28
+"""Of one image file; a larger one is no photograph."""
+
+
+class Source(NamedTuple):
+    """One file.
+
+    Attributes:
+        class_name: the folder that says what it shows.
+        path: inside ROOT.
+        start, length: of its bytes inside ROOT, in bytes, where ROOT is a tar file; else 0 and -1, to the end.
+        split: the folder of a split that it lies below, if any.
+    """
+
+    class_name: str
+    path: str
+    start: int = 0
+    length: int = -1
+    split: str | None = None
+
+    def read(self, root: Path, archive: IO[bytes] | None = None) -> bytes:
+        """Its bytes, from a tar file that is open already or by opening what it lies in.
+
+        Raises:
+            OSError: it cannot be read, is too large, or is no file (reading a pipe would wait for ever).
+        """
+        in_tar = self.length >= 0
+        path = root if in_tar else root / self.path
+        length = self.length if in_tar else path.stat().st_size
+        if not path.is_file():
+            raise OSError("not a regular file")
+        if length > MAX_BYTES:
+            raise OSError(f"{length / 1e6:,.0f} MB, larger than any photograph")
+        with ExitStack() as files:
+            file = archive or files.enter_context(path.open("rb"))
+            file.seek(self.start)
+            return file.read(length)
+
+
+class Listing(NamedTuple):
+    """Sources sorted by class, then path, and the paths of files that belong to no class or are hidden."""
+
+    sources: list[Source]
+    ignored: list[str]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names, in the order of the labels."""
+        return list(dict.fromkeys(source.class_name for source in self.sources))
+
+    def digest(self) -> str:
+        """Names the list: classes, paths and places in the tar file."""
+        digest = hashlib.blake2b(digest_size=16)
+        for source in self.sources:
+            digest.update("\0".join(map(str, source[:4])).encode(errors="surrogateescape") + b"\n")
+        return digest.hexdigest()
+
+
+def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, classless: bool = False) -> Listing:
+    """Lists ROOT: a folder or a tar file of `<split>/<class>/<image>` or `<class>/<image>`.
+
+    Args:
+        root: ROOT. The official archives of ImageNet, a tar file of one tar file per class, are a tar file too.
+        splits: names of the splits' folders, the first of which there has to be if there is any.
+        compressed: whether a tar file may be, so that it is read in its order alone.
+        classless: whether images may lie in no class folder where none does; their class is "".
+
+    Raises:
+        ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
+        OSError: a folder that cannot be read.
+    """
+    by_layout: dict[bool, list[Source]] = {True: [], False: []}  # below a folder of a split, or not
+    ignored: list[str] = []
+    with Progress(f"listing the files of {str(root)!r}", None) as progress:
+        for count, entry in enumerate(_of_folder(root, splits) if root.is_dir() else _of_tar(root, compressed)):
+            if (place := place_of(entry.path, splits, classless)) is None:
+                ignored.append(entry.path)
+            elif place.class_name is not None:
+                source = entry._replace(class_name=sys.intern(place.class_name), split=place.split)
+                by_layout[place.split is not None].append(source)
+            if count % 1000 == 999:
+                progress.update(1000)
+    sources = by_layout[True] or by_layout[False]
+    if any(source.class_name for source in sources if source.split in (None, splits[0])):
+        ignored += [source.path for source in sources if not source.class_name]
+        sources = [source for source in sources if source.class_name]
+    if not sources or (by_layout[True] and all(source.split != splits[0] for source in sources)):
+        flat = "" if classless else " Images of no class go into one folder: <class>/<image>."
+        raise ValueError(
+            f"Expected images at {splits[0]}/<class>/<image> or <class>/<image> in '{root}', found none. "
+            f"Is this the folder right above the classes? srgan prepare can choose another split (--split).{flat}"
+        )
+    if by_layout[True]:
+        ignored += [source.path for source in by_layout[False]]
+    else:
+        refuse_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
+    latest = {(source.class_name, source.path): source for source in sources}  # a tar file may hold newer versions
+    return Listing([latest[key] for key in sorted(latest)], sorted(ignored))
+
+
+def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
+    """Without a folder of a split the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
+
+    Args:
+        root: ROOT.
+        class_folders: names of classes, and the folders inside ROOT that gave them.
+
+    Raises:
+        ValueError: two folders give one class.
+    """
+    found: dict[str, PurePosixPath] = {}
+    for class_name, folder in sorted(class_folders):
+        first = found.setdefault(class_name, PurePosixPath(folder))
+        if first != PurePosixPath(folder):
+            raise ValueError(
+                f"Expected one folder for each class in '{root}', found '{first}' and '{folder}'. "
+                "Move the classes below a folder train/, where subfolders of a class are allowed."
+            )
+
+
+def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
+    """A line about files that are left out, or none; hidden ones are nobody's images.
+
+    Args:
+        root: ROOT.
+        paths: of the files.
+        why: in words.
+    """
+    seen = [path for path in paths if not any(map(is_hidden, PurePosixPath(path).parts))]
+    return [f"'{root}': left out {files_of(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
+
+
+def files_of(count: int) -> str:
+    """A number of files in words."""
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
+    """A class of which no file is an image would be missing without a word, and the labels of others with it.
+
+    Args:
+        root: ROOT.
+        sources: that make the classes.
+        reasons: paths of those that are left out -> why.
+
+    Raises:
+        ValueError: all files of a class are left out.
+    """
+    of_class: dict[str, list[Source]] = {}
+    for source in sources:
+        of_class.setdefault(source.class_name, []).append(source)
+    emptied = {name: files for name, files in of_class.items() if all(source.path in reasons for source in files)}
+    for name, files in emptied.items():
+        others = f" (nor in {len(emptied) - 1} other classes)" if len(emptied) > 1 else ""
+        raise ValueError(
+            f"Expected images in every class of '{root}', found none in '{name}'{others}: of {files_of(len(files))}, "
+            f"{files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, or remove the class."
+        )
+
+
+def printable(text: str) -> str:
+    """Names of files need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class Place(NamedTuple):
+    """The class of a path inside ROOT, None in a split that is not asked for, and the folder of a split around it."""
+
+    class_name: str | None
+    split: str | None
+
+
+def place_of(path: str, splits: Sequence[str], classless: bool = False) -> Place | None:
+    """None for hidden files and, unless those have a place too, for those outside of any class folder."""
+    parts = [part for part in path.split("/") if part != "."]
+    if any(map(is_hidden, parts)):
+        return None
+    for k, part in enumerate(parts[:-1]):
+        if part in (*splits, *SPLITS):
+            if part not in splits:
+                return Place(None, part)
+            parts, split = parts[k + 1 :], part
+            return Place(parts[0], split) if len(parts) > 1 else Place("", split) if classless else None
+    return Place(parts[-2], None) if len(parts) > 1 else Place("", None) if classless else None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether nobody means a file or a folder of such a name to hold images."""
+    return name.startswith(".") or name == OF_THE_SYSTEM
+
+
+def _of_folder(root: Path, splits: Sequence[str]) -> Iterator[Source]:
+    """Every file below the splits' folders, or below ROOT where it has no folders of splits.
+
+    Links to folders are followed, save those to a folder that they lie in: it is listed already, and again for ever.
+
+    Raises:
+        ValueError: ROOT has other splits only, or a class folder is empty.
+        OSError: a folder cannot be read; it must not go missing silently.
+    """
+    others = [name for name in SPLITS if (root / name).is_dir()]
+    present = [split for split in splits if (root / split).is_dir()]
+    if others and splits[0] not in present:
+        raise ValueError(
+            f"Expected a folder '{splits[0]}' in '{root}', found {', '.join(others)}. Rename it; srgan "
+            "prepare can also choose another one (--split)."
+        )
+    for split in present or [""]:
+        yield from _below(root, PurePosixPath(split), frozenset([root.resolve()]))
+
+
+def _below(root: Path, folder: PurePosixPath, around: frozenset[Path]) -> Iterator[Source]:
+    """Every file below ROOT/folder; `around` are the real folders that it lies in."""
+    with os.scandir(root / folder) as found:
+        entries = [entry for entry in found if not (entry.is_dir() and is_hidden(entry.name))]
+    if not entries:
+        empty = root / folder
+        raise ValueError(f"Expected images in every class, found the empty folder '{empty}'. Fill or remove it.")
+    around |= {(root / folder).resolve()}
+    for entry in entries:
+        if not entry.is_dir():
+            yield Source("", str(folder / entry.name))
+        elif Path(entry).resolve() not in around:
+            yield from _below(root, folder / entry.name, around)
+
+
+@contextmanager
+def opened(tar: Path, compressed: bool = True) -> Iterator[IO[bytes]]:
+    """A tar file as it is before its compression."""
+    with tarfile.open(tar, "r:*" if compressed else "r:") as archive:
+        file = cast(IO[bytes], archive.fileobj)
+        file.seek(0)
+        yield file
+
+
+def _of_tar(root: Path, compressed: bool) -> Iterator[Source]:
+    """Every file of a tar file and of the tar files in it.
+
+    Raises:
+        ValueError: compressed unless it may be, cut short, or not a tar file.
+    """
+    try:
+        with opened(root, compressed) as file:
+            yield from _members(file, 0, PurePosixPath())
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
+        kind = "a whole tar file" + " that is not compressed" * (not compressed)
+        reason = "it is a zip file" if is_zipfile(root) else str(error).partition(":\n")[0]
+        raise ValueError(
+            f"Expected a folder or {kind}, cannot read '{root}': {reason}. Unpack it and name the folder."
+        ) from error
+
+
+class _Header(tarfile.TarInfo):
+    """A header of which the library does not take a cut or damaged one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # a block of zeros, as an archive ends
+                raise
+            raise tarfile.ReadError(f"it was cut short or damaged at byte {archive.offset:,} ({error})") from error
+
+
+def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[Source]:
+    """Files of the tar file that starts at byte `offset` of ROOT; `n01440764.tar` counts as a folder `n01440764`."""
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # else a million headers stay in memory
+            path = folder / member.name
+            if member.isfile() and path.suffix == ".tar":
+                inner = archive.extractfile(member)
+                assert inner is not None
+                yield from _members(inner, offset + member.offset_data, path.with_suffix(""))
+            elif member.isfile() and not member.issparse():
+                yield Source("", str(path), offset + member.offset_data, member.size)

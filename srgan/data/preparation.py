@@ -1,0 +1,161 @@
+"""Photographs to a folder that `datasets.load_from_disk` opens, in parts: none is made twice if a command is stopped.
+
+data-00000.arrow, data-00000.json   a part of the images, and what became of its files
+job.json                            what decides the bytes: a folder is gone on with only if it is the same
+report.json                         what was left out
+dataset_info.json, state.json       the library's files, which make one data set of the parts; written last
+"""
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from math import ceil
+from pathlib import Path
+from shutil import disk_usage
+from typing import Any
+
+from srgan.data.arrow_shards import Part, make_parts, record_of
+from srgan.data.decoding import DECODER, PIXELS, faint_words
+from srgan.data.image_sources import Listing, list_sources, refuse_emptied_classes
+from srgan.utils.files import write_json
+from srgan.utils.progress import Progress
+
+JOB, REPORT, FINISHED, LOCK = "job.json", "report.json", "state.json", ".lock"
+
+
+def prepare(
+    root: Path, out: Path, image_size: int, split: str, workers: int, retry: bool, verify: bool
+) -> tuple[dict[str, Any], int]:
+    """Makes the parts that are missing or damaged, then one data set of them.
+
+    Args:
+        root: folder or tar file of images; a finished `out` can be looked at without it.
+        out: folder of the result, new or to be gone on with.
+        image_size: H = W.
+        split: name of the split's folder.
+        workers: images decoded at a time.
+        retry: also makes anew the parts of which some file became no image.
+        verify: looks at every byte that is there, not at sizes alone.
+
+    Returns:
+        The report (files, images, classes, unreadable, ignored, and what is odd about the pixels), and the number of
+        files that were read now.
+
+    Raises:
+        FileNotFoundError: `root` is gone, and needed.
+        ValueError: `root` or a class in it has no images, or `out` is too full or of another job.
+        OSError: the disk.
+    """
+    listing = list_sources(root, (split,)) if root.exists() else None
+    job = {"image_size": image_size, "split": split, "pixels": PIXELS}
+    if listing is not None:
+        job |= {"files": len(listing.sources), "listing": listing.digest()}
+    count = _refuse_others(out, job)["files"]
+    starts = range(0, count, rows_per_part(count))
+    paths = [out / f"data-{number:05d}.arrow" for number in range(len(starts))]
+    missing = _missing(paths, retry, verify)
+    if (out / FINISHED).exists() and not missing:
+        return json.loads((out / REPORT).read_text()), 0
+    if listing is None:
+        needed = f" It is needed to make {', '.join(paths[n].name for n in missing)} in '{out}'."
+        raise FileNotFoundError(f"Expected images at '{root.resolve()}', found nothing.{needed}")
+    job["decoder"] = DECODER
+    _refuse_others(out, job)
+    _begin(out, job, len(missing) * starts.step * 3 * image_size**2)
+    labels = {name: label for label, name in enumerate(listing.classes)}
+    rows = [(source, labels[source.class_name]) for source in listing.sources]
+    schema = _features(image_size, listing.classes).arrow_schema
+    parts = [Part(paths[n], root, image_size, rows[starts[n] :][: starts.step], schema) for n in missing]
+    make_parts(parts, workers, count)
+    return _finish(root, out, paths, listing, job), sum(len(part.sources) for part in parts)
+
+
+def rows_per_part(count: int) -> int:
+    """Depends on N only: at most 256 parts of 64 images or more. ImageNet: 5,005, 246 MB."""
+    return max(64, ceil(count / 256))
+
+
+def features_of(image_size: int, label: Any) -> Any:
+    """The library's description of the columns: images as fixed-size lists of bytes, labels by their feature."""
+    from datasets import Features, List, Value  # a second of imports
+
+    return Features({"image": List(Value("uint8"), 3 * image_size**2), **({} if label is None else {"label": label})})
+
+
+def _features(image_size: int, class_names: list[str]) -> Any:
+    from datasets import ClassLabel
+
+    return features_of(image_size, ClassLabel(names=class_names))
+
+
+def _refuse_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Two preparations in one folder would mix their images. Returns the job that the folder holds."""
+    stored: dict[str, Any] = json.loads((out / JOB).read_text()) if (out / JOB).exists() else job
+    if differing := [key for key in job if stored[key] != job[key]]:
+        lines = "".join(f"\n  {key}: {stored[key]} there, {job[key]} here" for key in differing)
+        hint = "\nFiles were added, removed or renamed in ROOT since." if "listing" in differing else ""
+        raise ValueError(
+            f"Expected '{out}' to hold this preparation, found another:{lines}{hint}\n"
+            "Choose another OUT, or remove that folder."
+        )
+    return stored
+
+
+def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
+    """Numbers of the parts that have to be made."""
+    missing = []
+    with Progress("checking", len(paths), show=verify) as progress:
+        for number, path in enumerate(paths):
+            record = record_of(path, verify)
+            if record is None or (retry and record["unreadable"]):
+                missing.append(number)
+            progress.update(1)
+    return missing
+
+
+def _begin(out: Path, job: dict[str, Any], num_bytes: int) -> None:
+    """Marks the folder as this job's, and as unfinished.
+
+    Raises:
+        ValueError: the folder holds something else, or the disk is too full.
+    """
+    strangers = sorted(path.name for path in out.iterdir() if path.name != LOCK)
+    if strangers and not (out / JOB).exists():
+        raise ValueError(f"Expected a new or empty folder '{out}', found {strangers[0]} in it. Choose another.")
+    if num_bytes > (free := disk_usage(out).free):
+        raise ValueError(f"Expected {num_bytes / 1e9:.1f} GB free for '{out}', found {free / 1e9:.1f} GB.")
+    write_json(out / JOB, job)
+    (out / FINISHED).unlink(missing_ok=True)
+    for leftover in out.glob(".data-*"):  # of a process that was killed while it wrote
+        leftover.unlink()
+
+
+def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job: dict[str, Any]) -> dict[str, Any]:
+    """Writes the report and the library's files. No time, no machine, no number of workers in them."""
+    from datasets import DatasetInfo
+
+    records = [record for path in paths if (record := record_of(path)) is not None]
+    unreadable = [entry for record in records for entry in record["unreadable"]]
+    images = sum(record["images"] for record in records)
+    if not images:
+        first = f"{unreadable[0]['file']}: {unreadable[0]['reason']}"
+        raise ValueError(f"Expected images, found {len(unreadable)} files, none of which can be read: {first}.")
+    reasons = {entry["file"]: entry["reason"] for entry in unreadable}
+    refuse_emptied_classes(root, listing.sources, reasons)
+    report: dict[str, Any] = {"files": len(listing.sources), "images": images, "classes": len(listing.classes)}
+    faint = faint_words(max(record.get("brightest", 255) for record in records))
+    report |= {"unreadable": unreadable, "ignored": listing.ignored} | ({"faint": faint} if faint else {})
+    write_json(out / REPORT, report)
+    DatasetInfo(features=_features(job["image_size"], listing.classes)).write_to_directory(str(out))
+    checksums = [listing.classes, *(record["checksum"] for record in records)]
+    state = {
+        "_data_files": [{"filename": path.name} for path in paths],
+        "_fingerprint": blake2b(json.dumps(checksums).encode(), digest_size=8).hexdigest(),
+        "_split": job["split"],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+    }
+    write_json(out / FINISHED, state)
+    return report

@@ -1,0 +1,175 @@
+"""What the recorders wrote, as rows for loggers: one per iteration, under the keys of docs/reference/keys.md. No torch.
+
+Histories are read from where the last call ended, so that following a long run costs no more than a short one.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srgan.collapse import CollapseThresholds, summarize
+from srgan.runs.folder import OutputsHistory, RunFolder, SpectraHistory
+from srgan.runs.scale_growth import ScaleGrowth
+from srgan.utils.files import parse_rows
+
+BINS = 64
+SPECTRUM_BINS = np.linspace(0, 1, BINS + 1)
+MOST_POINTS = 64
+"""Of a curve, and of a column of the heat map."""
+
+Histogram = tuple[np.ndarray, np.ndarray]  # counts [B], edges [B + 1]
+
+
+@dataclass
+class Row:
+    """What was recorded at one iteration.
+
+    Attributes:
+        numbers: key -> value.
+        histograms: key -> counts and edges.
+        pictures: key -> file.
+        spectra: layer -> at most 64 points of sigma_k / sigma_1, the latest ones; at evaluations only.
+        warnings: name and message of each.
+    """
+
+    iteration: int
+    numbers: dict[str, float] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    pictures: dict[str, Path] = field(default_factory=dict)
+    spectra: dict[str, np.ndarray] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+
+class History:
+    """Follows the growing files of a run.
+
+    Args:
+        folder: of the run. Its histories only grow while it is followed.
+        thresholds: of the verdicts.
+
+    Attributes:
+        iterations: all recorded so far, increasing.
+        spectra: layer -> at most 64 points of sigma_k / sigma_1 at each of them; layers of one singular value are
+            left out, since theirs is always 1.
+        positions: layer -> k / N of these points.
+    """
+
+    def __init__(self, folder: RunFolder, thresholds: CollapseThresholds) -> None:
+        self.folder = folder
+        self.thresholds = thresholds
+        self.iterations: list[int] = []
+        self.spectra: dict[str, list[np.ndarray]] = {}
+        self.positions: dict[str, np.ndarray] = {}
+        self._largest_tail_means: dict[str, float] = {}
+        self._growth = ScaleGrowth()
+        self._bytes_read: Counter[Path] = Counter()
+        self._outputs_read = 0
+        self._warnings: Counter[str] = Counter()
+        self._pictured: set[int] = set()
+        self._final_read = False
+
+    def new_rows(self) -> list[Row]:
+        """Rows recorded since the last call, in order of iteration."""
+        rows: dict[int, Row] = {}
+
+        def row(iteration: int) -> Row:
+            return rows.setdefault(iteration, Row(iteration))
+
+        for line in self._lines(self.folder.losses):
+            row(line.pop("iteration")).numbers.update(_numbers(line))
+        for line in self._lines(self.folder.gradients):
+            numbers = row(line.pop("iteration")).numbers
+            for player, norms in line.items():
+                numbers.update(_numbers(norms, f"gradient/{player}/"))
+        for line in self._lines(self.folder.warnings):
+            self._warnings[line["name"]] += 1
+            row(line["iteration"]).warnings.append((line["name"], line["message"]))
+            row(line["iteration"]).numbers[f"warnings/{line['name'].replace(' ', '_')}"] = self._warnings[line["name"]]
+        spectra = self.folder.read_spectra(first=len(self.iterations))
+        if spectra is not None:
+            for place, iteration in enumerate(spectra.iterations.tolist()):
+                self._add_spectra(row(iteration), spectra, place)
+        outputs = self.folder.read_outputs(first=self._outputs_read)
+        if outputs is not None:
+            self._outputs_read += len(outputs.iterations)
+            for place, iteration in enumerate(outputs.iterations.tolist()):
+                _add_outputs(row(iteration), outputs, place)
+        for line in self._lines(self.folder.scores):
+            found = row(line.pop("iteration"))
+            found.numbers.update(_numbers(line, "scores/"))
+            found.spectra = {name: spectra[-1] for name, spectra in self.until(found.iteration)[1].items() if spectra}
+        final = None if self._final_read else self.folder.read_final()
+        if final is not None:
+            self._final_read = True
+            row(final["iteration"]).numbers.update(_numbers(final["scores"], "final/"))
+        for iteration, picture in self.folder.read_samples().items():
+            if iteration not in self._pictured:
+                self._pictured.add(iteration)
+                row(iteration).pictures["samples"] = picture
+        return [rows[iteration] for iteration in sorted(rows)]
+
+    def _lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        """New whole lines of an append-only file."""
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(self._bytes_read[path])
+                whole = file.read().rpartition(b"\n")[0]
+            self._bytes_read[path] += len(whole) + 1 if whole else 0
+            yield from parse_rows(whole, path)
+
+    def _add_spectra(self, row: Row, history: SpectraHistory, place: int) -> None:
+        self.iterations.append(row.iteration)
+        self._growth.add({layer.name: float(history.sigma_1[layer.name][place]) for layer in history.layers})
+        tails, collapsed = [], []
+        for layer in history.layers:
+            name, spectra = layer.name, history.spectra[layer.name]
+            row.numbers[f"spectra/{name}/sigma_1"] = float(history.sigma_1[name][place])
+            row.numbers[f"spectra/{name}/relative_rate"] = self._growth.rates[name]
+            spectrum = spectra[place]
+            if len(spectrum) == 1:
+                continue
+            largest = self._largest_tail_means.get(name, 0.0)
+            summary = summarize(spectrum[None], self.thresholds, largest, layer.judged).at(0)
+            self._largest_tail_means[name] = summary["largest_tail_mean"]
+            logged = ["tail_mean", "effective_rank", "p10", "p50"]
+            if layer.is_judged:
+                logged.append("collapsed")
+                tails.append(summary["tail_mean"])
+                collapsed.append(summary["collapsed"])
+            row.numbers.update({f"spectra/{name}/{key}": summary[key] for key in logged})
+            counts, _ = np.histogram(spectrum.clip(0, 1), SPECTRUM_BINS)
+            row.histograms[f"spectra/{name}/histogram"] = (counts, SPECTRUM_BINS)
+            shown = spread(len(spectrum))
+            self.positions[name] = (shown + 1) / len(spectrum)
+            self.spectra.setdefault(name, []).append(spectrum[shown])
+        if tails:
+            row.numbers["spectra/tail_mean"] = float(np.mean(tails))
+            row.numbers["spectra/collapsed_share"] = float(np.mean(collapsed))
+
+    def until(self, iteration: int) -> tuple[list[int], dict[str, list[np.ndarray]]]:
+        """Iterations and spectra recorded up to `iteration`."""
+        count = int(np.searchsorted(self.iterations, iteration, side="right"))
+        return self.iterations[:count], {name: spectra[:count] for name, spectra in self.spectra.items()}
+
+
+def spread(N: int) -> np.ndarray:
+    """Which of N singular values a curve shows: all, or 64 evenly spread ones with the first and the last."""
+    return np.linspace(0, N - 1, min(N, MOST_POINTS)).round().astype(int)
+
+
+def _add_outputs(row: Row, history: OutputsHistory, place: int) -> None:
+    """Histograms of all kinds of images in the same bins, and the means."""
+    kinds = {kind: outputs[place] for kind, outputs in history.outputs.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(kinds.values())), BINS)
+    for kind, outputs in kinds.items():
+        row.numbers[f"outputs/{kind}/mean"] = float(outputs.mean())
+        row.histograms[f"outputs/{kind}/histogram"] = (np.histogram(outputs, edges)[0], edges)
+
+
+def _numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """Without what is absent (None) and what is no number."""
+    return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, (int, float))}

@@ -1,0 +1,58 @@
+"""TensorBoard as a view of a run folder: Lightning's logger, on the axis of iterations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorboard  # noqa: F401 - missing, it is named here; Lightning's logger would raise without a name
+from PIL import Image
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from srgan.loggers.base import RunView
+from srgan.loggers.rows import History, Row
+from srgan.runs.folder import RunFolder
+
+
+class TensorBoardView(RunView, TensorBoardLogger):
+    """Writes numbers, histograms and pictures of a run to `tensorboard/` in its folder.
+
+    Every start tells the whole history; TensorBoard shows the newest telling alone (of the outcome, all of them).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(save_dir="", default_hp_metric=False, purge_step=0)
+        self.folder: RunFolder | None = None
+
+    @property
+    def log_dir(self) -> str:
+        """In the run's folder."""
+        assert self.folder is not None
+        return str(self.folder.path / "tensorboard")
+
+    def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
+        self.folder = folder
+
+    @rank_zero_only
+    def log_rows(self, rows: Sequence[Row], history: History) -> None:
+        """Numbers, histograms and pictures of new rows, at their iterations."""
+        for row in rows:
+            self.log_metrics(row.numbers, row.iteration)
+            for key, (counts, edges) in row.histograms.items():
+                self._log_histogram(key, np.asarray(counts), np.asarray(edges), row.iteration)
+            for key, path in row.pictures.items():
+                with Image.open(path) as picture:
+                    self.experiment.add_image(key, np.asarray(picture), row.iteration, dataformats="HWC")
+
+    def _log_histogram(self, key: str, counts: np.ndarray, edges: np.ndarray, iteration: int) -> None:
+        """Counts `[B]` of values between edges `[B + 1]`; the moments are those of the bins."""
+        middles = (edges[:-1] + edges[1:]) / 2
+        self.experiment.add_histogram_raw(
+            key, min=edges[0], max=edges[-1], num=counts.sum(), sum=counts @ middles, sum_squares=counts @ middles**2,
+            bucket_limits=edges[1:].tolist(), bucket_counts=counts.tolist(), global_step=iteration,
+        )  # fmt: skip
+
+    def summarize(self, record: Mapping[str, Any]) -> None:
+        """Verdicts and the reported scores, as text."""
+        lines = [f"    {name}: {record.get(name)}" for name in ("status", "verdicts", "reported")]
+        self.experiment.add_text("outcome", "\n".join(lines))

@@ -1,0 +1,177 @@
+"""Weights & Biases as a view of a run folder: Lightning's logger, on the axis of iterations, resumed and grouped."""
+
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import wandb
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only
+
+from srgan.loggers.base import RunView
+from srgan.loggers.panels import AXIS
+from srgan.loggers.rows import History, Row
+from srgan.loggers.wandb_runs import (
+    group_of,
+    id_to_resume,
+    logged_in,
+    remember,
+    run_name,
+    run_of_checkpoint,
+    wandb_mode,
+    wandb_runs,
+)
+from srgan.plotting import heat_map, pixels, style
+from srgan.runs.folder import RunFolder
+
+
+class SpectralLogger(RunView, WandbLogger):
+    """Logs numbers, histograms, curves, pictures and verdicts of a run to Weights & Biases.
+
+    Online, the same `srgan fit` command resumes the same run of Weights & Biases, which gets what it lacks. A run
+    written offline (WANDB_MODE=offline, no account needed) cannot be gone on with: every start writes a new one of the
+    same group, with the whole history; the newest is the one to upload. What descends from a run by
+    `--from-checkpoint` is in its group.
+
+    Args:
+        project: where the runs go.
+        entity: user or team; None: the account's own.
+        name: of the run; None: its folder below `runs/`.
+        group: None: the name of the run from which it descends, else its own.
+        tags: besides the method and the data set.
+        job_type: kind of run.
+        mode: "online", "offline" or "disabled"; None: what WANDB_MODE says, else online.
+    """
+
+    def __init__(
+        self,
+        project: str = "srgan",
+        entity: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        job_type: str = "train",
+        mode: str | None = None,
+    ) -> None:
+        super().__init__(
+            project=project, entity=entity, name=name, group=group, tags=list(tags), job_type=job_type, mode=mode
+        )
+        self.folder: RunFolder | None = None
+
+    @rank_zero_only
+    def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
+        """Decides id, group, name and configuration; the files of Weights & Biases go into the run folder too.
+
+        Raises:
+            ValueError: the run is to go online without a login, and nobody is there to ask.
+        """
+        self.folder = folder
+        init, parent = self._wandb_init, record["parent"]
+        init["mode"] = wandb_mode(init["mode"])
+        init["id"] = (id_to_resume(folder.path) if init["mode"] == "online" else None) or secrets.token_hex(4)
+        self._id = init["id"]
+        init["name"] = init["name"] or run_name(folder.path)
+        init["group"] = init["group"] or group_of(folder.path, parent)
+        method = record["constraint"]["label"].lower()
+        init["tags"] = list(dict.fromkeys([*init["tags"], method, _class_name(record["config"]["data"])]))
+        init["dir"] = str(folder.path)
+        init["config"] = {
+            "method": method,
+            "folder": str(folder.path),
+            "parent": parent and dict(parent) | {"run": _parent_run(parent["checkpoint"])},
+            "commit": record["commit"],
+            "command": " ".join(record["command"]),
+        }
+        if init["mode"] == "online" and not sys.stdin.isatty() and not logged_in():
+            raise ValueError(
+                "Expected an account of Weights & Biases, found none. Log in with `wandb login`, or set "
+                "WANDB_MODE=offline and upload later with `wandb sync`."
+            )
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of Weights & Biases, opened at first use."""
+        if self._experiment is None:
+            run = wandb.init(**{name: value for name, value in self._wandb_init.items() if value is not None},
+                             reinit="create_new")  # fmt: skip
+            run.define_metric(AXIS)
+            run.define_metric("*", step_metric=AXIS)
+            if self.folder is not None and self._wandb_init["mode"] != "disabled":
+                remember(self.folder.path, {"id": run.id, "mode": "offline" if run.offline else "online"})
+            self._experiment = run
+        return self._experiment
+
+    @property
+    def published_until(self) -> int:
+        """The last iteration that the server holds of a resumed run; -1 for a new one."""
+        return int(self.experiment.summary.get(AXIS, -1)) if self.experiment.resumed else -1
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Numbers (or media) at an iteration."""
+        self.experiment.log({**metrics, **({} if step is None else {AXIS: step})})
+
+    @rank_zero_only
+    def log_rows(self, rows: Sequence[Row], history: History) -> None:
+        """Numbers and media of new rows, one of Weights & Biases' rows each."""
+        published_until = self.published_until
+        for row in rows:
+            if row.iteration <= published_until:
+                continue
+            logged: dict[str, Any] = dict(row.numbers)
+            for key, found in row.histograms.items():
+                logged[key] = wandb.Histogram(np_histogram=found)
+            for key, path in row.pictures.items():
+                logged[key] = wandb.Image(str(path), caption=f"iteration {row.iteration:,}")
+            if row.spectra:
+                logged["spectra/curves"] = _curves(row, history)
+                with style():
+                    iterations, spectra = history.until(row.iteration)
+                    logged["spectra/heat_map"] = wandb.Image(pixels(heat_map(spectra, iterations)))
+            self.log_metrics(logged, row.iteration)
+            for name, message in row.warnings:
+                self.experiment.alert(title=f"{name} at iteration {row.iteration:,}", text=message)
+
+    @rank_zero_only
+    def summarize(self, record: Mapping[str, Any]) -> None:
+        """Puts status, verdicts and the reported scores of run.json into the summary."""
+        unfinished = record["status"] == "running"  # nobody could write how it ended
+        summary = {"status": "interrupted" if unfinished else record["status"]}
+        for name in ("mode_collapse", "spectral_collapse"):
+            verdict = record.get("verdicts", {}).get(name)
+            if verdict:
+                summary |= {name: verdict["collapsed"], f"{name}_iteration": verdict["iteration"]}
+        reported = record.get("reported") or {}
+        summary |= {f"reported/{name}": value for name, value in reported.items()}
+        self.experiment.summary.update({name: value for name, value in summary.items() if value is not None})
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Ends the run of Weights & Biases, so that the next one of this process is another."""
+        super().finalize(status)
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=0 if status == "success" else 1)
+
+
+def _curves(row: Row, history: History) -> Any:
+    layers = list(row.spectra)
+    return wandb.plot.line_series(
+        xs=[history.positions[name].tolist() for name in layers],
+        ys=[row.spectra[name].tolist() for name in layers],
+        keys=layers,
+        title="sigma_k / sigma_1",
+        xname="k / N",
+    )
+
+
+def _class_name(setting: Mapping[str, Any]) -> str:
+    return str(setting["class_path"]).rpartition(".")[2]
+
+
+def _parent_run(checkpoint: str) -> str | None:
+    newest = wandb_runs(run_of_checkpoint(Path(checkpoint)))[-1:]
+    return newest[0]["id"] if newest else None

@@ -1,0 +1,74 @@
+"""Which runs of Weights & Biases a run folder belongs to, and from which run it descends. No torch in here."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from srgan.utils.files import read_json, write_json
+
+LINK = "wandb.json"
+
+
+def wandb_runs(folder: Path) -> list[dict[str, str]]:
+    """Runs of Weights & Biases that a folder was logged to, "id" and "mode" of each, the newest last.
+
+    Offline every start of a run is a new one, which holds the whole history.
+    """
+    runs: list[dict[str, str]] = (read_json(folder / LINK) or {}).get("runs", [])
+    return runs
+
+
+def remember(folder: Path, run: dict[str, str]) -> None:
+    """Adds a run of Weights & Biases to the folder's; the same one again changes nothing."""
+    if run not in (before := wandb_runs(folder)):
+        write_json(folder / LINK, {"runs": [*before, run]})
+
+
+def id_to_resume(folder: Path) -> str | None:
+    """Of the newest run, if Weights & Biases' server has it; a run written offline cannot be gone on with."""
+    newest = wandb_runs(folder)[-1:]
+    return newest[0]["id"] if newest and newest[0]["mode"] == "online" else None
+
+
+def run_name(folder: Path) -> str:
+    """The path below the last folder called "runs", e.g. "table2/mini/A_64-128/sn-seed1"; else the folder's name."""
+    parts = folder.resolve().parts
+    if "runs" not in parts[:-1]:
+        return parts[-1]
+    last = len(parts) - 1 - parts[-2::-1].index("runs") - 1
+    return "/".join(parts[last + 1 :])
+
+
+def group_of(folder: Path, parent: dict[str, Any] | None) -> str:
+    """One name for all runs that descend from one another by `--from-checkpoint`: that of the first of them.
+
+    Args:
+        folder: of the run.
+        parent: run.json's "parent": the "checkpoint" from which the run goes on; None for a fresh start.
+    """
+    while parent is not None:
+        folder = run_of_checkpoint(Path(parent["checkpoint"]))
+        parent = (read_json(folder / "run.json") or {}).get("parent")
+    return run_name(folder)
+
+
+def run_of_checkpoint(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint lies in; for one that was moved elsewhere, its own path without suffix."""
+    folder = checkpoint.resolve().parent.parent
+    return folder if (folder / "run.json").exists() else checkpoint.with_suffix("")
+
+
+def wandb_mode(chosen: str | None = None) -> str:
+    """What was chosen, else WANDB_MODE, else what `wandb offline` left behind: "online", "offline" or "disabled".
+
+    The environment is read anew each time, which Weights & Biases itself does only once per process.
+    """
+    mode: str = chosen or os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
+    return {"dryrun": "offline", "run": "online"}.get(mode, mode)  # their old names
+
+
+def logged_in() -> bool:
+    """Whether there is a login; nobody is asked, nothing is sent."""
+    return bool(wandb.login(prompt=False))

@@ -1,0 +1,349 @@
+"""The files of one run: what training writes and reporting reads. No torch in here.
+
+config.yaml           every setting, resolved
+run.json              status, command, settings, constraint, seed, commit, hardware, verdicts, reported scores
+protocol.json         how its scores are measured
+scores.jsonl          one line per evaluation
+final.json            scores at the last iteration by the final protocol, and that protocol
+losses.jsonl          one line per recorded iteration: losses, mean outputs and accuracies of D
+gradients.jsonl       one line per recorded iteration: gradient norms of each layer of both nets
+warnings.jsonl        what went wrong on the way, one line each
+outputs.bin           D's outputs on fixed images, one fixed-size record per recorded iteration
+outputs.json          what outputs.bin holds: which images, how many
+spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
+spectra.json          what spectra.bin holds: layers, shapes
+samples/00001000.png  grids on fixed noise
+progress.json         where it stands, for whoever watches
+checkpoints/last.ckpt everything that a resumed run needs; beside it the one before, previous.ckpt, and kept ones
+
+Rows and records carry checksums; a checkpoint says how long each history was and what it held.
+"""
+
+import os
+import zlib
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srgan.utils.files import RecordFile, append_json_line, flush, read_json, read_json_lines, remove_leftovers
+
+DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
+"""Name of a warning."""
+SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
+"""What tables and pictures show of an evaluation, where a run has it."""
+
+
+class OtherRunError(RuntimeError):
+    """Something that decides a run's results is not what the run began with."""
+
+
+class LostHistoryError(RuntimeError):
+    """A part of what a run has recorded is not where it was written."""
+
+
+@dataclass(frozen=True)
+class SpectralLayer:
+    """One layer in a spectra file.
+
+    Attributes:
+        name: qualified name inside the discriminator.
+        kind: torch class of the layer, e.g. "Conv2d".
+        shape: of the raw weight, e.g. [128, 128, 3, 3].
+        rank: N, how many singular values it has.
+        judged: how many of them, from the largest, decide on a collapse (`Constraint.judged_values`).
+    """
+
+    name: str
+    kind: str
+    shape: list[int]
+    rank: int
+    judged: int
+
+    @property
+    def is_shortcut(self) -> bool:
+        """1 x 1 convolutions are the shortcuts of the residual nets, in which the paper sees no collapse."""
+        return self.is_convolution and prod(self.shape[2:]) == 1
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its spectrum decides on a spectral collapse: the non-shortcut convolutions, of whatever class."""
+        return self.is_convolution and not self.is_shortcut
+
+    @property
+    def is_convolution(self) -> bool:
+        return len(self.shape) > 2
+
+
+@dataclass(frozen=True)
+class SpectraHistory:
+    """Spectra of all layers over time.
+
+    Attributes:
+        layers: in the order of the network.
+        iterations: `[T]` int64, increasing.
+        sigma_1: layer name -> `[T]`, the largest singular value of the raw weight.
+        spectra: layer name -> `[T, N]`, sigma_k / sigma_1.
+    """
+
+    layers: list[SpectralLayer]
+    iterations: np.ndarray
+    sigma_1: dict[str, np.ndarray]
+    spectra: dict[str, np.ndarray]
+
+    def judged(self) -> dict[str, np.ndarray]:
+        """What decides on a spectral collapse: layer -> `[T, judged]`."""
+        return {layer.name: self.spectra[layer.name][:, : layer.judged] for layer in self.layers if layer.is_judged}
+
+
+@dataclass(frozen=True)
+class OutputsHistory:
+    """D's outputs on the same M images of each kind over time (Fig. 11).
+
+    Attributes:
+        iterations: `[T]` int64, increasing.
+        outputs: "train", "test" (where the data set has one) and "generated" -> `[T, M]` float32, unbounded.
+    """
+
+    iterations: np.ndarray
+    outputs: dict[str, np.ndarray]
+
+
+class RunFolder:
+    """Paths and histories of one run."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.record = self.path / "run.json"
+        self.scores = self.path / "scores.jsonl"
+        self.final = self.path / "final.json"
+        self.losses = self.path / "losses.jsonl"
+        self.gradients = self.path / "gradients.jsonl"
+        self.warnings = self.path / "warnings.jsonl"
+        self.outputs = RecordFile(self.path / "outputs.bin", _outputs_dtype)
+        self.spectra = RecordFile(self.path / "spectra.bin", _spectra_dtype)
+        self.samples = self.path / "samples"
+        self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.previous_checkpoint = self.checkpoint.with_name("previous.ckpt")
+        self.protocol = self.path / "protocol.json"
+        self.progress = self.path / "progress.json"
+        self.lock = self.path / "lock"
+        self.written: dict[str, int] = {}
+        """Name of each history -> its bytes, as far as this process has rolled back to them and written them."""
+
+    def read_record(self) -> dict[str, Any] | None:
+        """The content of run.json; None if there is none yet.
+
+        Raises:
+            ValueError: it is damaged; so say the other files.
+        """
+        record = read_json(self.record)
+        if record is not None and (missing := {"status", "config"} - record.keys()):
+            raise ValueError(f"Expected the record of a run in '{self.record}', found no {', '.join(sorted(missing))}.")
+        return record
+
+    def read_protocol(self) -> dict[str, Any] | None:
+        """How the scores of this run are measured; None if there are none yet."""
+        return read_json(self.protocol)
+
+    def read_final(self) -> dict[str, Any] | None:
+        """Its "iteration", "protocol" and "scores"; None if the run has no final scores (yet)."""
+        return read_json(self.final)
+
+    def read_progress(self) -> dict[str, int] | None:
+        """Its "iteration" and "iterations"; None before the first report, or where a power cut has lost it."""
+        try:
+            return read_json(self.progress)
+        except ValueError:
+            return None
+
+    def read_scores(self) -> list[dict[str, Any]]:
+        return read_json_lines(self.scores)
+
+    def read_losses(self) -> list[dict[str, Any]]:
+        return read_json_lines(self.losses)
+
+    def read_gradients(self) -> list[dict[str, Any]]:
+        """Rows of "iteration" and, for "generator" and "discriminator", layer -> norm of the last update's gradient."""
+        return read_json_lines(self.gradients)
+
+    def read_warnings(self) -> list[dict[str, Any]]:
+        """Rows of "iteration", "name" and "message"."""
+        return read_json_lines(self.warnings)
+
+    def read_outputs(self, first: int = 0) -> OutputsHistory | None:
+        """Recorded outputs of D from the `first` record on; None if there are none."""
+        found = self.outputs.read(first)
+        if found is None:
+            return None
+        layout, records = found
+        outputs = {kind: records["outputs"][:, place] for place, kind in enumerate(layout["kinds"])}
+        return OutputsHistory(records["iteration"], outputs)
+
+    def read_spectra(self, first: int = 0) -> SpectraHistory | None:
+        """Recorded spectra from the `first` record on, without one that a kill cut short; None if there are none."""
+        found = self.spectra.read(first)
+        if found is None:
+            return None
+        layers, records = _layers(found[0]), found[1]
+        ends = np.cumsum([layer.rank for layer in layers])
+        spectra = np.split(records["spectrum"], ends[:-1], axis=1)
+        return SpectraHistory(
+            layers,
+            records["iteration"],
+            {layer.name: records["sigma_1"][:, k] for k, layer in enumerate(layers)},
+            {layer.name: spectrum for layer, spectrum in zip(layers, spectra, strict=True)},
+        )
+
+    def append_row(self, history: Path, row: dict[str, Any]) -> None:
+        """Appends a row to one of the histories of rows."""
+        self.written[history.name] = self.written.get(history.name, 0) + append_json_line(history, row)
+
+    def _append_record(self, history: RecordFile, layout: dict[str, Any], record: np.ndarray) -> None:
+        name = history.path.name
+        self.written[name] = self.written.get(name, 0) + history.append(layout, record)
+        self.written.setdefault(history.layout.name, history.layout.stat().st_size)
+
+    def lost(self) -> str | None:
+        """What is gone, or elsewhere, of what this process knows to be recorded, and what to do; None: nothing."""
+        if not self.config.is_file():
+            return (
+                f"Expected the folder '{self.path}', in which this run is recorded, found it moved or removed. Move it "
+                "back: the same command goes on from its last checkpoint."
+            )
+        changed = [
+            f"{path.name} ({self.written.get(path.name, 0):,} bytes written, {size:,} there)"
+            for path in self.histories
+            if (size := path.stat().st_size if path.is_file() else 0) != self.written.get(path.name, 0)
+        ]
+        if not changed:
+            return None
+        return (
+            f"Expected the histories in '{self.path}' as this run wrote them, found others: {', '.join(changed)}. "
+            "Put them back, if they were moved: the same command goes on from the last checkpoint whose histories "
+            "are whole."
+        )
+
+    def refuse_losses(self) -> None:
+        """Before anything is written that takes the histories for whole.
+
+        Raises:
+            LostHistoryError: the folder was moved or removed, or one of its histories was changed.
+        """
+        if words := self.lost():
+            raise LostHistoryError(words)
+
+    def append_spectra(self, iteration: int, layers: list[SpectralLayer], sigmas: list[np.ndarray]) -> None:
+        """Records the singular values `[N]` of each layer, from the largest; a zero weight has a spectrum of zeros."""
+        layout = {"layers": [vars(layer) for layer in layers]}
+        record = np.zeros(1, _spectra_dtype(layout))
+        record["iteration"] = iteration
+        record["sigma_1"] = [sigma[0] for sigma in sigmas]
+        record["spectrum"] = np.concatenate([normalized(sigma) for sigma in sigmas])
+        self._append_record(self.spectra, layout, record)
+
+    def append_outputs(self, iteration: int, outputs: dict[str, np.ndarray]) -> None:
+        """Records D's outputs `[M]` on each kind of images."""
+        layout = {"kinds": list(outputs), "images": len(next(iter(outputs.values())))}
+        record = np.zeros(1, _outputs_dtype(layout))
+        record["iteration"] = iteration
+        record["outputs"] = np.stack(list(outputs.values()))
+        self._append_record(self.outputs, layout, record)
+
+    def read_samples(self) -> dict[int, Path]:
+        """iteration -> picture."""
+        return {int(path.stem): path for path in sorted(self.samples.glob("*.png")) if path.is_file()}
+
+    @property
+    def histories(self) -> list[Path]:
+        """The files that only grow."""
+        records = (self.spectra, self.outputs)
+        return [
+            *(self.scores, self.losses, self.gradients, self.warnings),
+            *(path for history in records for path in (history.path, history.layout)),
+        ]
+
+    def history_marks(self) -> dict[str, list[int]]:
+        """Name of each history -> its bytes so far and their CRC-32; all of it is on the disk when this returns."""
+        marks = {}
+        for path in self.histories:
+            if path.exists():
+                flush(path)
+                content = path.read_bytes()
+                marks[path.name] = [len(content), zlib.crc32(content)]
+        if self.samples.exists():
+            flush(self.samples)
+        flush(self.path)
+        return marks
+
+    def damaged_histories(self, marks: dict[str, list[int]]) -> list[str]:
+        """Names of the histories that no longer begin with what these marks were taken of."""
+        damaged = []
+        for path in self.histories:
+            size, checksum = marks.get(path.name, (0, 0))
+            content = path.read_bytes()[:size] if path.is_file() else b""
+            if len(content) != size or zlib.crc32(content) != checksum:
+                damaged.append(path.name)
+        return damaged
+
+    def roll_back(self, marks: dict[str, list[int]], iteration: int) -> None:
+        """Drops what was recorded beyond `iteration`, of which the marks are: a resumed run records it again."""
+        self.written = {name: size for name, (size, _) in marks.items()}
+        for path in self.histories:
+            size = marks.get(path.name, (0, 0))[0]
+            if size:
+                os.truncate(path, size)
+            else:
+                path.unlink(missing_ok=True)
+        if not self._has_final(iteration):
+            self.final.unlink(missing_ok=True)
+        for sample_iteration, path in self.read_samples().items():
+            if sample_iteration > iteration:
+                path.unlink()
+        remove_leftovers(self.path, "*.json")
+        remove_leftovers(self.path, self.config.name)
+        for folder in (self.samples, self.checkpoint.parent):
+            remove_leftovers(folder)
+
+    def _has_final(self, iteration: int) -> bool:
+        """Whether there are final scores that can be read, of no later than `iteration`."""
+        try:
+            final = self.read_final()
+        except ValueError:
+            return False
+        return final is not None and final["iteration"] <= iteration
+
+
+def flatten_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted names, e.g. {"model.constraint.class_path": ...}."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten_settings(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def normalized(sigma: np.ndarray) -> np.ndarray:
+    """sigma_k / sigma_1 of singular values `[N]` from the largest; zeros for zeros."""
+    ratios: np.ndarray = sigma / max(sigma[0], np.finfo(float).tiny)
+    return ratios
+
+
+def _layers(layout: dict[str, Any]) -> list[SpectralLayer]:
+    return [SpectralLayer(**layer) for layer in layout["layers"]]
+
+
+def _spectra_dtype(layout: dict[str, Any]) -> np.dtype:
+    """One record of spectra.bin: iteration, sigma_1 of each layer, all normalized spectra in a row."""
+    layers = _layers(layout)
+    total = sum(layer.rank for layer in layers)
+    return np.dtype([("iteration", "<i8"), ("sigma_1", "<f4", (len(layers),)), ("spectrum", "<f4", (total,))])
+
+
+def _outputs_dtype(layout: dict[str, Any]) -> np.dtype:
+    """One record of outputs.bin: iteration, D's outputs on the images of each kind in turn."""
+    return np.dtype([("iteration", "<i8"), ("outputs", "<f4", (len(layout["kinds"]), layout["images"]))])

@@ -1,1 +1,0 @@
-"""Trained nets for others: a folder without pickles, on disk or on the Hugging Face hub; `srgan push`, `srgan pull`."""

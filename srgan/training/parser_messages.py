@@ -1,0 +1,118 @@
+"""What the parser of settings says, as one sentence."""
+
+import re
+from collections.abc import Iterator
+
+from srgan.constraints.registry import METHODS
+from srgan.utils.optional_packages import advice
+
+NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
+CLOCK = "A run's length is --model.iterations."
+
+INSTEAD = {
+    "accumulate_grad_batches": "Set --model.micro_batch_size, which accumulates gradients within an iteration.",
+    "gradient_clip_val": "The constraint bounds the discriminator; lower the learning rates if training diverges.",
+    "gradient_clip_algorithm": "The constraint bounds the discriminator.",
+    "overfit_batches": "Give --data a smaller set of images.",
+    "min_steps": CLOCK,
+    "min_epochs": CLOCK,
+    "limit_val_batches": NO_VALIDATION,
+    "limit_test_batches": NO_VALIDATION,
+    "limit_predict_batches": NO_VALIDATION,
+    "val_check_interval": NO_VALIDATION,
+    "check_val_every_n_epoch": NO_VALIDATION,
+    "num_sanity_val_steps": NO_VALIDATION,
+    "inference_mode": NO_VALIDATION,
+    "log_every_n_steps": "Set --losses.every.",
+    "enable_checkpointing": "Checkpoints are what a run goes on from: set --checkpoints.every.",
+    "default_root_dir": "Set --run.",
+    "barebones": "Set --scores.every 0, --samples.every 0 and so on to measure nothing.",
+    "reload_dataloaders_every_n_epochs": "Images of an iteration are decided by --model.seed.",
+    "use_distributed_sampler": "The data modules share out the batch themselves.",
+}
+"""Option of the Trainer that the parser does not take, since it would do nothing, or harm -> what to use instead."""
+
+PARSING = ("jsonargparse", "argparse", "yaml", "importlib", "typeshed_client")
+"""Packages whose exceptions are about text, not about what a constructor makes of its values."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What was wrong with settings, in a sentence: that of the constructor that refused them, else the parser's own.
+
+    The parser catches what a constructor raises, and wraps its words into those about every type that a setting may
+    have; the exception itself stays its cause.
+    """
+    refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
+    if refusals and not isinstance(refusals[0], ImportError):
+        return "\n".join([line for line in str(refusals[0]).splitlines() if line.strip()])
+    return essence(str(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it was raised from, the innermost last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module whose line raised it."""
+    traceback, module = error.__traceback__, PARSING[0]
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        traceback = traceback.tb_next
+    return module
+
+
+def essence(message: str) -> str:
+    """A parser's message as one sentence: which setting, what was expected, what was found.
+
+    For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
+    is the innermost setting. Messages that are no parser's stay, in at most three lines.
+    """
+    missing = re.search(r"No module named '([\w.]+)'", message)
+    if missing and (sentence := advice(missing[1])):
+        return sentence
+    if message.endswith("arguments are required: data"):
+        return (
+            "Expected a configuration with data, found none. Add one: -c digits is embedded, srgan configs lists all."
+        )
+    refused = re.search(r"Group 'trainer' does not accept option '(\w+)'", message)
+    if refused and refused[1] in INSTEAD:
+        return f"Expected no trainer.{refused[1]}, which does not apply here. {INSTEAD[refused[1]]}"
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    if not keys:
+        inner = re.search(r"^  - (Expected (?!an? ).*)", message, re.MULTILINE)  # what a constructor says, in a union
+        if inner:
+            return inner[1]
+        return "\n".join([line for line in message.splitlines() if line.strip()][:3])
+    setting = ".".join(keys)
+    lacking = re.search(r"Problem with given class_path '([\w.]+)':\s+.*arguments are required: (\w+)", message)
+    if lacking:
+        return (
+            f"Expected {lacking[2]} for the {lacking[1].rpartition('.')[2]} of --{setting}, found none. Add "
+            f"--{setting}.init_args.{lacking[2]} VALUE."
+        )
+    innermost = message[message.rindex("Parser key") :]
+    named = re.search(r"Expected a dot import path string: (.*)", innermost)
+    problem = re.search(
+        r"(Option '.*' is not accepted|No module named .*|has no attribute .*|does not exist.*)", innermost
+    )
+    expected = [
+        "" if "NoneType" in kind or kind.startswith("path") else _in_words(kind)
+        for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", innermost, re.MULTILINE)
+    ]
+    found = re.search(r"(?:Got value|Given value): (.*)", innermost)
+    if named:
+        methods = f", or one of {', '.join(METHODS)}" if setting == "model.constraint" else ""
+        return f"Expected the path of a class for --{setting}{methods}; found {named[1]}."
+    if problem or not any(expected) or not found:
+        first = problem[1] if problem else " ".join(innermost.partition(":")[2].split())
+        return f"Expected other settings for --{setting}: {first}."
+    return f"Expected {' or '.join(filter(None, expected))} for --{setting}, found {found[1]}."
+
+
+def _in_words(kind: str) -> str:
+    """A type as the parser names it, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']"."""
+    choices = re.fullmatch(r"typing\.Literal\[(.*)\]", kind)
+    return f"one of {choices[1]}" if choices else re.sub(r"<class '(?:.*\.)?(\w+)'>", r"\1", kind)

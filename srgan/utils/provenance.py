@@ -1,0 +1,123 @@
+"""Where a result comes from: versions, commit, hardware, time. torch is imported only where a trainer is at hand."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srgan.utils.optional_packages import installed_version
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    import torch
+
+
+def now() -> str:
+    """The time, as run files keep it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Of what computes the numbers."""
+    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
+    ours = {"python": platform.python_version(), "srgan": installed_version()}
+    return ours | {package: version(package) for package in packages}
+
+
+def commit() -> str | None:
+    """Of this package's repository, "+" appended if the work tree differs; None outside of a repository."""
+    here = Path(__file__).parents[1]
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # not some other repository that holds our .venv
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", here.as_posix()) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
+    """What the run ran on; on a GPU also what decides its arithmetic (`gpu_arithmetic`)."""
+    import torch
+
+    device = trainer.strategy.root_device
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "devices": trainer.world_size,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+        "cores": usable_cores(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    } | (gpu_arithmetic(device) if on_gpu else {})
+
+
+def gpu_arithmetic(device: "torch.device") -> dict[str, Any]:
+    """Libraries and switches that decide a GPU's last bits: "cuda", "cudnn", "driver", "convolutions", "benchmark"."""
+    import torch
+
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": nvidia_driver(),
+        "convolutions": convolution_precision(device),
+        "benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def convolution_precision(device: "torch.device") -> str:
+    """What convolutions of float32 tensors compute in on a GPU: "tf32" (10 bits of mantissa) or "ieee" (23)."""
+    import torch
+
+    able = torch.cuda.get_device_capability(device) >= (8, 0)
+    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags
+    allowed = flags.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    return "tf32" if able and allowed else "ieee"
+
+
+def nvidia_driver(version_file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The version of NVIDIA's kernel driver where the system tells it, as "580.65.06"."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", version_file.read_text())
+    except OSError:
+        return None
+    return found[1] if found else None
+
+
+def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:
+    """Largest bytes that the first process has held so far: "host" where the system tells, and "device" on a GPU."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows does not tell
+        peak = {}
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    device = trainer.strategy.root_device
+    if device.type != "cuda":
+        return peak
+    import torch
+
+    return peak | {"device": torch.cuda.max_memory_allocated(device)}
+
+
+def processor() -> str:
+    """The processor's model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,187 @@
+"""What invented runs say to each claim: by their pairs, and only once all that were registered are there."""
+
+from typing import Any
+
+import pytest
+from invented_evidence import FID, HALF, HALF_LINK, ITERATIONS, STEADY, both, found, run
+
+from reproduce.evidence.claims import FROM_SN, answers, paired
+from reproduce.evidence.page import answer_table, run_table, shares_of_the_gain
+from reproduce.evidence.records import CONTROLS, SWITCHED
+
+IS = "IS is better under SR-s than under SN"
+SR_D = "modes collapse under SN, not under SR-d"
+GRADIENTS = "D's gradients die under SN and live on under SR-s"
+MODES = "modes collapse under SN, not under SR-s"
+RISES = "after the first quarter FID rises under SN, not under SR-s"
+TAIL, TAIL_LINK = "SR-s keeps the tail of the spectra from falling", "mode collapse comes with the fall of the tail"
+BEYOND, SCALE = "FID is better under SR-s than under {}", "FID is better under {} than under SN"
+
+
+def test_pairs_have_one_setting_and_seed() -> None:
+    runs = [run(), run(seed=2), run("SR-s", 2), run("SR-s", 3), run("SR-s", 1, setting="C_8-32")]
+    assert [(sn.key, other.key) for sn, other in paired(runs, "SR-s")] == [
+        (("C_64-32", "SN", 2), ("C_64-32", "SR-s", 2))
+    ]
+
+
+def test_answers_say_who_is_ahead() -> None:
+    of_five = found(both())
+    assert of_five[FID].words.startswith(
+        "FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)"
+    )
+    assert (of_five[FID].place, of_five[FID].verdict) == ("IV", "shown here")
+    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].words
+    assert of_five[IS].verdict == "not decided"  # all are equal
+    assert of_five[HALF].verdict == "shown here, by construction"
+    worse = [run("SR-d", seed) for seed in range(1, 6)]
+    worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
+    of_sr_d = found(worse)["FID is better under SR-d than under SN" + FROM_SN]
+    assert of_sr_d.verdict == "refuted here"
+    assert of_sr_d.words.endswith(" Of the opposite: p = 0.031.")
+    rescued = found(worse + [run(SWITCHED, seed, fid=[40.0, 12.0, 12.0, 12.0]) for seed in range(1, 6)])
+    assert rescued["FID is better under SR-s than under SN" + FROM_SN].verdict == "refuted here"
+    assert rescued["FID is better under SR-s than under SR-d, both" + FROM_SN].verdict == "shown here"
+    for header, lines in (run_table(worse), answer_table(answers(worse))):
+        assert {len(line) for line in lines} == {len(header)}
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_tells_the_weights_scale_from_what_sr_compensates(control: str) -> None:
+    beyond, scale = BEYOND.format(control), SCALE.format(control)
+    as_bad_as_sn = both() + [run(control, seed) for seed in range(1, 6)]
+    answered = found(as_bad_as_sn)
+    assert f"SR-s ahead of {control} in 5 of 5 pairs" in answered[beyond].words
+    assert (answered[beyond].place, answered[beyond].verdict) == ("ours", "shown here")
+    assert f"{control} ahead of SN in 0 of 5 pairs" in answered[scale].words
+    assert answered[scale].verdict == "not decided"
+    (share,) = shares_of_the_gain(as_bad_as_sn)
+    assert f"{control} has 0% of SR-s's gain over SN (+0.00 of +1.10, +0.00 of +1.10" in share
+    as_good_as_sr = both() + [run(control, seed, **STEADY) for seed in range(1, 6)]
+    answered = found(as_good_as_sr)
+    assert (answered[beyond].verdict, answered[scale].verdict) == ("not decided", "shown here")
+    assert "has 100% of" in shares_of_the_gain(as_good_as_sr)[0]
+    some = both() + [run(control, seed) for seed in (1, 2)]
+    assert found(some)[beyond].verdict == "not decided: 2 of 5 pairs so far"
+    assert "(+0.00 of +1.10, +0.00 of +1.10, seed by seed)" in shares_of_the_gain(some)[0]
+    assert shares_of_the_gain(both()) == []
+    without_gain = [*both(fid=[40.0, 10.0, 20.0, 30.0]), run(control, 1)]
+    assert shares_of_the_gain(without_gain)[0].startswith("SR-s has no gain over SN in the 1 seeds")
+
+
+def test_a_claim_that_the_missing_pairs_cannot_decide_says_so() -> None:
+    """One pair of five the other way: at best four of five, p = 0.19; of four, none can."""
+    mixed = [run(seed=1, **STEADY), run("SR-s", 1), *both([2])]
+    assert found(mixed)[FID].verdict == "not decided, whatever comes: 2 of 5 pairs so far"
+    assert found(both([1, 2]))[FID].verdict == "not decided: 2 of 5 pairs so far"
+    assert found(both([2, 3]))[GRADIENTS].verdict == "not decided, whatever comes: 2 of 4 pairs so far"
+    collapsing: dict[str, Any] = {"fid": [10.0, 30.0, 30.0, 30.0]}
+    differing = [run(seed=1, **collapsing), run("SR-s", 1), run(seed=2), run("SR-s", 2, **collapsing)]
+    assert found(differing)[MODES].verdict == "not decided, whatever comes: 2 of 5 pairs so far"
+
+
+def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
+    assert found(both(range(1, 5)))[FID].verdict == "not decided: 4 of 5 pairs so far"
+    assert found(both([1, 2, 3], "C_16-32"))[FID].verdict == "not decided: ended at 3 of 5 pairs"
+    assert {answer.verdict for answer in answers(both(setting="A_64-128"))} == {"exploratory"}
+    assert found(both(range(11, 16)))[FID].verdict == "exploratory"
+    with_more = found(both(range(1, 8)))[FID]
+    assert "in 5 of 5 pairs" in with_more.words
+    assert with_more.words.endswith("In the other pairs: 2 of 2.")
+
+
+def test_claims_on_spectra_are_set_against_noise() -> None:
+    """The null model's first half is 0.90 to 0.92 under SN, and 0.99 or more under SR: that SR holds it needs no D."""
+    held: dict[str, Any] = {"held": {"iteration": ITERATIONS, "a": [0.95] * 4}}
+    answered = found([*both(), *(run("SR-d", seed, **held) for seed in range(1, 6))])
+    assert answered[HALF].words.endswith("By noise alone: SR-s 1.00, SN 0.90 to 0.92.")
+    assert answered[HALF.replace("SR-s", "SR-d")].verdict == "shown here, by construction"
+    sinks = answered["the first half of the spectra sinks under SN below that of noise"]
+    assert sinks.words == (
+        "mean of the first half at the end: 0.60, by noise alone 0.90 to 0.92; below it in 5 of 5 (one-sided sign test "
+        "p = 0.031)."
+    )
+    assert sinks.verdict == "exploratory"
+    more = answered["SR-d holds more of the spectra's first half than noise gives it"]
+    assert "by noise alone 0.99 to 1.00; above it in 0 of 5 (one-sided sign test p = 1)" in more.words
+    assert "By noise alone" not in answered[FID].words
+    wide = found(both(setting="A_64-128"))  # D has 32 channels there: another matrix
+    assert "By noise alone" not in wide[HALF].words
+    assert sinks.claim not in wide
+
+
+def test_pairs_that_raised_a_question_do_not_answer_it() -> None:
+    """D's gradients and the trend were seen in pair 1 of C_64-32, the first half in C_16-32."""
+    late = found(both())
+    assert "SR-s above SN in 4 of 4 pairs (one-sided sign test p = 0.062)" in late[GRADIENTS].words
+    assert late[GRADIENTS].words.endswith("In the other pairs: 1 of 1.")
+    assert late[GRADIENTS].verdict == "not decided"  # four pairs cannot
+    early = found(both([1, 2, 3], "C_16-32"))
+    assert early[HALF].verdict == "exploratory"
+    assert early[GRADIENTS].verdict == "exploratory"
+    assert late[TAIL].verdict == "exploratory"  # what was registered in its place is the first half
+
+
+def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
+    """The runs that get worse rise to 1.5 times their best of medians of three, which is not above it."""
+    fallen = {"iteration": ITERATIONS, "FID_cls": [10.0, 30.0, 30.0, 30.0], "IS_cls": [2.0] * 4}
+    runs = both()
+    assert found(runs)[MODES].words == (
+        "SN in 0, SR-s in 0 of 5 (one-sided sign test where they differ: p = 1). Judged by single evaluations: 5 and 0."
+    )
+    assert found(runs)[MODES].verdict == "not decided"
+    collapsing = found([run(seed=seed, scores=fallen) for seed in range(1, 6)] + runs[5:])[MODES]
+    assert collapsing.words.startswith("SN in 5, SR-s in 0 of 5 (one-sided sign test where they differ: p = 0.031)")
+    assert collapsing.verdict == "shown here"
+    assert found(both(scores=fallen))[MODES].verdict == "refuted here"
+    rising = {"iteration": list(range(100, 1100, 100)), "FID_cls": [40, 30, *range(10, 18)], "IS_cls": [2] * 10}
+    trends = [run(seed=seed, scores=rising) for seed in range(1, 6)]
+    trends += [run("SR-s", seed, scores=rising | {"FID_cls": [*range(18, 8, -1)]}) for seed in range(1, 6)]
+    assert found(trends)[RISES].words.startswith("SN in 4, SR-s in 0 of 4")
+    assert found(trends)[RISES].place == "ours"
+
+
+def test_the_link_compares_runs_of_one_method_alone() -> None:
+    """SN's runs all rise and sink and SR's do not: that is the methods' difference, not a link."""
+    apart = found(both())[TAIL_LINK]
+    assert "of 0 pairs of runs of one method" in apart.words
+    assert "(one-sided p = 1," in apart.words
+    assert apart.verdict == "exploratory"  # what was registered for batch 64 is the first half
+    ended = found(both([1, 2, 3], "C_16-32"))
+    assert ended[TAIL_LINK].verdict == "not decided: ended at 6 of 15 runs"
+    assert ended[HALF_LINK].verdict == "exploratory"
+    falls = [0.78, 0.7, 0.6, 0.5, 0.4]
+    linked = [
+        run(method, seed, fid=[40, 10, 10, 20 + 100 * (1 - fall)], tail=[0.8, 0.8, 0.8, fall])
+        for method in ("SN", "SR-s", "SR-d")
+        for seed, fall in enumerate(falls, 1)
+    ]
+    answer = found(linked)[HALF_LINK]
+    assert answer.words.startswith("of 30 pairs of runs of one method, the one whose FID rises more")
+    assert "has fallen further in 30 (one-sided p = 0.0083," in answer.words  # one of 5! orders
+    assert answer.verdict == "shown here"
+    crossed = [
+        run("SN", seed, tail=[0.8, 0.8, 0.8, fall], fid=[40, 10, 10, 90 - 10 * seed])
+        for seed, fall in enumerate(falls, 1)
+    ]
+    assert "in 0 (one-sided p = 1," in found(crossed)[TAIL_LINK].words
+
+
+def test_recall_is_compared_where_both_runs_have_it() -> None:
+    """A generator that reaches nothing is compared, too. Seed 5 alone was registered: it cannot decide."""
+    runs = [run(seed=seed, recall=recall) for seed, recall in ((1, 0.5), (2, 0.4), (3, None), (5, 0.5))]
+    runs += [run("SR-d", seed, recall=recall) for seed, recall in ((1, 0.0), (2, 0.45), (3, 0.5), (5, 0.1))]
+    answered = found(runs)["recall is lower under SR-d than under SN"]
+    assert answered.words.startswith("recall of the last iteration: SR-d below SN in 1 of 1 pairs")
+    assert answered.words.endswith("In the other pairs: 1 of 2.")
+    assert answered.verdict == "not decided"
+    assert found(both())["recall is higher under SR-s than under SN"].words == "No pair has been run."
+
+
+def test_a_registered_claim_without_a_run_says_so() -> None:
+    answered = found(both())
+    for control in CONTROLS:
+        assert answered[SCALE.format(control)].verdict == "not decided: 0 of 5 pairs so far"
+    assert answered[SR_D].verdict == "not decided: 0 of 5 pairs so far"
+    assert SR_D not in found(both(setting="C_8-32"))
+    assert found(both(range(1, 4), "C_16-32"))[SR_D].verdict == "not decided: ended at 0 of 5 pairs"

@@ -1,0 +1,97 @@
+"""Comparisons in pairs: counts and p-values by hand, an interval that holds what it says, words."""
+
+from math import nan
+
+import numpy as np
+import pytest
+
+from reproduce.results.significance import compare, judged_in_words, sign_test, spread_ratio
+
+
+def test_the_sign_test_counts_pairs() -> None:
+    """4 of 5: (C(5, 4) + C(5, 5)) / 2^5."""
+    found = compare([10, 10, 10, 10, 10], [9, 8, 7, 6, 11], lower_is_better=True)
+    assert (found.n, found.ahead) == (5, 4)
+    assert found.p == pytest.approx(6 / 32)
+    assert found.smallest_p == 1 / 32
+    assert compare([10, 10], [9, 11], lower_is_better=False).ahead == 1
+
+
+def test_the_sign_test_of_no_pairs_decides_nothing() -> None:
+    assert sign_test(0, 0) == 1
+
+
+def test_a_tie_is_not_ahead() -> None:
+    assert compare([1.0, 2.0], [1.0, 2.0], lower_is_better=True).ahead == 0
+
+
+def test_the_change_is_fair_to_both_directions() -> None:
+    """Halved once and doubled once is no change; an arithmetic mean would say +25 %."""
+    assert compare([10, 10], [5, 20], lower_is_better=True).change == pytest.approx(0)
+
+
+def test_intervals_of_five_pairs_hold_the_true_change_as_often_as_they_say() -> None:
+    """95 % of 400, give or take three standard deviations."""
+    generator = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        interval = compare([1.0] * 5, np.exp(generator.normal(-0.2, 0.3, 5)).tolist(), lower_is_better=True).interval
+        assert interval is not None
+        held += interval[0] <= np.exp(-0.2) - 1 <= interval[1]
+    assert 367 <= held <= 393
+
+
+@pytest.mark.parametrize(
+    ("second", "ending"),
+    [
+        ([9, 9], "2 pairs decide nothing: p would be 0.25 if all agreed."),
+        ([9], "1 pair decides nothing: p would be 0.5 if all agreed."),
+        ([9] * 5, ": significant at the 5% level."),
+        ([11] * 5, ": significant the other way at the 5% level."),
+        ([9, 9, 9, 11, 11], ": not significant at the 5% level."),
+    ],
+)
+def test_words_say_what_so_many_pairs_can_tell(second: list[float], ending: str) -> None:
+    words = judged_in_words("SR ahead of SN", "FID", compare([10] * len(second), second, lower_is_better=True))
+    assert words.startswith(
+        f"FID: SR ahead of SN in {second.count(9)} of {len(second)} pairs (one-sided sign test p = "
+    )
+    assert words.endswith(ending)
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], []), ([1.0], [0.0]), ([1.0], [nan])])
+def test_what_is_no_pair_of_positive_scores_is_refused(first: list[float], second: list[float]) -> None:
+    with pytest.raises(ValueError, match="Expected pairs of positive scores"):
+        compare(first, second, lower_is_better=True)
+
+
+def test_the_paired_t_test_is_students_on_logs() -> None:
+    """Log ratios -1, -2, -3: t = -2 / (1 / sqrt 3); with 2 degrees p = (1 - |t| / sqrt(2 + t^2)) / 2."""
+    second = np.exp([-1.0, -2.0, -3.0]).tolist()
+    found = compare([1.0, 1.0, 1.0], second, lower_is_better=True)
+    t = 2 * 3**0.5
+    p = (1 - t / (2 + t**2) ** 0.5) / 2
+    assert found.p_of_t == pytest.approx(p)
+    assert found.two_sided_p_of_t == pytest.approx(2 * p)
+    assert compare([1.0, 1.0, 1.0], second, lower_is_better=False).p_of_t == pytest.approx(1 - p)
+    assert found.two_sided_p == 0.25
+    assert compare([1.0, 1.0], [2.0, 0.5], lower_is_better=True).two_sided_p_of_t == pytest.approx(1)
+    assert compare([1.0, 1.0], [0.5, 0.5], lower_is_better=True).p_of_t == 0
+    assert np.isnan(compare([1.0], [0.5], lower_is_better=True).p_of_t)
+
+
+def test_the_t_test_errs_as_often_as_it_says() -> None:
+    """Of 1,000 samples without a difference one in twenty has p <= 0.05, give or take three standard deviations."""
+    generator = np.random.default_rng(1)
+    samples = np.exp(generator.normal(0, 0.4, (1_000, 5)))
+    found = [compare([1.0] * 5, sample.tolist(), lower_is_better=True).p_of_t <= 0.05 for sample in samples]
+    assert 30 <= sum(found) <= 70
+
+
+def test_spreads_are_compared_by_the_variances_of_logs() -> None:
+    """Logs 0, 2, 4 and 0, 1, 2: ratio 4; of F with 2 and 2 degrees p = 2 / (1 + 4). Scores' size is nothing to it."""
+    wide, narrow = np.exp([0.0, 2.0, 4.0]).tolist(), (100 * np.exp([0.0, 1.0, 2.0])).tolist()
+    assert spread_ratio(wide, narrow) == (pytest.approx(4), pytest.approx(0.4))
+    assert spread_ratio(narrow, wide) == (pytest.approx(1 / 4), pytest.approx(0.4))
+    with pytest.raises(ValueError, match="two or more positive scores of both"):
+        spread_ratio([1.0], [1.0, 2.0])
