@@ -21,8 +21,9 @@ from srgan.utils.randomness import ROWS_PER_GENERATOR
 
 LAUNCHES_OF_SN = 2_281
 LAUNCHES_OF_SR_S = 2_901
-WAITS_OF_SR_S = 15
-"""At most so many in an iteration of A_64-128; of SR-s in one in which it is due. Widths do not matter to them."""
+WAITS_OF_SR_S = 25
+"""In an iteration of A_64-128; of SR-s in one in which it is due, where eigh waits for each N of D's layers."""
+LEEWAY = 1.02  # of launches: another PyTorch may take an operation more
 
 CONSTANT = ResNetPair(generator_channels=2, discriminator_channels=2, latent_dim=4)
 PYRAMID = ResNetPair(16, 2, 2, latent_dim=4, num_classes=1_000, widths="pyramid")
@@ -151,17 +152,17 @@ def test_no_setting_mixes_devices(name: str) -> None:
 
 # What an iteration of A_64-128 costs besides arithmetic.
 
-A_64_128: Pair = ResNetPair(generator_channels=8, discriminator_channels=8)
+A_64_128: Pair = ResNetPair(generator_channels=2, discriminator_channels=32)  # N = 3, 27 and D's channels, as there
 
 
 def test_an_iteration_of_sn_never_waits_and_launches_no_more_than_it_did() -> None:
     _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128)
     assert counts.places == {}
-    assert 1_000 < counts.launches <= LAUNCHES_OF_SN
+    assert 1_000 < counts.launches <= LEEWAY * LAUNCHES_OF_SN
 
 
 def test_an_iteration_in_which_sr_is_due_waits_no_more_than_it_did() -> None:
     always = METHODS["sr-s"](form=Project(Schedule(every_iterations=1)))
     _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128, constraint=always)
     assert 0 < counts.waits <= WAITS_OF_SR_S, counts.places
-    assert counts.launches <= LAUNCHES_OF_SR_S
+    assert counts.launches <= LEEWAY * LAUNCHES_OF_SR_S

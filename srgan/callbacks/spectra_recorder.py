@@ -53,14 +53,14 @@ class SpectraRecorder(RunCallback):
                 f"before it with {rescue(module)}",
             )
         if slow := self.growth.add({name: float(values[name][0]) for name in scale_free_layers(module)}):
-            option = "--model.constraint.init_args.scale unit" if hasattr(module.constraint, "scale") else "-c sn-unit"
+            method = "" if hasattr(module.constraint, "scale") else "-c sn-unit "
             self.warn(
                 module,
                 SLOW,
                 f"sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} times its start. Spectral normalization "
                 "hides that scale from D but not from Adam, whose steps turn these layers a third as far as at first: "
-                "too slow a D loses modes. Go on from a checkpoint before it at unit scale: "
-                f"srgan fit ... {option} --run NEW --from-checkpoint CKPT",
+                "too slow a D loses modes. Resume from an earlier checkpoint at the scale of the start: srgan fit ... "
+                f"{method}--model.constraint.init_args.scale {self.growth.start:.2g} --run NEW --from-checkpoint CKPT",
             )
 
 

@@ -48,6 +48,12 @@ def _write(layer: nn.Module, matrix: Tensor) -> None:
     W.detach().copy_(matrix.reshape(W.transpose(0, dim).shape).transpose(0, dim))
 
 
+def _blocks(layer: nn.Module) -> tuple[Tensor, ...]:
+    """The matrices `[m, n]` that are decomposed: one, or one for each group."""
+    W = raw_matrices(layer)
+    return (W,) if W.dim() == 2 else W.unbind()
+
+
 def on_owners(
     layers: Mapping[str, nn.Module], iteration: int, ranks: Ranks, act: Callable[[Sequence[nn.Module]], object]
 ) -> None:
@@ -63,10 +69,11 @@ def on_owners(
         ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
     """
     # On every rank, or the others would wait for the one that fails.
-    for place in undirected([raw_weight(layer).detach() for layer in layers.values()]):
-        name, layer = list(layers.items())[place]
+    blocks = [(name, block) for name, layer in layers.items() for block in _blocks(layer)]
+    for place in undirected([block for _, block in blocks]):
+        name, block = blocks[place]
         try:
-            refuse_undirected(raw_matrix(layer))
+            refuse_undirected(block)
         except ValueError as error:
             raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
     shapes = [raw_matrix(layer).shape for layer in layers.values()]

@@ -45,6 +45,9 @@ def scaled(sigma: Tensor, scale: Scale) -> Tensor:
     return (1.0 if scale == "unit" else scale) * (sigma / sigma[..., :1])
 
 
+SMALLEST_NORM = 1e-30  # of W^T u: what an all-zero weight is divided by, without overflow
+
+
 @torch.no_grad()
 def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Sequence[Tensor], scale: Scale) -> None:
     """Divides raw weights by an estimate of sigma_1, `|W^T u| / |u|`, in place, so that it is the scale.
@@ -64,7 +67,7 @@ def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Seq
         vs = [torch.mv(W.T, u) for W, u in zip(matrices, us, strict=True)]
     norms = torch._foreach_norm([*us, *vs])
     factors = norms[: len(us)]
-    torch._foreach_div_(factors, torch._foreach_clamp_min(norms[len(us) :], torch.finfo(torch.float32).tiny))
+    torch._foreach_div_(factors, torch._foreach_clamp_min(norms[len(us) :], SMALLEST_NORM))
     if not isinstance(scale, str):
         torch._foreach_mul_(factors, scale)
     torch._foreach_mul_(list(weights), factors)

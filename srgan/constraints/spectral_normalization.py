@@ -31,7 +31,7 @@ class SpectralNormalization(Constraint):
         power_iterations: steps per use of a weight in training; the authors take 1.
         scale: of the convolutions' raw weights after each discriminator update: sigma_1 = 1 ("unit"), this number, or
             what the optimizer makes of it ("keep", SN as it is known). D's outputs are the same; with sigma_1 = c a
-            step of Adam turns a layer 1 / c as far as at unit scale. Weights that do not train stay.
+            step of Adam turns a layer 1 / c as far as at unit scale.
 
     Raises:
         ValueError: there is not even one step, or no such scale.
@@ -63,7 +63,7 @@ class SpectralNormalization(Constraint):
         weights, matrices, us = [], [], []
         for layer in convolutions(discriminator).values():
             W, own = raw_weight(layer), constrained(layer)
-            if W.requires_grad and own is not None:
+            if own is not None:
                 weights.append(W.detach())
                 matrices.append(matricize(W.detach(), own.output_dim))
                 us.append(own.u)
@@ -76,7 +76,7 @@ class SpectralNorm(RawWeight):
     In training mode each use of the weight stores the new u, as the authors' code does on each forward
     pass. In evaluation mode at least `STEPS_IN_EVALUATION` are taken and forgotten: sigma_1 is then right from a cold
     start, too, and looking never changes training.
-    Departs from the authors' code: theirs stores u for linear and embedding layers in evaluation too.
+    Departs from the authors' code: theirs takes one step in evaluation, and stores u for linear and embedding layers.
     """
 
     divides_by_sigma_1 = True

@@ -37,6 +37,7 @@ class Together:
     def __init__(self, net: nn.Module) -> None:
         self._members: list[_Member] = []
         self._others = [layer for _, layer in spectral_layers(net)]
+        self._not_once: list[nn.Module] = []  # not used once in each pass
         self._stacks: list[_Stack] = []
 
     @contextmanager
@@ -52,7 +53,7 @@ class Together:
             whether it is to be a single pass.
         """
         self._update()
-        side_by_side = side_by_side and bool(self._members) and not self._others
+        side_by_side = side_by_side and bool(self._members) and not (self._others or self._not_once)
         try:
             for stack in self._stacks:
                 stack.normalize(passes, side_by_side)
@@ -62,6 +63,7 @@ class Together:
             for member in self._members:
                 member.norm.normalized.clear()
         if unused:
+            self._not_once += [member.layer for member in unused]
             self._members = [member for member in self._members if member not in unused]
             self._stacks = _stacks(self._members)
 
@@ -81,7 +83,12 @@ def passes_are_alike(net: nn.Module) -> bool:
 
     Power steps of SN would make it depend on the one, batch norm on the other.
     """
-    return not any(isinstance(module, SpectralNorm | _BatchNorm) for module in net.modules())
+    return not has_batch_norm(net) and not any(isinstance(module, SpectralNorm) for module in net.modules())
+
+
+def has_batch_norm(net: nn.Module) -> bool:
+    """Whether the images of a batch have a part in one another's outputs."""
+    return any(isinstance(module, _BatchNorm) for module in net.modules())
 
 
 @dataclass(eq=False)

@@ -81,8 +81,8 @@ class SpectralWatch:
             warnings.warn(
                 f"Slow discriminator at step {self.steps}: sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} "
                 "times its start. Spectral normalization hides that scale from D but not from Adam, whose steps turn "
-                "these layers a third as far as at first. Go on at unit scale: srgan.regularize(D, ..., scale='unit', "
-                "optimizer=...), for 'sn', 'sr-s' and 'sr-d'.",
+                "these layers a third as far as at first. Resume from an earlier checkpoint at the scale of the "
+                f"start: srgan.regularize(D, ..., scale={self._growth.start:.2g}, optimizer=...).",
                 stacklevel=3,
             )
 

@@ -1,6 +1,7 @@
 """How far the raw weights of normalized layers have outgrown their learning rate. From recorded numbers, no torch."""
 
 from collections.abc import Mapping
+from statistics import geometric_mean
 
 MOST_GROWTH = 3.0
 """Times sigma_1 at the start, beyond which a layer counts as slow."""
@@ -23,6 +24,11 @@ class ScaleGrowth:
         self.rates: dict[str, float] = {}
         self.has_come = False
         self._first: dict[str, float] = {}
+
+    @property
+    def start(self) -> float:
+        """sigma_1 at the first record, geometric mean of the layers: the scale that brings the rate of then back."""
+        return geometric_mean([first for first in self._first.values() if first > 0])
 
     def add(self, sigma_1: Mapping[str, float]) -> list[str]:
         """Takes the largest singular value of each layer's raw weight.

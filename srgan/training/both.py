@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from srgan.constraints.together import Together, passes_are_alike
+from srgan.constraints.together import Together, has_batch_norm, passes_are_alike
 from srgan.networks import Discriminator
 
 
@@ -18,7 +18,9 @@ def scores_of_both(
     if D.scores_alone and passes_are_alike(D):
         scores = D(torch.cat([real, fake]), torch.cat([labels, fake_labels]))
         return scores[: len(real)], scores[len(real) :]
-    with weights.normalized(passes=2, side_by_side=D.takes_side_by_side(real)) as side_by_side:
+    with weights.normalized(
+        passes=2, side_by_side=D.takes_side_by_side(real) and not has_batch_norm(D)
+    ) as side_by_side:
         if side_by_side:
             scores = D(torch.cat([real, fake], dim=1), torch.stack([labels, fake_labels], dim=1))
             return scores[:, 0], scores[:, 1]

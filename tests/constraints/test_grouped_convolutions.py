@@ -48,6 +48,16 @@ def test_each_group_of_a_grouped_convolution_is_regularized_by_itself(method: st
             assert (in_use >= held - 1e-4).all()
 
 
+def test_a_group_that_is_all_zero_is_refused_before_anything_is_written() -> None:
+    discriminator, constraint = grouped_discriminator(), METHODS["sr-s"](grouped="per-group")
+    constraint.attach(discriminator)
+    raw_weight(discriminator[2]).data[3:6] = 0  # the second of four groups
+    before = [raw_weight(discriminator[place]).clone() for place in (0, 2, 4)]
+    with pytest.raises(ValueError, match=r"Layer '2' in iteration 5: .* all-zero"):
+        constraint.after_update(discriminator, 5, 0, 1)
+    assert all(torch.equal(raw_weight(discriminator[k]), W) for k, W in zip((0, 2, 4), before, strict=True))
+
+
 def test_grouped_convolutions_are_refused_where_nobody_asked_for_their_groups() -> None:
     with pytest.raises(ValueError, match=r"Layers '2', '4': .* 4 groups.*grouped='per-group'.*exclude=\['2', '4'\]"):
         srgan.regularize(grouped_discriminator(), METHODS["sr-s"](form=Reparametrize()))

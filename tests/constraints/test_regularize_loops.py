@@ -49,6 +49,16 @@ def test_sr_s_holds_its_half_in_a_loop_that_freezes_before_the_step() -> None:
     assert handle.updates == 11
 
 
+def test_sn_unit_acts_in_a_loop_that_freezes_before_the_step() -> None:
+    D = convolutions().requires_grad_(False)
+    optimizer = torch.optim.Adam(D.parameters(), 1e-4, betas=(0.0, 0.99))
+    srgan.regularize(D, "sn-unit", optimizer=optimizer)
+    for _ in range(30):
+        ada_step(D, optimizer)
+    for name in ("0", "2"):
+        assert float(spectra(D, normalized=False)[name][0]) == pytest.approx(1, rel=0.02)
+
+
 def test_sr_d_records_in_a_loop_that_freezes_before_the_step() -> None:
     D = convolutions().requires_grad_(False)
     optimizer = torch.optim.Adam(D.parameters(), 5e-2)

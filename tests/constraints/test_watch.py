@@ -2,15 +2,17 @@
 
 import contextlib
 import copy
+import re
 import warnings
 from collections.abc import Callable
+from statistics import geometric_mean
 
 import pytest
 import torch
 from torch import nn
 
 import srgan
-from srgan.constraints import Reparametrize, SpectralRegularization, Static, raw_weight
+from srgan.constraints import Reparametrize, SpectralRegularization, Static, raw_weight, spectra
 from srgan.spectral import apply_spectral_map
 
 
@@ -74,6 +76,7 @@ def test_it_warns_once_when_half_of_the_convolutions_have_outgrown_their_rate(
     normalize(D)
     watch = srgan.watch(D, every=1)
     assert watch.rates == {"0": 1.0, "2": 1.0, "3": 1.0}
+    start = [float(sigma[0]) for name, sigma in spectra(D, normalized=False).items() if name in watch.rates]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for layer, factor in ((D[0], 3.5), (D[2], 2.9), (D[3], 0.5)):
@@ -84,6 +87,9 @@ def test_it_warns_once_when_half_of_the_convolutions_have_outgrown_their_rate(
     with pytest.warns(UserWarning, match="Slow discriminator at step 2: sigma_1 of 0, 2 has passed 3 times") as found:
         watch.step()
     assert found[0].filename == __file__
+    advised = re.search(r"scale=([\d.]+)", str(found[0].message))
+    assert advised
+    assert float(advised[1]) == pytest.approx(geometric_mean(start), rel=0.05)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         watch.step()

@@ -224,7 +224,7 @@ def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("method", "option"), [("sn", "init_args.scale unit"), ("sr-d", "init_args.scale unit"), ("none", None)]
+    ("method", "option"), [("sn", "init_args.scale "), ("sr-d", "init_args.scale "), ("none", None)]
 )
 def test_weights_that_outgrow_their_rate_are_warned_of_once(tmp_path: Path, method: str, option: str | None) -> None:
     """Where D is divided by sigma_1: elsewhere its scale is its slope."""

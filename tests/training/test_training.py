@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from srgan.constraints import (
     METHODS,
+    Combination,
     Constraint,
     DiscriminatorStep,
     Project,
@@ -142,9 +143,12 @@ def test_it_is_the_authors_algorithm_in_two_passes_and_with_sn_on_the_generator_
                 torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
 
 
-@pytest.mark.parametrize(("method", "passes"), [("none", 1), ("gp", 1), ("batch-norm", 2), ("sn", 1), ("sr-s", 1)])
+@pytest.mark.parametrize(
+    ("method", "passes"), [("none", 1), ("gp", 1), ("batch-norm", 2), ("sn", 1), ("sr-s", 1), ("sn + batch-norm", 2)]
+)
 def test_real_and_generated_images_go_through_d_together_where_that_changes_nothing(method: str, passes: int) -> None:
-    module = build(METHODS[method]())
+    parts = [METHODS[name]() for name in method.split(" + ")]
+    module = build(parts[0] if len(parts) == 1 else Combination(parts))
     real, fake = torch.randn(2, 6, 3, 8, 8)
     labels = torch.zeros(6, dtype=torch.int64)
     twin = copy.deepcopy(module.discriminator)

@@ -178,6 +178,8 @@ def test_a_layer_that_a_pass_leaves_out_is_left_to_itself() -> None:
         with together.normalized(1):
             module["used"](torch.ones(2, 3))
         assert [not torch.equal(one, other) for one, other in zip(u, before, strict=True)] == moved
+    with together.normalized(2, side_by_side=True) as side_by_side:  # which needs all layers
+        assert not side_by_side
 
 
 @pytest.mark.parametrize(("image_size", "widths", "stacks"), [(32, "constant", 1), (128, "pyramid", 8)])

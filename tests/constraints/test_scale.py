@@ -27,6 +27,7 @@ from srgan.constraints import (
 )
 from srgan.constraints.layers import convolutions
 from srgan.constraints.scale import Scale, scale_weights
+from srgan.constraints.stepping import part_in
 from srgan.utils.distributed import Ranks
 
 
@@ -115,9 +116,9 @@ def test_frozen_layers_keep_their_scale() -> None:
     constraint = METHODS["sn-unit"]()
     discriminator = warmed_up(constraint)
     frozen = discriminator.get_submodule("blocks.2.conv1")
-    raw_weight(frozen).requires_grad_(False)
+    trained = {id(parameter) for parameter in discriminator.parameters()} - {id(raw_weight(frozen))}
     before = raw_weight(frozen).clone()
-    constraint.after_update(discriminator, 0, 0, 1)
+    constraint.after_update(part_in(discriminator, trained), 0, 0, 1)
     assert torch.equal(raw_weight(frozen), before)
     assert largest(discriminator.get_submodule("blocks.2.conv2")) == pytest.approx(1, rel=1e-3)
 
@@ -153,9 +154,12 @@ def test_scaling_is_in_full_precision_under_autocast() -> None:
 
 
 def test_an_all_zero_weight_stays_zero() -> None:
-    W = torch.zeros(4, 6)
-    scale_weights([W], [W], [torch.ones(4)], "unit")
-    assert not W.any()
+    """Whatever the length of the first u, N(0, 1), and the scale."""
+    W = torch.zeros(128, 6)
+    scales: list[Scale] = ["unit", 8.0]
+    for scale in scales:
+        scale_weights([W], [W], [10 * torch.randn(128)], scale)
+        assert torch.equal(W, torch.zeros(128, 6))
 
 
 def test_the_one_liner_scales_after_each_step() -> None:
