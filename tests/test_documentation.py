@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import srgan
-from srgan.constraints import METHODS
+from srgan.constraints import METHODS, SpectralRegularization
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -79,23 +79,14 @@ def test_the_repository_speaks_of_itself_alone() -> None:
         assert not re.search(r"/(?:home|root|work|Users)/", path.read_text()), path
 
 
-def advice() -> dict[str, str]:
-    """Name -> text of what tells people what to call: pages, the notebook, docstrings and messages of the package."""
-    paths = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
-    for pattern in ("docs/**/*.md", "examples/*", "srgan/**/*.py"):
-        paths += [path for path in REPOSITORY.glob(pattern) if path.is_file()]
-    # Lines of a shell command that goes on are one.
-    texts = {str(path.relative_to(REPOSITORY)): path.read_text().replace("\\\n", " ") for path in paths}
-    return {name: text.replace('\\"', '"') for name, text in texts.items()}  # of the notebook
-
-
-SENT_TO_SR_D = re.compile(r"(?:-c sr-d\b|regularize\([^)\n]*[\"']sr-d[\"'])[^\n]*")
-
-
-def test_nobody_is_sent_into_sr_d_without_a_word_on_its_scale() -> None:
-    """As the authors have it, its scale grows, and D slows down."""
-    calls = [(name, call) for name, text in advice().items() for call in SENT_TO_SR_D.findall(text)]
-    assert {name for name, _ in calls} >= {"docs/tutorials/regularize.md", "examples/regularize_your_gan.ipynb"}
-    assert [(name, call) for name, call in calls if "scale" not in call] == []
-    assert [name for name, text in advice().items() if re.search(r"SR-d later|SN,? then SR-d", text)] == []
-    assert "scale" in (srgan.regularize.__doc__ or "").partition('"sr-d" with')[2].partition("Args:")[0]
+def test_nobody_is_sent_into_an_sr_d_that_keeps_its_scale() -> None:
+    """As the authors have it, sigma_1 grows, and D slows down: tutorials, README and notebook take the default."""
+    pages = [*(REPOSITORY / "docs" / "tutorials").glob("*.md"), REPOSITORY / "README.md"]
+    pages += list((REPOSITORY / "examples").iterdir())
+    for page in [page for page in pages if page.is_file()]:
+        calls = re.findall(r"srgan\.regularize\([^)]*sr-d[^)]*\)|srgan fit [^\n]*-c sr-d[^\n]*", page.read_text())
+        assert not [call for call in calls if "keep" in call], page
+    constraint = METHODS["sr-d"]()
+    assert isinstance(constraint, SpectralRegularization)
+    assert constraint.scale == "unit"
+    assert "scale: unit" in (REPOSITORY / "configs" / "sr-d.yaml").read_text()

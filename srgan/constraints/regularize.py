@@ -35,9 +35,8 @@ def regularize(
     among them. The projecting form, and SR-d's recording, act after the discriminator's optimizer steps, which the
     given optimizer announces: there is nothing to add to the training loop but the penalty of a method that has one.
     Called again, on the discriminator, a part, a parent or a wrapper of it, it changes the method of the layers that
-    it names and keeps weights and power vectors, as of a discriminator that has been under SN so far. Of the methods
-    that start there take "sr-s", or "sr-d" with `scale="unit"`: SR-d as the authors have it lets sigma_1 of the raw
-    weights grow, so that D learns ever more slowly.
+    it names and keeps weights and power vectors, as of a discriminator that has been under SN so far. SR-d with the
+    authors' `scale="keep"` lets sigma_1 of the raw weights grow, so that D learns ever more slowly.
 
     Args:
         discriminator: any module with `torch.nn` convolutions. Layers under PyTorch's `spectral_norm` are

@@ -243,9 +243,9 @@ class SpectralRegularization(SpectralNormalization):
         power_iterations: of the SN part.
         grouped: what to do with grouped convolutions: "refuse" them, since the paper's W mixes channels that they keep
             apart, or take each group's matrix "per-group", SN included.
-        scale: the raw sigma_1 that `Project` writes: 1 ("unit"), this number, or what it was ("keep"). None: as the
-            authors' code, which is "unit" for SR-s and "keep" for SR-d. Of a weight under SN it is the learning rate
-            alone that depends on it: "keep" with SR-d lets sigma_1 grow, and D slow down.
+        scale: the raw sigma_1 that `Project` writes: 1 ("unit"), this number, or what it was ("keep"). Under SN only
+            the layer's learning rate depends on it. The authors' SR-s is at unit scale; their SR-d keeps the scale,
+            which lets sigma_1 grow and slows D down.
 
     Raises:
         ValueError: there is not even one power step, no such scale, or another word for grouped convolutions.
@@ -257,7 +257,7 @@ class SpectralRegularization(SpectralNormalization):
         form: Form = Project(),  # noqa: B008 (a value without state)
         power_iterations: int = 1,
         grouped: Literal["refuse", "per-group"] = "refuse",
-        scale: Scale | None = None,
+        scale: Scale = "unit",  # Departs from the authors' SR-d, which keeps it: see docs/explanation/scale.md
     ) -> None:
         super().__init__(power_iterations)
         if grouped not in ("refuse", "per-group"):
@@ -265,7 +265,7 @@ class SpectralRegularization(SpectralNormalization):
         self.grouped = grouped
         self.compensation = compensation
         self.form = form
-        self.scale = compensation.authors_scale if scale is None else checked_scale(scale)
+        self.scale = checked_scale(scale)
         self.label, self.note = compensation.label, compensation.note
         self.sentence = f"{compensation.sentence}, {form.sentence}"
         if form.writes_weights and self.scale != compensation.authors_scale:

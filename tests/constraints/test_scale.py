@@ -196,14 +196,14 @@ def test_a_projection_writes_its_scale_and_the_same_spectrum(
         assert torch.equal(one.get_buffer(buffer), other.get_buffer(buffer))
 
 
-def test_the_authors_scale_is_the_default_and_others_are_named() -> None:
-    assert (METHODS["sr-s"]().scale, METHODS["sr-d"]().scale) == ("unit", "keep")  # type: ignore[attr-defined]
+def test_unit_scale_is_the_default_and_what_is_not_the_authors_is_named() -> None:
+    assert (METHODS["sr-s"]().scale, METHODS["sr-d"]().scale) == ("unit", "unit")  # type: ignore[attr-defined]
     labels = {
         "SR-s": SpectralRegularization(Static(), scale="unit"),
         "SR-s, scale kept": SpectralRegularization(Static(), scale="keep"),
         "SR-s, i = 0.25 N, scale 2": SpectralRegularization(Static(0.25), scale=2.0),
         "SR-d": SpectralRegularization(Dynamic(), scale="keep"),
-        "SR-d, unit scale": METHODS["sr-d"](scale="unit"),
+        "SR-d, unit scale": METHODS["sr-d"](),
         "SN": METHODS["sn"](scale="keep"),
         "SN, unit scale": METHODS["sn-unit"](),
         "SN, scale 0.5": METHODS["sn-unit"](scale=0.5),

@@ -22,6 +22,7 @@ from reproduce.experiments import collapse, resume
 from reproduce.experiments.baselines import SLIDE, THREAD, works_run
 from reproduce.experiments.collapse import collapse_runs
 from reproduce.experiments.resume import resume_runs
+from reproduce.experiments.scale import digits_runs, small_runs
 from reproduce.experiments.sweep import sweep_runs
 from reproduce.experiments.table2 import main
 from reproduce.launcher.cost import fit_parser
@@ -117,6 +118,8 @@ def every_run(root: Path) -> list[Run]:
         *resume_runs("paper", root),
         *sweep_runs("mini", ["A_64-128"], [1], root),
         *collapse_runs(["C_64-32"], [1], root),
+        *digits_runs([1], root, {}).values(),
+        *small_runs([4], root, {}).values(),
         *table_runs("small", ["C_64-32"], METHODS, [1], root, {IMAGES: "images.tar"}),
     ]
     of_works: tuple[Scale, ...] = ("mini", "paper")
