@@ -114,7 +114,7 @@ def _gain_after(product: Tensor, y: object) -> float:
     before, after = (values.detach().double().reshape(4, -1) for values in (product, y))
     linear, result = (values[2:] - values[:2] for values in (before, after))
     rounding = [torch.finfo(product.dtype).eps * float(values.abs().amax()) for values in (before, after)]
-    if any(float(values.abs().amax()) < 16 * r for values, r in zip((linear, result), rounding, strict=True)):
+    if any(float(values.abs().amax()) <= 16 * r for values, r in zip((linear, result), rounding, strict=True)):
         return 1.0
     gain = float(result.norm() / linear.norm())
     signed = gain if float((linear * result).sum()) > 0 else -gain

@@ -152,6 +152,7 @@ SOUND: dict[str, Callable[[], nn.Module]] = {
     "pooled": lambda: After(lambda x: F.avg_pool2d(x, 2)),
     "pooled before": lambda: Before(lambda x: F.avg_pool2d(x, 3, 1, 1)),
     "noise": lambda: Before(lambda x: x + 0.1 * torch.randn_like(x)),
+    "a rectifier that lets nothing through": lambda: After(lambda x: F.relu(x - 1e3)),
     "large bias": lambda: After(lambda x: x + 1e5),
 }
 
