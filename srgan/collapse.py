@@ -227,13 +227,13 @@ class SpectralCollapse:
     Attributes:
         thresholds: what counts as collapsed.
         falls: layer -> its tail mean over its largest so far, in [0, 1], at the last record.
-        has_come: whether a record has brought the verdict.
+        reported: whether a record has brought the verdict.
     """
 
     def __init__(self, thresholds: CollapseThresholds) -> None:
         self.thresholds = thresholds
         self.falls: dict[str, float] = {}
-        self.has_come = False
+        self.reported = False
         self._largest_tail_means: dict[str, float] = {}
 
     def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:
@@ -247,9 +247,9 @@ class SpectralCollapse:
             now = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
             self._largest_tail_means[name], self.falls[name] = now["largest_tail_mean"], now["fall"]
             fallen += [name] if now["collapsed"] else []
-        if self.has_come or not fallen or len(fallen) < self.thresholds.layers * len(spectra):
+        if self.reported or not fallen or len(fallen) < self.thresholds.layers * len(spectra):
             return []
-        self.has_come = True
+        self.reported = True
         return fallen
 
 

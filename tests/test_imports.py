@@ -96,5 +96,5 @@ def test_the_package_knows_nothing_of_the_reproduction(path: tuple[str, Path]) -
     "name", ["srgan.runs.folder", "srgan.utils.files", "srgan.collapse", "srgan.plotting", "srgan.cli.main"]
 )
 def test_reporting_needs_no_torch(name: str) -> None:
-    code = f"import sys, srgan.{name}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

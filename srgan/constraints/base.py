@@ -89,7 +89,8 @@ class Constraint:
             except ValueError as error:
                 refused[name] = str(error)
         if refused:
-            raise ValueError(words_of_refusals(refused, None if layers is None else chosen))
+            some_remain = layers is not None and len(refused) < len(chosen)
+            raise ValueError(words_of_refusals(refused, chosen if some_remain else None))
         for name, parametrization in attached.items():
             layer = chosen[name]
             parametrization.judged = self.judged_values(layer)

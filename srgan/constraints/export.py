@@ -10,6 +10,7 @@ from srgan.constraints.attaching import forget_load_hooks, rename_foreign, resto
 from srgan.constraints.batch_norm_hook import remove_batch_norm
 from srgan.constraints.handle import release
 from srgan.constraints.layers import bare, constrained, is_sharded, raw_weight, refuse_non_module
+from srgan.constraints.refusing import layer_called
 
 
 def unregularize(discriminator: nn.Module) -> nn.Module:
@@ -41,8 +42,8 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
     for name, layer in layers.items():
         if is_sharded(layer):
             raise ValueError(
-                f"Layer '{name}': expected a whole weight, found one that fully_shard has split. Load its full state "
-                "dict into a discriminator that is not sharded, and export that."
+                f"{layer_called(name)}: expected a whole weight, found one that fully_shard has split. Load its full "
+                "state dict into a discriminator that is not sharded, and export that."
             )
     release(layers)
     in_use: dict[nn.Parameter, Tensor] = {}  # layers that share a Parameter share one weight

@@ -1,61 +1,126 @@
-"""What a layer of somebody's own class multiplies its weight by before it uses it."""
+"""What a layer of somebody's own class multiplies its weight, its input or its output by."""
 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from srgan.constraints.layers import num_groups, raw_weight
+from srgan.constraints.layers import num_groups, output_dim, raw_weight
 
 _WEIGHT_OF = {"convolution": 1, "linear": 1, "mm": 1, "bmm": 1, "addmm": 2, "baddbmm": 2}
-"""Products of PyTorch -> which argument is the weight."""
+"""Products of PyTorch -> which argument is the weight. The input is the one before it."""
+
+
+class _Product(NamedTuple):
+    """A product that a layer's forward pass takes."""
+
+    input: Tensor
+    weight: Tensor
+    output: Tensor
 
 
 def refuse_gain(layer: nn.Module) -> None:
-    """Refuses a layer whose weight in use is a multiple of its parameter, as of an equalized learning rate.
+    """Refuses a layer that is a multiple of what its parameter says, as under an equalized learning rate.
 
-    A norm would hold the parameter at 1, and the weight in use at the gain: with 1 / sqrt(fan-in) in each layer nothing
+    A norm would hold the parameter at 1, and the layer in use at the gain: with 1 / sqrt(fan-in) in each layer nothing
     of the input reaches the score.
 
     Raises:
         ValueError: one probe of the layer shows that it is so.
     """
     gain = run_time_gain(layer)
-    if gain is not None and abs(gain - 1) > 0.01:
+    tolerance = max(0.01, 8 * torch.finfo(raw_weight(layer).dtype).eps)
+    if gain is not None and abs(gain - 1) > tolerance:
         raise ValueError(
             f"expected a layer that uses its weight as it is, found one that multiplies it by {gain:.3g} in its "
-            "forward pass (an equalized learning rate?), which would then be the norm in use, not 1. Set that gain to "
-            "1 before this call."
+            "forward pass (an equalized learning rate? on weight, input or output), which would then be the norm in "
+            "use, not 1. Set that gain to 1 before this call."
         )
 
 
 def run_time_gain(layer: nn.Module) -> float | None:
-    """The factor between `layer.weight` and the weight in use, from one probe; None where that shows nothing.
+    """The factor between `layer.weight` and what the layer does, from one probe; None where that shows nothing.
 
-    Layers with a forward pass of torch.nn or of this package have 1. Of others a copy is called, on ones, and the
-    weights of its products are compared with the layer's, number by number from the largest: it may flip them.
+    Layers with a forward pass of torch.nn or of this package have 1. Of others a copy is called, and the product that
+    takes a multiple of the layer's weight is looked for. What is done to its input before and to its output after
+    counts where it is a multiplication by one number, and as 1 where it is anything else.
     """
-    if type(layer).forward.__module__.startswith(("torch.nn.", "srgan.")):
+    methods = [getattr(type(layer), name, None) for name in ("forward", "_conv_forward")]
+    if all(method is None or method.__module__.startswith(("torch.nn.", "srgan.")) for method in methods):
         return 1.0
     W = raw_weight(layer)
-    x = torch.ones(1, W.shape[1] * num_groups(layer), *[9] * (W.dim() - 2), device=W.device, dtype=W.dtype)
-    with _undisturbed(W):
-        try:
-            probe = copy.deepcopy(layer).eval()
-            expected = _sizes(cast(Tensor, probe.weight))
-            with _SeenWeights(W.numel()) as seen:
-                probe(x)
-        except Exception:  # somebody's code, called as it may not be meant to be
-            return None
-        for sizes in map(_sizes, seen.weights):
-            gain = float(sizes.norm() / expected.norm())
-            if torch.allclose(sizes, gain * expected, rtol=0.02, atol=1e-6 * float(sizes.amax())):
-                return gain
-        return None
+    for channels in dict.fromkeys([W.shape[0]] if output_dim(layer) else [W.shape[1] * num_groups(layer), W.shape[0]]):
+        with _undisturbed(W):
+            try:
+                x, probe = _images(layer, channels), _copy(layer)
+                with _SeenProducts(W.numel()) as seen:
+                    y = probe(x)
+                expected = _sizes(cast(Tensor, probe.weight))  # after the call: a hook may only then have computed it
+            except Exception:  # somebody's code, called as it may not be meant to be
+                continue
+            gain = _gain_of(seen.products, expected, y)
+        if gain is not None:
+            return gain
+    return None
+
+
+def _images(layer: nn.Module, channels: int) -> Tensor:
+    """Ones `[4, channels, ...]` of a size that the kernel fits into, times 1, -1, 2 and -2.
+
+    f(2 x) - f(x) is free of what a layer adds, and what is no odd function is no multiplication.
+    """
+    W, dilation = raw_weight(layer), getattr(layer, "dilation", 1)
+    dilations = dilation if isinstance(dilation, tuple) else (dilation,) * (W.dim() - 2)
+    sizes = [max(9, d * (k - 1) + 1) for d, k in zip(dilations, W.shape[2:], strict=True)]
+    factors = torch.tensor([1, -1, 2, -2], device=W.device, dtype=W.dtype)
+    return factors.view(4, *[1] * (1 + len(sizes))).expand(4, channels, *sizes).clone()
+
+
+def _copy(layer: nn.Module) -> nn.Module:
+    """A copy in evaluation mode. Tensors that a hook has computed from parameters lose their graphs, or none could."""
+    computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
+    return copy.deepcopy(layer, computed).eval()
+
+
+def _gain_of(products: list[_Product], expected: Tensor, y: object) -> float | None:
+    """The gain of the first product whose weight is a multiple of the expected one, number by number in size."""
+    for product in products:
+        sizes = _sizes(product.weight)
+        gain = float(sizes.norm() / expected.norm())
+        if torch.allclose(sizes, gain * expected, rtol=0.02, atol=1e-6 * float(sizes.amax())):
+            return gain * _gain_before(product.input) * _gain_after(product.output, y)
+    return None
+
+
+def _gain_before(x: Tensor) -> float:
+    """By which ones, with signs and twice over, have come to a product, possibly padded by zeros."""
+    if x.numel() % 4:
+        return 1.0
+    first, negative, double, _ = x.detach().double().reshape(4, -1)
+    size = float(first.abs().amax())
+    ones = first.abs()[first != 0]
+    linear = all(torch.allclose(a, b, rtol=0.02) for a, b in ((negative, -first), (double, 2 * first)))
+    return size if linear and size > 0 and bool((ones > 0.98 * size).all()) else 1.0
+
+
+def _gain_after(product: Tensor, y: object) -> float:
+    """By which the output of a product, but for what is added to it, is multiplied."""
+    if not isinstance(y, Tensor) or y.numel() != product.numel() or y.numel() % 4:
+        return 1.0
+    before, after = (values.detach().double().reshape(4, -1) for values in (product, y))
+    linear, result = (values[2:] - values[:2] for values in (before, after))
+    rounding = [torch.finfo(product.dtype).eps * float(values.abs().amax()) for values in (before, after)]
+    if any(float(values.abs().amax()) <= 16 * r for values, r in zip((linear, result), rounding, strict=True)):
+        return 1.0
+    gain = float(result.norm() / linear.norm())
+    signed = gain if float((linear * result).sum()) > 0 else -gain
+    return (
+        gain if torch.allclose(result, signed * linear, rtol=0.02, atol=4 * (gain * rounding[0] + rounding[1])) else 1.0
+    )
 
 
 def _sizes(weight: Tensor) -> Tensor:
@@ -70,16 +135,17 @@ def _undisturbed(W: Tensor) -> Iterator[None]:
         yield
 
 
-class _SeenWeights(TorchDispatchMode):
-    """What products in its reach take as a weight of so many numbers."""
+class _SeenProducts(TorchDispatchMode):
+    """The products in its reach that take a weight of so many numbers."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
-        self.weights: list[Tensor] = []
+        self.products: list[_Product] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
         position = _WEIGHT_OF.get(func.overloadpacket.__name__)
         if position is not None and args[position].numel() == self.size:
-            self.weights.append(args[position].clone())
-        return func(*args, **(kwargs or {}))
+            self.products.append(_Product(args[position - 1].clone(), args[position].clone(), output.clone()))
+        return output

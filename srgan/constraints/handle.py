@@ -14,10 +14,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import Chosen, bare, constrained, is_sharded, raw_weight, spectral_layers
+from srgan.constraints.refusing import layer_called
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.stepping import parameters_of, part_in, stepped
 
-# Training forward passes without an optimizer step after which something is wrong.
+# Training forward passes without an optimizer step after which something is wrong, where one step takes one of them.
 FORWARDS_WITHOUT_STEP = 100
 
 
@@ -122,7 +123,7 @@ class Regularization:
         if not layers:
             return
         if self._watch is not None:
-            self._watch.forwards = 0
+            self._watch.restart()
             refuse_sharded(layers)
         counted, count = self._counted_by(index, layers), self._counts[index]
         updates = count.read(counted)
@@ -203,20 +204,28 @@ def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
     for name, layer in layers.items():
         if is_sharded(layer):
             raise ValueError(
-                f"Layer '{name}': expected a whole weight to act on, found one that fully_shard has split. Use SR-s "
-                "with form=Reparametrize(), which acts in the forward pass, or shard without this layer."
+                f"{layer_called(name)}: expected a whole weight to act on, found one that fully_shard has split. Use "
+                "SR-s with form=Reparametrize(), which acts in the forward pass, or shard without this layer."
             )
 
 
 class StepWatch:
     """Says once that a discriminator trains without the steps after which its constraint acts.
 
-    Hangs on all layers and counts the uses of one, the first that runs in training mode: others may never do.
+    Hangs on all layers and counts the uses of one, the first that runs in training mode: others may never do. Once
+    there was a step, it bears a hundred times the most that lay before one: loops may accumulate gradients.
     """
 
     def __init__(self) -> None:
         self.forwards = 0
+        self._most_before_a_step = 1
+        self._has_warned = False
         self._layer: nn.Module | None = None
+
+    def restart(self) -> None:
+        """There was a step."""
+        self._most_before_a_step = max(self._most_before_a_step, self.forwards)
+        self.forwards = 0
 
     def __call__(self, layer: nn.Module, _: Any) -> None:
         if torch.compiler.is_compiling() or not layer.training:
@@ -225,11 +234,13 @@ class StepWatch:
         if layer is not self._layer:
             return
         self.forwards += 1
-        if self.forwards == FORWARDS_WITHOUT_STEP:
+        if self.forwards >= FORWARDS_WITHOUT_STEP * self._most_before_a_step and not self._has_warned:
+            self._has_warned = True
             warnings.warn(
                 f"A regularized discriminator has had {self.forwards} training forward passes without a step of the "
-                "optimizer that srgan.regularize was given, so its constraint does not act. Is it a deep copy, or was "
-                "the optimizer made anew? Call srgan.regularize(D, method, optimizer=...) again.",
+                "optimizer that srgan.regularize was given, after which its constraint acts. Unless so many are "
+                "accumulated for one step, it is a deep copy, or the optimizer was made anew: call "
+                "srgan.regularize(D, method, optimizer=...) again.",
                 stacklevel=2,
             )
 

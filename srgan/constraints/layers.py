@@ -11,6 +11,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm as SpectralNormHook
 
 from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.refusing import layer_called
 from srgan.spectral import matricize, normalized_spectrum, spectrum
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -259,7 +260,7 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
             refuse_valueless(layer)
             values[name] = measure(raw_matrix(layer)).cpu()
         except ValueError as error:
-            raise ValueError(f"Layer '{name}': {error}") from error
+            raise ValueError(f"{layer_called(name)}: {error}") from error
     return values
 
 

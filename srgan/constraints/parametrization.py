@@ -20,6 +20,9 @@ from srgan.spectral import matricize
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_generator
 
+_WRITES_NOTHING = {"requires_grad_", "share_memory_", "detach_"}
+"""Methods of tensors that act in place, but not on their numbers."""
+
 RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
 
 
@@ -55,10 +58,11 @@ class RawWeight(nn.Module):
     def apply(self, fn: Callable[[nn.Module], None]) -> "RawWeight":
         """As of every module; warns of an initialization that would be lost."""
         names = getattr(getattr(fn, "__code__", None), "co_names", ())
-        if "weight" in names and any(name.endswith("_") and not name.startswith("_") for name in names):
+        writing = [name for name in names if name.endswith("_") and not name.startswith("_")]
+        if "weight" in names and set(writing) - _WRITES_NOTHING:
             warnings.warn(
-                f"{getattr(fn, '__name__', 'This function')} seems to write into the weights of a regularized network: "
-                "it changes nothing, since they are computed from raw ones. Initialize first, then call "
+                f"{getattr(fn, '__name__', 'This function')} seems to write into weights. In weights of regularized "
+                "layers that changes nothing: they are computed from raw ones. Initialize first, then call "
                 "srgan.regularize.",
                 stacklevel=2,
             )

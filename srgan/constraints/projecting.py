@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from srgan.constraints.layers import output_dim, raw_matrices, raw_matrix, raw_weight
 from srgan.constraints.parametrization import recorded_ratios
+from srgan.constraints.refusing import layer_called
 from srgan.spectral import SpectralMap, map_singular_values
 from srgan.utils.distributed import Ranks
 from srgan.utils.linalg import refuse_undirected, undirected
@@ -75,7 +76,7 @@ def on_owners(
         try:
             refuse_undirected(block)
         except ValueError as error:
-            raise ValueError(f"Layer '{name}' in iteration {iteration}: {error}") from error
+            raise ValueError(f"{layer_called(name)} in iteration {iteration}: {error}") from error
     shapes = [raw_matrix(layer).shape for layer in layers.values()]
     owners = ranks.owners([min(shape) ** 2 * max(shape) for shape in shapes])
     owned = {

@@ -13,6 +13,11 @@ def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def layer_called(name: str) -> str:
+    """How a sentence about one layer begins; a network that is itself the layer has no name for it."""
+    return f"Layer '{name}'" if name else "The layer"
+
+
 def words_of_refusals(refused: Mapping[str, str], chosen: Mapping[str, object] | None) -> str:
     """One text for all layers that are refused; those with one reason, up to its numbers, in one sentence.
 
@@ -23,15 +28,18 @@ def words_of_refusals(refused: Mapping[str, str], chosen: Mapping[str, object] |
     kinds: dict[str, list[str]] = {}
     for name, reason in refused.items():
         kinds.setdefault(re.sub(r"\d+", "#", reason), []).append(name)
-    words = [f"Layer{'s' if names[1:] else ''} {listed(names)}: {refused[names[0]]}" for names in kinds.values()]
+    words = [
+        f"{f'Layers {listed(names)}' if names[1:] else layer_called(names[0])}: {refused[names[0]]}"
+        for names in kinds.values()
+    ]
     if chosen is not None:
         words.append(
-            f"Or leave {'them' if len(refused) > 1 else 'the layer'} out: exclude={_pattern(refused, chosen)}."
+            f"Or leave {'them' if len(refused) > 1 else 'the layer'} out: exclude={pattern_of(refused, chosen)}."
         )
     return " ".join(words)
 
 
-def _pattern(names: Mapping[str, object], among: Mapping[str, object]) -> str:
+def pattern_of(names: Sequence[str] | Mapping[str, object], among: Mapping[str, object]) -> str:
     """A glob pattern that names these alone, or all of them in a list."""
     first, wanted = next(iter(names)), set(names)
     parts = first.split(".")

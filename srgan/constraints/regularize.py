@@ -91,8 +91,8 @@ def regularize(
     if layers is None and trains and resting:
         chosen = trains
         warnings.warn(
-            f"Left as they are, since they do not train: {listed(resting)}. Name them by layers= to constrain them, "
-            "too.",
+            f"Left as they are, since they do not train: {listed(resting)}. To constrain them as well, name them in "
+            "layers=.",
             stacklevel=2,
         )
     if constraint.adds_parameters:

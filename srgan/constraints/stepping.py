@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from srgan.constraints.layers import Chosen, raw_weight, spectral_layers, weight_if_any
-from srgan.constraints.refusing import listed
+from srgan.constraints.refusing import listed, pattern_of
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
 """Of a discriminator, each possibly in a wrapper of Lightning's or accelerate's."""
@@ -116,7 +116,8 @@ def split_by_training(
         raise ValueError(
             f"Expected every weight that trains in the discriminator's optimizer, found none of {listed(missing)} in "
             "it. Make the optimizer after calls that make new parameters (remove_weight_norm does), pass all that D "
-            "has as optimizer=[a, b], or freeze these layers by requires_grad_(False)."
+            "has as optimizer=[a, b], freeze these layers by requires_grad_(False), or leave out what another "
+            f"optimizer trains, such as InfoGAN's Q: exclude={pattern_of(missing, layers)}."
         )
     return trains, [name for name in layers if name not in trains]
 

@@ -17,12 +17,12 @@ class ScaleGrowth:
     Attributes:
         rates: layer -> sigma_1 at the first record over that at the last: lr / sigma_1 over its start, but for what the
             schedule makes of lr. 1 where a weight was all zero.
-        has_come: whether a record has found half of the layers below a third.
+        reported: whether a record has found half of the layers below a third.
     """
 
     def __init__(self) -> None:
         self.rates: dict[str, float] = {}
-        self.has_come = False
+        self.reported = False
         self._first: dict[str, float] = {}
 
     @property
@@ -40,7 +40,7 @@ class ScaleGrowth:
             first = self._first.setdefault(name, now)
             self.rates[name] = first / now if first > 0 and now > 0 else 1.0
         slow = [name for name in sigma_1 if self.rates[name] < 1 / MOST_GROWTH]
-        if self.has_come or not slow or len(slow) < SHARE_OF_LAYERS * len(sigma_1):
+        if self.reported or not slow or len(slow) < SHARE_OF_LAYERS * len(sigma_1):
             return []
-        self.has_come = True
+        self.reported = True
         return slow

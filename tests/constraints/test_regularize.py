@@ -1,6 +1,7 @@
 """The one-liner: what it takes over, what it changes when called again, when it acts, and what it refuses."""
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +77,7 @@ def pruned_convolution() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 3, 3), layer)
 
 
-def zeroed_convolution() -> nn.Module:
+def zeroed_convolution() -> nn.Sequential:
     layer = nn.Conv2d(3, 4, 3)
     nn.init.zeros_(layer.weight)
     return nn.Sequential(layer)
@@ -102,7 +103,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "Expected exclude= to name layers": lambda: srgan.regularize(small_discriminator(), "sn", exclude=nn.Conv1d),
     "leave none": lambda: srgan.regularize(small_discriminator(), "sn", exclude="*"),
     "once steps of the optimizer have moved it. Or leave the layer out: exclude='0'": lambda: srgan.regularize(
-        zeroed_convolution(), "sn"
+        nn.Sequential(*zeroed_convolution(), nn.Conv2d(4, 4, 3)), "sn"
     ),
     "of one shape": lambda: srgan.regularize(small_discriminator(), "gp").penalty(IMAGES, IMAGES[:2]),
     "found str": lambda: srgan.regularize(small_discriminator(), "sn", optimizer="adam"),  # type: ignore[arg-type]
@@ -126,6 +127,20 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "found 5 and -1": lambda: Schedule(start_iteration=-1),
     "'all' or 'last', found 'first'": lambda: Schedule(updates="first"),  # type: ignore[arg-type]
 }
+
+
+@pytest.mark.parametrize("D", [zeroed_convolution(), zeroed_convolution()[0], nn.Conv2d(3, 4, 3, device="meta")])
+def test_where_no_layer_remains_no_refusal_says_to_leave_it_out(D: nn.Module) -> None:
+    with pytest.raises(ValueError, match=r"^(The layer|Layer '0'): expected") as refusal:
+        srgan.regularize(D, "sn")
+    assert "exclude=" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("settings", [{"device": "meta"}, {"dtype": torch.complex64}])
+def test_a_network_that_is_a_layer_itself_is_called_the_layer(settings: dict[str, Any]) -> None:
+    for call in (srgan.spectra, lambda layer: srgan.regularize(layer, "sn")):
+        with pytest.raises(ValueError, match=r"^The layer: expected a weight "):
+            call(nn.Conv2d(3, 4, 3, **settings))
 
 
 @pytest.mark.parametrize("message", REFUSALS)
@@ -213,3 +228,38 @@ def test_a_chosen_layer_alone_is_clipped_penalized_and_projected() -> None:
         for layers in ("blocks.0.*", "blocks.[!0].*", "linear", None)
     ]
     torch.testing.assert_close(sum(penalties[:3]), penalties[3])
+
+
+def weights_init(module: nn.Module) -> None:
+    """DCGAN's."""
+    if "Conv" in type(module).__name__:
+        nn.init.normal_(module.weight.data, 0.0, 0.02)  # type: ignore[arg-type]
+
+
+def thaw(module: nn.Module) -> None:
+    if "Conv" in type(module).__name__:
+        module.weight.requires_grad_(True)
+
+
+def test_an_initialization_that_comes_too_late_is_told() -> None:
+    D = small_discriminator()
+    D.apply(weights_init)
+    srgan.regularize(D, "sn")
+    with pytest.warns(
+        UserWarning, match=r"weights_init .* In weights of regularized layers that changes nothing.*Initialize first"
+    ):
+        D.apply(weights_init)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        D.apply(lambda module: setattr(module, "scale", 2.0))
+        D.apply(thaw)
+
+
+def test_a_head_that_another_optimizer_trains_is_left_out_as_the_refusal_says() -> None:
+    """InfoGAN's Q, beside D's head on one trunk."""
+    D = nn.ModuleDict({"trunk": nn.Conv2d(3, 4, 3), "d": nn.Linear(4, 1)})
+    optimizer = torch.optim.SGD(D.parameters(), 0.1)
+    D["q"] = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    with pytest.raises(ValueError, match=r"such as InfoGAN's Q: exclude='q\.\*'\.$"):
+        srgan.regularize(D, "sr-s", optimizer=optimizer)
+    assert list(srgan.regularize(D, "sr-s", optimizer=optimizer, exclude="q.*").layers) == ["trunk", "d"]

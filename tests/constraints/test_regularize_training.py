@@ -132,6 +132,39 @@ def test_a_discriminator_whose_optimizer_never_steps_is_told_once() -> None:
         layer(IMAGES)
 
 
+def test_accumulated_gradients_are_told_once_before_the_first_step() -> None:
+    """Only then is it unknown that steps come; the forward passes of one make a hundred times as many the bound."""
+    D = small_discriminator()
+    optimizer = sgd(D)
+    srgan.regularize(D, "sr-s", optimizer=optimizer)
+    layer = D.get_submodule("blocks.0.conv1")
+
+    def accumulate(count: int) -> list[str]:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for _ in range(count):
+                layer(IMAGES)
+        return [str(one.message) for one in said]
+
+    (words,) = accumulate(120)
+    assert "Unless so many are accumulated" in words
+    optimizer.step()
+    assert not accumulate(250)
+
+
+def test_accumulated_gradients_after_a_short_first_step_are_not_told() -> None:
+    D = small_discriminator()
+    optimizer = sgd(D)
+    srgan.regularize(D, "sr-s", optimizer=optimizer)
+    layer = D.get_submodule("blocks.0.conv1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for count in (8, 150, 8, 700):
+            for _ in range(count):
+                layer(IMAGES)
+            optimizer.step()
+
+
 def compile_module(D: nn.Module, backend: str) -> nn.Module:
     compiled: nn.Module = torch.compile(D, backend=backend)  # type: ignore[assignment]
     return compiled
