@@ -149,6 +149,7 @@ def test_the_page_shows_what_the_files_hold(tmp_path: Path) -> None:
     assert "| `srgan --help` | at most 2 s | 0.125 s | yes |" in text
     assert "| first iteration of mini | at most 10 s | 12.5 s | no |" in text
     assert "On Abacus, cores 2; torch 2; commit 01234567." in text
+    assert "Measured at commit 01234567 on Abacus." in text.partition("## In short")[0]
     assert text.count("Not measured yet.") == len(BENCHMARKS) - 1
 
 

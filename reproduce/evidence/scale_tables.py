@@ -70,7 +70,7 @@ def score_table(outcomes: Sequence[Outcome], place: Place) -> Table:
 
 
 def test_table(outcomes: Sequence[Outcome], place: Place) -> Table:
-    """Header and a line for each comparison of which there are registered pairs."""
+    """Header and a line for each comparison of which there are registered pairs; "interim" until all of them are."""
     scores = scores_of(outcomes, *place)
     lines = []
     for comparison in COMPARISONS:
@@ -81,6 +81,8 @@ def test_table(outcomes: Sequence[Outcome], place: Place) -> Table:
         kind = "one-sided" if one_sided else "two-sided"
         if not one_sided and comparison not in TWO_SIDED.get(place, ()):
             kind += ", not registered"
+        if pairs.n < len(SEEDS[place[0]]):
+            kind += f", interim: {pairs.n} of {len(SEEDS[place[0]])} pairs"
         of_t, of_signs = (pairs.p_of_t, pairs.p) if one_sided else (pairs.two_sided_p_of_t, pairs.two_sided_p)
         ahead, t_test = f"{pairs.ahead} of {pairs.n}", "–" if np.isnan(of_t) else f"{of_t:.2g}"
         lines.append([comparison.words, ahead, pairs.change_in_words, t_test, f"{of_signs:.2g}", kind])

@@ -41,13 +41,15 @@ class Publisher(RunCallback):
         self._conclude(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._conclude(trainer)
+        if not self.folder.lost():  # of a folder that was moved or changed nothing more is told
+            self._conclude(trainer)
 
     def _publish(self, trainer: pl.Trainer) -> None:
         rows = self.history.new_rows() if self.history else []
         if not rows:
             return
         assert self.history is not None
+        self.folder.refuse_losses()
         for logger in trainer.loggers:
             if isinstance(logger, RunView):
                 logger.log_rows(rows, self.history)

@@ -77,6 +77,7 @@ class RunRecorder(RunCallback):
             "resumed_at": [*before.get("resumed_at", []), pl_module.iteration] if before else [],
         }
         write_text(self.folder.config, yaml.safe_dump(self.record["config"], sort_keys=False))
+        self.folder.begun = True
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
         if trainer.strategy.root_device.type == "cpu":
@@ -122,6 +123,7 @@ class RunRecorder(RunCallback):
                 "seconds": round(self.record["seconds"] + elapsed, 1),
                 "peak_memory": peak_memory(trainer),
             } | outcome(self.folder, self.thresholds)
+            self.folder.refuse_losses()
             write_json(self.folder.record, self.record)
 
     def _close_bar(self) -> None:

@@ -88,6 +88,7 @@ class ScoreRecorder(RunCallback):
             )
         self.scorer = Scorer(features, data, self.protocol, ranks)
         if trainer.is_global_zero:
+            self.folder.refuse_losses()
             write_json(self.folder.protocol, self.scorer.describe())
         return self.scorer
 
@@ -128,6 +129,7 @@ class ScoreRecorder(RunCallback):
         scores = self.scorer.of_generators(module.generator, module.generator_ema, self.final)
         if trainer.is_global_zero:
             final = {"protocol": self.scorer.describe(self.final), "scores": scores}
+            self.folder.refuse_losses()
             write_json(self.folder.final, {"iteration": module.iteration} | final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:

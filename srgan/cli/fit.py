@@ -190,7 +190,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         return 2
     record = folder.read_record()
     if record and record["status"] == "finished":
-        print(f"{folder.path}: finished already, {record['iterations']} iterations. Nothing to do.")
+        print(f"{folder.path}: finished already, {iterations_of(record['iterations'])}. Nothing to do.")
         return 0
     try:
         provide(cli)
@@ -238,19 +238,24 @@ def failure_of_the_machine(error: Exception, cli: RunCLI) -> str | None:
     return None
 
 
+def iterations_of(count: int) -> str:
+    """A number of iterations in words."""
+    return "1 iteration" if count == 1 else f"{count} iterations"
+
+
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
     """Says how the training ended, by its own record; returns the exit status."""
     saver = checkpoints_of(cli.trainer)
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
     if cli.model.iteration == cli.model.iterations and not missing:
-        message, status = f"finished, {cli.model.iterations} iterations.", 0
+        message, status = f"finished, {iterations_of(cli.model.iterations)}.", 0
     elif saver.received:
-        message = f"stopped after {cli.model.iteration} iterations; the same command goes on."
+        message = f"stopped after {iterations_of(cli.model.iteration)}; the same command goes on."
         status = 128 + saver.received
     else:
         message = (
-            f"ended early after {cli.model.iteration} iterations, by a limit of Lightning's (max_time, max_epochs, "
+            f"ended early after {iterations_of(cli.model.iteration)}, by a limit of Lightning's (max_time, max_epochs, "
             "fast_dev_run, limit_train_batches) or a callback; saved. Without that limit the same command goes on."
         )
         status = STOPPED_EARLY

@@ -55,7 +55,7 @@ class FolderData(ImageData):
         if not self.path.exists():
             raise FileNotFoundError(
                 f"Expected a folder or tar of images at '{self.path.absolute()}', found nothing. "
-                "Its layout is train/<class>/<image> or <class>/<image>."
+                "Set --data.init_args.path; its layout is train/<class>/<image> or <class>/<image>."
             )
 
         self.name = self.path.absolute().name.split(".")[0]

@@ -279,6 +279,9 @@ class _Header(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             if type(error).__name__ == "EOFHeaderError":  # a block of zeros, as an archive ends
                 raise
+            if type(error).__name__ == "EmptyHeaderError":
+                why = f"it stops at byte {archive.offset:,}, without the block of zeros that ends a tar file"
+                raise tarfile.ReadError(f"{why}: it was cut short") from error
             raise tarfile.ReadError(f"it was cut short or damaged at byte {archive.offset:,} ({error})") from error
 
 
@@ -294,3 +297,18 @@ def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[So
                 yield from _members(inner, offset + member.offset_data, path.with_suffix(""))
             elif member.isfile() and not member.issparse():
                 yield Source("", str(path), offset + member.offset_data, member.size)
+        _refuse_more(file, archive.offset)
+
+
+def _refuse_more(file: IO[bytes], end: int) -> None:
+    """Behind the block of zeros at byte `end`, which is read by now, zeros alone may follow.
+
+    Raises:
+        tarfile.ReadError: something else does, which readers of tar files pass over in silence.
+    """
+    while block := file.read(1 << 20):
+        if block.count(0) != len(block):
+            raise tarfile.ReadError(
+                f"more data follows the end of the archive at byte {end:,}, as if tar files had been joined by cat "
+                "(tar --ignore-zeros unpacks all of them)"
+            )

@@ -133,6 +133,7 @@ class RunFolder:
         self.lock = self.path / "lock"
         self.written: dict[str, int] = {}
         """Name of each history -> its bytes, as far as this process has rolled back to them and written them."""
+        self.begun = False  # whether this process trains the run, so that its folder has to be there
 
     def read_record(self) -> dict[str, Any] | None:
         """The content of run.json; None if there is none yet.
@@ -200,9 +201,11 @@ class RunFolder:
 
     def append_row(self, history: Path, row: dict[str, Any]) -> None:
         """Appends a row to one of the histories of rows."""
+        self.refuse_losses()
         self.written[history.name] = self.written.get(history.name, 0) + append_json_line(history, row)
 
     def _append_record(self, history: RecordFile, layout: dict[str, Any], record: np.ndarray) -> None:
+        self.refuse_losses()
         name = history.path.name
         self.written[name] = self.written.get(name, 0) + history.append(layout, record)
         self.written.setdefault(history.layout.name, history.layout.stat().st_size)
@@ -212,7 +215,7 @@ class RunFolder:
         if not self.config.is_file():
             return (
                 f"Expected the folder '{self.path}', in which this run is recorded, found it moved or removed. Move it "
-                "back: the same command goes on from its last checkpoint."
+                "back: the same command goes on from its last checkpoint, or begins again if it has none."
             )
         changed = [
             f"{path.name} ({self.written.get(path.name, 0):,} bytes written, {size:,} there)"
@@ -224,16 +227,16 @@ class RunFolder:
         return (
             f"Expected the histories in '{self.path}' as this run wrote them, found others: {', '.join(changed)}. "
             "Put them back, if they were moved: the same command goes on from the last checkpoint whose histories "
-            "are whole."
+            "are whole, or begins again if there is none."
         )
 
     def refuse_losses(self) -> None:
-        """Before anything is written that takes the histories for whole.
+        """Before anything is written, which would make a folder anew, or take the histories for whole.
 
         Raises:
             LostHistoryError: the folder was moved or removed, or one of its histories was changed.
         """
-        if words := self.lost():
+        if self.begun and (words := self.lost()):
             raise LostHistoryError(words)
 
     def append_spectra(self, iteration: int, layers: list[SpectralLayer], sigmas: list[np.ndarray]) -> None:
@@ -260,11 +263,8 @@ class RunFolder:
     @property
     def histories(self) -> list[Path]:
         """The files that only grow."""
-        records = (self.spectra, self.outputs)
-        return [
-            *(self.scores, self.losses, self.gradients, self.warnings),
-            *(path for history in records for path in (history.path, history.layout)),
-        ]
+        rows = [self.scores, self.losses, self.gradients, self.warnings]
+        return rows + [path for history in (self.spectra, self.outputs) for path in (history.path, history.layout)]
 
     def history_marks(self) -> dict[str, list[int]]:
         """Name of each history -> its bytes so far and their CRC-32; all of it is on the disk when this returns."""

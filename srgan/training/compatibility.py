@@ -14,7 +14,7 @@ def refuse_unfit_checkpoint(
     Args:
         checkpoint: its content.
         weights: the training's state dict.
-        carried: what decides its draws, `AdversarialTraining.carried`.
+        carried: what decides its draws, `AdversarialTraining.carried`; empty where only tensors are loaded.
         label: of its constraint.
 
     Raises:
@@ -35,7 +35,8 @@ def refuse_unfit_checkpoint(
             "and ema_decay, and a constraint without parameters of its own."
         )
     before = stored["carried"]
-    refuse_other_images(before["data"], carried["data"])
+    if "data" in carried:
+        refuse_other_images(before["data"], carried["data"])
     differing = [
         f"{name} was {before.get(name)} and is {value}" for name, value in carried.items() if before.get(name) != value
     ]

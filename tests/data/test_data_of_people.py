@@ -217,6 +217,34 @@ def test_a_tar_that_was_cut_anywhere_is_refused(tmp_path: Path, tar_format: int)
     assert len(list_sources(cut_at(tar, end + 512), ["train"]).sources) == 20  # ends, with one block in place of two
 
 
+def test_a_tar_without_its_last_blocks_is_said_to_lack_them(tmp_path: Path) -> None:
+    tar = small_tar(tmp_path, tarfile.GNU_FORMAT)
+    with tarfile.open(tar) as archive:
+        archive.getmembers()
+        end = archive.offset
+    with pytest.raises(ValueError, match=rf"stops at byte {end:,}, without the block of zeros that ends a tar file"):
+        list_sources(cut_at(tar, end), ["train"])
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_tars_joined_by_cat_are_refused_and_not_read_by_half(tmp_path: Path, suffix: str) -> None:
+    """Readers of tar files stop at the end of the first; GNU tar fills blocks up with zeros, however many."""
+    tar = small_tar(tmp_path, tarfile.GNU_FORMAT)
+    content = tar.read_bytes()
+    joined = tmp_path / f"joined.tar{suffix}"
+    joined.write_bytes((gzip.compress(content) if suffix else content) * 2)
+    with pytest.raises(ValueError, match=r"more data follows the end of the archive at byte .* joined by cat"):
+        FolderData(str(joined), SIZE).load("train")
+    with tarfile.open(tmp_path / "nested.tar", "w") as archive:
+        archive.add(cut_at(tar, len(content)), "n01440764.tar")
+        tar.write_bytes(content * 2)
+        archive.add(tar, "n01440765.tar")
+    with pytest.raises(ValueError, match="joined by cat"):
+        list_sources(tmp_path / "nested.tar", ["train"])
+    tar.write_bytes(content + bytes(3 << 20))
+    assert len(list_sources(tar, ["train"]).sources) == 20
+
+
 def test_a_damaged_header_does_not_end_an_archive(tmp_path: Path) -> None:
     tar = small_tar(tmp_path, tarfile.GNU_FORMAT)
     with tarfile.open(tar) as archive:
@@ -245,6 +273,11 @@ def test_a_cut_tar_inside_of_archives_and_behind_compression_is_refused(tmp_path
             short = cut_at(whole, int(whole.stat().st_size * share), f"short{suffix}")
             with pytest.raises(ValueError, match=r"whole tar file"):
                 FolderData(str(short), SIZE).load("train")
+
+
+def test_a_missing_path_names_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"found nothing\. Set --data\.init_args\.path; its layout is train/"):
+        FolderData(str(tmp_path / "data/images"), SIZE)
 
 
 def test_a_zip_file_is_called_one(downloads: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from srgan.cli.main import main
 
 COMMON = [
     (["-c", "folder", "--data.init_args.path", "nope"], r"a folder or tar of images at '.*nope', found nothing"),
-    (["-c", "folder"], "a folder or tar of images at '.*images', found nothing"),
+    (["-c", "folder"], r"at '.*images', found nothing\. Set --data\.init_args\.path"),
     (["-c", "hub", "--data.init_args.path", "./nope"], "a data set in the folder '.*nope', found nothing"),
     (["-c", "imagenet128"], "Run: srgan prepare imagenet ROOT"),
     (["-c", "cifar10", "--data.init_args.image_size", "64"], "an image size of 32, 16 or 8 for CIFAR-10, found 64"),
@@ -121,7 +121,6 @@ def record_taken_away(attempt: Attempt) -> Outcome:
     if ended.problem or ended.status != 1 or not re.search("moved or removed|found others: ", ended.said):
         return Outcome(1, ended.problem or f"{way}: expected what is lost, found {ended.status}: {ended.said[-400:]}")
     if (aside := folder.with_name("aside")).exists():
-        shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     again = Child(lambda: train(folder)).wait()
     if again.status == 2 and re.search("is not what it was when", again.said):

@@ -173,6 +173,8 @@ def test_tests_are_one_sided_where_a_direction_was_registered() -> None:
     assert test_table(cells(D20, fids), D20)[1][0][4] == "0.021"
     small = test_table(cells(SMALL, {cell: some[:5] for cell, some in fids.items()}, first=1), SMALL)[1]
     assert [row[5] for row in small] == ["one-sided", "two-sided, not registered"]
+    some = test_table(cells(D6, {cell: of_cell[:4] for cell, of_cell in fids.items()}), D6)[1]
+    assert [row[5] for row in some] == ["one-sided, interim: 4 of 10 pairs"] * 2
     others = cells(D6, fids, first=31)
     assert test_table(others, D6)[1] == []  # seeds that were not registered do not judge
 
