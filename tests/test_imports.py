@@ -13,8 +13,9 @@ import srgan
 PACKAGE = Path(srgan.__file__).parent
 ORDER = [
     {"utils"},
-    {"collapse", "spectral", "data", "plotting"},
-    {"networks", "runs"},
+    {"collapse", "spectral", "plotting", "prepare"},
+    {"data", "runs"},
+    {"networks"},
     {"constraints"},
     {"losses", "metrics", "loggers", "report"},
     {"training"},

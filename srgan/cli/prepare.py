@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srgan.data.image_sources import printable
-from srgan.data.preparation import JOB, LOCK, REPORT, prepare
+from srgan.prepare.image_sources import printable
+from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
 from srgan.utils.files import expanded, only_process
 from srgan.utils.optional_packages import require
 from srgan.utils.provenance import usable_cores

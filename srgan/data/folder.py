@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from srgan.data.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
-from srgan.data.image_sources import (
+from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
+from srgan.prepare.image_sources import (
     Listing,
     Source,
     left_out,

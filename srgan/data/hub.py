@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.decoding import PIXELS, UnreadableImage, faint_words, read_image
 from srgan.data.hub_source import at_home, open_split, refuse_unfinished, size_words, two_columns
 from srgan.data.image_data import ImageData, LabelledImages, Split, digest_of, say
-from srgan.data.preparation import features_of
+from srgan.prepare.decoding import PIXELS, UnreadableImage, faint_words, read_image
+from srgan.prepare.preparation import features_of
 from srgan.utils.files import cache_folder, only_process, read_json, write_json
 
 if TYPE_CHECKING:  # the library takes a second to import

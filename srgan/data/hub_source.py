@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srgan.data.image_data import say
-from srgan.data.preparation import FINISHED, JOB
+from srgan.prepare.preparation import FINISHED, JOB
 from srgan.utils.files import expanded
 
 if TYPE_CHECKING:  # the library takes a second to import

@@ -19,8 +19,8 @@ from torch.nn.functional import interpolate
 from torchvision.datasets import CIFAR10
 
 from srgan.data import CIFAR10Data, FolderData, STL10Data
-from srgan.data.image_sources import MAX_BYTES
 from srgan.data.images import dequantize, quantize
+from srgan.prepare.image_sources import MAX_BYTES
 from srgan.utils.distributed import Ranks
 
 # The one place where ranges convert.

@@ -15,8 +15,8 @@ from PIL import Image
 
 from srgan.data import CIFAR10Data, FolderData, HubData, ImageData, STL10Data
 from srgan.data.image_data import LabelledImages, Split
-from srgan.data.image_sources import list_sources
 from srgan.metrics.features import ClassifierFeatures
+from srgan.prepare.image_sources import list_sources
 
 SIZE = 8
 

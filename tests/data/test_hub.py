@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 
 from srgan.cli.main import main
 from srgan.data import FolderData, HubData, ImageData
-from srgan.data.decoding import read_image
 from srgan.data.image_data import _BatchOfIteration
+from srgan.prepare.decoding import read_image
 from srgan.utils.distributed import Ranks
 
 

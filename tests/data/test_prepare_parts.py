@@ -16,9 +16,9 @@ import pytest
 from conftest import random_pixels
 from PIL import Image, ImageOps
 
-from srgan.data.decoding import FORMATS, UnreadableImage, _Budget, read_image, to_rgb
-from srgan.data.image_sources import place_of
-from srgan.data.preparation import rows_per_part
+from srgan.prepare.decoding import FORMATS, UnreadableImage, _Budget, read_image, to_rgb
+from srgan.prepare.image_sources import place_of
+from srgan.prepare.preparation import rows_per_part
 
 # One image.
 
@@ -106,7 +106,7 @@ def test_no_damage_crashes_the_decoder() -> None:
 TOO_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
-from srgan.data.decoding import read_image
+from srgan.prepare.decoding import read_image
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, -1))
 try:
@@ -151,7 +151,7 @@ def test_a_small_file_does_not_unpack_to_gigabytes() -> None:
 
 def test_threads_unpack_one_large_image_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Together they hold no more pixels than the bound on one; small images pass at once."""
-    monkeypatch.setattr("srgan.data.decoding.UNPACKED", _Budget(1_000_000))
+    monkeypatch.setattr("srgan.prepare.decoding.UNPACKED", _Budget(1_000_000))
     held, most = [0], [0]
 
     def counted(image: Image.Image) -> Image.Image:
@@ -161,7 +161,7 @@ def test_threads_unpack_one_large_image_at_a_time(monkeypatch: pytest.MonkeyPatc
         held[0] -= image.width * image.height
         return to_rgb(image)
 
-    monkeypatch.setattr("srgan.data.decoding.to_rgb", counted)
+    monkeypatch.setattr("srgan.prepare.decoding.to_rgb", counted)
     files = [encode(Image.new("L", (side, side))) for side in (800, 900, 100, 700, 100, 1200, 100, 600)]
     with ThreadPoolExecutor(8) as pool:
         assert len(list(pool.map(partial(read_image, image_size=8), files))) == 8

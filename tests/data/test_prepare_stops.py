@@ -116,7 +116,7 @@ def test_a_damaged_folder_that_cannot_be_mended_keeps_what_it_has(
     assert "needed to make data-00002.arrow in" in capsys.readouterr().err
     assert content(out) == before
     with monkeypatch.context() as patch:
-        patch.setattr("srgan.data.preparation.DECODER", "Pillow 0.1")
+        patch.setattr("srgan.prepare.preparation.DECODER", "Pillow 0.1")
         assert prepare(photographs, out, "--verify") == 2
         assert "decoder: Pillow" in capsys.readouterr().err
         assert content(out) == before

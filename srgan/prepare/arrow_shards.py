@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from srgan.data.decoding import UnreadableImage, read_image
-from srgan.data.image_sources import Source
+from srgan.prepare.decoding import UnreadableImage, read_image
+from srgan.prepare.image_sources import Source
 from srgan.utils.files import write_atomically, write_json
 from srgan.utils.progress import Progress
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from srgan.data.arrow_shards import Part, make_parts, record_of
-from srgan.data.decoding import DECODER, PIXELS, faint_words
-from srgan.data.image_sources import Listing, list_sources, refuse_emptied_classes
+from srgan.prepare.arrow_shards import Part, make_parts, record_of
+from srgan.prepare.decoding import DECODER, PIXELS, faint_words
+from srgan.prepare.image_sources import Listing, list_sources, refuse_emptied_classes
 from srgan.utils.files import write_json
 from srgan.utils.progress import Progress
 
