@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from srgan.constraints.attaching import forget_load_hooks, rename_foreign, restore_weight
 from srgan.constraints.batch_norm_hook import remove_batch_norm
 from srgan.constraints.handle import release
-from srgan.constraints.layers import bare, constrained, is_sharded, raw_weight, refuse_non_module
+from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_non_module
 from srgan.constraints.refusing import layer_called
+from srgan.constraints.selecting import bare
 
 
 def unregularize(discriminator: nn.Module) -> nn.Module:

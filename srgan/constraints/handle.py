@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import Chosen, bare, constrained, is_sharded, raw_weight, spectral_layers
+from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
 from srgan.constraints.refusing import layer_called
+from srgan.constraints.selecting import bare
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.stepping import parameters_of, part_in, stepped
 

@@ -12,9 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.handle import Regularization
-from srgan.constraints.layers import Selection, bare, select_layers
 from srgan.constraints.refusing import listed
 from srgan.constraints.registry import METHODS
+from srgan.constraints.selecting import Selection, bare, select_layers
 from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrapped
 
 

@@ -5,15 +5,8 @@ import warnings
 from torch import nn
 
 from srgan.collapse import CollapseThresholds, SpectralCollapse
-from srgan.constraints.layers import (
-    bare,
-    constrained,
-    convolutions,
-    divides_by_sigma_1,
-    is_judged,
-    spectra,
-    spectral_layers,
-)
+from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
+from srgan.constraints.selecting import bare
 from srgan.runs.folder import normalized
 from srgan.runs.scale_growth import MOST_GROWTH, ScaleGrowth
 

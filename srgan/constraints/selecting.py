@@ -1,0 +1,114 @@
+"""Which layers of a network a constraint goes onto."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, constrained, refuse_non_module, spectral_layers
+
+Predicate = Callable[[str, nn.Module], bool]
+Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
+"""Layers by glob patterns of their names, by types, or by a function of name and layer."""
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """The network within torch.compile's, DataParallel's and DistributedDataParallel's wrappers.
+
+    Raises:
+        TypeError: this is no module.
+    """
+    refuse_non_module(module)
+    while True:
+        inner = module._modules.get("_orig_mod")
+        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if inner is None:
+            return module
+        module = inner
+
+
+def select_layers(
+    discriminator: nn.Module, layers: Selection | None = None, exclude: Selection | None = None
+) -> dict[str, nn.Module]:
+    """The layers that a constraint goes onto, by name.
+
+    Args:
+        discriminator: without wrappers.
+        layers: which; None for every convolution, linear and embedding layer of torch.nn. A layer of another class,
+            with a parameter `weight` of two dimensions or more, is taken where this names it.
+        exclude: which of them not.
+
+    Raises:
+        ValueError: one of the two names nothing.
+        TypeError: one is neither patterns, types nor a function.
+    """
+    known = dict(spectral_layers(discriminator))
+    candidates = {**known, **dict(_own_layers(discriminator))}
+    chosen = known if layers is None else _matching(candidates, layers, "layers")
+    left_out = {} if exclude is None else _matching(candidates, exclude, "exclude")
+    kept = {name: layer for name, layer in chosen.items() if name not in left_out}
+    if known and not kept:
+        raise ValueError("Expected layers to constrain, found that layers= and exclude= leave none. Widen them.")
+    _warn_of_unnamed_weights(discriminator, {*known, *chosen, *left_out})
+    return kept
+
+
+def _own_layers(discriminator: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Layers with a matrix as weight whose class is derived from nothing of torch.nn but Module."""
+    for name, module in discriminator.named_modules():
+        weight = module._parameters.get("weight")
+        known = any(
+            base.__module__.startswith("torch.nn.modules")
+            for base in type(module).__mro__[:-1]
+            if base is not nn.Module
+        )
+        if not known and weight is not None and weight.dim() >= 2:
+            yield name, module
+
+
+def _matching(candidates: Mapping[str, nn.Module], selection: Selection, option: str) -> dict[str, nn.Module]:
+    parts = list(selection) if isinstance(selection, list | tuple) else [selection]
+    for part in parts:
+        if not (isinstance(part, str | type) or callable(part)):
+            raise TypeError(
+                f"Expected {option}= as glob patterns of names, types, or a function of name and layer, found {part!r}."
+            )
+
+    def matches(part: object, name: str, layer: nn.Module) -> bool:
+        if isinstance(part, str):
+            return fnmatchcase(name, part)
+        if isinstance(part, type):
+            return isinstance(layer, part)
+        return bool(part(name, layer)) if callable(part) else False
+
+    found = {n: layer for n, layer in candidates.items() if any(matches(part, n, layer) for part in parts)}
+    if not found:
+        raise ValueError(
+            f"Expected {option}= to name layers with a weight of two dimensions or more, found none that it names "
+            f"among {', '.join(repr(name) for name in candidates) or 'no such layers'}."
+        )
+    return found
+
+
+def _warn_of_unnamed_weights(discriminator: nn.Module, named: set[str]) -> None:
+    """Says which matrices no constraint sees, such as those of attention and of recurrent layers."""
+    seen = [
+        f"{name}.{local}".lstrip(".")
+        for name, module in discriminator.named_modules()
+        if name not in named and constrained(module) is None and not isinstance(module, LAYERS_WITH_SPECTRUM)
+        for local, parameter in module._parameters.items()
+        if "weight" in local and parameter is not None and parameter.dim() >= 2 and not _is_norm(module)
+    ]
+    if seen:
+        warnings.warn(
+            f"These weights stay as they are: {', '.join(seen)}. Only layers that hold one matrix named 'weight' can "
+            "be constrained; those of classes of your own where layers= names them.",
+            stacklevel=4,
+        )
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Of torch.nn, or derived from one: a name alone may be that of a convolution with a norm behind it."""
+    return any("Norm" in base.__name__ and base.__module__.startswith("torch.nn.") for base in type(module).__mro__)
