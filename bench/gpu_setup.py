@@ -17,6 +17,7 @@ from PIL import Image
 from srgan.data import DigitsData
 from srgan.networks import ResNetPair
 from srgan.training.module import AdversarialTraining, optimizer_steps
+from srgan.utils import randomness
 
 Net = tuple[int, int]
 
@@ -151,6 +152,7 @@ def drawn_on_the_cpu() -> Iterator[None]:
 
     generator = torch.Generator
     with (
+        patch.object(randomness, "ROWS_PER_GENERATOR", randomness.ROWS_PER_GENERATOR_ON_CPU),
         patch.object(torch, "Generator", lambda device="cpu": generator()),
         patch.object(torch, "rand", moved(torch.rand)),
         patch.object(torch, "randn", moved(torch.randn)),

@@ -131,7 +131,11 @@ def make(words: list[str], patch: pytest.MonkeyPatch) -> None:
         name, _, value = word.partition("=")
         patch.setenv(name, value)
     patch.setenv("MAKEFLAGS", " -- " + " ".join(word.replace(" ", "\\ ") for word in words[1:]))
-    target = import_module(f"reproduce.{words[0].removeprefix('reproduce-').replace('figures', 'figures.__main__')}")
+    makefile = (REPOSITORY / "Makefile").read_text()
+    module = re.search(rf"^{words[0]}:.*\n.*-m (reproduce[\w.]*)", makefile, re.MULTILINE)
+    assert module, words
+    name = module[1] if module[1].count(".") > 1 else f"{module[1]}.__main__"
+    target = import_module(name)
     with only_parsing(patch), pytest.raises((Parsed, SystemExit)) as ending:
         target.main()
     assert ending.type is Parsed, words

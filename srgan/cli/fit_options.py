@@ -67,7 +67,7 @@ def refuse_arguments(arguments: list[str]) -> None:
     instead = {gone: f"Set {option}." for gone, option in GONE.items()}
     instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
     for target, (sources, _) in LINKS.items():
-        followed = f"It follows {' and '.join(f'--{source}' for source in sources)}."
+        followed = f"Set {' and '.join(f'--{source}' for source in sources)}, which it follows."
         instead |= {f"--{target}": followed, f"--{target.replace('.init_args', '')}": followed}
     for argument in arguments:
         name = argument.partition("=")[0]

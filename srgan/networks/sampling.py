@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from srgan.data.images import quantize
 from srgan.networks import Generator
@@ -89,13 +90,16 @@ def truncated_latents(
 
 
 def independent_copy(generator: Generator, statistics: GeneratorStatistics) -> Generator:
-    """A copy to draw images from, in test mode ("running") or in training mode ("batch").
+    """A copy to draw images from, in test mode, but for batch norms under "batch", which take each batch's statistics.
 
     Raises:
         ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
     """
-    copied = copy.deepcopy(generator).train(statistics == "batch")
-    if statistics == "batch" and any(isinstance(module, nn.SyncBatchNorm) for module in copied.modules()):
+    copied = copy.deepcopy(generator).eval()
+    batch_norms = [module for module in copied.modules() if isinstance(module, _BatchNorm)]
+    for module in batch_norms:
+        module.train(statistics == "batch")
+    if statistics == "batch" and any(isinstance(module, nn.SyncBatchNorm) for module in batch_norms):
         raise ValueError(
             "Expected generator_statistics 'running' with synchronized batch norm, found 'batch': each device scores "
             "images of its own. Set generator_statistics to 'running', or switch sync_batchnorm off."

@@ -53,7 +53,7 @@ def test_options_that_follow_others_are_refused(
     option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fit(RunFolder(tmp_path / "run"), option) == 2
-    assert "which does not apply here. It follows --" in capsys.readouterr().err
+    assert "which does not apply here. Set --" in capsys.readouterr().err
 
 
 def test_the_same_key_in_several_places_is_no_repetition() -> None:

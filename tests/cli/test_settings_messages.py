@@ -22,9 +22,9 @@ PACKAGE = Path(srgan.__file__).parent
 def sentences() -> list[str]:
     """All that constructors and the checks of settings under the parser raise, with 7 in the place of values."""
     found: set[str] = set()
-    places = ("data", "networks", "constraints", "callbacks", "metrics", "tracking")
+    places = ("data", "prepare", "networks", "constraints", "callbacks", "metrics", "loggers", "training")
     files = [path for place in places for path in (PACKAGE / place).rglob("*.py")]
-    files += [PACKAGE / f"{name}.py" for name in ("losses", "optimizers", "training", "feature_matching", "parallel")]
+    files += [PACKAGE / "losses.py", PACKAGE / "utils" / "distributed.py"]
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:

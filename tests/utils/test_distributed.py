@@ -151,7 +151,7 @@ class EndsOfRank(pl.Callback):
 
 def test_a_killed_process_ends_the_others_in_a_sentence_and_the_run_goes_on(tmp_path: Path) -> None:
     two = [*SETTINGS, "--checkpoints.every", "1", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    kills = ["--trainer.callbacks", "test_parallel.EndsOfRank", "--trainer.callbacks.rank", "1"]
+    kills = ["--trainer.callbacks", f"{__name__}.EndsOfRank", "--trainer.callbacks.rank", "1"]
     folder = RunFolder(tmp_path / "run")
     words = [*two, "--run", str(folder.path)]
     first, second = run_ranks([*words, *kills], tmp_path / "killed")
