@@ -175,7 +175,7 @@ def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys
     record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
     assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].module.generator)
     assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--protocol.seed", "5"]
-    assert (record["iteration"], record["constraint"]) == (4, "SR-d")
+    assert (record["iteration"], record["constraint"]) == (4, "SR-d, unit scale")
     assert record["commit"]
     assert record["protocol"]["seed"] == 5
     assert record["protocol"]["intra_fid_labels"] == [0, 1, 2]

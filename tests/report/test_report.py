@@ -124,7 +124,7 @@ def test_collapses_and_changes_of_method_are_marked(page: Path) -> None:
     marked = {mark["label"]["text"]: mark["x0"] for mark in stored_run(page, "pair/collapsed")["marks"]}
     assert marked == {"mode collapse": COLLAPSE, "spectral collapse": COLLAPSE}
     went_on = stored_run(page, "pair/sr-d")
-    assert {mark["label"]["text"]: mark["x0"] for mark in went_on["marks"]} == {"SN → SR-d": 20}
+    assert {mark["label"]["text"]: mark["x0"] for mark in went_on["marks"]} == {"SN → SR-d, unit scale": 20}
     assert "#runs=pair%2Fsn,pair%2Fsr-d" in went_on["head"]
     assert stored_run(page, "pair/sr-s")["marks"] == []
 
@@ -154,11 +154,11 @@ def test_what_was_not_recorded_is_said(page: Path) -> None:
 def test_the_overview_leads_to_runs_and_comparisons(page: Path) -> None:
     overview = page.read_text().partition('id="overview"')[2].partition('id="view"')[0]
     rows = [re.findall(r'name="run" value="([^"]*)"', row) for row in overview.split("<article>")[1:]]
-    assert ["pair/collapsed", "pair/sn", "pair/sr-d", "pair/sr-s"] in rows  # they differ in their method alone
+    assert ["pair/collapsed", "pair/sn", "pair/sr-s", "pair/sr-d"] in rows  # they differ in their method alone
     assert [str(escape(f"odd/{ODD_NAME}"))] in rows
     assert ["bare", "running"] in rows
     assert len(rows) == 3
-    assert "#runs=pair%2Fcollapsed,pair%2Fsn,pair%2Fsr-d,pair%2Fsr-s" in overview
+    assert "#runs=pair%2Fcollapsed,pair%2Fsn,pair%2Fsr-s,pair%2Fsr-d" in overview
     table = overview.partition("<tbody>")[2].partition("</tbody>")[0]
     assert table.count('href="#runs=pair%2Fsn">seed 1') == 30 * 12
     assert table.count("collapsed") == 30

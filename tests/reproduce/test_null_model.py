@@ -11,7 +11,7 @@ from reproduce.evidence.null_curves import KEPT_SR_S, METHODS, UNIT_SR_D, NullCu
 from reproduce.evidence.records import BASELINE, SCALE_CONTROL
 from reproduce.experiments import null_model
 from reproduce.experiments.null_model import PERSISTENCES, SHAPE, projections, simulate, write_null_model
-from srgan.constraints import Dynamic, Project, SpectralNormalization, SpectralRegularization, Static
+from srgan.constraints import Dynamic, SpectralNormalization, SpectralRegularization, Static
 from srgan.constraints.layers import raw_weight
 from srgan.constraints.parametrization import recorded_ratios
 from srgan.spectral import matricize
@@ -97,7 +97,7 @@ def test_the_scale_of_a_normalized_convolution_is_its_learning_rate(projected: b
         with torch.no_grad():
             layer.weight.mul_(scale)
         net = nn.Sequential(layer)
-        constraint = SpectralRegularization(Dynamic(), Project()) if projected else SpectralNormalization()
+        constraint = SpectralRegularization(Dynamic(), scale="keep") if projected else SpectralNormalization()
         constraint.attach(net)
         optimizer = OptimizerSettings(rate).build(net)
         for iteration in range(12):
@@ -112,12 +112,19 @@ def test_the_scale_of_a_normalized_convolution_is_its_learning_rate(projected: b
     assert not torch.equal(outputs(2.0, 0.01), outputs(1.0, 0.01))
 
 
-@pytest.mark.parametrize(("method", "compensation"), [("SR-s", Static()), ("SR-d", Dynamic())])
-def test_projections_are_those_of_training(method: str, compensation: Static | Dynamic) -> None:
+@pytest.mark.parametrize(
+    ("method", "constraint"),
+    [
+        ("SR-s", SpectralRegularization(Static())),
+        ("SR-d", SpectralRegularization(Dynamic(), scale="keep")),
+        (UNIT_SR_D, SpectralRegularization(Dynamic())),
+    ],
+)
+def test_projections_are_those_of_training(method: str, constraint: SpectralRegularization) -> None:
     """Three applications with noise between them, against the constraint on a convolution."""
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, 3, bias=False)
-    net, constraint = nn.Sequential(layer), SpectralRegularization(compensation, Project())
+    net = nn.Sequential(layer)
     constraint.attach(net)
     projection = projections(8)[method]
     W, r = matricize(raw_weight(layer).detach()).clone()[None], torch.zeros(1, 8)
@@ -129,7 +136,7 @@ def test_projections_are_those_of_training(method: str, compensation: Static | D
         projection.apply(W, r)
         constraint.after_update(net, iteration=0, update=0, n_dis=1)
         torch.testing.assert_close(matricize(raw_weight(layer).detach()), W[0])
-        if compensation.remembers:
+        if constraint.compensation.remembers:
             torch.testing.assert_close(recorded_ratios(layer), r[0])
 
 
