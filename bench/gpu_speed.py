@@ -191,7 +191,7 @@ def whole_runs(setup: Setup) -> Tables:
     """`srgan fit` as a process with every recorder; SIGTERM on the way, then the same command again."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, run = random_images(Path(temporary) / "images", 300, setup.image_size), Path(temporary) / "run"
-        length = 60 if setup.on_gpu else 12
+        length = 300  # long enough to be stopped on the way
         command = [
             "fit", "-c", "folder", "-c", "sr-s", "--data.init_args.path", str(folder), "--run", str(run),
             "--data.init_args.image_size", str(setup.image_size), "--model.iterations", str(length),
@@ -200,14 +200,14 @@ def whole_runs(setup: Setup) -> Tables:
             "--model.networks.init_args.generator_channels", str(setup.narrow[1]),
             "--scores.every", str(length // 2), "--scores.features", "classifier",
             "--scores.protocol.num_fake_images", "100", "--scores.protocol.num_real_images", "100",
-            "--scores.final.num_fake_images", "100", "--spectra.every", "10", "--outputs.every", str(length // 2),
-            "--samples.every", str(length // 2), "--checkpoints.every", "5",
+            "--scores.final.num_fake_images", "100", "--spectra.every", "50", "--outputs.every", str(length // 2),
+            "--samples.every", str(length // 2), "--checkpoints.every", "50",
             "--trainer.accelerator", "gpu" if setup.on_gpu else "cpu",
         ]  # fmt: skip
         env = os.environ | {"SRGAN_CACHE": temporary, "PYTHONWARNINGS": "ignore"}
         start = partial(subprocess.Popen, [sys.executable, "-m", "srgan", *command], cwd=REPOSITORY, env=env, text=True)
         first = start(stdout=subprocess.DEVNULL)
-        _when_under_way(run, length // 3, first)
+        _when_under_way(run, length // 30, first)
         first.send_signal(signal.SIGTERM)
         rows: list[Row] = [{"": "with SIGTERM", "exit status": first.wait(), "expected": 128 + signal.SIGTERM}]
         rows.append({"": "again", "exit status": start(stdout=subprocess.DEVNULL).wait(), "expected": 0})

@@ -185,9 +185,9 @@ def test_called_again_through_another_module_the_old_method_is_replaced(way: str
     optimizer = torch.optim.SGD(D.parameters(), lr=0.0)
     old = srgan.regularize(D, "sr-s", optimizer=optimizer)
     before = copy.deepcopy(D.state_dict())
-    srgan.regularize(WAYS[way](D), "sr-d", optimizer=optimizer)
+    srgan.regularize(WAYS[way](D), "sr-d", scale="keep", optimizer=optimizer)
     assert all(torch.equal(tensor, before[name]) for name, tensor in D.state_dict().items())  # u among them
-    optimizer.step()  # SR-d records and SR-s, were it still there, would write
+    optimizer.step()  # this SR-d records and SR-s, were it still there, would write
     assert all(torch.equal(parameter, before[name]) for name, parameter in D.named_parameters())
     assert all(r[0] == 1 for name, r in D.named_buffers() if name.endswith("ratios") and "conv" in name)
     assert not old.layers

@@ -242,9 +242,13 @@ def test_a_run_that_goes_on_from_another_is_in_its_group(runs: Path, views: View
         "checkpoint": str(RunFolder(runs / "sn").checkpoint), "iteration": 20,
         "constraint": "SN", "run": parent.run["run_id"],
     }  # fmt: skip
-    assert (parent.config["parent"], parent.config["method"], child.config["method"]) == (None, "sn", "sr-d")
+    assert (parent.config["parent"], parent.config["method"], child.config["method"]) == (
+        None,
+        "sn",
+        "sr-d, unit scale",
+    )
     assert child.config["model"]["n_dis"] == 2
-    assert child.run["tags"] == ["sr-d", "DigitsData"]
+    assert child.run["tags"] == ["sr-d, unit scale", "DigitsData"]
     assert (child.run["display_name"], child.run["job_type"], child.run["project"]) == ("sr-d", "train", "srgan")
 
 
