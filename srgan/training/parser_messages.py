@@ -43,7 +43,7 @@ def reason_of(error: BaseException) -> str:
     have; the exception itself stays its cause.
     """
     refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
-    if refusals and not isinstance(refusals[0], ImportError):
+    if refusals and not isinstance(refusals[0], ImportError | AttributeError):
         return "\n".join([line for line in str(refusals[0]).splitlines() if line.strip()])
     return essence(str(error))
 

@@ -273,6 +273,8 @@ def odd_commands(attempt: Attempt) -> Outcome:
     says = f"{of_option(option.strip('-'))}|{re.escape(words[-1])}"
     if words == ["fit", "--run", there]:
         says = "configuration with data"
+    elif words[:2] == ["prepare", "cifar"]:
+        says = "DATA_SET: .*'cifar'"
     elif words[-1].startswith("/dev/null/"):
         says = "/dev/null"
     return refused(lambda: main(words), " ".join(words)[-90:], says)

@@ -55,7 +55,7 @@ DAMAGES: list[tuple[Callable[[dict[str, object]], str], str]] = [
         (r'"latent_dim": \d+', '"latent_dim": 900000000', "nets that fit into memory"),
         (r'"rows": \d+', '"rows": 1000000000000', "below 1,000,000,000 in '.*', found samples.rows"),
         (r'"class_path": "srgan.constraints.\w+"', '"class_path": "srgan.utils.files.os.system"',
-         r"classes that this version of srgan has .* found srgan\.files\.os\.system"),
+         r"classes that this version of srgan has .* found srgan\.utils\.files\.os\.system"),
         (r'"class_path": "srgan.constraints.\w+"', '"class_path": "srgan.__main__"', r"found srgan\.__main__"),
         (r'"class_path": "srgan.constraints.\w+"', '"class_path": "os.system"', "classes of srgan .* found os.system"),
     )),
