@@ -9,6 +9,7 @@ from srgan.constraints.base import Constraint, refuse_negative
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize
+from srgan.utils.precision import without_autocast
 
 
 class OrthonormalRegularization(Constraint):
@@ -35,7 +36,7 @@ class OrthonormalRegularization(Constraint):
 
     def excesses(self, discriminator: nn.Module) -> list[Tensor]:
         """What each layer's Gram matrix has too much, `[N, N]`, with its graph."""
-        with torch.autocast(next(discriminator.parameters()).device.type, enabled=False):
+        with without_autocast(next(discriminator.parameters()).device):
             excesses = []
             for _, layer in spectral_layers(discriminator):
                 W = matricize(raw_weight(layer), output_dim(layer))

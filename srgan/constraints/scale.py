@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from srgan.utils.precision import without_autocast
+
 Scale = Literal["unit", "keep"] | float
 """What becomes of a raw weight's sigma_1: 1 ("unit"), what it is ("keep"), or this number."""
 
@@ -63,7 +65,7 @@ def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Seq
     """
     if scale == "keep" or not weights:
         return
-    with torch.autocast(weights[0].device.type, enabled=False):
+    with without_autocast(weights[0].device):
         vs = [torch.mv(W.T, u) for W, u in zip(matrices, us, strict=True)]
     norms = torch._foreach_norm([*us, *vs])
     factors = norms[: len(us)]

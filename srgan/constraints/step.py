@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_rows
 
 
@@ -50,7 +51,7 @@ class DiscriminatorStep:
 
     def scores(self, images: Tensor, labels: Tensor) -> Tensor:
         """D's outputs `[B]` in float32: a penalty on slopes does not go through half precision."""
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             scores: Tensor = self.discriminator(images.float(), labels)
             return scores.float()
 
@@ -60,7 +61,7 @@ class DiscriminatorStep:
         The gradient of the sum is taken: where D mixes the images of a batch (batch norm), a slope is one of all.
         """
         x = images.detach().float().requires_grad_()
-        with torch.autocast(x.device.type, enabled=False):  # of the backward pass, whose graph is gone through again
+        with without_autocast(x.device):  # of the backward pass, whose graph is gone through again
             (gradient,) = torch.autograd.grad(self.scores(x, labels).sum(), x, create_graph=True)
             slopes: Tensor = gradient.flatten(1).norm(dim=1)
             return slopes

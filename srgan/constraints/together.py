@@ -20,6 +20,7 @@ from srgan.constraints.gradient_checkpointing import is_transformed
 from srgan.constraints.layers import constrained, is_sharded, output_dim, raw_matrix, raw_weight, spectral_layers
 from srgan.constraints.spectral_normalization import SpectralNorm
 from srgan.spectral import power_iterations_of_stack
+from srgan.utils.precision import without_autocast
 
 LARGEST_PADDING = 2.0  # stacks to the matrices in them, over a whole net: for wide nets these are a lot of memory
 
@@ -179,12 +180,12 @@ class _Stack:
         """Hands `passes` normalized weights, or one that holds them, to each layer, and moves its u on."""
         raw = [member.W for member in self.members]
         _, device, steps = self.members[0].kind
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        with torch.no_grad(), without_autocast(device):
             W = self.stack([weight.detach() for weight in raw], 1).squeeze(1)
             u, v, sigma_1 = power_iterations_of_stack(W, self.stacked_u(), passes, steps)
             of_layers = [member.norm.u for member in self.members]
             torch._foreach_copy_(of_layers, [row[: len(own)] for own, row in zip(of_layers, u[:, -1], strict=True)])
-        with torch.autocast(device.type, enabled=False):
+        with without_autocast(device):
             weights = _Normalization.apply(self, side_by_side, W, u, v, sigma_1, *raw)
         each = 1 if side_by_side else passes
         for k, member in enumerate(self.members):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu_
 
+from srgan.utils.precision import without_autocast
+
 IMAGE_CHANNELS = 3
 
 
@@ -65,7 +67,7 @@ class PlainDiscriminator(Discriminator):
         h = images.contiguous(memory_format=self.memory_format)
         for convolution in self.convolutions:
             h = leaky_relu_(convolution(h), self.slope)
-        with torch.autocast(images.device.type, enabled=False):  # scores, and so losses, are float32 at least
+        with without_autocast(images.device):  # scores, and so losses, are float32 at least
             score: Tensor = self.linear(at_least_float32(h).flatten(1)).squeeze(1)
         return score
 

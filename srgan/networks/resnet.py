@@ -19,6 +19,7 @@ from srgan.networks.pair import (
     check_labels,
     check_widths,
 )
+from srgan.utils.precision import without_autocast
 
 Widths = Literal["constant", "pyramid"]
 LARGEST_MULTIPLE = 16  # of ch, in a pyramid
@@ -150,7 +151,7 @@ class ResNetDiscriminator(Discriminator):
             return self._scores_side_by_side(x, labels)
         labels = check_labels(labels, self.num_classes, x)
         h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
-        with torch.autocast(x.device.type, enabled=False):  # sums over many pixels: float32 at least
+        with without_autocast(x.device):  # sums over many pixels: float32 at least
             h = at_least_float32(h).sum(dim=(2, 3))
             score: Tensor = self.linear(h).squeeze(1)
             return score + (self.embedding(labels) * h).sum(dim=1) if self.num_classes else score
@@ -158,7 +159,7 @@ class ResNetDiscriminator(Discriminator):
     def _scores_side_by_side(self, x: Tensor, labels: Tensor | None) -> Tensor:
         k = x.shape[1] // IMAGE_CHANNELS
         h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             h = at_least_float32(h).sum(dim=(2, 3)).unflatten(1, (k, -1))
             directions = self.linear.weight  # [k, features]
             if self.num_classes:

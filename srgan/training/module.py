@@ -28,6 +28,7 @@ from srgan.training.ema import average_into, decay_at
 from srgan.training.joining import refuse_unfit
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_seed, seeded
 
 
@@ -271,7 +272,7 @@ class AdversarialTraining(pl.LightningModule):
         """
         model = self.trainer.model
         local = model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
-        with local, torch.autocast(self.device.type, enabled=False):
+        with local, without_autocast(self.device):
             self.manual_backward(loss)
 
     def _average_over_ranks(self, player: nn.Module, losses: Tensor) -> None:
