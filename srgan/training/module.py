@@ -139,7 +139,9 @@ class AdversarialTraining(pl.LightningModule):
                 )
         self.generator_weights, self.discriminator_weights = Together(self.generator), Together(self.discriminator)
         if channels_last:
-            self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
+            for net in (self.generator, self.discriminator):
+                net.memory_format = torch.channels_last
+                net.to(memory_format=torch.channels_last)  # its weights, which convolutions would copy
         self.generator_ema: Generator | None = None
         if ema_decay is not None:
             self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
