@@ -104,8 +104,9 @@ def power_iterations_of_stack(
             v = torch.bmm(row, W)
             v = v / (torch.linalg.vector_norm(v, dim=2, keepdim=True) + eps)
             Wv = torch.bmm(v, W.mT)
-            row = Wv / (torch.linalg.vector_norm(Wv, dim=2, keepdim=True) + eps)
-        found.append((row, v, torch.bmm(row, Wv.mT)[:, :, 0]))
+            sigma_1 = torch.linalg.vector_norm(Wv, dim=2, keepdim=True)  # u^T W v, since u is W v / |W v|
+            row = Wv / (sigma_1 + eps)
+        found.append((row, v, sigma_1[:, :, 0]))
     rows, vs, sigmas = zip(*found, strict=True)
     return torch.cat(rows, 1), torch.cat(vs, 1), torch.cat(sigmas, 1)
 

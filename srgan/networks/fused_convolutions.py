@@ -63,4 +63,4 @@ class EnlargementAndConvolution(_Resampling):
         self.four_copies = self.four_copies.flip(0)  # a transposed convolution turns its kernel round
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv_transpose2d(x, self.kernel(self.weight.transpose(0, 1)), self.bias, stride=2, padding=1)
+        return conv_transpose2d(x, self.kernel(self.weight).transpose(0, 1), self.bias, stride=2, padding=1)
