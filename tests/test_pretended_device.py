@@ -183,7 +183,7 @@ def test_bf16_launches_no_more_than_it_did(monkeypatch: pytest.MonkeyPatch) -> N
     """In the arrangement of a GPU."""
     monkeypatch.setattr("srgan.utils.randomness.ROWS_PER_GENERATOR_ON_CPU", ROWS_PER_GENERATOR)
     monkeypatch.setattr(ResNetDiscriminator, "takes_side_by_side", lambda self, images: False)
-    module = AdversarialTraining(iterations=2, seed=3, networks=A_64_128)
+    module = AdversarialTraining(iterations=2, seed=3, networks=A_64_128).to(memory_format=torch.channels_last)
     with CountedCPU() as device:
         counts = Counts(device, torch.device("cpu"))
         trainer(2, 5, callbacks=[counts], accelerator="cpu", precision="bf16-mixed").fit(

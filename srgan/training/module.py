@@ -139,9 +139,7 @@ class AdversarialTraining(pl.LightningModule):
                 )
         self.generator_weights, self.discriminator_weights = Together(self.generator), Together(self.discriminator)
         if channels_last:
-            for net in (self.generator, self.discriminator):
-                net.memory_format = torch.channels_last
-                net.to(memory_format=torch.channels_last)  # its weights, which convolutions would copy
+            self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
         self.generator_ema: Generator | None = None
         if ema_decay is not None:
             self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
@@ -151,6 +149,8 @@ class AdversarialTraining(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         self.join(self.trainer, self.trainer.datamodule)  # type: ignore[attr-defined]
+        if self.trainer.strategy.root_device.type != "cpu":  # there cuDNN would copy weights of another format
+            self.to(memory_format=self.generator.memory_format)
 
     def join(self, trainer: pl.Trainer, data: ImageData) -> None:
         """Learns which devices share the batch, and checks that nets, data, devices and precision fit one another.

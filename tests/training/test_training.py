@@ -262,12 +262,15 @@ def test_a_checkpoint_of_sn_goes_on_under_any_method_without_parameters_of_its_o
     assert all(torch.isfinite(p).all() for p in after.parameters())
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_a_run_goes_on_in_another_memory_format(before: bool, tmp_path: Path) -> None:
-    """Adam's moments are laid out as the weights of the run that they come into."""
+@pytest.mark.parametrize("before", [torch.contiguous_format, torch.channels_last])
+def test_a_run_goes_on_in_another_memory_format(before: torch.memory_format, tmp_path: Path) -> None:
+    """As between CPU and GPU: Adam's moments are laid out as the weights of the run that they come into."""
     path = tmp_path / "two.ckpt"
-    fit(build(channels_last=before), 2).save_checkpoint(path)
-    same, other = build(channels_last=before), build(channels_last=not before)
+    first, same, other = (build() for _ in range(3))
+    for module in (first, same):
+        module.to(memory_format=before)
+    other.to(memory_format=torch.channels_last if before is torch.contiguous_format else torch.contiguous_format)
+    fit(first, 2).save_checkpoint(path)
     for module in (same, other):
         trainer = fit(module, 3, checkpoint=path)
         for optimizer in trainer.optimizers:
