@@ -49,7 +49,7 @@ class Publisher(RunCallback):
         if not rows:
             return
         assert self.history is not None
-        self.folder.refuse_losses()
+        self.folder.check_losses()
         for logger in trainer.loggers:
             if isinstance(logger, RunView):
                 logger.log_rows(rows, self.history)

@@ -102,7 +102,7 @@ class RunRecorder(RunCallback):
 
     def _report(self, module: AdversarialTraining) -> None:
         """Once a second: nothing that training waits for the disk for."""
-        self.folder.refuse_losses()
+        self.folder.check_losses()
         progress = {"iteration": module.iteration, "iterations": module.iterations}
         write_json(self.folder.progress, progress, lasting=False)
 
@@ -123,7 +123,7 @@ class RunRecorder(RunCallback):
                 "seconds": round(self.record["seconds"] + elapsed, 1),
                 "peak_memory": peak_memory(trainer),
             } | outcome(self.folder, self.thresholds)
-            self.folder.refuse_losses()
+            self.folder.check_losses()
             write_json(self.folder.record, self.record)
 
     def _close_bar(self) -> None:
@@ -136,7 +136,7 @@ class RunRecorder(RunCallback):
         """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
         checkpoint["srgan_config"] = self.record["config"]
         if trainer.is_global_zero:  # which writes both
-            self.folder.refuse_losses()
+            self.folder.check_losses()
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

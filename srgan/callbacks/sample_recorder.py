@@ -37,5 +37,5 @@ class SampleGrids(RunCallback):
         ((images, _),) = generate(module.generator, rows, GRID_SEED, GRID_PURPOSE, len(rows), self.generator_statistics)
         picture = grid_picture(images, self.rows)
         path = self.folder.samples / f"{module.iteration:08d}.png"
-        self.folder.refuse_losses()
+        self.folder.check_losses()
         write_atomically(path, lambda file: picture.save(file, "PNG"))

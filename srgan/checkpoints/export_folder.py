@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from srgan.checkpoints.allowed_classes import refuse_foreign_classes
+from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.checkpoints.model_card import model_card
 from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
 from srgan.checkpoints.sizes import ABSURD
@@ -38,7 +38,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     Raises:
         ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
     """
-    refuse_other_content(folder)
+    check_same_content(folder)
     constraint = rebuild_training(checkpoint).constraint
     scores, protocol = recorded_scores(checkpoint)
     about = without_places(
@@ -60,7 +60,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     write_json(folder / SETTINGS, about)
 
 
-def refuse_other_content(folder: Path) -> None:
+def check_same_content(folder: Path) -> None:
     """Before files are put into a folder, one of which is a README.md.
 
     Raises:
@@ -120,5 +120,5 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
             f"Expected {SETTINGS} and {WEIGHTS} as srgan push writes them in '{folder}', found "
             f"{type(error).__name__}: {error}. Take another copy."
         ) from None
-    refuse_foreign_classes(checkpoint.config, folder, allowed)
+    check_class_paths(checkpoint.config, folder, allowed)
     return checkpoint

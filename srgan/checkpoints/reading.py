@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.checkpoints.allowed_classes import refuse_foreign_classes
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.allowed_classes import check_class_paths
+from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             "save it again: torch.save(content, 'weights.pth')."
         )
     if isinstance(error, pickle.UnpicklingError) and "Weights only load failed" in text:
-        foreign = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
-        which = f" ({next(filter(None, foreign.groups())).rstrip('.')})" if foreign else ""
+        third_party = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
+        which = f" ({next(filter(None, third_party.groups())).rstrip('.')})" if third_party else ""
         return (
             f"Expected tensors and plain values in '{path}', found pickled Python code{which}. Nothing of it was run. "
             "Where it was made, save the weights by themselves: torch.save(model.state_dict(), 'weights.pth')."
@@ -182,7 +182,7 @@ def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpo
     checkpoint = run_checkpoint(path, content)
     if checkpoint is None:
         raise ValueError(f"{expected}it does not hold the settings of a run.")
-    refuse_foreign_classes(checkpoint.config, path, allowed)
+    check_class_paths(checkpoint.config, path, allowed)
     return checkpoint
 
 
@@ -202,7 +202,7 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
             f"Expected finite weights in '{checkpoint.path}', found NaN or infinity in {broken}: that training had "
             "diverged. Take an earlier checkpoint."
         )
-    refuse_absurd_sizes(checkpoint.config, f"'{checkpoint.path}'")
+    check_sizes(checkpoint.config, f"'{checkpoint.path}'")
     wanted = {"model": copy.deepcopy(checkpoint.config["model"])}
     wanted["model"]["compile"] = False
     parser = jsonargparse.ArgumentParser(exit_on_error=False)

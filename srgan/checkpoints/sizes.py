@@ -23,7 +23,7 @@ ALLOCATORS = (
 """What PyTorch, oneDNN and CUDA say, in errors of one class, when there is no memory."""
 
 
-def refuse_absurd_sizes(settings: Mapping[str, Any], origin: str) -> None:
+def check_sizes(settings: Mapping[str, Any], origin: str) -> None:
     """Refuses counts that would run on without end, or whose tensors no machine holds.
 
     Args:

@@ -27,10 +27,10 @@ from srgan.callbacks import (
 )
 from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
 from srgan.checkpoints.resume import start_of
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.cli.config_text import with_settings_read
 from srgan.cli.configs import with_paths
-from srgan.cli.fit_options import LINKS, refuse_arguments, refuse_callbacks, refuse_precision, with_methods
+from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, with_methods
 from srgan.collapse import CollapseThresholds
 from srgan.data import ImageData
 from srgan.loggers.base import RunView
@@ -81,10 +81,10 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Refuses what the Trainer would take in silence."""
-        refuse_precision(self.config["trainer"])
-        refuse_absurd_sizes(self.config.as_dict(), "the settings of a run")
+        check_precision(self.config["trainer"])
+        check_sizes(self.config.as_dict(), "the settings of a run")
         super().instantiate_classes()
-        refuse_callbacks(self.trainer)
+        check_callbacks(self.trainer)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
         """The data modules share out the batch themselves."""
@@ -124,7 +124,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         TypeError, MisconfigurationException: Lightning's refusals.
     """
     arguments = with_methods(with_paths(arguments))
-    refuse_arguments(arguments)
+    check_arguments(arguments)
     arguments = with_settings_read(arguments)
     composed = cli(
         AdversarialTraining,
@@ -278,7 +278,7 @@ def provide(cli: RunCLI) -> None:
     cli.datamodule.setup("fit")
     for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ScoreRecorder | OutputRecorder):
-            callback.refuse_impossible(cli.model.generator, cli.datamodule)
+            callback.check_possible(cli.model.generator, cli.datamodule)
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:

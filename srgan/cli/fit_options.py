@@ -58,7 +58,7 @@ LINKS: dict[str, tuple[tuple[str, ...], Callable[..., int]]] = {
 """Setting that follows others, and is not set by itself -> those, and what makes it of them."""
 
 
-def refuse_arguments(arguments: list[str]) -> None:
+def check_arguments(arguments: list[str]) -> None:
     """Refuses arguments that are not there.
 
     Raises:
@@ -76,7 +76,7 @@ def refuse_arguments(arguments: list[str]) -> None:
                 raise ValueError(f"Expected no {name}, which does not apply here. {way_out}")
 
 
-def refuse_precision(trainer: Namespace) -> None:
+def check_precision(trainer: Namespace) -> None:
     """Refuses settings of the Trainer with another precision than those that training goes with.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_precision(trainer: Namespace) -> None:
         )
 
 
-def refuse_callbacks(trainer: pl.Trainer) -> None:
+def check_callbacks(trainer: pl.Trainer) -> None:
     """Refuses callbacks that do not go with two optimizers stepped by hand.
 
     Raises:

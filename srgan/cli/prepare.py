@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     out: Path = options.out
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        refuse_places(options.root, out, options.split)
+        check_places(options.root, out, options.split)
         with only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
             report, made = prepare(**vars(options))
     except KeyboardInterrupt:
@@ -60,7 +60,7 @@ def refused(why: str) -> int:
     return 2
 
 
-def refuse_places(root: Path, out: Path, split: str) -> None:
+def check_places(root: Path, out: Path, split: str) -> None:
     """Before anything is written. Inside of ROOT, the result would be listed as images the next time.
 
     Raises:

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.picture:
             require("matplotlib")
-            refuse_other_formats(options.picture)
+            check_format(options.picture)
         file = inspect_file(options.checkpoint)
         globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
         weights = matching(file.weights, globs, "--layers")
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def refuse_other_formats(path: Path) -> None:
+def check_format(path: Path) -> None:
     """Before the work of which it is a picture.
 
     Raises:

@@ -10,14 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
-from srgan.constraints.batch_norm_hook import refuse_batch_norm, remove_batch_norm
-from srgan.constraints.gains import refuse_gain
+from srgan.constraints.attaching import check_raw_weight, replace_parametrization
+from srgan.constraints.batch_norm_hook import check_no_batch_norm, remove_batch_norm
+from srgan.constraints.gains import check_gain
 from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight, power_vector
 from srgan.constraints.refusing import words_of_refusals
 from srgan.constraints.step import DiscriminatorStep
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 class Constraint:
@@ -29,9 +29,9 @@ class Constraint:
     """What it does, for people."""
     note: str | None = None
     """What to know when reading its verdicts."""
-    acts_after_updates: bool = False
+    has_post_step: bool = False
     """Whether `after_update` does anything, so that somebody has to call it."""
-    differentiates_twice: bool = False
+    needs_double_backward: bool = False
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
     adds_batch_norm: bool = False
     """Whether `add_layers` puts batch norms behind convolutions."""
@@ -39,7 +39,7 @@ class Constraint:
     """Whether it has parameters of its own, which DDP must know from its start."""
     normalizes: bool = False
     """Whether it divides weights by a norm of theirs, so that the layer must use them as they are."""
-    separates_images: bool = False
+    needs_per_sample_gradients: bool = False
     """Whether its penalty is on the slope at each image by itself, which batch norm in D would mix."""
 
     @property
@@ -82,9 +82,9 @@ class Constraint:
         refused: dict[str, str] = {}
         for name, layer in chosen.items():
             try:
-                refuse_foreign_weight(layer)
+                check_raw_weight(layer)
                 if self.normalizes:
-                    refuse_gain(layer)
+                    check_gain(layer)
                 attached[name] = self.parametrization(layer)
             except ValueError as error:
                 refused[name] = str(error)
@@ -109,8 +109,8 @@ class Constraint:
         Raises:
             ValueError: it is there.
         """
-        if self.separates_images:
-            refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
+        if self.needs_per_sample_gradients:
+            check_no_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """Adds layers of the constraint's own, behind the parametrizations; arguments as for `refuse`."""
@@ -120,7 +120,7 @@ class Constraint:
         return None
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
 
@@ -169,10 +169,10 @@ class Combination(Constraint):
         self.label = " + ".join(part.label for part in parts)
         self.sentence = "; ".join(part.sentence for part in parts)
         self.note = " ".join(part.note for part in parts if part.note) or None
-        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm", "adds_parameters", "normalizes"):
+        for name in ("has_post_step", "needs_double_backward", "adds_batch_norm", "adds_parameters", "normalizes"):
             setattr(self, name, any(getattr(part, name) for part in parts))
-        self.separates_images = any(part.separates_images for part in parts)
-        if self.separates_images and self.adds_batch_norm:
+        self.needs_per_sample_gradients = any(part.needs_per_sample_gradients for part in parts)
+        if self.needs_per_sample_gradients and self.adds_batch_norm:
             raise ValueError(
                 f"Expected no batch norm beside a penalty on the slope at each image, found {self.label}. Leave one "
                 "of them out."
@@ -194,7 +194,7 @@ class Combination(Constraint):
         return torch.stack(penalties).sum() if penalties else None
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         for part in self.constraints:
             part.after_update(discriminator, iteration, update, n_dis, ranks)
@@ -206,7 +206,7 @@ class Combination(Constraint):
         return min(part.judged_values(layer) for part in self.constraints)
 
 
-def refuse_negative(weight: float) -> float:
+def check_nonnegative(weight: float) -> float:
     """The weight of a penalty, if it is one.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -22,10 +22,10 @@ class DRAGAN(Constraint):
     """
 
     label = "DRAGAN"
-    differentiates_twice = True
+    needs_double_backward = True
 
     def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
+        self.weight = check_nonnegative(weight)
         self.sentence = f"gradient penalty near the data (DRAGAN), λ = {weight:g}"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -20,10 +20,10 @@ class GradientPenalty(Constraint):
     """
 
     label = "GP"
-    differentiates_twice = separates_images = True
+    needs_double_backward = needs_per_sample_gradients = True
 
     def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
+        self.weight = check_nonnegative(weight)
         self.sentence = f"gradient penalty (WGAN-GP), λ = {weight:g}: the slope of D between real and generated images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -17,10 +17,10 @@ class R1Penalty(Constraint):
     """
 
     label = "R1"
-    differentiates_twice = separates_images = True
+    needs_double_backward = needs_per_sample_gradients = True
 
     def __init__(self, gamma: float = 10.0) -> None:
-        self.gamma = refuse_negative(gamma)
+        self.gamma = check_nonnegative(gamma)
         self.sentence = f"R1 penalty, γ = {gamma:g}: the slope of D on real images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from srgan.constraints.base import Constraint
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 class WeightClipping(Constraint):
@@ -20,7 +20,7 @@ class WeightClipping(Constraint):
     """
 
     label = "clip"
-    acts_after_updates = True
+    has_post_step = True
 
     def __init__(self, c: float = 0.01) -> None:
         if not 0 < c < float("inf"):
@@ -30,7 +30,7 @@ class WeightClipping(Constraint):
 
     @torch.no_grad()
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         for parameter in discriminator.parameters():
             parameter.clamp_(-self.c, self.c)

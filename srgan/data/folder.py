@@ -14,11 +14,11 @@ from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage,
 from srgan.prepare.image_sources import (
     Listing,
     Source,
+    check_emptied_classes,
     left_out,
     list_sources,
     opened,
     printable,
-    refuse_emptied_classes,
 )
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
@@ -121,7 +121,7 @@ class FolderData(ImageData):
         classes = {name: label for label, name in enumerate(sorted({source.class_name for source in training}))}
         sources = [source for source in listing.sources if source.class_name in classes]
         images, reasons = self._read(sources)
-        refuse_emptied_classes(self.path, training, reasons)
+        check_emptied_classes(self.path, training, reasons)
         kept = np.array([source.path not in reasons for source in sources])
         images = images if kept.all() else images[kept]
         sources = [source for source in sources if source.path not in reasons]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.hub_source import at_home, open_split, refuse_unfinished, size_words, two_columns
+from srgan.data.hub_source import at_home, check_finished, open_split, size_words, two_columns
 from srgan.data.image_data import ImageData, LabelledImages, Split, digest_of, say
 from srgan.prepare.decoding import PIXELS, UnreadableImage, faint_words, read_image
 from srgan.prepare.preparation import features_of
@@ -81,7 +81,7 @@ class HubData(ImageData):
         if test_split is not None or test_path is not None:
             self.places["test"] = (path if test_path is None else test_path, test_split)
         for place, _ in self.places.values():
-            refuse_unfinished(place)
+            check_finished(place)
         self.name = Path(path).name
         self._opened: dict[Split, _Rows] = {}
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
 
 
-def refuse_unfinished(path: str) -> None:
+def check_finished(path: str) -> None:
     """Raises FileNotFoundError for a folder that is not there or not finished."""
     folder = Path(path)
     begun = (folder / JOB).exists() and not (folder / FINISHED).exists()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.image_data import ImageData
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.provenance import convolution_precision
 from srgan.utils.randomness import counter_generator, counter_seed, seeded
@@ -236,7 +236,7 @@ class ClassifierFeatures(FeatureNetwork):
 FeatureName = Literal["inception", "classifier"]
 
 
-def refuse_missing_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
+def check_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
     """Fetches what a feature network needs, and raises what building it would, for a fraction of the time."""
     if name == "inception":
         InceptionFeatures.weights_file(inception_weights)
@@ -245,7 +245,11 @@ def refuse_missing_features(name: FeatureName, inception_weights: str | None, da
 
 
 def feature_network(
-    name: FeatureName, inception_weights: str | None, data: ImageData, device: torch.device, ranks: Ranks = ALONE
+    name: FeatureName,
+    inception_weights: str | None,
+    data: ImageData,
+    device: torch.device,
+    ranks: ProcessGroup = SINGLE_PROCESS,
 ) -> FeatureNetwork:
     """A feature network by its name, on a device; rank zero is first to download, train and cache."""
     turn = torch.zeros(1, device=device)

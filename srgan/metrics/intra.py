@@ -12,7 +12,7 @@ from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import FeatureSums
 from srgan.networks import Generator
 from srgan.networks.sampling import generate
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.progress import Progress
 
 
@@ -31,7 +31,7 @@ def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
     return [k * num_classes // count for k in range(count)]
 
 
-def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
+def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
     """Every rank comes to the same answer by itself, so that none waits for one that refused.
 
     Raises:
@@ -52,7 +52,7 @@ def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes
 
 @torch.no_grad()
 def intra_class_distances(
-    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: Ranks
+    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: ProcessGroup
 ) -> list[float]:
     """FID between generated images of each chosen class and the protocol's real ones of that class, on every rank.
 
@@ -62,7 +62,7 @@ def intra_class_distances(
     Raises:
         ValueError: the generator has no classes, or a class has fewer than two real images.
     """
-    refuse_lacking_classes(data, protocol, generator.num_classes)
+    check_classes(data, protocol, generator.num_classes)
     classes = chosen_classes(protocol, generator.num_classes)
     device = next(features.parameters()).device
     share = ranks.share(len(classes))

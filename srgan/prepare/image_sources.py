@@ -112,12 +112,12 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
     else:
-        refuse_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
+        check_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
     latest = {(source.class_name, source.path): source for source in sources}  # a tar file may hold newer versions
     return Listing([latest[key] for key in sorted(latest)], sorted(ignored))
 
 
-def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
+def check_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
     """Without a folder of a split the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
 
     Args:
@@ -154,7 +154,7 @@ def files_of(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
+def check_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
     """A class of which no file is an image would be missing without a word, and the labels of others with it.
 
     Args:
@@ -297,10 +297,10 @@ def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[So
                 yield from _members(inner, offset + member.offset_data, path.with_suffix(""))
             elif member.isfile() and not member.issparse():
                 yield Source("", str(path), offset + member.offset_data, member.size)
-        _refuse_more(file, archive.offset)
+        _check_no_more(file, archive.offset)
 
 
-def _refuse_more(file: IO[bytes], end: int) -> None:
+def _check_no_more(file: IO[bytes], end: int) -> None:
     """Behind the block of zeros at byte `end`, which is read by now, zeros alone may follow.
 
     Raises:

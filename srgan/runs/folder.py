@@ -201,11 +201,11 @@ class RunFolder:
 
     def append_row(self, history: Path, row: dict[str, Any]) -> None:
         """Appends a row to one of the histories of rows."""
-        self.refuse_losses()
+        self.check_losses()
         self.written[history.name] = self.written.get(history.name, 0) + append_json_line(history, row)
 
     def _append_record(self, history: RecordFile, layout: dict[str, Any], record: np.ndarray) -> None:
-        self.refuse_losses()
+        self.check_losses()
         name = history.path.name
         self.written[name] = self.written.get(name, 0) + history.append(layout, record)
         self.written.setdefault(history.layout.name, history.layout.stat().st_size)
@@ -230,7 +230,7 @@ class RunFolder:
             "are whole, or begins again if there is none."
         )
 
-    def refuse_losses(self) -> None:
+    def check_losses(self) -> None:
         """Before anything is written, which would make a folder anew, or take the histories for whole.
 
         Raises:

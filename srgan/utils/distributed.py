@@ -18,7 +18,7 @@ Windows has the first two.
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """This process among those of a run. With more than one, torch.distributed must be initialized.
 
     Attributes:
@@ -71,7 +71,7 @@ class Ranks:
         return torch.cat(gather_all_tensors(tensor))
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 
 LOST_CONNECTION = (
     "Connection closed by peer",
