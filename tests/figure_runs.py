@@ -79,11 +79,11 @@ def write_run(
 
 def label(config: dict[str, Any]) -> str:
     """Of the constraint that some settings by dotted names describe."""
-    compensation = "model.constraint.init_args.compensation"
-    if (path := config.get(f"{compensation}.class_path")) is None:
-        return SpectralNormalization.label
+    spectral_map = "model.constraint.init_args.spectral_map"
+    if (path := config.get(f"{spectral_map}.class_path")) is None:
+        return SpectralNormalization().label
     fraction = float(config.get(FRACTION, 0.5))
-    return Static(fraction).label if path.endswith("Static") else Dynamic.label
+    return Static(fraction).label if path.endswith("Static") else Dynamic().label
 
 
 def write_planned(run: Run, collapses: bool = False, branch: int | None = None) -> None:

@@ -275,7 +275,7 @@ def _method(record: Mapping[str, Any], judged: Mapping[str, np.ndarray]) -> str:
         return SCALE_CONTROL
     if label == "SR-s" and record["parent"] and record["parent"]["constraint"] == BASELINE:
         return SWITCHED
-    if label == "SR-d" and model["constraint"]["init_args"]["form"]["class_path"].endswith("Reparametrize"):
+    if label == "SR-d" and model["constraint"]["init_args"]["mode"] == "reparametrization":
         return EQUATION_10
     of_D, of_G = (model[f"{net}_optimizer"]["learning_rate"] for net in ("discriminator", "generator"))
     return RATE_CONTROL if label == BASELINE and of_D == 2 * of_G else label

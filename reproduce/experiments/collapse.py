@@ -19,7 +19,7 @@ from reproduce.plan.settings import METHODS, Method, Setting
 from reproduce.plan.table_runs import SMALL_WIDTHS, TableRun, table_run, table_runs
 
 DEFAULT = ("C_64-32",)
-REPARAMETRIZE = {"model.constraint.init_args.form.class_path": "srgan.constraints.Reparametrize"}
+REPARAMETRIZE = {"model.constraint.init_args.mode": "reparametrization"}
 DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # twice that of configs/cifar10.yaml
 
 

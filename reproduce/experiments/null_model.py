@@ -29,9 +29,9 @@ from reproduce.launcher.options import read
 from reproduce.plan.run import REPOSITORY
 from reproduce.results.table import markdown_table
 from srgan.collapse import tail_mean
-from srgan.constraints import Compensation, Dynamic, Schedule, Static
+from srgan.constraints import Dynamic, Schedule, SpectralMap, Static
 from srgan.networks.blocks import RESIDUAL_GAIN
-from srgan.spectral import apply_spectral_map, matricize, spectrum
+from srgan.spectral import matricize, project, spectrum
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.files import write_text
 from srgan.utils.randomness import counter_seed
@@ -48,12 +48,12 @@ class Projection:
     """What is written into a raw matrix, and when.
 
     Attributes:
-        compensation: the map of singular values, Eq. 9.
+        spectral_map: the map of singular values, Eq. 9.
         unit: whether sigma_1 is brought to 1; else it is kept.
         schedule: the authors', from some iteration on.
     """
 
-    compensation: Compensation
+    spectral_map: SpectralMap
     unit: bool
     schedule: Schedule
 
@@ -61,17 +61,16 @@ class Projection:
         """Overwrites a stack `[b, m, n]`, and its records r `[b, N]` of the largest sigma_k / sigma_1, in place."""
         former: list[Tensor] = []
 
-        def spectral_map(sigma: Tensor) -> Tensor:
+        def sigma_map(sigma: Tensor) -> Tensor:
             former.append(sigma)
             return self.map(sigma, r)
 
-        W.copy_(apply_spectral_map(W, spectral_map))
-        if self.compensation.remembers:
-            torch.maximum(r, (former[0] / former[0][:, :1]).to(r), out=r)
+        W.copy_(project(W, sigma_map))
+        r.copy_(self.spectral_map.remember((former[0] / former[0][:, :1]).to(r), r))
 
     def map(self, sigma: Tensor, r: Tensor) -> Tensor:
         """`[b, N]` singular values -> those of what is written."""
-        compensated = self.compensation.compensate(sigma, r)
+        compensated = self.spectral_map(sigma, r)
         return compensated / sigma[:, :1] if self.unit else compensated
 
 

@@ -42,7 +42,7 @@ def smoke_run(run: TableRun) -> TableRun:
         "trainer.accelerator": "cpu",
     }
     if run.method == "sr":  # SR-d's first application only records: with n_dis 1, only the second iteration projects
-        overrides["model.constraint.init_args.form.init_args.schedule.every_iterations"] = 1
+        overrides["model.constraint.init_args.schedule.every_iterations"] = 1
     return replace(run, overrides=overrides, devices=1, missing=None)
 
 

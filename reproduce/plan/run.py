@@ -22,7 +22,7 @@ IMAGE_SIZE = "data.init_args.image_size"
 IMAGES = "data.init_args.path"
 ITERATIONS = "model.iterations"
 SEED = "model.seed"
-FRACTION = "model.constraint.init_args.compensation.init_args.compensated_fraction"
+FRACTION = "model.constraint.init_args.spectral_map.init_args.fraction"
 
 FINISHED, TO_DO, OUTDATED = "finished", "to do", "made with other settings"
 

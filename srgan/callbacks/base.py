@@ -88,8 +88,9 @@ class RunCallback(pl.Callback):
 
 def rescue(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
     """With what to go on from a checkpoint: lower learning rates, or SR-s where it is not on already."""
-    on = module.constraint.label.startswith("SR-s")
-    change, option = ("lower learning rates", "") if on else ("lower learning rates or SR-s", "-c sr-s ")
+    change, option = "lower learning rates", ""
+    if not module.constraint.is_remedy:
+        change, option = "lower learning rates or SR-s", "-c sr-s "
     return f"{change}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"
 
 

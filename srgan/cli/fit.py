@@ -30,7 +30,7 @@ from srgan.checkpoints.resume import start_of
 from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.cli.config_text import with_settings_read
 from srgan.cli.configs import with_paths
-from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, with_methods
+from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, spelled_out
 from srgan.collapse import CollapseThresholds
 from srgan.data import ImageData
 from srgan.loggers.base import RunView
@@ -123,7 +123,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         OSError: a file of settings is missing.
         TypeError, MisconfigurationException: Lightning's refusals.
     """
-    arguments = with_methods(with_paths(arguments))
+    arguments = spelled_out(with_paths(arguments))
     check_arguments(arguments)
     arguments = with_settings_read(arguments)
     composed = cli(

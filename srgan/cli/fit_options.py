@@ -6,6 +6,7 @@ or harm, without a word: they are refused with what to use instead.
 
 import json
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,7 +23,7 @@ from pytorch_lightning.callbacks import (
 )
 
 from srgan import constraints
-from srgan.constraints.registry import METHODS
+from srgan.constraints import METHODS, Constraint, SpectralMap, SpectralRegularization
 from srgan.training.joining import PRECISIONS
 from srgan.training.module import optimizer_steps
 from srgan.training.parser_messages import INSTEAD
@@ -43,6 +44,9 @@ GONE = {
     "--lr_scheduler": "--model.linear_decay",
 }
 """Arguments that people may expect -> what does that here."""
+
+SHORT = "--sr."
+"""How options of spectral regularization begin that are spelled out as `--model.constraint.init_args...`."""
 
 
 def _same(value: int) -> int:
@@ -105,10 +109,19 @@ def check_callbacks(trainer: pl.Trainer) -> None:
                 )
 
 
-def with_methods(arguments: list[str]) -> list[str]:
-    """The arguments, `--model.constraint NAME` with one of METHODS spelled out as the settings that it stands for."""
+def spelled_out(arguments: list[str]) -> list[str]:
+    """The arguments with the long form of short ones.
+
+    `--model.constraint NAME`, of METHODS, becomes the settings that it stands for; `--sr.scale X` becomes a setting of
+    `SpectralRegularization`, and `--sr.fraction X`, or any other name that it has not, one of its spectral map.
+    """
+    own = {field.name for field in fields(SpectralRegularization)}
     spelled: list[str] = []
     for argument in arguments:
+        if argument.startswith(SHORT):
+            setting = argument.removeprefix(SHORT)
+            of_map = "" if setting.partition("=")[0].partition(".")[0] in own else "spectral_map.init_args."
+            argument = f"--model.constraint.init_args.{of_map}{setting}"
         name = argument.removeprefix("--model.constraint=")
         if name in METHODS and (name != argument or spelled[-1:] == ["--model.constraint"]):
             argument = argument.removesuffix(name) + settings_of(name)
@@ -118,13 +131,17 @@ def with_methods(arguments: list[str]) -> list[str]:
 
 def settings_of(method: str) -> str:
     """JSON of the class that a method's name stands for."""
-    made = METHODS[method]()
-    arguments: dict[str, Any] = {}
-    if compensation := getattr(made, "compensation", None):
-        arguments["compensation"] = {"class_path": _path(compensation)}
-    if scale := getattr(made, "scale", None):
-        arguments["scale"] = scale
-    return json.dumps({"class_path": _path(made)} | ({"init_args": arguments} if arguments else {}))
+    return json.dumps(_settings(METHODS[method]()))
+
+
+def _settings(value: Any) -> Any:
+    """A value as the parser takes it: constraints and spectral maps by their class, other values by their fields."""
+    if not is_dataclass(value):
+        return value
+    arguments = {field.name: _settings(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Constraint | SpectralMap):
+        return {"class_path": _path(value)} | ({"init_args": arguments} if arguments else {})
+    return arguments
 
 
 def _path(value: object) -> str:

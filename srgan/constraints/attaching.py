@@ -40,7 +40,7 @@ def check_raw_weight(layer: nn.Module) -> None:
     if is_sharded(layer):
         raise ValueError(
             "expected a whole weight, found one that fully_shard has split. Regularize first, then shard, then make "
-            "the optimizer; the sharded discriminator can be under 'sn' or SR-s with form=Reparametrize()."
+            "the optimizer; the sharded discriminator can be under 'sn' or SR-s with mode='reparametrization'."
         )
     check_has_values(layer)
 

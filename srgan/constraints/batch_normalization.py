@@ -1,6 +1,7 @@
 """Batch normalization in the discriminator."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -11,6 +12,7 @@ from srgan.constraints.layers import CONVOLUTIONS, raw_weight, spectral_layers
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
+@dataclass(frozen=True)
 class BatchNormalization(Constraint):
     """Batch norm behind each convolution of D but the first and those with a single output channel.
 
@@ -24,15 +26,15 @@ class BatchNormalization(Constraint):
         momentum: of the running averages.
     """
 
+    eps: float = 1e-5
+    momentum: float = 0.1
+
     adds_batch_norm = True
     adds_parameters = True
     label = "batch norm"
     sentence = "batch normalization behind each convolution of D but the first"
 
-    def __init__(self, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        self.eps, self.momentum = eps, momentum
-
-    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         check_no_batch_norm(discriminator, layers, "Leave out this constraint.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:

@@ -1,11 +1,14 @@
 """DRAGAN."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
+@dataclass(frozen=True)
 class DRAGAN(Constraint):
     """`lambda E[(||grad D(xhat)||_2 - 1)^2]` near the data (Kodali et al. 2017).
 
@@ -21,12 +24,17 @@ class DRAGAN(Constraint):
         ValueError: the weight is negative.
     """
 
+    weight: float = 10.0
+
     label = "DRAGAN"
     needs_double_backward = True
 
-    def __init__(self, weight: float = 10.0) -> None:
-        self.weight = check_nonnegative(weight)
-        self.sentence = f"gradient penalty near the data (DRAGAN), λ = {weight:g}"
+    def __post_init__(self) -> None:
+        check_nonnegative(self.weight)
+
+    @property
+    def sentence(self) -> str:
+        return f"gradient penalty near the data (DRAGAN), λ = {self.weight:g}"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         noise = step.uniform("dragan", *step.real.shape[1:])

@@ -1,5 +1,7 @@
 """The gradient penalty of WGAN-GP."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
+@dataclass(frozen=True)
 class GradientPenalty(Constraint):
     """`lambda E[(||grad D(xhat)||_2 - 1)^2]` between the images (Gulrajani et al. 2017, Eq. 3).
 
@@ -19,12 +22,17 @@ class GradientPenalty(Constraint):
         ValueError: the weight is negative.
     """
 
+    weight: float = 10.0
+
     label = "GP"
     needs_double_backward = needs_per_sample_gradients = True
 
-    def __init__(self, weight: float = 10.0) -> None:
-        self.weight = check_nonnegative(weight)
-        self.sentence = f"gradient penalty (WGAN-GP), λ = {weight:g}: the slope of D between real and generated images"
+    def __post_init__(self) -> None:
+        check_nonnegative(self.weight)
+
+    @property
+    def sentence(self) -> str:
+        return f"gradient penalty (WGAN-GP), λ = {self.weight:g}: the slope of D between real and generated images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         e = step.uniform("gradient penalty", 1, 1, 1)

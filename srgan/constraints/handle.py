@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import LayerSubset, constrained, is_sharded, raw_weight, spectral_layers
+from srgan.constraints.layers import LayerSubset, constrained, is_sharded, layer_kind, raw_weight, spectral_layers
 from srgan.constraints.refusing import layer_called
 from srgan.constraints.selecting import unwrap_model
 from srgan.constraints.step import DiscriminatorStep
@@ -45,6 +45,15 @@ class Regularization:
         release(layers)
         for layer in layers.values():
             _acting[layer] = weakref.ref(self)
+
+    def __repr__(self) -> str:
+        """The constraint, and what each layer is under, a line each."""
+        head = f"{type(self).__name__}({self.constraint!r}, n_dis={self.n_dis}, seed={self.seed}):"
+        rows = [
+            f"  {name or '(itself)'}: {layer_kind(layer)} under {self.constraint.label_on(layer)}"
+            for name, layer in self.layers.items()
+        ]
+        return "\n".join([head, *(rows or ["  no layer: a later call has taken all"])])
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -206,7 +215,7 @@ def check_not_sharded(layers: Mapping[str, nn.Module]) -> None:
         if is_sharded(layer):
             raise ValueError(
                 f"{layer_called(name)}: expected a whole weight to act on, found one that fully_shard has split. Use "
-                "SR-s with form=Reparametrize(), which acts in the forward pass, or shard without this layer."
+                "SR-s with mode='reparametrization', which acts in the forward pass, or shard without this layer."
             )
 
 

@@ -8,7 +8,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm as SpectralNormHook
 
-from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.parametrization import RECORDED_RATIOS, RawWeight
 from srgan.constraints.refusing import layer_called
 from srgan.spectral import matricize, normalized_spectrum, spectrum
 
@@ -190,6 +190,11 @@ def raw_matrices(layer: nn.Module) -> Tensor:
     """
     W, groups = raw_matrix(layer), num_groups(layer)
     return W if groups == 1 else W.unflatten(0, (groups, -1))
+
+
+def recorded_ratios(layer: nn.Module) -> Tensor:
+    """r_k of one layer under a constraint, `[N]`: what SR-d remembers of its spectrum."""
+    return layer.get_buffer(RECORDED_RATIOS)
 
 
 def check_divisible(layer: nn.Module) -> None:

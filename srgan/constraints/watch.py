@@ -5,6 +5,7 @@ import warnings
 from torch import nn
 
 from srgan.collapse import CollapseThresholds, SpectralCollapse
+from srgan.constraints.base import Constraint
 from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
 from srgan.constraints.selecting import unwrap_model
 from srgan.runs.folder import normalized
@@ -58,15 +59,20 @@ class SpectralWatch:
         """
         judged = {name: layer for name, layer in spectral_layers(self.discriminator) if is_judged(layer)}
         sigma = {name: values.numpy() for name, values in spectra(self.discriminator, normalized=False).items()}
-        counts = {name: getattr(constrained(layer), "judged", None) for name, layer in judged.items()}
-        kept = {name: normalized(sigma[name])[:count] for name, count in counts.items()}
+        constraints = {
+            name: own.constraint if (own := constrained(layer)) else Constraint() for name, layer in judged.items()
+        }
+        kept = {
+            name: normalized(sigma[name])[: constraints[name].judged_values(layer)] for name, layer in judged.items()
+        }
         if fallen := self._collapse.add(kept):
+            held = all(constraint.is_remedy for constraint in constraints.values())
+            remedy = "lower learning rates" if held else "srgan.regularize(D, 'sr-s', optimizer=...)"
             self.collapsed_at = self.steps
             warnings.warn(
                 f"Spectral collapse at step {self.steps} of the discriminator: {', '.join(fallen)} below "
                 f"{self._collapse.thresholds.tail_mean:g} of the largest tail mean so far. In the paper mode "
-                "collapse goes along with it: go back to an earlier checkpoint and on with "
-                "srgan.regularize(D, 'sr-s', optimizer=...).",
+                f"collapse goes along with it: go back to an earlier checkpoint and on with {remedy}.",
                 stacklevel=3,  # where the loop calls step()
             )
         scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]

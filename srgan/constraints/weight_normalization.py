@@ -1,5 +1,7 @@
 """Weight normalization."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize
 
 
+@dataclass(frozen=True)
 class WeightNormalization(Constraint):
     """`W = g v / ||v||` for each output (Salimans & Kingma 2016, Eq. 2), on every layer with a spectrum.
 

@@ -24,7 +24,7 @@ FACTS = {
     "model.n_dis": "D updates per iteration",
     "model.seed": "seed",
 }
-START_OF_SR = "model.constraint.init_args.form.init_args.schedule.start_iteration"
+START_OF_SR = "model.constraint.init_args.schedule.start_iteration"
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 SETTINGS = ("model", "constraint", "init_args")
-PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",), (*SETTINGS, "compensation"),
-          (*SETTINGS, "form")]  # fmt: skip
+PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",), (*SETTINGS, "spectral_map"),
+          (*SETTINGS, "schedule")]  # fmt: skip
 
 
 def written(content: dict[str, Any], place: tuple[str, ...], value: Any, path: Path) -> Path:

@@ -11,7 +11,7 @@ import yaml
 from tiny_runs import assert_identical, fit, state
 
 from srgan.cli.fit_help import HELP
-from srgan.cli.fit_options import GONE, with_methods
+from srgan.cli.fit_options import GONE, spelled_out
 from srgan.cli.main import main
 from srgan.constraints import Constraint
 from srgan.constraints.registry import METHODS
@@ -185,10 +185,10 @@ def test_a_short_name_is_a_setting_that_jsonargparse_knows(method: str) -> None:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--model.constraint", type=Constraint)
     for arguments in (["--model.constraint", method], [f"--model.constraint={method}"]):
-        built = parser.instantiate_classes(parser.parse_args(with_methods(arguments)))
+        built = parser.instantiate_classes(parser.parse_args(spelled_out(arguments)))
         assert built["model.constraint"].words == METHODS[method]().words
 
 
 def test_only_the_constraint_has_short_names() -> None:
     arguments = ["--run", "sn", "--model.constraint", "mine.Constraint", "--data", "sn"]
-    assert with_methods(arguments) == arguments
+    assert spelled_out(arguments) == arguments

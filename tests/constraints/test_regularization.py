@@ -13,8 +13,6 @@ from torch import Tensor, nn
 import srgan
 from srgan.constraints import (
     METHODS,
-    Project,
-    Reparametrize,
     Schedule,
     SpectralNormalization,
     SpectralRegularization,
@@ -25,7 +23,7 @@ from srgan.constraints import (
     spectral_layers,
 )
 from srgan.constraints.layers import CONVOLUTIONS
-from srgan.constraints.scale import Scale
+from srgan.spectral import Scale
 from srgan.utils.distributed import ProcessGroup
 
 
@@ -91,7 +89,7 @@ def authors_projection(W: np.ndarray, method: str, r: np.ndarray | None) -> tupl
 def test_projected_training_is_the_authors(method: str) -> None:
     ours, theirs = small_discriminator(), small_discriminator()
     optimizer = torch.optim.Adam(ours.parameters(), 1e-2, betas=(0.0, 0.9))
-    srgan.regularize(ours, method, optimizer=optimizer, form=Project(Schedule(1)), scale=AUTHORS_SCALE[method])
+    srgan.regularize(ours, method, optimizer=optimizer, schedule=Schedule(1), scale=AUTHORS_SCALE[method])
     their_optimizer = torch.optim.Adam(theirs.parameters(), 1e-2, betas=(0.0, 0.9))
     srgan.regularize(theirs, "sn").discriminator.load_state_dict(ours.state_dict())
     recorded: dict[int, np.ndarray] = {}
@@ -130,7 +128,7 @@ def test_a_projection_acts_on_convolutions_only_and_leaves_the_moments_of_adam(m
 
 
 def test_linear_and_embedding_layers_are_left_to_spectral_norm() -> None:
-    for constraint in (SpectralRegularization(), SpectralRegularization(form=Reparametrize())):
+    for constraint in (SpectralRegularization(), SpectralRegularization(mode="reparametrization")):
         torch.manual_seed(0)
         layers = nn.ModuleList([nn.Conv2d(3, 6, 3), nn.Linear(9, 6), nn.Embedding(7, 6)])
         normalized = copy.deepcopy(layers)
@@ -171,7 +169,7 @@ def test_projections_write_the_promised_spectrum_and_keep_the_singular_vectors(k
 
 
 def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> None:
-    constraint = METHODS["sr-d"](form=Project(Schedule(1, start_iteration=2)), scale="keep")
+    constraint = METHODS["sr-d"](schedule=Schedule(1, start_iteration=2), scale="keep")
     discriminator = small_discriminator(constraint)
     raw = {name: raw_weight(layer).clone() for name, layer in spectral_layers(discriminator)}
     constraint.after_update(discriminator, 1, 0, 1)
@@ -192,7 +190,7 @@ def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> No
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 1.0])
 def test_static_reparametrized_spectrum_is_equation_10_also_after_three_steps(fraction: float) -> None:
-    discriminator = small_discriminator(SpectralRegularization(Static(fraction), Reparametrize()))
+    discriminator = small_discriminator(SpectralRegularization(Static(fraction), mode="reparametrization"))
 
     def check(step: int = 0) -> None:
         for layer in convolutions(discriminator):
@@ -206,7 +204,7 @@ def test_static_reparametrized_spectrum_is_equation_10_also_after_three_steps(fr
 
 def test_dynamic_reparametrized_spectrum_never_falls_below_the_recorded_one() -> None:
     discriminator = small_discriminator()
-    constraint = METHODS["sr-d"](form=Reparametrize())
+    constraint = METHODS["sr-d"](mode="reparametrization")
     optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
     srgan.regularize(discriminator, constraint, optimizer=optimizer)
     largest = [torch.zeros(1) for _ in convolutions(discriminator)]

@@ -13,8 +13,6 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import srgan
 from srgan.constraints import (
-    Project,
-    Reparametrize,
     Schedule,
     SpectralNormalization,
     Static,
@@ -90,7 +88,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
         pruned_convolution(), "sn"
     ),
     "Expected the discriminator's optimizer": lambda: srgan.regularize(
-        small_discriminator(), "sr-d", form=Reparametrize()
+        small_discriminator(), "sr-d", mode="reparametrization"
     ),
     "among none, sn, sn-unit, sr-s, sr-d, clip, weight-norm": lambda: srgan.regularize(small_discriminator(), "sr"),
     "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
@@ -120,9 +118,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
     "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
-    "(0, 1], found 0": lambda: Static(compensated_fraction=0),
-    "(0, 1], found 1.5": lambda: Static(compensated_fraction=1.5),
-    "(0, 1], found nan": lambda: Static(compensated_fraction=float("nan")),
+    "(0, 1], found 0": lambda: Static(fraction=0),
+    "(0, 1], found 1.5": lambda: Static(fraction=1.5),
+    "(0, 1], found nan": lambda: Static(fraction=float("nan")),
     "every_iterations >= 1": lambda: Schedule(every_iterations=0),
     "found 5 and -1": lambda: Schedule(start_iteration=-1),
     "'all' or 'last', found 'first'": lambda: Schedule(updates="first"),  # type: ignore[arg-type]
@@ -172,8 +170,8 @@ def test_arguments_of_a_wrong_type_are_refused_in_a_sentence(message: str) -> No
 
 
 def test_an_option_that_the_method_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="Expected options that 'sn' has, found compensated_fraction"):
-        srgan.regularize(small_discriminator(), "sn", compensated_fraction=0.5)
+    with pytest.raises(TypeError, match="Expected options that 'sn' has, found fraction"):
+        srgan.regularize(small_discriminator(), "sn", fraction=0.5)
 
 
 def test_an_option_of_a_wrong_type_is_not_called_unknown() -> None:
@@ -184,7 +182,7 @@ def test_an_option_of_a_wrong_type_is_not_called_unknown() -> None:
 def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
     discriminator = small_discriminator()
     optimizer = torch.optim.SGD(discriminator.parameters(), 0.01)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, form=Project(Schedule(2, "last")))
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, schedule=Schedule(2, "last"))
     acted = []
     for _ in range(8):
         optimizer.zero_grad()

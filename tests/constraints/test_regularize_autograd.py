@@ -18,7 +18,6 @@ from srgan.constraints import (
     METHODS,
     Combination,
     GradientPenalty,
-    Reparametrize,
     SpectralNormalization,
     raw_weight,
 )
@@ -32,7 +31,7 @@ def sgd(D: nn.Module) -> torch.optim.SGD:
 
 def under(method: str) -> ResNetDiscriminator:
     D = small_discriminator()
-    srgan.regularize(D, METHODS[method](form=Reparametrize()) if method == "sr-s" else method)
+    srgan.regularize(D, METHODS[method](mode="reparametrization") if method == "sr-s" else method)
     return D
 
 
@@ -171,7 +170,7 @@ def one_process(tmp_path: Path) -> Any:
 
 def test_under_fsdp2_the_reparametrized_form_works_and_the_projecting_one_is_refused(one_process: Any) -> None:
     D = small_discriminator()
-    srgan.regularize(D, "sr-s", form=Reparametrize())
+    srgan.regularize(D, "sr-s", mode="reparametrization")
     twin = copy.deepcopy(D)
     fully_shard(D, mesh=one_process)
     optimizers = [sgd(D), sgd(twin)]
@@ -183,7 +182,7 @@ def test_under_fsdp2_the_reparametrized_form_works_and_the_projecting_one_is_ref
     for a, b in zip(D.parameters(), twin.parameters(), strict=True):
         assert isinstance(a, DTensor)
         torch.testing.assert_close(a.full_tensor(), b.detach(), rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match=r"fully_shard has split.*form=Reparametrize"):
+    with pytest.raises(ValueError, match=r"fully_shard has split.*mode='reparametrization'"):
         srgan.regularize(D, "sr-s", optimizer=optimizers[0])
     with pytest.raises(ValueError, match="fully_shard has split"):
         srgan.unregularize(D)

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import weight_norm as weight_norm_by_hook
 
 import srgan
-from srgan.constraints import Project, Regularization, Schedule, raw_matrix, raw_weight, spectra
+from srgan.constraints import Regularization, Schedule, raw_matrix, raw_weight, spectra
 from srgan.constraints.layers import is_convolution, output_dim
 from srgan.spectral import matricize
 
@@ -75,7 +75,7 @@ def test_under_sn_the_largest_singular_value_in_use_is_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", THIRD_PARTY)
 def test_under_sr_half_of_each_spectrum_that_trains_is_held(name: str) -> None:
-    handle, optimizer = regularized(name, "sr-s", form=Project(Schedule(1)))
+    handle, optimizer = regularized(name, "sr-s", schedule=Schedule(1))
     train(handle, optimizer, THIRD_PARTY[name][1])
     held = 0
     for layer in handle.layers.values():

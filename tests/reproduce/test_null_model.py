@@ -12,8 +12,7 @@ from reproduce.evidence.records import BASELINE, SCALE_CONTROL
 from reproduce.experiments import null_model
 from reproduce.experiments.null_model import PERSISTENCES, SHAPE, projections, simulate, write_null_model
 from srgan.constraints import Dynamic, SpectralNormalization, SpectralRegularization, Static
-from srgan.constraints.layers import raw_weight
-from srgan.constraints.parametrization import recorded_ratios
+from srgan.constraints.layers import raw_weight, recorded_ratios
 from srgan.spectral import matricize
 from srgan.training.optimizers import OptimizerSettings
 
@@ -136,7 +135,7 @@ def test_projections_are_those_of_training(method: str, constraint: SpectralRegu
         projection.apply(W, r)
         constraint.after_update(net, iteration=0, update=0, n_dis=1)
         torch.testing.assert_close(matricize(raw_weight(layer).detach()), W[0])
-        if constraint.compensation.remembers:
+        if constraint.spectral_map.remembers:
             torch.testing.assert_close(recorded_ratios(layer), r[0])
 
 

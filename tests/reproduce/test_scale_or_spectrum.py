@@ -59,11 +59,11 @@ def test_six_cells_of_each_seed_on_digits(tmp_path: Path) -> None:
         assert (run.flat[CHANNELS], run.flat[SEED], run.flat["model.iterations"]) == (width, seed, 300)
         assert run.configs[:2] == ("digits", "mini")
         method = {"none": "SN", "static": "Static", "dynamic": "Dynamic"}[CELLS[cell].compensation]
-        compensation = run.flat.get("model.constraint.init_args.compensation.class_path", "SN")
+        spectral_map = run.flat.get("model.constraint.init_args.spectral_map.class_path", "SN")
         if cell == "none-unit":  # SR-s with i = 1
             assert run.flat[FRACTION] * width == pytest.approx(1)
         else:
-            assert str(compensation).endswith(method)
+            assert str(spectral_map).endswith(method)
         if cell != "sn":
             assert run.flat[SCALE] == {"kept": "keep", "unit": "unit"}[CELLS[cell].scale]
     assert {(cell.compensation, cell.scale) for cell in CELLS.values()} == {

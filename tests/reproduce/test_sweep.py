@@ -21,7 +21,7 @@ def test_the_sweep_takes_over_the_runs_of_table_two(tmp_path: Path) -> None:
     ]  # fmt: skip
     for own in (runs[:6], runs[6:]):
         assert [run.flat.get(FRACTION) for run in own] == [None, *FRACTIONS, None]
-        assert own[-1].settings["model"]["constraint"]["init_args"]["compensation"] == {
+        assert own[-1].settings["model"]["constraint"]["init_args"]["spectral_map"] == {
             "class_path": "srgan.constraints.Dynamic"
         }
         assert {run.flat[BATCH_SIZE] for run in own} == {own[0].setting.batch_size}

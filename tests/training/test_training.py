@@ -18,7 +18,6 @@ from srgan.constraints import (
     Combination,
     Constraint,
     DiscriminatorStep,
-    Project,
     Schedule,
     Unconstrained,
     spectra,
@@ -293,7 +292,7 @@ def test_bf16_mixed_keeps_what_is_float32_in_the_backward_pass_too() -> None:
 
 
 def test_bf16_mixed_trains_with_float32_weights_and_spectra() -> None:
-    module = build(METHODS["sr-s"](form=Project(Schedule(every_iterations=1))))
+    module = build(METHODS["sr-s"](schedule=Schedule(every_iterations=1)))
     fit(module, 2, precision="bf16-mixed")
     for parameter in module.parameters():
         assert parameter.dtype == torch.float32
