@@ -30,6 +30,8 @@ data:
 
 training:
   --model.constraint NAME          none, sn, sr-s, sr-d, clip, gp ..., in place of its configuration
+  --sr.fraction X                  THE hyperparameter of sr-s: i / N, 0.5 unless you say otherwise
+  --sr.scale unit|keep|X           of D's raw weights under SR; --sr.NAME is short for any setting of SR
   --model.iterations N             updates of the generator
   --model.n_dis N                  updates of the discriminator for each of them
   --model.seed N                   of everything random

@@ -39,4 +39,4 @@ class DRAGAN(Constraint):
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         noise = step.uniform("dragan", *step.real.shape[1:])
         xhat = step.real.float() + 0.5 * step.standard_deviation_of_real() * noise
-        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
+        return self.weight * (step.gradient_norms(xhat, step.real_labels) - 1).square().mean()

@@ -37,4 +37,4 @@ class GradientPenalty(Constraint):
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         e = step.uniform("gradient penalty", 1, 1, 1)
         xhat = torch.lerp(step.fake.float(), step.real.float(), e)
-        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
+        return self.weight * (step.gradient_norms(xhat, step.real_labels) - 1).square().mean()

@@ -32,4 +32,4 @@ class R1Penalty(Constraint):
         return f"R1 penalty, γ = {self.gamma:g}: the slope of D on real images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
-        return self.gamma / 2 * step.slopes(step.real, step.real_labels).square().mean()
+        return self.gamma / 2 * step.gradient_norms(step.real, step.real_labels).square().mean()

@@ -1,5 +1,6 @@
 """The command line of `srgan fit`: options that do not apply, short names, messages of a sentence."""
 
+import argparse
 import re
 from inspect import signature
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import yaml
 from tiny_runs import assert_identical, fit, state
 
+from srgan.cli.fit import compose
 from srgan.cli.fit_help import HELP
 from srgan.cli.fit_options import GONE, spelled_out
 from srgan.cli.main import main
@@ -102,6 +104,7 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
     known = {".".join(name.split(".")[:depth]) for name in settings for depth in range(1, 7)}
     others = {"config", "run", "from-checkpoint", "print_config", "help", "data.help"}
     others |= {"data.init_args.path", "data.init_args.num_workers"}  # of images in files
+    others |= {"sr.fraction", "sr.scale", "sr.NAME"}  # short for others
     named = {name.rstrip(".") for name in re.findall(r"--([a-z][\w.-]*)", HELP)}
     assert len(named) > 20
     assert named - others <= known
@@ -187,6 +190,28 @@ def test_a_short_name_is_a_setting_that_jsonargparse_knows(method: str) -> None:
     for arguments in (["--model.constraint", method], [f"--model.constraint={method}"]):
         built = parser.instantiate_classes(parser.parse_args(spelled_out(arguments)))
         assert built["model.constraint"].words == METHODS[method]().words
+
+
+def test_settings_of_sr_have_short_names(tmp_path: Path) -> None:
+    """The last one wins, as of every option; a misspelled one is refused."""
+    short = ["--sr.fraction", "0.25", "--sr.scale=keep", "--sr.schedule.every_iterations", "2"]
+    settings = compose(["-c", "digits", "-c", "sr-s", "--run", str(tmp_path), *short]).config["model"]["constraint"]
+    assert settings.init_args.spectral_map.init_args.fraction == 0.25
+    assert (settings.init_args.scale, settings.init_args.schedule.every_iterations) == ("keep", 2)
+    long = "--model.constraint.init_args.spectral_map.init_args.fraction"
+    assert spelled_out(short)[:2] == [long, "0.25"]
+    for method, option in (("sr-s", "--sr.fractoin"), ("sr-d", "--sr.fraction"), ("sn", "--sr.fraction")):
+        with pytest.raises((ValueError, argparse.ArgumentError)):
+            compose(["-c", "digits", "-c", method, "--run", str(tmp_path), option, "0.25"])
+
+
+@pytest.mark.parametrize("method", ["sr-s", "sr-d"])
+def test_the_configuration_of_sr_is_short_and_has_the_defaults(method: str) -> None:
+    path = Path("configs") / f"{method}.yaml"
+    assert len(path.read_text().splitlines()) <= 9
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model.constraint", type=Constraint)
+    assert parser.instantiate_classes(parser.parse_path(str(path)))["model.constraint"] == METHODS[method]()
 
 
 def test_only_the_constraint_has_short_names() -> None:

@@ -1,6 +1,7 @@
 """What each constraint of the literature promises: its formula, what it does to weights, and that no split shows."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -293,6 +294,29 @@ def test_a_combination_does_what_its_parts_do() -> None:
     both.after_update(D, 0, 0, 1)
     assert max(float(parameter.detach().abs().max()) for parameter in D.parameters()) <= 0.05 + 1e-8
     assert "constraint/share_at_bound" in both.report(D)
+
+
+FLAGS = [name for name in dir(Constraint) if isinstance(getattr(Constraint(), name), bool)]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_combination_has_every_flag_that_a_part_has(flag: str) -> None:
+    marked = type("Marked", (Constraint,), {flag: True})()
+    assert not getattr(Combination([Constraint(), Constraint()]), flag)
+    assert getattr(Combination([Constraint(), marked]), flag)
+    assert getattr(Combination([marked, Constraint()]), flag)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_constraints_are_values(method: str) -> None:
+    one, other = METHODS[method](), METHODS[method]()
+    assert one == other
+    assert hash(one) == hash(other)
+    assert repr(one).startswith(f"{type(one).__name__}(")
+    assert [name for name in METHODS if METHODS[name]() == one] == [method]
+    assert Combination([one, SLOGAN(3.0)]) == Combination([other, SLOGAN(3.0)])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.weight = 1.0  # type: ignore[attr-defined]
 
 
 REFUSED: dict[str, Callable[[], object]] = {

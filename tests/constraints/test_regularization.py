@@ -1,7 +1,10 @@
 """SR-s and SR-d in both forms: what a projection writes, what the reparametrized forward pass uses, and when."""
 
 import copy
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -315,6 +318,31 @@ def test_a_projection_is_the_same_under_autocast() -> None:
             constraint.after_update(inside, 0, 0, 1)
         for layer, other in zip(convolutions(outside), convolutions(inside), strict=True):
             assert torch.equal(raw_weight(layer), raw_weight(other))
+
+
+def test_a_weight_passes_five_files_at_most() -> None:
+    """As docs/explanation/architecture.md says: from `after_update` to the decomposition and back."""
+    constraint, layer = SpectralRegularization(), nn.Conv2d(3, 8, 3)
+    constraint.attach(layer)
+    package, files = Path(srgan.__file__).parent, set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(package):
+            files.add(path.relative_to(package).as_posix())
+
+    sys.setprofile(note)
+    try:
+        constraint.after_update(layer, 0, 0, 1)
+    finally:
+        sys.setprofile(None)
+    assert files == {
+        "constraints/spectral_regularization.py",
+        "constraints/layers.py",
+        "spectral.py",
+        "utils/linalg.py",
+        "utils/distributed.py",
+    }
 
 
 def test_errors_name_the_layer_and_the_iteration() -> None:

@@ -13,8 +13,10 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import srgan
 from srgan.constraints import (
+    METHODS,
     Schedule,
     SpectralNormalization,
+    SpectralRegularization,
     Static,
     raw_weight,
     spectra,
@@ -38,6 +40,19 @@ def test_a_refused_discriminator_stays_as_it_was() -> None:
     with pytest.raises(ValueError, match=r"Layer '1': .* already parametrized by Doubled"):
         srgan.regularize(discriminator, "sn")
     assert list(discriminator.state_dict()) == names
+
+
+def test_a_handle_says_what_each_layer_is_under() -> None:
+    D = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4, 1))
+    optimizer = torch.optim.Adam(D.parameters())
+    first = srgan.regularize(D, "sr-s", optimizer=optimizer, n_dis=5)
+    srgan.regularize(D, METHODS["gp"](), layers="1")
+    head, *rows = repr(first).splitlines()
+    assert head == f"Regularization({SpectralRegularization()!r}, n_dis=5, seed=0):"
+    assert "SpectralRegularization(spectral_map=Static(fraction=0.5), scale='unit', mode='projection'" in head
+    assert rows == ["  0: Conv2d under SR-s", "  3: Linear under SN"]
+    srgan.regularize(D, METHODS["sn"]())
+    assert repr(first).splitlines()[1:] == ["  no layer: a later call has taken all"]
 
 
 def test_a_third_party_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
