@@ -29,9 +29,9 @@ FORMATS = (".png", ".pdf")
 DOTS_PER_INCH = 200
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 WIDEST_PANEL, BESIDE_PANELS = 2.6, 1.0  # inches; labels and the colour scale beside the panels
-MOST_CURVES = 12
-MOST_COLUMNS, STRIP_LINES, STRIP_GAP = 300, 32, 2  # of a heat map: times, lines of a layer, and between two layers
-SMALLEST_RATIO = 1e-6  # below, float32 says nothing of sigma_k / sigma_1
+MAX_CURVES = 12
+MAX_COLUMNS, STRIP_LINES, STRIP_GAP = 300, 32, 2  # of a heat map: times, lines of a layer, and between two layers
+MIN_RATIO = 1e-6  # below, float32 says nothing of sigma_k / sigma_1
 K_LABEL, RATIO_LABEL = r"$k / N$", r"$\sigma_k / \sigma_1$"
 
 STYLE: dict[Any, Any] = {
@@ -124,7 +124,7 @@ def spectrum_curves(
     spectra: np.ndarray,
     iterations: np.ndarray | None = None,
     norm: Normalize | None = None,
-    most: int = MOST_CURVES,
+    most: int = MAX_CURVES,
     **options: Any,
 ) -> list[Line2D]:
     """Curves of sigma_k / sigma_1 over k / N, one per shown iteration, later ones darker and thicker.
@@ -160,12 +160,12 @@ def ratio_limits(spectra: Iterable[np.ndarray], scale: AxisScale) -> tuple[float
     """Limits of the axis of sigma_k / sigma_1 that hold all the spectra that are compared.
 
     Linear: always 0 to 1. Log: from the decade below the smallest value (at least one decade, down to
-    `SMALLEST_RATIO`); what lies lower runs out of the picture.
+    `MIN_RATIO`); what lies lower runs out of the picture.
     """
     if scale == "linear":
         return -0.03, 1.05
     smallest = min((float(some[some > 0].min()) for some in spectra if (some > 0).any()), default=0.1)
-    smallest = min(0.1, max(smallest, SMALLEST_RATIO))
+    smallest = min(0.1, max(smallest, MIN_RATIO))
     return float(10.0 ** np.floor(np.log10(smallest) + 1e-9)), 1.5
 
 
@@ -264,7 +264,7 @@ def heat_map(spectra: Mapping[str, Sequence[np.ndarray]], iterations: Sequence[i
         spectra: layer -> T spectra `[N]`.
         iterations: `[T]`, increasing.
     """
-    times = np.linspace(iterations[0], iterations[-1], MOST_COLUMNS)
+    times = np.linspace(iterations[0], iterations[-1], MAX_COLUMNS)
     shown = np.searchsorted(iterations, times, side="right") - 1  # the last record at or before each time
     strips = []
     for layer in spectra.values():

@@ -3,23 +3,23 @@
 from srgan.callbacks.base import RunCallback
 from srgan.callbacks.checkpoint_saver import Checkpoints
 from srgan.callbacks.gradient_recorder import GradientRecorder
-from srgan.callbacks.logger_feed import Publisher
+from srgan.callbacks.logger_feed import LoggerFeed
 from srgan.callbacks.loss_recorder import LossRecorder
 from srgan.callbacks.output_recorder import OutputRecorder
 from srgan.callbacks.run_recorder import RunRecorder
-from srgan.callbacks.sample_recorder import SampleGrids
+from srgan.callbacks.sample_recorder import SampleGridRecorder
 from srgan.callbacks.score_recorder import ScoreRecorder
 from srgan.callbacks.spectra_recorder import SpectraRecorder
 
 __all__ = [
     "Checkpoints",
     "GradientRecorder",
+    "LoggerFeed",
     "LossRecorder",
     "OutputRecorder",
-    "Publisher",
     "RunCallback",
     "RunRecorder",
-    "SampleGrids",
+    "SampleGridRecorder",
     "ScoreRecorder",
     "SpectraRecorder",
 ]

@@ -1,4 +1,4 @@
-"""The base of all callbacks: a run folder and the iteration as the only clock. `Pace` thins looks in between."""
+"""The base of all callbacks: a run folder and the iteration as the only clock. `RateLimiter` thins looks in between."""
 
 import shlex
 import sys
@@ -14,14 +14,14 @@ from srgan.training.module import AdversarialTraining
 from srgan.utils.progress import Progress
 
 
-class Pace:
+class RateLimiter:
     """Says at most once in so many seconds that something is due."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         self.seconds = seconds
         self.last = -inf
 
-    def has_passed(self) -> bool:
+    def ready(self) -> bool:
         """Whether the seconds have passed since this was last true."""
         now = time.monotonic()
         if now - self.last <= self.seconds:
@@ -86,17 +86,16 @@ class RunCallback(pl.Callback):
         return module.iteration % self.every == 0 or module.iteration == module.iterations
 
 
-def rescue(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
+def recovery_hint(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
     """With what to go on from a checkpoint: lower learning rates, or SR-s where it is not on already."""
     on = module.constraint.label.startswith("SR-s")
     change, option = ("lower learning rates", "") if on else ("lower learning rates or SR-s", "-c sr-s ")
     return f"{change}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"
 
 
-def how_to_go_on(folder: RunFolder, module: AdversarialTraining) -> str:
+def resume_hint(folder: RunFolder, module: AdversarialTraining) -> str:
     """Advice after a divergence."""
     if not folder.checkpoint.exists():
         return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
-    return (
-        f"The last healthy checkpoint stays: go on from it with {rescue(module, shlex.quote(str(folder.checkpoint)))}"
-    )
+    hint = recovery_hint(module, shlex.quote(str(folder.checkpoint)))
+    return f"The last healthy checkpoint is kept: resume from it with {hint}"

@@ -11,11 +11,11 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
-from srgan.callbacks.base import RunCallback, how_to_go_on
+from srgan.callbacks.base import RunCallback, resume_hint
 from srgan.checkpoints.reading import nonfinite_tensor
 from srgan.checkpoints.writing import RunCheckpointIO
 from srgan.training.module import AdversarialTraining
-from srgan.utils.distributed import POLITE_STOPS
+from srgan.utils.distributed import GRACEFUL_SIGNALS
 
 
 class Checkpoints(RunCallback, Checkpoint):
@@ -43,7 +43,7 @@ class Checkpoints(RunCallback, Checkpoint):
         self.keep_every = keep_every
         self.received: signal.Signals | None = None
         self.saved_iteration: int | None = None
-        self.stops_at_once = False
+        self.stops_immediately = False
         self.trains = False  # what fails from here on is not the checkpoint that it went on from
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
@@ -57,7 +57,7 @@ class Checkpoints(RunCallback, Checkpoint):
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         if trainer.world_size > 1:
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
-        for number in POLITE_STOPS:
+        for number in GRACEFUL_SIGNALS:
             if signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
@@ -71,9 +71,9 @@ class Checkpoints(RunCallback, Checkpoint):
 
     def _stop_after_iteration(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        if self.stops_at_once:
-            raise StoppedAtOnce
-        signal.signal(number, _stop_at_once if number == signal.SIGINT else signal.SIG_IGN)
+        if self.stops_immediately:
+            raise ImmediateStop
+        signal.signal(number, _stop_immediately if number == signal.SIGINT else signal.SIG_IGN)
 
     def agreed_signal(self, world_size: int) -> signal.Signals | None:
         """One for all processes of the run: a signal reaches them at different moments, or one of them only.
@@ -113,7 +113,7 @@ class Checkpoints(RunCallback, Checkpoint):
         if broken := nonfinite_tensor(module.state_dict()):
             raise FloatingPointError(
                 f"Expected finite weights after iteration {module.iteration}, found NaN or infinity in {broken}: "
-                f"training has diverged. {how_to_go_on(self.folder, module)}"
+                f"training has diverged. {resume_hint(self.folder, module)}"
             )
         path = self.folder.checkpoint
         kept = [path.with_name(f"{module.iteration:08d}.ckpt")] if keep else []
@@ -121,19 +121,19 @@ class Checkpoints(RunCallback, Checkpoint):
         self.saved_iteration = module.iteration
 
     @contextmanager
-    def stopping_at_once(self, trainer: pl.Trainer) -> Iterator[None]:
+    def stopping_immediately(self, trainer: pl.Trainer) -> Iterator[None]:
         """Around work that any run may be cut in, since all before it is saved: a polite stop ends the work quietly.
 
         Several processes share such work and wait for each other, so theirs goes on to its end.
         """
         self.trains = True
         try:
-            self.stops_at_once = trainer.world_size == 1
+            self.stops_immediately = trainer.world_size == 1
             yield
-        except StoppedAtOnce:
+        except ImmediateStop:
             pass
         finally:
-            self.stops_at_once = False
+            self.stops_immediately = False
 
 
 def checkpoints_of(trainer: pl.Trainer) -> Checkpoints:
@@ -143,10 +143,10 @@ def checkpoints_of(trainer: pl.Trainer) -> Checkpoints:
     return saver
 
 
-class StoppedAtOnce(BaseException):
+class ImmediateStop(BaseException):
     """By a second Ctrl-C, or by a polite stop of work that is not worth finishing."""
 
 
-def _stop_at_once(number: int, frame: FrameType | None) -> None:
+def _stop_immediately(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)
-    raise StoppedAtOnce
+    raise ImmediateStop

@@ -40,7 +40,7 @@ class OutputRecorder(RunCallback):
         self.images = images
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
-    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
+    def check_protocol(self, generator: Generator, data: ImageData) -> None:
         """Reads the test split, if there is one, before training starts.
 
         Raises:

@@ -8,8 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from srgan.callbacks.base import Pace, RunCallback
-from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce, checkpoints_of
+from srgan.callbacks.base import RateLimiter, RunCallback
+from srgan.callbacks.checkpoint_saver import Checkpoints, ImmediateStop, checkpoints_of
 from srgan.collapse import CollapseThresholds, Verdict, reported_scores
 from srgan.runs.folder import SHOWN_SCORES, RunFolder
 from srgan.runs.recorded import verdicts_of
@@ -54,7 +54,7 @@ class RunRecorder(RunCallback):
             "versions": versions(),
         }
         self.started = 0.0
-        self.pace = Pace()
+        self.rate_limiter = RateLimiter()
         self.pacemaker: Pacemaker | None = None
         self.began = 0
         self.bar: Progress | None = None
@@ -94,17 +94,17 @@ class RunRecorder(RunCallback):
         if hours is not None and (said := warning(hours, self.record["command"])):
             with Progress.external_write_mode():
                 print(f"{self.folder.path}: {said}", file=sys.stderr, flush=True)
-        if self.pace.has_passed():
+        if self.rate_limiter.ready():
             self._report(module)
             assert self.bar is not None
-            self.bar.set_postfix_str(latest_news(self.folder), refresh=False)
+            self.bar.set_postfix_str(format_latest_scores(self.folder), refresh=False)
             self.bar.update(module.iteration - self.bar.n)
 
     def _report(self, module: AdversarialTraining) -> None:
         """Once a second: nothing that training waits for the disk for."""
-        self.folder.refuse_losses()
+        self.folder.check_not_lost()
         progress = {"iteration": module.iteration, "iterations": module.iterations}
-        write_json(self.folder.progress, progress, lasting=False)
+        write_json(self.folder.progress, progress, durable=False)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
@@ -123,7 +123,7 @@ class RunRecorder(RunCallback):
                 "seconds": round(self.record["seconds"] + elapsed, 1),
                 "peak_memory": peak_memory(trainer),
             } | outcome(self.folder, self.thresholds)
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             write_json(self.folder.record, self.record)
 
     def _close_bar(self) -> None:
@@ -136,7 +136,7 @@ class RunRecorder(RunCallback):
         """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
         checkpoint["srgan_config"] = self.record["config"]
         if trainer.is_global_zero:  # which writes both
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -144,7 +144,7 @@ class RunRecorder(RunCallback):
         self._close_bar()
         if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
             return  # nothing was written yet, or all of it was moved
-        if isinstance(exception, StoppedAtOnce):
+        if isinstance(exception, ImmediateStop):
             missing = f"iterations {self.saved_iteration(trainer) + 1} to {self.record['iterations']}"
             write_json(self.folder.record, self.record | {"status": "stopped", "missing": [missing]})
         elif isinstance(exception, Exception):
@@ -167,7 +167,7 @@ def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]
     return {"reported": reported, "verdicts": verdicts | {"thresholds": asdict(thresholds)}}
 
 
-def latest_news(folder: RunFolder) -> str:
+def format_latest_scores(folder: RunFolder) -> str:
     """The newest scores, short."""
     scores = folder.read_scores()
     return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""

@@ -2,14 +2,14 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.base import RunCallback, rescue
+from srgan.callbacks.base import RunCallback, recovery_hint
 from srgan.callbacks.checkpoint_saver import checkpoints_of
 from srgan.collapse import collapsed_scores, is_lower_better
 from srgan.data.image_data import ImageData
-from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
-from srgan.metrics.intra import refuse_lacking_classes
+from srgan.metrics.features import FeatureName, check_features, feature_network
+from srgan.metrics.intra import check_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, refuse_few_images
+from srgan.metrics.scores import Scorer, check_image_count
 from srgan.networks import Generator
 from srgan.runs.folder import OtherRunError
 from srgan.training.module import AdversarialTraining
@@ -48,7 +48,7 @@ class ScoreRecorder(RunCallback):
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
 
-    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
+    def check_protocol(self, generator: Generator, data: ImageData) -> None:
         """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
 
         Raises:
@@ -59,9 +59,9 @@ class ScoreRecorder(RunCallback):
         if not self.every:
             return
         for protocol in (self.protocol, *([self.final] if self.final else [])):
-            refuse_few_images(data, protocol)
-            refuse_lacking_classes(data, protocol, generator.num_classes)
-        refuse_missing_features(self.features, self.inception_weights, data)
+            check_image_count(data, protocol)
+            check_classes(data, protocol, generator.num_classes)
+        check_features(self.features, self.inception_weights, data)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares the scorer before the first iteration, so that what is missing is said at once."""
@@ -88,7 +88,7 @@ class ScoreRecorder(RunCallback):
             )
         self.scorer = Scorer(features, data, self.protocol, ranks)
         if trainer.is_global_zero:
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             write_json(self.folder.protocol, self.scorer.describe())
         return self.scorer
 
@@ -112,7 +112,7 @@ class ScoreRecorder(RunCallback):
         assert isinstance(pl_module, AdversarialTraining)
         saver = checkpoints_of(trainer)
         if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
-            with saver.stopping_at_once(trainer):
+            with saver.stopping_immediately(trainer):
                 self._make_scorer(trainer, pl_module)
                 self._record_final(trainer, pl_module)
 
@@ -121,7 +121,7 @@ class ScoreRecorder(RunCallback):
         assert isinstance(pl_module, AdversarialTraining)
         saver = checkpoints_of(trainer)
         if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
-            with saver.stopping_at_once(trainer):
+            with saver.stopping_immediately(trainer):
                 self._record_final(trainer, pl_module)
 
     def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
@@ -129,7 +129,7 @@ class ScoreRecorder(RunCallback):
         scores = self.scorer.of_generators(module.generator, module.generator_ema, self.final)
         if trainer.is_global_zero:
             final = {"protocol": self.scorer.describe(self.final), "scores": scores}
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             write_json(self.folder.final, {"iteration": module.iteration} | final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
@@ -144,5 +144,5 @@ class ScoreRecorder(RunCallback):
                 MODE_COLLAPSE,
                 f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
                 "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with "
-                f"{rescue(module)}",
+                f"{recovery_hint(module)}",
             )

@@ -15,7 +15,7 @@ KNOWN = {"model": "srgan.training.AdversarialTraining", "scores": "srgan.callbac
 """Settings without a class path of their own -> what they build."""
 
 
-def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
+def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
     """Refuses settings of a run that would import code from elsewhere.
 
     Args:

@@ -9,10 +9,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from srgan.checkpoints.allowed_classes import refuse_foreign_classes
+from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.checkpoints.model_card import model_card
 from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
-from srgan.checkpoints.sizes import ABSURD
+from srgan.checkpoints.sizes import MAX_COUNT
 from srgan.utils.files import write_atomically, write_json, write_text
 from srgan.utils.optional_packages import installed_version
 
@@ -38,7 +38,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     Raises:
         ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
     """
-    refuse_other_content(folder)
+    check_export_folder(folder)
     constraint = rebuild_training(checkpoint).constraint
     scores, protocol = recorded_scores(checkpoint)
     about = without_places(
@@ -60,7 +60,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     write_json(folder / SETTINGS, about)
 
 
-def refuse_other_content(folder: Path) -> None:
+def check_export_folder(folder: Path) -> None:
     """Before files are put into a folder, one of which is a README.md.
 
     Raises:
@@ -111,7 +111,7 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
         checkpoint = RunCheckpoint(
             folder, settings, load_file(folder / WEIGHTS), int(about["iteration"]), str(about["constraint"])
         )
-        if not 0 <= checkpoint.iteration < ABSURD:
+        if not 0 <= checkpoint.iteration < MAX_COUNT:
             raise ValueError(f"iteration {about['iteration']}")
         if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in SECTIONS):
             raise ValueError(f"settings without one of {', '.join(sorted(SECTIONS))}")
@@ -120,5 +120,5 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
             f"Expected {SETTINGS} and {WEIGHTS} as srgan push writes them in '{folder}', found "
             f"{type(error).__name__}: {error}. Take another copy."
         ) from None
-    refuse_foreign_classes(checkpoint.config, folder, allowed)
+    check_class_paths(checkpoint.config, folder, allowed)
     return checkpoint

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.checkpoints.allowed_classes import refuse_foreign_classes
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.allowed_classes import check_class_paths
+from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpo
     checkpoint = run_checkpoint(path, content)
     if checkpoint is None:
         raise ValueError(f"{expected}it does not hold the settings of a run.")
-    refuse_foreign_classes(checkpoint.config, path, allowed)
+    check_class_paths(checkpoint.config, path, allowed)
     return checkpoint
 
 
@@ -202,7 +202,7 @@ def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
             f"Expected finite weights in '{checkpoint.path}', found NaN or infinity in {broken}: that training had "
             "diverged. Take an earlier checkpoint."
         )
-    refuse_absurd_sizes(checkpoint.config, f"'{checkpoint.path}'")
+    check_sizes(checkpoint.config, f"'{checkpoint.path}'")
     wanted = {"model": copy.deepcopy(checkpoint.config["model"])}
     wanted["model"]["compile"] = False
     parser = jsonargparse.ArgumentParser(exit_on_error=False)

@@ -11,7 +11,7 @@ from srgan.checkpoints.reading import checkpoint_at, read_file
 from srgan.checkpoints.writing import ResumePoint, find_resume_point, reinstate
 from srgan.data import ImageData
 from srgan.runs.folder import RunFolder, flatten_settings
-from srgan.training.compatibility import refuse_other_images, refuse_unfit_checkpoint
+from srgan.training.compatibility import check_checkpoint, check_same_images
 from srgan.training.module import AdversarialTraining
 
 
@@ -56,7 +56,7 @@ def start_of(
     parent: dict[str, Any] | None = before.get("parent") if before else None
     began = parent["checkpoint"] if parent else None
     if before:
-        _refuse_other_settings(folder, before["config"], config, data)
+        _check_same_settings(folder, before["config"], config, data)
         if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
             raise ValueError(
                 f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
@@ -64,7 +64,7 @@ def start_of(
             )
     if point := _agreed_resume_point(trainer, folder):
         if before and before["status"] != "finished":
-            refuse_other_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
+            check_same_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
         return Start(str(folder.checkpoint), parent, point.marks)
     source = source or began
     if not source:
@@ -82,7 +82,7 @@ def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[s
     """What a run records of the checkpoint at which it branches off."""
     stored = read_file(Path(source))
     try:
-        refuse_unfit_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
+        check_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
         parent = {
             "checkpoint": source,
             "iteration": int(stored["srgan"]["iteration"]),
@@ -124,9 +124,7 @@ def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint 
     return found
 
 
-def _refuse_other_settings(
-    folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData
-) -> None:
+def _check_same_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData) -> None:
     """Compares what decides a result; loggers, devices, workers and the cadence of looking may change.
 
     So may where the data lie: whether they are the same is told by their content.

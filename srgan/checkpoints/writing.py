@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from srgan.checkpoints.reading import damage_of, read_file
 from srgan.runs.folder import RunFolder
-from srgan.utils.files import place_link, write_atomically
+from srgan.utils.files import atomic_link, write_atomically
 
 
 class RunCheckpointIO(TorchCheckpointIO):
@@ -39,9 +39,9 @@ class RunCheckpointIO(TorchCheckpointIO):
             if damage := damage_of(written):
                 raise OSError(f"Expected the bytes that were written to '{path}' back, found {damage}. Check the disk.")
             for name in storage_options or []:
-                place_link(written, name)
+                atomic_link(written, name)
             if path.exists():
-                place_link(path, path.with_name("previous.ckpt"))
+                atomic_link(path, path.with_name("previous.ckpt"))
 
         archive = BytesIO()  # PyTorch's archive writer hides why a file could not be written to
         torch.save(checkpoint, archive)
@@ -106,4 +106,4 @@ def reinstate(folder: RunFolder, point: ResumePoint) -> None:
     if point.notice:
         print(f"{folder.path}: {point.notice}", file=sys.stderr)
     if point.checkpoint != folder.checkpoint:
-        place_link(point.checkpoint, folder.checkpoint)
+        atomic_link(point.checkpoint, folder.checkpoint)

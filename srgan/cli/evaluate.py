@@ -21,10 +21,10 @@ from srgan.callbacks import ScoreRecorder
 from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
 from srgan.checkpoints.sources import read_source
 from srgan.data import ImageData
-from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
-from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
+from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
+from srgan.metrics.intra import check_classes, chosen_classes
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.scores import Scorer, refuse_few_images
+from srgan.metrics.scores import Scorer, check_image_count
 from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import reason_of
 from srgan.utils.distributed import Ranks
@@ -179,8 +179,8 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     name, weights = options.features, options.inception_weights
     # All that can be refused is refused before there are several processes, of which one would wait for another.
     _fetch(data, name, weights)
-    refuse_few_images(data, protocol)
-    refuse_lacking_classes(data, protocol, module.generator.num_classes)
+    check_image_count(data, protocol)
+    check_classes(data, protocol, module.generator.num_classes)
     fabric = _devices(options)
     ranks = Ranks(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
@@ -236,7 +236,7 @@ def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
     try:
-        refuse_missing_features(features, inception_weights, data)
+        check_features(features, inception_weights, data)
     except RuntimeError as error:
         raise FileNotFoundError(str(error)) from error
 

@@ -16,38 +16,38 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from srgan.callbacks import (
     Checkpoints,
     GradientRecorder,
+    LoggerFeed,
     LossRecorder,
     OutputRecorder,
-    Publisher,
     RunCallback,
     RunRecorder,
-    SampleGrids,
+    SampleGridRecorder,
     ScoreRecorder,
     SpectraRecorder,
 )
-from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
+from srgan.callbacks.checkpoint_saver import ImmediateStop, checkpoints_of
 from srgan.checkpoints.resume import start_of
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.cli.config_text import with_settings_read
 from srgan.cli.configs import with_paths
-from srgan.cli.fit_options import LINKS, refuse_arguments, refuse_callbacks, refuse_precision, with_methods
+from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, with_methods
 from srgan.collapse import CollapseThresholds
 from srgan.data import ImageData
-from srgan.loggers.base import RunView
+from srgan.loggers.base import RunLogger
 from srgan.networks import DEFAULT_PAIR
 from srgan.runs.folder import LostHistoryError, OtherRunError, RunFolder
 from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import INSTEAD, reason_of
 from srgan.utils.cpu import settle_on_cpu
 from srgan.utils.distributed import is_connection_loss
-from srgan.utils.files import expanded, make_folder, only_process
+from srgan.utils.files import expanded, file_lock, make_folder
 
 MEASURING = {
     "losses": LossRecorder,
     "gradients": GradientRecorder,
     "spectra": SpectraRecorder,
     "outputs": OutputRecorder,
-    "samples": SampleGrids,
+    "samples": SampleGridRecorder,
     "scores": ScoreRecorder,
     "checkpoints": Checkpoints,
 }
@@ -81,10 +81,10 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Refuses what the Trainer would take in silence."""
-        refuse_precision(self.config["trainer"])
-        refuse_absurd_sizes(self.config.as_dict(), "the settings of a run")
+        check_precision(self.config["trainer"])
+        check_sizes(self.config.as_dict(), "the settings of a run")
         super().instantiate_classes()
-        refuse_callbacks(self.trainer)
+        check_callbacks(self.trainer)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
         """The data modules share out the batch themselves."""
@@ -124,7 +124,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         TypeError, MisconfigurationException: Lightning's refusals.
     """
     arguments = with_methods(with_paths(arguments))
-    refuse_arguments(arguments)
+    check_arguments(arguments)
     arguments = with_settings_read(arguments)
     composed = cli(
         AdversarialTraining,
@@ -177,7 +177,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"srgan fit: expected a folder for --run that can be written to, found: {error}", file=sys.stderr)
         return 2
-    with only_process(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
+    with file_lock(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
         return train(cli, arguments)
 
 
@@ -190,7 +190,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         return 2
     record = folder.read_record()
     if record and record["status"] == "finished":
-        print(f"{folder.path}: finished already, {iterations_of(record['iterations'])}. Nothing to do.")
+        print(f"{folder.path}: finished already, {format_iterations(record['iterations'])}. Nothing to do.")
         return 0
     try:
         provide(cli)
@@ -207,11 +207,11 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         lost = folder.lost() if isinstance(error, FileNotFoundError) else None
         print(f"{folder.path}: failed: {lost or error}", file=sys.stderr)
         return FAILED
-    except StoppedAtOnce:
+    except ImmediateStop:
         print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
-        if words := failure_of_the_machine(error, cli):
+        if words := format_machine_failure(error, cli):
             print(f"{folder.path}: failed: {words}", file=sys.stderr)
             return FAILED
         if checkpoint is None or checkpoints_of(cli.trainer).trains:
@@ -222,7 +222,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     return conclude(cli, folder)
 
 
-def failure_of_the_machine(error: Exception, cli: RunCLI) -> str | None:
+def format_machine_failure(error: Exception, cli: RunCLI) -> str | None:
     """What happened and what to do, where it is the memory or another process that failed; None for other errors."""
     if problem := memory_problem(error):
         micro = cli.model.micro_batch_size or cli.datamodule.batch_size // cli.trainer.world_size
@@ -238,7 +238,7 @@ def failure_of_the_machine(error: Exception, cli: RunCLI) -> str | None:
     return None
 
 
-def iterations_of(count: int) -> str:
+def format_iterations(count: int) -> str:
     """A number of iterations in words."""
     return "1 iteration" if count == 1 else f"{count} iterations"
 
@@ -249,14 +249,15 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
     if cli.model.iteration == cli.model.iterations and not missing:
-        message, status = f"finished, {iterations_of(cli.model.iterations)}.", 0
+        message, status = f"finished, {format_iterations(cli.model.iterations)}.", 0
     elif saver.received:
-        message = f"stopped after {iterations_of(cli.model.iteration)}; the same command goes on."
+        message = f"stopped after {format_iterations(cli.model.iteration)}; the same command goes on."
         status = 128 + saver.received
     else:
         message = (
-            f"ended early after {iterations_of(cli.model.iteration)}, by a limit of Lightning's (max_time, max_epochs, "
-            "fast_dev_run, limit_train_batches) or a callback; saved. Without that limit the same command goes on."
+            f"ended early after {format_iterations(cli.model.iteration)}, by a limit of Lightning's (max_time, "
+            "max_epochs, fast_dev_run, limit_train_batches) or a callback; saved. Without that limit the same command "
+            "goes on."
         )
         status = STOPPED_EARLY
     if cli.trainer.is_global_zero:
@@ -278,7 +279,7 @@ def provide(cli: RunCLI) -> None:
     cli.datamodule.setup("fit")
     for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ScoreRecorder | OutputRecorder):
-            callback.refuse_impossible(cli.model.generator, cli.datamodule)
+            callback.check_protocol(cli.model.generator, cli.datamodule)
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
@@ -298,12 +299,12 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     recorder = RunRecorder(config, ["srgan", "fit", *arguments], start.parent, cli.model.constraint.words, start.marks)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
-    callbacks[:] = [recorder, *callbacks, Publisher()]
+    callbacks[:] = [recorder, *callbacks, LoggerFeed()]
     for callback in callbacks:
         if isinstance(callback, RunCallback):
             callback.folder, callback.thresholds = folder, thresholds
     for logger in cli.trainer.loggers:
-        if isinstance(logger, RunView):
+        if isinstance(logger, RunLogger):
             logger.bind(folder, recorder.record)
     return folder, start.checkpoint
 

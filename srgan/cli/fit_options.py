@@ -37,7 +37,7 @@ REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     BackboneFinetuning: "Both nets train from the first iteration on.",
     ModelPruning: "It would change the weights behind the optimizers.",
 }
-GONE = {
+RENAMED = {
     "--seed_everything": "--model.seed",
     "--optimizer": "--model.generator_optimizer and --model.discriminator_optimizer",
     "--lr_scheduler": "--model.linear_decay",
@@ -58,13 +58,13 @@ LINKS: dict[str, tuple[tuple[str, ...], Callable[..., int]]] = {
 """Setting that follows others, and is not set by itself -> those, and what makes it of them."""
 
 
-def refuse_arguments(arguments: list[str]) -> None:
+def check_arguments(arguments: list[str]) -> None:
     """Refuses arguments that are not there.
 
     Raises:
         ValueError: with what to use instead.
     """
-    instead = {gone: f"Set {option}." for gone, option in GONE.items()}
+    instead = {gone: f"Set {option}." for gone, option in RENAMED.items()}
     instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
     for target, (sources, _) in LINKS.items():
         followed = f"Set {' and '.join(f'--{source}' for source in sources)}, which it follows."
@@ -76,7 +76,7 @@ def refuse_arguments(arguments: list[str]) -> None:
                 raise ValueError(f"Expected no {name}, which does not apply here. {way_out}")
 
 
-def refuse_precision(trainer: Namespace) -> None:
+def check_precision(trainer: Namespace) -> None:
     """Refuses settings of the Trainer with another precision than those that training goes with.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_precision(trainer: Namespace) -> None:
         )
 
 
-def refuse_callbacks(trainer: pl.Trainer) -> None:
+def check_callbacks(trainer: pl.Trainer) -> None:
     """Refuses callbacks that do not go with two optimizers stepped by hand.
 
     Raises:

@@ -37,7 +37,7 @@ commands:
   report     a run, or a folder of runs, as one page that opens anywhere:
                srgan report runs/digits-sr-s
   spectra    singular values of any checkpoint, ours or not:
-               srgan spectra resnet18.pth --picture spectra.png
+               srgan spectra resnet18.pth --plot spectra.png
   sample     images from a checkpoint's generator: grids, classes, truncation, walks:
                srgan sample runs/digits-sr-s
   push       nets of a checkpoint for others: safetensors, settings, a model card, in a folder or on Hugging Face's hub:

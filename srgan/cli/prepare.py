@@ -9,7 +9,7 @@ from typing import Any
 
 from srgan.prepare.image_sources import printable
 from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
-from srgan.utils.files import expanded, only_process
+from srgan.utils.files import expanded, file_lock
 from srgan.utils.optional_packages import require
 from srgan.utils.provenance import usable_cores
 
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     out: Path = options.out
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        refuse_places(options.root, out, options.split)
-        with only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
+        check_paths(options.root, out, options.split)
+        with file_lock(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
             report, made = prepare(**vars(options))
     except KeyboardInterrupt:
         print(printable(f"{out}: stopped; the same command goes on."), file=sys.stderr)
@@ -60,7 +60,7 @@ def refused(why: str) -> int:
     return 2
 
 
-def refuse_places(root: Path, out: Path, split: str) -> None:
+def check_paths(root: Path, out: Path, split: str) -> None:
     """Before anything is written. Inside of ROOT, the result would be listed as images the next time.
 
     Raises:

@@ -43,12 +43,14 @@ def arguments_parser() -> argparse.ArgumentParser:
         help="a class of yours that the checkpoint's settings name, to import; once for each",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
-    parser.add_argument("--number", type=_positive, metavar="N", help="of --images (default: as the run scores)")
+    parser.add_argument(
+        "--num-images", type=_positive, metavar="N", help="of --export-images (default: as the run scores)"
+    )
     kinds = parser.add_argument_group("instead of a grid of independent images").add_mutually_exclusive_group()
     kinds.add_argument("--walk", type=_positive, metavar="N", help="N walks between points, along great circles")
     kinds.add_argument("--dimension", metavar="D[,D...]|all", help="a row for each latent dimension, from -2 to 2")
     kinds.add_argument(
-        "--images", type=expanded, metavar="FOLDER|FILE.npz",
+        "--export-images", type=expanded, metavar="FOLDER|FILE.npz",
         help="single images: those that the run's scores are measured on, the first of them first",
     )  # fmt: skip
     return parser
@@ -58,7 +60,7 @@ def main(arguments: list[str]) -> int:
     """Draws and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
     options = arguments_parser().parse_args(arguments)
     try:
-        path = options.images or _picture(options)
+        path = options.export_images or _picture(options)
         from srgan.inspection.sheets import make  # takes seconds; wrong wishes do not wait for it
 
         print(make(options, path))
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> int:
         print(f"srgan sample: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        again = " The same command goes on." if options.images and options.images.suffix != ".npz" else ""
+        again = " The same command goes on." if options.export_images and options.export_images.suffix != ".npz" else ""
         print(f"srgan sample: stopped.{again}", file=sys.stderr)
         return 130
     return 0

@@ -29,9 +29,9 @@ EXPLANATION = (
     "sigma_k/sigma_1. effective rank: exp(entropy of sigma/sum sigma). stable rank: sum sigma^2/sigma_1^2. "
     "condition: sigma_1/sigma_N."
 )
-MOST_NAMES = 5  # in a note
-MOST_PANELS = 60
-LONGEST_TITLE = 21  # characters that fit above a panel
+MAX_NAMES = 5  # in a note
+MAX_PANELS = 60
+MAX_TITLE_LENGTH = 21  # characters that fit above a panel
 
 
 def arguments_parser() -> argparse.ArgumentParser:
@@ -47,8 +47,8 @@ def arguments_parser() -> argparse.ArgumentParser:
         help="the folder of a run (its last checkpoint), or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a "
         "Hugging Face folder of either, or Chainer's .npz",
     )  # fmt: skip
-    parser.add_argument("--picture", type=expanded, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
-    parser.add_argument("--log", action="store_true", help="the picture's vertical axis is logarithmic")
+    parser.add_argument("--plot", type=expanded, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
+    parser.add_argument("--log-scale", action="store_true", help="the picture's vertical axis is logarithmic")
     parser.add_argument("--csv", type=expanded, metavar="FILE", help="the table, in full precision")
     parser.add_argument("--json", type=expanded, metavar="FILE", help="the table and every singular value")
     parser.add_argument(
@@ -66,9 +66,9 @@ def main(arguments: list[str]) -> int:
     """Prints and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
     options = arguments_parser().parse_args(arguments)
     try:
-        if options.picture:
+        if options.plot:
             require("matplotlib")
-            refuse_other_formats(options.picture)
+            check_plot_format(options.plot)
         file = inspect_file(options.checkpoint)
         globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
         weights = matching(file.weights, globs, "--layers")
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def refuse_other_formats(path: Path) -> None:
+def check_plot_format(path: Path) -> None:
     """Before the work of which it is a picture.
 
     Raises:
@@ -104,7 +104,7 @@ def refuse_other_formats(path: Path) -> None:
     from srgan.plotting import FORMATS
 
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"Expected --picture FILE.png or FILE.pdf, found '{path}'.")
+        raise ValueError(f"Expected --plot FILE.png or FILE.pdf, found '{path}'.")
 
 
 def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
@@ -179,7 +179,7 @@ def _remarks(spectra: Sequence[LayerSpectrum]) -> list[str]:
 
 
 def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    return ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
 
 
 def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> list[Path]:
@@ -192,10 +192,10 @@ def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argpa
         )
         record = {"checkpoint": str(file.path), "iteration": iteration, "constraint": constraint}
         write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
-    if options.picture:
+    if options.plot:
         title = file.checkpoint.title if file.checkpoint else file.path.name
-        draw(spectra, title, "log" if options.log else "linear", options.picture)
-    return [path for path in (options.csv, options.json, options.picture) if path]
+        draw(spectra, title, "log" if options.log_scale else "linear", options.plot)
+    return [path for path in (options.csv, options.json, options.plot) if path]
 
 
 def _csv(spectra: Sequence[LayerSpectrum]) -> str:
@@ -218,9 +218,9 @@ def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path:
     from srgan.plotting import grid_of_layers, save, style  # the extra report
 
     finite = [layer for layer in spectra if layer.is_finite]
-    if not 0 < len(finite) <= MOST_PANELS:
+    if not 0 < len(finite) <= MAX_PANELS:
         raise ValueError(
-            f"Expected 1 to {MOST_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
+            f"Expected 1 to {MAX_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
             "--layers GLOB."
         )
     panels = {
@@ -239,6 +239,6 @@ def short_names(names: Sequence[str]) -> list[str]:
         shared += 1
     shorter = [".".join(part[shared:]) for part in parts]
     return [
-        name if len(name) <= LONGEST_TITLE else f"{place}…{name[-LONGEST_TITLE + 4 :]}"
+        name if len(name) <= MAX_TITLE_LENGTH else f"{place}…{name[-MAX_TITLE_LENGTH + 4 :]}"
         for place, name in enumerate(shorter, start=1)
     ]

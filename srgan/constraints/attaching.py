@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 from torch.nn.utils.spectral_norm import SpectralNormLoadStateDictPreHook
 
-from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_valueless, unparametrize_advice
+from srgan.constraints.layers import check_has_values, constrained, is_sharded, raw_weight, unparametrize_advice
 from srgan.constraints.parametrization import RawWeight
 
 # Buffers in which layers of other libraries (BigGAN's, torch-mimicry's, ...) keep a spectral norm's state.
@@ -22,7 +22,7 @@ def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
     return [type(module) for module in layer.get_submodule("parametrizations.weight").children()]
 
 
-def refuse_foreign_weight(layer: nn.Module) -> None:
+def check_weight_is_plain(layer: nn.Module) -> None:
     """Passes raw weights, both spectral norms of PyTorch, and our own parametrizations."""
     classes = _parametrization_classes(layer)
     known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and constrained(layer) is not None)
@@ -42,7 +42,7 @@ def refuse_foreign_weight(layer: nn.Module) -> None:
             "expected a whole weight, found one that fully_shard has split. Regularize first, then shard, then make "
             "the optimizer; the sharded discriminator can be under 'sn' or SR-s with form=Reparametrize()."
         )
-    refuse_valueless(layer)
+    check_has_values(layer)
 
 
 def replace_parametrization(layer: nn.Module, parametrization: RawWeight, draw: Callable[[int], Tensor]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.batch_norm_hook import normalize_output, refuse_batch_norm
+from srgan.constraints.batch_norm_hook import check_no_batch_norm, normalize_output
 from srgan.constraints.layers import CONVOLUTIONS, raw_weight, spectral_layers
 
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -33,7 +33,7 @@ class BatchNormalization(Constraint):
         self.eps, self.momentum = eps, momentum
 
     def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        refuse_batch_norm(discriminator, layers, "Leave out this constraint.")
+        check_no_batch_norm(discriminator, layers, "Leave out this constraint.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         first = next((layer for _, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)), None)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -25,10 +25,10 @@ class DRAGAN(Constraint):
     differentiates_twice = True
 
     def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
+        self.weight = check_nonnegative(weight)
         self.sentence = f"gradient penalty near the data (DRAGAN), λ = {weight:g}"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         noise = step.uniform("dragan", *step.real.shape[1:])
         xhat = step.real.float() + 0.5 * step.standard_deviation_of_real() * noise
-        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
+        return self.weight * (step.gradient_norms(xhat, step.real_labels) - 1).square().mean()

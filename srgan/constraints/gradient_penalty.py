@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -23,10 +23,10 @@ class GradientPenalty(Constraint):
     differentiates_twice = separates_images = True
 
     def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
+        self.weight = check_nonnegative(weight)
         self.sentence = f"gradient penalty (WGAN-GP), λ = {weight:g}: the slope of D between real and generated images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         e = step.uniform("gradient penalty", 1, 1, 1)
         xhat = torch.lerp(step.fake.float(), step.real.float(), e)
-        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
+        return self.weight * (step.gradient_norms(xhat, step.real_labels) - 1).square().mean()

@@ -125,7 +125,7 @@ class Regularization:
             return
         if self._watch is not None:
             self._watch.restart()
-            refuse_sharded(layers)
+            check_not_sharded(layers)
         counted, count = self._counted_by(index, layers), self._counts[index]
         updates = count.read(counted)
         D = bare(self.discriminator)
@@ -196,7 +196,7 @@ def release(layers: Mapping[str, nn.Module]) -> None:
             handle.stop()
 
 
-def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
+def check_not_sharded(layers: Mapping[str, nn.Module]) -> None:
     """Refuses weights that fully_shard has split, whose spectra no process has.
 
     Raises:

@@ -17,7 +17,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 
 
-def refuse_non_module(module: nn.Module) -> nn.Module:
+def check_is_module(module: nn.Module) -> nn.Module:
     """The module, if it is one.
 
     Raises:
@@ -192,7 +192,7 @@ def raw_matrices(layer: nn.Module) -> Tensor:
     return W if groups == 1 else W.unflatten(0, (groups, -1))
 
 
-def refuse_undivided(layer: nn.Module) -> None:
+def check_divided(layer: nn.Module) -> None:
     """Refuses a layer whose weight cannot be divided by a norm of it.
 
     Raises:
@@ -208,7 +208,7 @@ def refuse_undivided(layer: nn.Module) -> None:
         raise ValueError("expected dense gradients, found an embedding with sparse=True.")
 
 
-def refuse_valueless(layer: nn.Module) -> None:
+def check_has_values(layer: nn.Module) -> None:
     """Refuses a weight that has no real values.
 
     Raises:
@@ -253,9 +253,9 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """
     measure = normalized_spectrum if normalized else spectrum
     values: dict[str, Tensor] = {}
-    for name, layer in spectral_layers(refuse_non_module(module)):
+    for name, layer in spectral_layers(check_is_module(module)):
         try:
-            refuse_valueless(layer)
+            check_has_values(layer)
             values[name] = measure(raw_matrix(layer)).cpu()
         except ValueError as error:
             raise ValueError(f"{layer_called(name)}: {error}") from error

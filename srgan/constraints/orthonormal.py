@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize
@@ -26,7 +26,7 @@ class OrthonormalRegularization(Constraint):
     label = "orthonormal"
 
     def __init__(self, weight: float = 1e-4, off_diagonal: bool = False) -> None:
-        self.weight = refuse_negative(weight)
+        self.weight = check_nonnegative(weight)
         self.off_diagonal = off_diagonal
         formula = "‖WWᵀ ∘ (1 − I)‖²" if off_diagonal else "‖WWᵀ − I‖²"
         self.sentence = f"orthonormal regularization, {weight:g} {formula} of each layer"

@@ -11,7 +11,7 @@ from srgan.constraints.parametrization import recorded_ratios
 from srgan.constraints.refusing import layer_called
 from srgan.spectral import SpectralMap, map_singular_values
 from srgan.utils.distributed import Ranks
-from srgan.utils.linalg import refuse_undirected, undirected
+from srgan.utils.linalg import check_directions, undirected
 
 Projection = Callable[[Sequence[nn.Module]], SpectralMap]
 
@@ -74,7 +74,7 @@ def on_owners(
     for place in undirected([block for _, block in blocks]):
         name, block = blocks[place]
         try:
-            refuse_undirected(block)
+            check_directions(block)
         except ValueError as error:
             raise ValueError(f"{layer_called(name)} in iteration {iteration}: {error}") from error
     shapes = [raw_matrix(layer).shape for layer in layers.values()]

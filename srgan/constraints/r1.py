@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -20,8 +20,8 @@ class R1Penalty(Constraint):
     differentiates_twice = separates_images = True
 
     def __init__(self, gamma: float = 10.0) -> None:
-        self.gamma = refuse_negative(gamma)
+        self.gamma = check_nonnegative(gamma)
         self.sentence = f"R1 penalty, γ = {gamma:g}: the slope of D on real images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
-        return self.gamma / 2 * step.slopes(step.real, step.real_labels).square().mean()
+        return self.gamma / 2 * step.gradient_norms(step.real, step.real_labels).square().mean()

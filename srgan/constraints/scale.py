@@ -29,7 +29,7 @@ def checked_scale(scale: Scale) -> Scale:
     return scale
 
 
-def scale_words(scale: Scale) -> str:
+def format_scale(scale: Scale) -> str:
     """For labels: "unit scale"."""
     words = {"unit": "unit scale", "keep": "scale kept"}
     return words[scale] if isinstance(scale, str) else f"scale {scale:g}"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
@@ -24,7 +24,7 @@ class SLOGAN(Constraint):
     label = "SLOGAN"
 
     def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
+        self.weight = check_nonnegative(weight)
         self.sentence = f"penalty on D's slope over pairs of samples (SLOGAN, our reading), λ = {weight:g}"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:

@@ -12,11 +12,11 @@ from srgan.constraints.gradient_checkpointing import (
     once_per_forward,
     outside_transforms,
 )
-from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight, refuse_undivided
+from srgan.constraints.layers import check_divided, constrained, convolutions, raw_parts, raw_weight
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_weights, scale_words
+from srgan.constraints.scale import Scale, checked_scale, format_scale, scale_sentence, scale_weights
 from srgan.spectral import matricize, power_iteration, spectral_normalize
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, Ranks
 
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""
@@ -46,16 +46,16 @@ class SpectralNormalization(Constraint):
             raise ValueError(f"Expected power_iterations >= 1, found {power_iterations}.")
         self.power_iterations, self.scale = power_iterations, checked_scale(scale)
         if scale != "keep":
-            self.label += f", {scale_words(scale)}"
+            self.label += f", {format_scale(scale)}"
             self.sentence += f"; in convolutions {scale_sentence(scale)}"
             self.acts_after_updates = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        refuse_undivided(layer)
+        check_divided(layer)
         return SpectralNorm(*raw_parts(layer), self.power_iterations)
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
         """Brings the convolutions to their scale; every rank computes the same."""
         if not self.acts_after_updates:

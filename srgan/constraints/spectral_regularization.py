@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from srgan.constraints.layers import (
     Chosen,
+    check_divided,
     convolutions,
     is_convolution,
     num_groups,
     output_dim,
     raw_matrices,
     raw_parts,
-    refuse_undivided,
 )
 from srgan.constraints.parametrization import RawWeight, recorded_ratios
 from srgan.constraints.projecting import on_owners, project_weights
-from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_words, scaled
+from srgan.constraints.scale import Scale, checked_scale, format_scale, scale_sentence, scaled
 from srgan.constraints.schedule import Schedule
 from srgan.constraints.spectral_normalization import (
     GroupedSpectralNorm,
@@ -36,7 +36,7 @@ from srgan.spectral import (
     spectrally_regularize,
     static_map,
 )
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, Ranks
 
 
 class Compensation(ABC):
@@ -269,7 +269,7 @@ class SpectralRegularization(SpectralNormalization):
         self.label, self.note = compensation.label, compensation.note
         self.sentence = f"{compensation.sentence}, {form.sentence}"
         if form.writes_weights and self.scale != compensation.authors_scale:
-            self.label += f", {scale_words(self.scale)}"
+            self.label += f", {format_scale(self.scale)}"
             self.sentence += f"; {scale_sentence(self.scale)}"
         self.acts_after_updates = form.acts_after_updates(compensation)
 
@@ -285,7 +285,7 @@ class SpectralRegularization(SpectralNormalization):
     def parametrization(self, layer: nn.Module) -> RawWeight:
         if not is_convolution(layer):
             return super().parametrization(layer)
-        refuse_undivided(layer)
+        check_divided(layer)
         groups = num_groups(layer)
         if groups > 1 and (self.grouped == "refuse" or output_dim(layer) != 0):
             raise ValueError(
@@ -297,7 +297,7 @@ class SpectralRegularization(SpectralNormalization):
 
     @torch.no_grad()
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
         """Acts on every convolution, when the form says so.
 

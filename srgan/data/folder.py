@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
-from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
+from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, format_faintness, read_image
 from srgan.prepare.image_sources import (
     Listing,
     Source,
+    check_no_empty_class,
     left_out,
     list_sources,
     opened,
     printable,
-    refuse_emptied_classes,
 )
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
@@ -121,7 +121,7 @@ class FolderData(ImageData):
         classes = {name: label for label, name in enumerate(sorted({source.class_name for source in training}))}
         sources = [source for source in listing.sources if source.class_name in classes]
         images, reasons = self._read(sources)
-        refuse_emptied_classes(self.path, training, reasons)
+        check_no_empty_class(self.path, training, reasons)
         kept = np.array([source.path not in reasons for source in sources])
         images = images if kept.all() else images[kept]
         sources = [source for source in sources if source.path not in reasons]
@@ -130,7 +130,7 @@ class FolderData(ImageData):
             *left_out(self.path, list(reasons), next(iter(reasons.values()), "")),
             *left_out(self.path, listing.ignored, "in no class folder"),
             *left_out(self.path, strangers, "test images of no class of training"),
-            *filter(None, [faint_words(int(images.max()))]),
+            *filter(None, [format_faintness(int(images.max()))]),
         ]
         labels = np.array([classes[source.class_name] for source in sources], dtype=np.int64)
         splits = np.array([source.split or "" for source in sources])

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.hub_source import at_home, open_split, refuse_unfinished, size_words, two_columns
+from srgan.data.hub_source import at_home, check_finished, format_size, open_split, two_columns
 from srgan.data.image_data import ImageData, LabelledImages, Split, digest_of, say
-from srgan.prepare.decoding import PIXELS, UnreadableImage, faint_words, read_image
+from srgan.prepare.decoding import PIXELS, UnreadableImage, format_faintness, read_image
 from srgan.prepare.preparation import features_of
-from srgan.utils.files import cache_folder, only_process, read_json, write_json
+from srgan.utils.files import cache_folder, file_lock, read_json, write_json
 
 if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
 
-FEW = 5_000
+MIN_PARALLEL_IMAGES = 5_000
 """Images that one process has decoded before several have started."""
 
 
@@ -81,7 +81,7 @@ class HubData(ImageData):
         if test_split is not None or test_path is not None:
             self.places["test"] = (path if test_path is None else test_path, test_split)
         for place, _ in self.places.values():
-            refuse_unfinished(place)
+            check_finished(place)
         self.name = Path(path).name
         self._opened: dict[Split, _Rows] = {}
 
@@ -154,12 +154,12 @@ class HubData(ImageData):
             if image.length != 3 * self.image_size**2:
                 raise ValueError(
                     f"Expected images of {self.image_size} x {self.image_size} in '{self.name}', found "
-                    f"{size_words(image.length)}. Set image_size, or run srgan prepare imagenet ROOT OUT --image-size "
+                    f"{format_size(image.length)}. Set image_size, or run srgan prepare imagenet ROOT OUT --image-size "
                     f"{self.image_size}"
                 )
             return _Rows(data.with_format("arrow"), fingerprint)
         cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{fingerprint}.arrow"
-        with only_process(cache.with_suffix(".lock"), f"Another process decodes '{self.name}'; waiting for it."):
+        with file_lock(cache.with_suffix(".lock"), f"Another process decodes '{self.name}'; waiting for it."):
             found = (
                 data.cast_column("image", Image(decode=False))
                 .map(
@@ -168,7 +168,7 @@ class HubData(ImageData):
                     batched=True,
                     batch_size=100,
                     features=features_of(self.image_size, data.features.get("label")),
-                    num_proc=self.num_workers if self.num_workers > 1 and len(data) >= FEW else None,
+                    num_proc=self.num_workers if self.num_workers > 1 and len(data) >= MIN_PARALLEL_IMAGES else None,
                     cache_file_name=str(cache),
                     load_from_cache_file=True,
                     new_fingerprint=fingerprint,
@@ -177,7 +177,7 @@ class HubData(ImageData):
                 .with_format("arrow")
             )
             content, brightest = _content_of(found, cache.with_suffix(".json"))
-        say(filter(None, [faint_words(brightest)]))
+        say(filter(None, [format_faintness(brightest)]))
         return _Rows(found, content)
 
     def _check(self, split: Split, data: "Dataset") -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
 
 
-def refuse_unfinished(path: str) -> None:
+def check_finished(path: str) -> None:
     """Raises FileNotFoundError for a folder that is not there or not finished."""
     folder = Path(path)
     begun = (folder / JOB).exists() and not (folder / FINISHED).exists()
@@ -28,7 +28,7 @@ def at_home(path: str) -> str:
     return str(expanded(path)) if path.startswith("~") else path
 
 
-def size_words(length: int) -> str:
+def format_size(length: int) -> str:
     """What a column of lists of `length` bytes holds; -1 stands for lists of any length."""
     side = isqrt(max(length, 0) // 3)
     return f"{side} x {side}" if length == 3 * side**2 and side else "lists of bytes that are no square RGB images"

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.data.images import dequantize
-from srgan.utils.distributed import ALONE, POLITE_STOPS, Ranks
+from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, Ranks
 from srgan.utils.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
@@ -139,7 +139,7 @@ class ImageData(pl.LightningDataModule):
         positions = epoch_positions(self.seed, iteration * count, count, self.num_images("train"))
         return self.fetch("train", positions[rows])
 
-    def batch(self, iteration: int, ranks: Ranks = ALONE) -> Batch:
+    def batch(self, iteration: int, ranks: Ranks = SINGLE_PROCESS) -> Batch:
         """One rank's share of the real images of one iteration, as bytes."""
         share = torch.tensor(ranks.share(self.batch_size))
         rows = torch.arange(self.n_dis)[:, None] * self.batch_size + share
@@ -163,7 +163,7 @@ class ImageData(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
-        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else ALONE
+        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else SINGLE_PROCESS
         rows, images = ranks.share(self.batch_size), batch.images
         noise = [
             counter_rows(
@@ -197,7 +197,7 @@ class ImageData(pl.LightningDataModule):
 
 def _leave_signals_to_the_parent(worker: int) -> None:
     """A polite stop lets the iteration end, and the iteration needs its images."""
-    for number in POLITE_STOPS:
+    for number in GRACEFUL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

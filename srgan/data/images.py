@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-SMALLEST_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
+MIN_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
 PADDING = 2  # pixels around each
 
 
@@ -53,7 +53,7 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
 
 def grid_picture(images: Tensor, columns: int) -> Image.Image:
     """Images `[B, 3, H, W]` uint8 as one picture, rows filled one after the other, small ones enlarged."""
-    factor = max(1, SMALLEST_TILE // images.shape[-1])
+    factor = max(1, MIN_TILE // images.shape[-1])
     enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
     grid = make_grid(enlarged.float(), nrow=columns, padding=PADDING, pad_value=255).to(torch.uint8)
     return Image.fromarray(grid.permute(1, 2, 0).numpy())

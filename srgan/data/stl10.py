@@ -14,7 +14,7 @@ from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
 
 STORED_SIZE, IMAGE_SIZE = 96, 32
-PIECE = 1000
+CHUNK = 1000
 
 
 class STL10Data(ImageData):
@@ -88,9 +88,9 @@ def shrunk(path: Path) -> np.ndarray:
     originals = np.memmap(path, np.uint8, "r").reshape(-1, 3, STORED_SIZE, STORED_SIZE)
     images = np.empty((len(originals), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     with Progress(f"shrinking {path.name}", len(images)) as progress:
-        for start in range(0, len(images), PIECE):
-            columns_first = originals[start : start + PIECE]
-            images[start : start + PIECE] = shrink(columns_first.transpose(0, 1, 3, 2), STORED_SIZE // IMAGE_SIZE)
+        for start in range(0, len(images), CHUNK):
+            columns_first = originals[start : start + CHUNK]
+            images[start : start + CHUNK] = shrink(columns_first.transpose(0, 1, 3, 2), STORED_SIZE // IMAGE_SIZE)
             progress.update(len(columns_first))
     return images
 

@@ -98,7 +98,7 @@ def _begin_folder(folder: Path, record: dict[str, Any], count: int, batch_size: 
         if not path.exists() or json.loads(path.read_text()) != record:
             raise ValueError(
                 f"Expected a new or an empty folder, or one in which the same images were begun, found '{folder}'. "
-                "Choose another for --images."
+                "Choose another for --export-images."
             )
     if len(existing) > count:
         raise ValueError(

@@ -20,7 +20,7 @@ from srgan.utils.progress import Progress
 NUMBERS = ("tail_mean", "p10", "p50", "effective_rank", "stable_rank", "condition")
 """Of a spectrum, what a single checkpoint tells: the others compare with what was before."""
 
-MOST_NAMES = 12  # in a message
+MAX_NAMES = 12  # in a message
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def matching(weights: Sequence[Weight], globs: Sequence[str], option: str) -> li
     names = [weight.name for weight in weights]
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
-            near = difflib.get_close_matches(glob.strip("*"), names, MOST_NAMES, 0.5) or names[:MOST_NAMES]
+            near = difflib.get_close_matches(glob.strip("*"), names, MAX_NAMES, 0.5) or names[:MAX_NAMES]
             raise ValueError(
                 f"Expected {option} '{glob}' to match a layer, found no match. "
                 f"There are {len(names)}, among them {', '.join(near)}."
@@ -147,7 +147,7 @@ def inspect_file(path: Path) -> InspectedFile:
     content = read_checkpoint(path)
     weights, others = find_weights(content)
     if not weights:
-        keys = list(content)[:MOST_NAMES] if isinstance(content, dict) else type(content).__name__
+        keys = list(content)[:MAX_NAMES] if isinstance(content, dict) else type(content).__name__
         raise ValueError(
             f"Expected weights in '{path}' (floating-point tensors of two or more dimensions, in a state dict or in a "
             f"dict that holds one), found none. It holds: {keys}."

@@ -18,7 +18,7 @@ from srgan.inspection.latents import along_dimensions, walks
 from srgan.networks.sampling import GRID_SEED, check_threshold
 from srgan.utils.files import write_atomically
 
-LARGEST_VALUE = 2.0  # to which one dimension goes, in standard deviations
+MAX_COORDINATE = 2.0  # to which one dimension goes, in standard deviations
 POINTS_OF_AN_ANIMATION = 4
 DEFAULT_COLUMNS = 9
 FONT_SIZE = 13  # pixels
@@ -43,8 +43,8 @@ def make(options: argparse.Namespace, path: Path) -> str:
         check_threshold(options.truncation)
     stored = load(options.checkpoint, options.ema, options.device, options.allow)
     classes = numbers(options.classes, stored.generator.num_classes, "class") if options.classes else []
-    if options.images:
-        count = export(stored, path, options.number, options.seed, options.truncation, classes or None)
+    if options.export_images:
+        count = export(stored, path, options.num_images, options.seed, options.truncation, classes or None)
         return f"{stored.checkpoint.title}: {count:,} images in {path}"
     moves = path.suffix.lower() != ".png"
     sheet = chosen_sheet(stored, options, classes, moves)
@@ -104,7 +104,7 @@ def _dimensions(stored: TrainedGAN, options: argparse.Namespace, classes: list[i
         raise ValueError(f"Expected one of the --classes with --dimension, found {len(classes)}.")
     (z,), (label,) = stored.grid_latents(1, _seed(options), options.truncation)
     values = torch.linspace(
-        -LARGEST_VALUE, LARGEST_VALUE, options.frames if moves else options.columns or DEFAULT_COLUMNS
+        -MAX_COORDINATE, MAX_COORDINATE, options.frames if moves else options.columns or DEFAULT_COLUMNS
     )
     if moves:
         values = torch.cat([values, values[1:-1].flip(0)])

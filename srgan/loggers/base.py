@@ -8,7 +8,7 @@ from srgan.loggers.rows import History, Row
 from srgan.runs.folder import RunFolder
 
 
-class RunView(ABC):
+class RunLogger(ABC):
     """A view of a run folder: it knows the folder, takes whole rows, and says in the end what came out."""
 
     @abstractmethod

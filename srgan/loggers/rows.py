@@ -18,7 +18,7 @@ from srgan.utils.files import parse_rows
 
 BINS = 64
 SPECTRUM_BINS = np.linspace(0, 1, BINS + 1)
-MOST_POINTS = 64
+MAX_POINTS = 64
 """Of a curve, and of a column of the heat map."""
 
 Histogram = tuple[np.ndarray, np.ndarray]  # counts [B], edges [B + 1]
@@ -158,7 +158,7 @@ class History:
 
 def spread(N: int) -> np.ndarray:
     """Which of N singular values a curve shows: all, or 64 evenly spread ones with the first and the last."""
-    return np.linspace(0, N - 1, min(N, MOST_POINTS)).round().astype(int)
+    return np.linspace(0, N - 1, min(N, MAX_POINTS)).round().astype(int)
 
 
 def _add_outputs(row: Row, history: OutputsHistory, place: int) -> None:

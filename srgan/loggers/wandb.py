@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.loggers.base import RunView
+from srgan.loggers.base import RunLogger
 from srgan.loggers.panels import AXIS
 from srgan.loggers.rows import History, Row
 from srgan.loggers.wandb_runs import (
@@ -28,7 +28,7 @@ from srgan.plotting import heat_map, pixels, style
 from srgan.runs.folder import RunFolder
 
 
-class SpectralLogger(RunView, WandbLogger):
+class WandbRunLogger(RunLogger, WandbLogger):
     """Logs numbers, histograms, curves, pictures and verdicts of a run to Weights & Biases.
 
     Online, the same `srgan fit` command resumes the same run of Weights & Biases, which gets what it lacks. A run

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.image_data import ImageData
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, Ranks
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.provenance import convolution_precision
 from srgan.utils.randomness import counter_generator, counter_seed, seeded
@@ -179,7 +179,7 @@ class ClassifierFeatures(FeatureNetwork):
 
     def __init__(self, data: ImageData) -> None:
         super().__init__()
-        self.refuse(data)
+        self.check(data)
         self.counts_modes = data.num_modes is not None
         channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
@@ -197,7 +197,7 @@ class ClassifierFeatures(FeatureNetwork):
         self.eval().requires_grad_(False)
 
     @staticmethod
-    def refuse(data: ImageData) -> None:
+    def check(data: ImageData) -> None:
         """Raises ValueError where there is nothing to learn."""
         if data.num_classes < 2:
             raise ValueError(
@@ -236,16 +236,20 @@ class ClassifierFeatures(FeatureNetwork):
 FeatureName = Literal["inception", "classifier"]
 
 
-def refuse_missing_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
+def check_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
     """Fetches what a feature network needs, and raises what building it would, for a fraction of the time."""
     if name == "inception":
         InceptionFeatures.weights_file(inception_weights)
     else:
-        ClassifierFeatures.refuse(data)
+        ClassifierFeatures.check(data)
 
 
 def feature_network(
-    name: FeatureName, inception_weights: str | None, data: ImageData, device: torch.device, ranks: Ranks = ALONE
+    name: FeatureName,
+    inception_weights: str | None,
+    data: ImageData,
+    device: torch.device,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> FeatureNetwork:
     """A feature network by its name, on a device; rank zero is first to download, train and cache."""
     turn = torch.zeros(1, device=device)

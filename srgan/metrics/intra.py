@@ -31,7 +31,7 @@ def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
     return [k * num_classes // count for k in range(count)]
 
 
-def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
+def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
     """Every rank comes to the same answer by itself, so that none waits for one that refused.
 
     Raises:
@@ -62,7 +62,7 @@ def intra_class_distances(
     Raises:
         ValueError: the generator has no classes, or a class has fewer than two real images.
     """
-    refuse_lacking_classes(data, protocol, generator.num_classes)
+    check_classes(data, protocol, generator.num_classes)
     classes = chosen_classes(protocol, generator.num_classes)
     device = next(features.parameters()).device
     share = ranks.share(len(classes))

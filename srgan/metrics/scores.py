@@ -11,12 +11,12 @@ from srgan.collapse import EMA
 from srgan.data.image_data import ImageData
 from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
-from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes
+from srgan.metrics.intra import check_classes, chosen_classes, intra_class_distances
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
+from srgan.metrics.statistics import MAX_FEATURES, FeatureSums, RealStatistics, share_batches
 from srgan.networks import Generator
 from srgan.networks.sampling import SCORED, generate
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, Ranks
 from srgan.utils.progress import Progress
 
 Scores = dict[str, Any]
@@ -24,7 +24,7 @@ ImagesOf = Callable[[range], Iterable[Tensor]]
 """Rows of an endless stream of images -> their batches `[B, 3, H, W]` uint8."""
 
 
-def refuse_few_images(data: ImageData, protocol: ScoreProtocol) -> None:
+def check_image_count(data: ImageData, protocol: ScoreProtocol) -> None:
     """Looks at the images that were found, which may be fewer than the protocol asks for.
 
     Raises:
@@ -55,7 +55,7 @@ class Scorer:
     """
 
     def __init__(
-        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: Ranks = ALONE
+        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
         self.features = features
         self.data = data
@@ -63,7 +63,7 @@ class Scorer:
         self.ranks = ranks
         self.device = next(features.parameters()).device
         self.num_real_images = data.num_real_images(protocol.split, protocol.num_real_images)
-        refuse_few_images(data, protocol)
+        check_image_count(data, protocol)
         self.real = RealStatistics(features, data, protocol.split, self.num_real_images, protocol.batch_size, ranks)
         self.real_sums = self.real.sums()
 
@@ -83,7 +83,7 @@ class Scorer:
         if protocol.prdc:
             described["prdc_neighbours"] = [formulas.PRECISION_NEIGHBOURS, formulas.DENSITY_NEIGHBOURS]
         if protocol.kid or protocol.prdc:
-            described["num_real_features"] = min(self.num_real_images, LARGEST_SET)
+            described["num_real_features"] = min(self.num_real_images, MAX_FEATURES)
         if protocol.intra_fid_classes:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
@@ -107,7 +107,7 @@ class Scorer:
             ValueError: as `of_images`, or the generator or the data lack what the protocol needs.
         """
         chosen = protocol or self.protocol
-        refuse_lacking_classes(self.data, chosen, generator.num_classes)
+        check_classes(self.data, chosen, generator.num_classes)
 
         def images_of(rows: range) -> Iterable[Tensor]:
             found = generate(generator, rows, chosen.seed, SCORED, chosen.batch_size, chosen.generator_statistics)
@@ -138,7 +138,7 @@ class Scorer:
         chosen = protocol or self.protocol
         if chosen.real != self.protocol.real:
             raise ValueError(f"Expected a protocol of the real images of {self.protocol}, found {chosen}.")
-        refuse_few_images(self.data, chosen)
+        check_image_count(self.data, chosen)
         keeps_features = chosen.kid or chosen.prdc
         sums, logits, features = self._pass(images_of, range(chosen.num_fake_images), keeps_features)
         if sums.count != chosen.num_fake_images:

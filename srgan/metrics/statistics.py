@@ -15,7 +15,7 @@ from srgan.utils.files import cache_folder, read_cached, write_cached
 from srgan.utils.progress import Progress
 
 IMAGES_BETWEEN_SAVES = 50_000
-LARGEST_SET = 50_000
+MAX_FEATURES = 50_000
 """Real images whose features are kept for distances between single images: 400 MB of Inception features."""
 
 
@@ -147,7 +147,7 @@ class RealStatistics:
         stored = read_cached(path, "features") if self.ranks.rank == 0 else None
         features = stored["features"] if stored else np.empty(0, np.float32)
         if not self._as_rank_zero(int(stored is not None)):
-            found = list(self._features_of(range(min(self.count, LARGEST_SET))))
+            found = list(self._features_of(range(min(self.count, MAX_FEATURES))))
             width = self.features.num_features
             own = torch.cat([torch.empty(0, width, device=self.device), *found])
             features = self.ranks.gather(own).cpu().numpy()

@@ -132,7 +132,7 @@ class AutoencoderPair(Pair):
     latent_dim: int = 64
     bottleneck: int = 64
 
-    reconstructs = True
+    is_autoencoder = True
 
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:

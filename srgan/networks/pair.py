@@ -79,13 +79,13 @@ class Pair(ABC):
         image_size: H = W of the images.
         latent_dim: length of z.
         num_classes: of conditional nets; 0 for unconditional ones.
-        reconstructs: whether D's outputs are reconstruction losses, lower for "real", in place of scores.
+        is_autoencoder: whether D's outputs are reconstruction losses, lower for "real", in place of scores.
     """
 
     image_size: int
     latent_dim: int
     num_classes: int = 0
-    reconstructs: bool = False
+    is_autoencoder: bool = False
 
     @abstractmethod
     def build(self) -> tuple[Generator, Discriminator]:

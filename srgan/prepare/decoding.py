@@ -129,7 +129,7 @@ def without_text(png: bytes) -> bytes:
     return b"".join(kept)
 
 
-def faint_words(brightest: int) -> str | None:
+def format_faintness(brightest: int) -> str | None:
     """What to say of a data set whose largest value is `brightest`, 0 ... 255; None where all is well."""
     if brightest >= FAINT:
         return None

@@ -112,12 +112,12 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
     else:
-        refuse_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
+        check_class_folders(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
     latest = {(source.class_name, source.path): source for source in sources}  # a tar file may hold newer versions
     return Listing([latest[key] for key in sorted(latest)], sorted(ignored))
 
 
-def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
+def check_class_folders(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
     """Without a folder of a split the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
 
     Args:
@@ -146,15 +146,15 @@ def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
         why: in words.
     """
     seen = [path for path in paths if not any(map(is_hidden, PurePosixPath(path).parts))]
-    return [f"'{root}': left out {files_of(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
+    return [f"'{root}': left out {format_file_count(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
 
 
-def files_of(count: int) -> str:
+def format_file_count(count: int) -> str:
     """A number of files in words."""
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
+def check_no_empty_class(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
     """A class of which no file is an image would be missing without a word, and the labels of others with it.
 
     Args:
@@ -172,8 +172,8 @@ def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mappi
     for name, files in emptied.items():
         others = f" (nor in {len(emptied) - 1} other classes)" if len(emptied) > 1 else ""
         raise ValueError(
-            f"Expected images in every class of '{root}', found none in '{name}'{others}: of {files_of(len(files))}, "
-            f"{files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, or remove the class."
+            f"Expected images in every class of '{root}', found none in '{name}'{others}: of "
+            f"{format_file_count(len(files))}, {files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, or remove the class."
         )
 
 
@@ -297,10 +297,10 @@ def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[So
                 yield from _members(inner, offset + member.offset_data, path.with_suffix(""))
             elif member.isfile() and not member.issparse():
                 yield Source("", str(path), offset + member.offset_data, member.size)
-        _refuse_more(file, archive.offset)
+        _check_end(file, archive.offset)
 
 
-def _refuse_more(file: IO[bytes], end: int) -> None:
+def _check_end(file: IO[bytes], end: int) -> None:
     """Behind the block of zeros at byte `end`, which is read by now, zeros alone may follow.
 
     Raises:

@@ -10,9 +10,7 @@ from srgan.utils.distributed import accumulation
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
-def refuse_unfit(
-    trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, micro_batch_size: int | None
-) -> None:
+def check_setup(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, micro_batch_size: int | None) -> None:
     """Looks at all that a training comes together with, before it starts.
 
     Args:

@@ -23,11 +23,11 @@ from srgan.losses import FeatureMatching, Hinge, Loss
 from srgan.networks import DEFAULT_PAIR, Generator, Pair
 from srgan.networks.sampling import latents
 from srgan.training.both import scores_of_both
-from srgan.training.compatibility import refuse_unfit_checkpoint
+from srgan.training.compatibility import check_checkpoint
 from srgan.training.ema import average_into, decay_at
-from srgan.training.joining import refuse_unfit
+from srgan.training.joining import check_setup
 from srgan.training.optimizers import OptimizerSettings
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, Ranks
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_seed, seeded
 
@@ -104,10 +104,10 @@ class AdversarialTraining(pl.LightningModule):
                 f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
                 "feature matching, found compile true. Set --model.compile false."
             )
-        if loss.reconstructs != networks.reconstructs:
+        if loss.is_autoencoder != networks.is_autoencoder:
             wanted, found = (
                 "reconstruction losses, lower for real" if side else "scores, higher for real"
-                for side in (loss.reconstructs, networks.reconstructs)
+                for side in (loss.is_autoencoder, networks.is_autoencoder)
             )
             raise ValueError(
                 f"Expected nets whose D gives {wanted}, for {type(loss).__name__}, found {found} from "
@@ -127,7 +127,7 @@ class AdversarialTraining(pl.LightningModule):
         self.ema_decay = ema_decay
         self.seed = seed
         self.networks = networks
-        self.ranks = ALONE
+        self.ranks = SINGLE_PROCESS
         self.iteration = 0
         self.losses: dict[str, Tensor] = {}
         with seeded(counter_seed(seed, "initial weights")):
@@ -156,7 +156,7 @@ class AdversarialTraining(pl.LightningModule):
         Raises:
             ValueError: they do not; the message says what would.
         """
-        refuse_unfit(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
+        check_setup(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
         self.ranks = Ranks(trainer.global_rank, trainer.world_size)
 
     def on_train_start(self) -> None:
@@ -315,11 +315,11 @@ class AdversarialTraining(pl.LightningModule):
         """Takes over the clock. Without a Trainer (`load_from_checkpoint`) nothing goes on yet, and only tensors count.
 
         Raises:
-            ValueError: see `refuse_unfit_checkpoint`.
+            ValueError: see `check_checkpoint`.
         """
         trainer = self._trainer
         carried = {} if trainer is None else self.carried(getattr(trainer, "datamodule", None))
-        refuse_unfit_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
+        check_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]
 
     def carried(self, data: ImageData | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-POLITE_STOPS = tuple(
+GRACEFUL_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 )
 """Signals from people, from a terminal that is closed (SIGHUP), and from a cluster that wants its machines back.
@@ -71,7 +71,7 @@ class Ranks:
         return torch.cat(gather_all_tensors(tensor))
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 LOST_CONNECTION = (
     "Connection closed by peer",

@@ -77,7 +77,7 @@ def read_cached(path: Path, *names: str) -> dict[str, np.ndarray] | None:
 
 
 @contextmanager
-def only_process(lock: Path, waiting: str) -> Iterator[None]:
+def file_lock(lock: Path, waiting: str) -> Iterator[None]:
     """Holds a lock file, which a killed process lets go of; while another process holds it, says so and waits.
 
     Args:
@@ -101,7 +101,7 @@ def write_atomically(
     path: Path,
     write: Callable[[IO[bytes]], object],
     before_replacing: Callable[[Path], object] = lambda written: None,
-    lasting: bool = True,
+    durable: bool = True,
 ) -> None:
     """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing, on the disk.
 
@@ -109,7 +109,7 @@ def write_atomically(
         path: of the file.
         write: writes its content.
         before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
-        lasting: whether to wait until it is on the disk; if not, a power cut may leave it empty.
+        durable: whether to wait until it is on the disk; if not, a power cut may leave it empty.
     """
     make_folder(path.parent)
     temporary = _temporary_name(path)
@@ -117,13 +117,13 @@ def write_atomically(
         with temporary.open("wb") as file:
             write(file)
             file.flush()
-            if lasting:
+            if durable:
                 os.fsync(file.fileno())
         before_replacing(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    if lasting:
+    if durable:
         flush(path.parent)
 
 
@@ -151,13 +151,13 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def remove_leftovers(folder: Path, names: str = "*") -> None:
+def remove_temporaries(folder: Path, names: str = "*") -> None:
     """Removes what a kill left of `write_atomically` for files of such names, which nobody else may write now."""
     for path in folder.glob(f".{names}.*{TEMPORARY}"):
         path.unlink(missing_ok=True)
 
 
-def place_link(existing: Path, name: Path) -> None:
+def atomic_link(existing: Path, name: Path) -> None:
     """A second name, in place of what had it, for a file that is replaced, never overwritten.
 
     Where there are no hard links it is a copy.
@@ -172,14 +172,14 @@ def place_link(existing: Path, name: Path) -> None:
     temporary.unlink(missing_ok=True)  # stays where both are names of one file already
 
 
-def write_text(path: Path, text: str, lasting: bool = True) -> None:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Writes UTF-8 text, see `write_atomically`."""
-    write_atomically(path, lambda file: file.write(text.encode()), lasting=lasting)
+    write_atomically(path, lambda file: file.write(text.encode()), durable=durable)
 
 
-def write_json(path: Path, content: Any, lasting: bool = True) -> None:
+def write_json(path: Path, content: Any, durable: bool = True) -> None:
     """Writes readable JSON, see `write_atomically`. NaN and infinity are refused: absent numbers are null."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", lasting)
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", durable)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

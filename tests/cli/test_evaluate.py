@@ -243,7 +243,7 @@ def test_only_a_failed_download_is_missing_data(
     def fail(*_: Any) -> None:
         raise RuntimeError(message)
 
-    where = "feature_network" if error is RuntimeError else "refuse_missing_features"
+    where = "feature_network" if error is RuntimeError else "check_features"
     monkeypatch.setattr(f"srgan.cli.evaluate.{where}", fail)
     arguments = [str(run.checkpoint), "--accelerator", "cpu"]
     if error is RuntimeError:

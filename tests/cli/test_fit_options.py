@@ -11,7 +11,7 @@ import yaml
 from tiny_runs import assert_identical, fit, state
 
 from srgan.cli.fit_help import HELP
-from srgan.cli.fit_options import GONE, with_methods
+from srgan.cli.fit_options import RENAMED, with_methods
 from srgan.cli.main import main
 from srgan.constraints import Constraint
 from srgan.constraints.registry import METHODS
@@ -88,7 +88,7 @@ def test_all_options_are_shown_but_those_that_are_refused(capsys: pytest.Capture
         main(["fit", "--help=all"])
     help_text = capsys.readouterr().out
     words = re.split(r"[=,\s\[\]]+", help_text)  # Python 3.13 puts a comma between the names of an option
-    assert not {name for name in GONE if name.count(".") == 0} & set(words)
+    assert not {name for name in RENAMED if name.count(".") == 0} & set(words)
     assert not {f"--trainer.{name}" for name in INSTEAD} & set(words)
     assert help_text.startswith("usage: srgan fit -c NAME")
     order = ["--run", "--model.seed", "--data", "--scores.every", "--trainer.devices"]

@@ -206,7 +206,7 @@ def test_images_are_decoded_once_and_the_key_names_them(tmp_path: Path, monkeypa
 
 
 def test_several_processes_decode_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("srgan.data.hub.FEW", 10)
+    monkeypatch.setattr("srgan.data.hub.MIN_PARALLEL_IMAGES", 10)
     hub_set(13, id=[*range(13)]).save_to_disk(str(tmp_path / "parallel"))
     data = HubData(str(tmp_path / "parallel"), image_size=8, num_workers=2)
     assert torch.equal(data.load("train").images, decoded(13))

@@ -17,8 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from srgan.cli.main import main
 from srgan.collapse import CollapseThresholds, summarize
 from srgan.loggers.rows import History
-from srgan.loggers.tensorboard import TensorBoardView
-from srgan.loggers.wandb import SpectralLogger
+from srgan.loggers.tensorboard import TensorBoardRunLogger
+from srgan.loggers.wandb import WandbRunLogger
 from srgan.loggers.wandb_runs import id_to_resume, wandb_runs
 from srgan.runs.folder import RunFolder
 
@@ -52,7 +52,7 @@ def test_tensorboard_shows_the_newest_telling_of_the_same_files(runs: Path, tmp_
     record = folder.read_record()
     assert record is not None
     for _ in range(2):
-        history, view = History(folder, CollapseThresholds()), TensorBoardView()
+        history, view = History(folder, CollapseThresholds()), TensorBoardRunLogger()
         view.bind(folder, record)
         view.log_hyperparams(record["config"])
         view.log_rows(history.new_rows(), history)
@@ -277,7 +277,7 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))  # somebody who could log in
     for mode, kept in (("online", True), ("offline", False)):
         monkeypatch.setenv("WANDB_MODE", mode)
-        logger = SpectralLogger()
+        logger = WandbRunLogger()
         logger.bind(folder, record)
         assert (logger.version == "abcd1234") == kept
         assert logger._wandb_init["group"] == "sn"
