@@ -181,11 +181,7 @@ class FeatureMatching:
         return self.weight * max(0.0, 1 - iteration / self.decay_iterations) if self.decay_iterations else self.weight
 
     def find_layer(self, discriminator: nn.Module) -> nn.Module:
-        """The layer whose output is f.
-
-        Raises:
-            ValueError: there is none of that name, or no convolution.
-        """
+        """The layer whose output is f; ValueError if there is none of that name, or no convolution."""
         convolutions: dict[str, nn.Module] = {
             name: m for name, m in spectral_layers(discriminator) if isinstance(m, CONVOLUTIONS)
         }
@@ -204,13 +200,9 @@ class FeatureMatching:
     def scores_and_term(
         self, discriminator: nn.Module, real: Batch, fake: Batch, iteration: int
     ) -> tuple[Tensor, Tensor]:
-        """D's scores of the generated images `[B]`, and the term, a scalar.
+        """D's outputs for the generated images `[B]`, and the term, a scalar.
 
-        Args:
-            discriminator: D; it sees the real images without a graph, then the generated ones.
-            real: images `[B, 3, H, W]` and labels `[B]`.
-            fake: the same of generated images, with G's graph.
-            iteration: from 0.
+        `real` and `fake` are images `[B, 3, H, W]` and labels `[B]`; D sees the real ones without a graph.
         """
         means: list[Tensor] = []  # of f over each batch
         hook = self.find_layer(discriminator).register_forward_hook(

@@ -111,11 +111,7 @@ def ordered_styles(count: int) -> list[SeriesStyle]:
 
 
 def iteration_norm(*iterations: np.ndarray) -> Normalize:
-    """One colour scale for all runs that are compared: 0 to the last iteration of any.
-
-    Args:
-        iterations: `[T]` of each run.
-    """
+    """One colour scale for all runs that are compared, of iterations `[T]` each: 0 to the last iteration of any."""
     return Normalize(0, max([1, *(int(some[-1]) for some in iterations if len(some))]))
 
 
@@ -127,7 +123,7 @@ def spectrum_curves(
     most: int = MAX_CURVES,
     **options: Any,
 ) -> list[Line2D]:
-    """Curves of sigma_k / sigma_1 over k / N, one per shown iteration, later ones darker and thicker.
+    """Curves of sigma_k / sigma_1 over k / N, one per shown iteration, in order; later ones darker and thicker.
 
     Args:
         axis: where to draw.
@@ -136,9 +132,6 @@ def spectrum_curves(
         norm: the colour scale; None: of these iterations.
         most: curves to show at most.
         options: of `axis.plot`.
-
-    Returns:
-        The curves, in the order of iterations.
     """
     spectra = np.atleast_2d(spectra)
     N = spectra.shape[1]
@@ -194,7 +187,7 @@ def grid_of_panels(
     share: bool = True,
     aspect: float = 0.75,
 ) -> tuple[Figure | SubFigure, list[Axes]]:
-    """Small multiples, one panel for each title, rows filled one after the other.
+    """Small multiples, one panel for each title, at most `columns` in a row, rows filled one after the other.
 
     Args:
         titles: of the panels.
@@ -256,13 +249,10 @@ def grid_of_layers(
 
 
 def heat_map(spectra: Mapping[str, Sequence[np.ndarray]], iterations: Sequence[int]) -> Figure:
-    """All spectra over all of a run on one sheet: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
+    """All spectra of a run in one image: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
 
-    One picture within one pair of axes, since it is drawn while training waits.
-
-    Args:
-        spectra: layer -> T spectra `[N]`.
-        iterations: `[T]`, increasing.
+    One image within one pair of axes, since it is drawn while training waits. `spectra` maps a layer to T spectra `[N]`
+    at increasing `iterations`.
     """
     times = np.linspace(iterations[0], iterations[-1], MAX_COLUMNS)
     shown = np.searchsorted(iterations, times, side="right") - 1  # the last record at or before each time
@@ -290,11 +280,7 @@ def pixels(figure: Figure) -> np.ndarray:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG or PDF, by the suffix, atomically; the same figure gives the same bytes.
-
-    Raises:
-        ValueError: another suffix.
-    """
+    """Writes a PNG or PDF, by the suffix, atomically; the same figure gives the same bytes. ValueError otherwise."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"Expected a picture named *.png or *.pdf, found '{path.name}'.")

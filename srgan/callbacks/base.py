@@ -31,16 +31,10 @@ class RateLimiter:
 
 
 class RunCallback(pl.Callback):
-    """Acts every so many iterations, at the last one, and (if `at_start`) before the first.
+    """Acts every so many iterations (0: never), at the last one, and (if `at_start`) before the first.
 
-    Only the first process acts, unless the callback needs all of them (`on_all_ranks`).
-
-    Args:
-        every: iterations between two acts; 0 switches the callback off.
-
-    Attributes:
-        folder: where to write; set before training starts.
-        thresholds: of the verdicts, for warnings; set before training starts.
+    Only the first process acts, unless the callback needs all of them (`on_all_ranks`); writing files stays with the
+    first. `folder` and the `thresholds` of warnings are set before training starts.
     """
 
     at_start = False

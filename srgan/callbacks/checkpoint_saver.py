@@ -19,11 +19,10 @@ from srgan.utils.distributed import GRACEFUL_SIGNALS
 
 
 class Checkpoints(RunCallback, Checkpoint):
-    """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a polite stop.
+    """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a graceful stop.
 
-    Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
-    One that the process was told to ignore, as nohup does with SIGHUP, stays ignored.
-    It is enough that one process of a run gets the signal: all of them stop after the same iteration.
+    Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2, to any process of the run, let the iteration end, save, and stop all
+    of them; a second Ctrl-C stops at once. A signal that the process ignores, as SIGHUP under nohup, stays ignored.
     Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
     counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's
     `Checkpoint` puts it behind the other callbacks, so that whatever it saves has been recorded.
@@ -49,10 +48,7 @@ class Checkpoints(RunCallback, Checkpoint):
         self.hosts: dist.ProcessGroup | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Writes files our way, and keeps Lightning from handling signals.
-
-        It would end a run unsaved, or requeue it by a file of its own.
-        """
+        """Writes files our way, and takes over the signals."""
         trainer.strategy.checkpoint_io = RunCheckpointIO()
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         if trainer.world_size > 1:
@@ -78,7 +74,7 @@ class Checkpoints(RunCallback, Checkpoint):
     def agreed_signal(self, world_size: int) -> signal.Signals | None:
         """One for all processes of the run: a signal reaches them at different moments, or one of them only.
 
-        The hosts agree among themselves: an answer from a GPU would come only after all that it still has to do.
+        The hosts agree, since an answer from a GPU would come only after all that it still has to do.
         """
         number = torch.tensor(int(self.received or 0))
         if world_size > 1:
@@ -122,7 +118,7 @@ class Checkpoints(RunCallback, Checkpoint):
 
     @contextmanager
     def stopping_immediately(self, trainer: pl.Trainer) -> Iterator[None]:
-        """Around work that any run may be cut in, since all before it is saved: a polite stop ends the work quietly.
+        """Around work that a graceful stop may cut, since all before it is saved.
 
         Several processes share such work and wait for each other, so theirs goes on to its end.
         """

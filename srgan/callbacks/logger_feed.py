@@ -9,10 +9,10 @@ from srgan.training.module import AdversarialTraining
 
 
 class LoggerFeed(RunCallback):
-    """Once a second gives new rows of the histories to all loggers: numbers to any, media to ours.
+    """Gives new rows of the histories to all loggers, once a second: numbers to any, media to ours.
 
-    Comes last among the callbacks. Every start tells a logger the whole history: what a resumed run recorded before it
-    was stopped is in its files. A logger that goes on where it was (Weights & Biases, online) takes what it lacks.
+    Last among the callbacks. Every start feeds a logger the whole history, since what a resumed run recorded before is
+    in its files; a logger that resumes (Weights & Biases, online) takes what it lacks.
     """
 
     history: History | None = None

@@ -28,10 +28,9 @@ class RunRecorder(RunCallback):
     Args:
         config: every setting of the run, resolved.
         command: what was typed.
-        parent: the checkpoint of another run from which this one goes on; None for a fresh start.
+        parent: the checkpoint of another run that this one started from; None for a fresh start.
         constraint: label, sentence and note of the run's constraint.
-        marks: how far the histories went at the checkpoint from which the run goes on (`RunFolder.history_marks`);
-            None for a run that begins.
+        marks: how far the histories went at the run's own checkpoint (`RunFolder.history_marks`); None for a new run.
     """
 
     def __init__(

@@ -53,8 +53,7 @@ class ScoreRecorder(RunCallback):
 
         Raises:
             ValueError: they do not fit one another, or the classifier that scores has nothing to learn.
-            FileNotFoundError: the feature network's weights are missing.
-            RuntimeError: they cannot be downloaded.
+            OSError, RuntimeError: the feature network's weights are missing, or cannot be downloaded.
         """
         if not self.every:
             return
@@ -70,11 +69,7 @@ class ScoreRecorder(RunCallback):
             self._make_scorer(trainer, pl_module)
 
     def _make_scorer(self, trainer: pl.Trainer, pl_module: AdversarialTraining) -> Scorer:
-        """What scores; never another feature network than the one that scored this run before.
-
-        Raises:
-            OtherRunError: it is another one.
-        """
+        """What scores; OtherRunError if another feature network scored this run before."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData)
         ranks, device = pl_module.ranks, pl_module.device

@@ -143,8 +143,7 @@ class TrainedGAN:
     def network(self) -> Generator:
         """A copy to draw single images from.
 
-        Where the run's grids take batch statistics, it keeps those of the run's own grid, since the images of a walk
-        are not a batch like those in training.
+        Where the run's grids take batch statistics, it keeps those of the run's own grid: a walk is no training batch.
         """
         if self.grid_settings["generator_statistics"] == "batch":
             return frozen_on(self.generator, *self.grid_latents(self.grid_settings["rows"] ** 2))
@@ -172,10 +171,7 @@ def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BATC
 
 @torch.no_grad()
 def frozen_on(generator: Generator, z: Tensor, labels: Tensor) -> Generator:
-    """A copy in test mode whose batch norms keep the statistics of one batch.
-
-    So images that come in odd company, such as those of a walk, look as they do in that batch.
-    """
+    """A copy in test mode whose batch norms keep the statistics of one batch: other images look as they do there."""
     watched, frozen = independent_copy(generator, "batch"), independent_copy(generator, "running")
     for layer, kept in zip(watched.modules(), frozen.modules(), strict=True):
         if isinstance(kept, nn.BatchNorm2d):
@@ -193,11 +189,7 @@ def _keep_statistics(kept: nn.BatchNorm2d, _: nn.Module, inputs: tuple[Tensor], 
 
 
 def chosen_device(name: str) -> torch.device:
-    """By name; "auto" is CUDA where there is some. Streams of random numbers differ between CPU and CUDA.
-
-    Raises:
-        ValueError: there is no such device.
-    """
+    """By name; "auto" is CUDA where there is some. ValueError where this machine has no such device."""
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(0, device=device)

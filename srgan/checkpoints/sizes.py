@@ -24,14 +24,9 @@ ALLOCATORS = (
 
 
 def check_sizes(settings: Mapping[str, Any], origin: str) -> None:
-    """Refuses counts that would run on without end, or whose tensors no machine holds.
+    """Raises ValueError, naming the setting, for counts that never end, or whose tensors no machine holds.
 
-    Args:
-        settings: nested.
-        origin: where they are from, as the message says it.
-
-    Raises:
-        ValueError: names the setting.
+    `origin` is where the settings are from, as the message says it.
     """
     for name, value in flatten_settings(dict(settings)).items():
         if isinstance(value, int) and abs(value) >= MAX_COUNT and not name.endswith(NO_COUNT):

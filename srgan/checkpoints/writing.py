@@ -23,15 +23,9 @@ class RunCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: list[Path] | None = None
     ) -> None:
-        """Replaces a checkpoint by one that is on the disk and was read back.
+        """Replaces a checkpoint by one that is on the disk and was read back; OSError if it cannot be.
 
-        Args:
-            checkpoint: its content.
-            path: of the file.
-            storage_options: further names of the same file, which are there before `path` changes.
-
-        Raises:
-            OSError: the disk is full, or gives back other bytes than were written.
+        `storage_options` are further names of the same file, which are there before `path` changes.
         """
         path = Path(path)
 
@@ -49,12 +43,9 @@ class RunCheckpointIO(TorchCheckpointIO):
 
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on.
+    """Where a run resumes: a sound checkpoint of it, and the marks of its histories then (`RunFolder.history_marks`).
 
-    Attributes:
-        checkpoint: a sound file of the run.
-        marks: of its histories when it was saved, see `RunFolder.history_marks`.
-        notice: why it is not the last checkpoint; empty if it is.
+    `notice` says why it is not the last checkpoint; empty if it is.
     """
 
     checkpoint: Path
@@ -65,10 +56,7 @@ class ResumePoint(NamedTuple):
 def find_resume_point(folder: RunFolder) -> ResumePoint | None:
     """The newest checkpoint of a run that is sound and whose histories are; None for a run without checkpoints.
 
-    Going on from an older one computes the same again, so a run loses time by damage and nothing else.
-
-    Raises:
-        ValueError: there are checkpoints, but none to go on from.
+    An older one computes the same again, so damage costs time and nothing else. ValueError if none of them is sound.
     """
     kept = sorted(folder.checkpoint.parent.glob("[0-9]*.ckpt"), reverse=True)
     found = [path for path in (folder.checkpoint, folder.previous_checkpoint, *kept) if path.exists()]

@@ -22,11 +22,7 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path:
-    """The file of a name.
-
-    Raises:
-        ValueError: there is none; the message lists those that there are.
-    """
+    """The file of a name; ValueError, listing the names, if there is none."""
     if name not in names():
         raise ValueError(f"Expected a file, or one of {', '.join(names())}; found '{name}'.")
     return folder() / f"{name}.yaml"
@@ -38,11 +34,7 @@ def first_sentence(name: str) -> str:
 
 
 def with_paths(arguments: Sequence[str]) -> list[str]:
-    """The arguments, `-c NAME` with the path of the file that the name stands for. A file of that name wins.
-
-    Raises:
-        ValueError: there is neither.
-    """
+    """The arguments, `-c NAME` with the path of the file that the name stands for. A file of that name wins."""
     found: list[str] = []
     for argument in arguments:
         option, equals, value = argument.partition("=")

@@ -47,12 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_table(path: Path) -> "DataFrame":
-    """The rows of a CSV file, each column of one type, None for what is empty.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no table, or one without rows.
-    """
+    """The rows of a CSV file, each column of one type, None for what is empty; ValueError if it is no table."""
     import pandas
 
     try:

@@ -46,13 +46,7 @@ DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a settin
 
 
 class Stored(NamedTuple):
-    """A checkpoint with what it was trained with.
-
-    Attributes:
-        module: with the checkpoint's weights.
-        data: that it was trained on, unless told otherwise.
-        iteration: of the checkpoint.
-    """
+    """What a checkpoint was trained with: the module with its weights, and its data unless told otherwise."""
 
     module: AdversarialTraining
     data: ImageData
@@ -124,11 +118,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
-    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the options.
-
-    Args:
-        path: of the checkpoint.
-        options: of the command line.
+    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the command's options.
 
     Returns:
         the training, and the options: "protocol" is a `ScoreProtocol`.
@@ -207,11 +197,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
 
 
 def _devices(options: jsonargparse.Namespace) -> Fabric:
-    """Launched.
-
-    Raises:
-        ValueError: this machine has no such devices.
-    """
+    """Launched; ValueError if this machine has no such devices."""
     strategy = "ddp" if options.devices > 1 else "auto"
     try:
         fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
@@ -225,12 +211,7 @@ def _devices(options: jsonargparse.Namespace) -> Fabric:
 
 
 def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None) -> None:
-    """Data and weights, where they are not there yet.
-
-    Raises:
-        ValueError: data and feature network do not fit one another.
-        FileNotFoundError: something is missing, or cannot be downloaded.
-    """
+    """Fetches data and weights where they are missing; FileNotFoundError if they cannot be downloaded."""
     try:
         data.prepare_data()
     except (OSError, RuntimeError) as error:

@@ -121,7 +121,7 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         argparse.ArgumentError: an argument that the parser does not know or understand.
         ValueError: settings that do not go together, or options that do not apply.
         OSError: a file of settings is missing.
-        TypeError, MisconfigurationException: Lightning's refusals.
+        TypeError, MisconfigurationException: from Lightning.
     """
     arguments = with_methods(with_paths(arguments))
     check_arguments(arguments)
@@ -269,9 +269,8 @@ def provide(cli: RunCLI) -> None:
     """Fetches data and weights before the trainer starts; on the first process, for which the others then wait.
 
     Raises:
-        ValueError: data, nets and score protocols do not fit one another.
-        OSError: data or weights are missing.
-        RuntimeError: they cannot be downloaded.
+        ValueError: data, networks and score protocols do not fit one another.
+        OSError, RuntimeError: data or weights are missing, or cannot be downloaded.
     """
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
@@ -283,12 +282,12 @@ def provide(cli: RunCLI) -> None:
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
-    """Binds callbacks and loggers to the run folder; says which checkpoint to go on from.
+    """Binds callbacks and loggers to the run folder; returns it and the checkpoint to start from.
 
     Raises:
-        ValueError: nets, data and devices that do not fit one another, a folder that holds a run of other settings, or
-            a logger that cannot be opened.
-        FileNotFoundError: the checkpoint to go on from is missing.
+        ValueError: networks, data and devices that do not fit one another, a folder that holds a run of other settings,
+            or a logger that cannot be opened.
+        FileNotFoundError: the checkpoint to start from is missing.
     """
     cli.model.join(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])

@@ -61,12 +61,7 @@ def refused(why: str) -> int:
 
 
 def check_paths(root: Path, out: Path, split: str) -> None:
-    """Before anything is written. Inside of ROOT, the result would be listed as images the next time.
-
-    Raises:
-        FileNotFoundError: ROOT is missing and needed.
-        ValueError: OUT is inside of ROOT.
-    """
+    """Raises an error, before anything is written, if ROOT is missing or OUT lies in it, where it would be listed."""
     if not root.exists() and not (out / JOB).exists():
         raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
     listed = (root / split if (root / split).is_dir() else root).resolve()

@@ -44,12 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def push(options: argparse.Namespace) -> str:
-    """Does it; says where the model is.
-
-    Raises:
-        ValueError: not one destination, or a checkpoint that cannot be loaded again.
-        OSError: there is no such file, or the hub refuses.
-    """
+    """Does it; says where the model is."""
     if (options.name is None) == (options.folder is None):
         found = "both" if options.name else "none"
         raise ValueError(f"Expected OWNER/NAME or --folder DIR to write to, found {found}. Give one.")

@@ -75,11 +75,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _picture(options: argparse.Namespace) -> Path:
-    """Where the picture goes.
-
-    Raises:
-        ValueError: another suffix, nothing that moves, or no PyAV.
-    """
+    """Where the picture goes; ValueError for another suffix, nothing that moves, or no PyAV."""
     kinds = {"walk": options.walk, "dimensions": options.dimension, "classes": options.classes}
     name = next((name for name, chosen in kinds.items() if chosen), "samples")
     path: Path = options.output or Path(f"{name}.gif" if options.gif else f"{name}.png")

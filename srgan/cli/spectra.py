@@ -96,11 +96,7 @@ def main(arguments: list[str]) -> int:
 
 
 def check_plot_format(path: Path) -> None:
-    """Before the work of which it is a picture.
-
-    Raises:
-        ValueError: pictures are written in other formats than this.
-    """
+    """Raises ValueError, before the work that is to be plotted."""
     from srgan.plotting import FORMATS
 
     if path.suffix.lower() not in FORMATS:
@@ -111,7 +107,7 @@ def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
     """What the run's record until a checkpoint says of its spectra.
 
     Returns:
-        layer -> its tail mean in units of the largest until then; whether the spectra have collapsed, in words.
+        layer -> its tail mean relative to the largest until then; whether the spectra have collapsed, in a sentence.
     """
     history = checkpoint.run.read_spectra() if checkpoint.run else None
     if history is None or not (until := history.iterations <= checkpoint.iteration).any():
@@ -210,11 +206,7 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
 
 
 def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path: Path) -> None:
-    """A panel for each layer.
-
-    Raises:
-        ValueError: all layers hold NaN or infinity, or there are more than a page has panels for.
-    """
+    """A panel for each layer; ValueError if all hold NaN or infinity, or there are more than a page has panels for."""
     from srgan.plotting import grid_of_layers, save, style  # the extra report
 
     finite = [layer for layer in spectra if layer.is_finite]

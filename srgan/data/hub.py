@@ -47,7 +47,7 @@ class HubData(ImageData):
         image_size: H = W.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
-        seed: of the order of the images and of the dequantization noise.
+        seed: Random seed of the order of the images and of the dequantization noise.
         num_workers: processes that decode and, in training, read ahead; the images are the same for any number.
 
     Raises:
@@ -82,7 +82,7 @@ class HubData(ImageData):
             self.places["test"] = (path if test_path is None else test_path, test_split)
         for place, _ in self.places.values():
             check_finished(place)
-        self.name = Path(path).name
+        self.name = self.title = Path(path).name
         self._opened: dict[Split, _Rows] = {}
 
     def prepare_data(self) -> None:
@@ -133,11 +133,8 @@ class HubData(ImageData):
         if split in self._opened:
             return self._opened[split]
         if split not in self.places:
-            raise ValueError(
-                "Expected a test split, found none. Set test_split to its name, or test_path to its folder."
-            )
-        data = open_split(*self.places[split], self.subset)
-        data = two_columns(data, self.image_column, self.label_column)
+            raise ValueError("Expected a test split, found none. Set test_split to its name, or test_path to a folder.")
+        data = two_columns(open_split(*self.places[split], self.subset), self.image_column, self.label_column)
         rows = self._decoded(data)
         self._check(split, rows.data)
         self._opened[split] = rows
@@ -160,22 +157,19 @@ class HubData(ImageData):
             return _Rows(data.with_format("arrow"), fingerprint)
         cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{fingerprint}.arrow"
         with file_lock(cache.with_suffix(".lock"), f"Another process decodes '{self.name}'; waiting for it."):
-            found = (
-                data.cast_column("image", Image(decode=False))
-                .map(
-                    partial(_decode, image_size=self.image_size),
-                    with_indices=True,
-                    batched=True,
-                    batch_size=100,
-                    features=features_of(self.image_size, data.features.get("label")),
-                    num_proc=self.num_workers if self.num_workers > 1 and len(data) >= MIN_PARALLEL_IMAGES else None,
-                    cache_file_name=str(cache),
-                    load_from_cache_file=True,
-                    new_fingerprint=fingerprint,
-                    desc=f"decoding {self.name}",
-                )
-                .with_format("arrow")
+            found = data.cast_column("image", Image(decode=False)).map(
+                partial(_decode, image_size=self.image_size),
+                with_indices=True,
+                batched=True,
+                batch_size=100,
+                features=features_of(self.image_size, data.features.get("label")),
+                num_proc=self.num_workers if self.num_workers > 1 and len(data) >= MIN_PARALLEL_IMAGES else None,
+                cache_file_name=str(cache),
+                load_from_cache_file=True,
+                new_fingerprint=fingerprint,
+                desc=f"decoding {self.name}",
             )
+            found = found.with_format("arrow")
             content, brightest = _content_of(found, cache.with_suffix(".json"))
         say(filter(None, [format_faintness(brightest)]))
         return _Rows(found, content)

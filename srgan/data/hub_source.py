@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the library takes a second to import
 
 
 def check_finished(path: str) -> None:
-    """Raises FileNotFoundError for a folder that is not there or not finished."""
+    """Raises FileNotFoundError for a folder that is not there, or not finished."""
     folder = Path(path)
     begun = (folder / JOB).exists() and not (folder / FINISHED).exists()
     if begun or (path.startswith((".", "/")) and not folder.exists()):
@@ -43,16 +43,15 @@ def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
         subset: of several; None where there is one.
 
     Raises:
-        ValueError: there is no such split, or the library cannot open it; says why.
+        ValueError: no such split, or the library cannot open it; says why.
     """
     from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
     folder = Path(path)
     saved = any((folder / name).exists() for name in ("state.json", "dataset_dict.json"))
     try:
-        found = (
-            load_from_disk(path) if saved else load_dataset(str(folder.resolve()) if folder.exists() else path, subset)
-        )
+        place = str(folder.resolve()) if folder.exists() else path
+        found = load_from_disk(path) if saved else load_dataset(place, subset)
     except Exception as error:  # its own, pyarrow's of a file that was cut short, KeyError of one that it did not write
         hint = f" Run again, which mends it: srgan prepare imagenet ROOT {path}" if (folder / JOB).exists() else ""
         why = f"{type(error).__name__}: {error}" if isinstance(error, LookupError | TypeError) else str(error)
@@ -95,9 +94,7 @@ def two_columns(data: "Dataset", image_column: str | None, label_column: str | N
         )
     label = _column("label_column", label_column, integers if label_column else classes)
     if label is None and integers:
-        say(
-            [f"No labels are used; {', '.join(integers)} holds whole numbers. To take them: label_column {integers[0]}"]
-        )
+        say([f"No labels are used; {', '.join(integers)} holds integers. To use them: label_column {integers[0]}"])
     columns = {image: "image"} if label is None else {image: "image", label: "label"}
     return data.select_columns(list(columns)).rename_columns(columns)
 

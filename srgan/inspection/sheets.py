@@ -36,8 +36,7 @@ def make(options: argparse.Namespace, path: Path) -> str:
     """Writes single images for other tools, a picture or an animation; says what it wrote.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint.
-        ValueError: a class or a dimension that the generator does not have, or another impossible wish.
+        ValueError: a class or a dimension that the generator does not have, or other options that do not fit it.
     """
     if options.truncation is not None:
         check_threshold(options.truncation)
@@ -65,11 +64,7 @@ def make(options: argparse.Namespace, path: Path) -> str:
 
 
 def chosen_sheet(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
-    """The points and classes that were asked for.
-
-    Raises:
-        ValueError: a dimension that the generator does not have, or several classes for one point.
-    """
+    """The points and classes that were asked for."""
     if options.dimension:
         return _dimensions(stored, options, classes, moves)
     if options.walk:
@@ -118,11 +113,7 @@ def _seed(options: argparse.Namespace) -> int:
 
 
 def numbers(text: str, count: int, what: str) -> list[int]:
-    """Numbers of 0 ... count - 1, from "0,3,5-7" or "all".
-
-    Raises:
-        ValueError: something else, or out of range.
-    """
+    """Numbers of 0 ... count - 1, from "0,3,5-7" or "all"; ValueError for anything else, or out of range."""
     if count == 0:
         raise ValueError(f"Expected a conditional generator for a {what}, found one without classes.")
     if text == "all":

@@ -13,14 +13,9 @@ class RunLogger(ABC):
 
     @abstractmethod
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
-        """Says which run this is, before it starts.
+        """Says which run this is, before it starts; ValueError, with what to do, if the logger cannot be opened.
 
-        Args:
-            folder: of the run.
-            record: what run.json starts with: "config", "parent", "commit", "command".
-
-        Raises:
-            ValueError: the view cannot be opened; the message says what to do.
+        `record` is what run.json starts with: "config", "parent", "commit", "command", ...
         """
 
     @abstractmethod

@@ -31,8 +31,7 @@ class Panel:
         keys: that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
         range_y: smallest and largest value on the vertical axis; None: of the data.
         log_y: whether the vertical axis is logarithmic.
-        kind: lines over iterations, a bar per run (of values that a run has once), pictures, or curves (a custom chart
-            and its table).
+        kind: lines over iterations, bars of values that a run has once, pictures, or curves (a chart and its table).
     """
 
     title: str

@@ -45,11 +45,7 @@ class Row:
 
 
 class History:
-    """Follows the growing files of a run.
-
-    Args:
-        folder: of the run. Its histories only grow while it is followed.
-        thresholds: of the verdicts.
+    """Follows the growing files of a run, which only grow while it does.
 
     Attributes:
         iterations: all recorded so far, increasing.

@@ -63,11 +63,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
 
     @rank_zero_only
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
-        """Decides id, group, name and configuration; the files of Weights & Biases go into the run folder too.
-
-        Raises:
-            ValueError: the run is to go online without a login, and nobody is there to ask.
-        """
+        """Decides id, group, name and configuration; the files of Weights & Biases go into the run folder too."""
         self.folder = folder
         init, parent = self._wandb_init, record["parent"]
         init["mode"] = wandb_mode(init["mode"])

@@ -25,11 +25,7 @@ ImagesOf = Callable[[range], Iterable[Tensor]]
 
 
 def check_image_count(data: ImageData, protocol: ScoreProtocol) -> None:
-    """Looks at the images that were found, which may be fewer than the protocol asks for.
-
-    Raises:
-        ValueError: too few.
-    """
+    """Raises ValueError where a split has fewer images than a protocol needs at least."""
     found = data.num_real_images(protocol.split, protocol.num_real_images)
     needed = formulas.DENSITY_NEIGHBOURS + 1 if protocol.prdc else 2
     if found < needed:
@@ -42,13 +38,8 @@ def check_image_count(data: ImageData, protocol: ScoreProtocol) -> None:
 class Scorer:
     """Scores generated images against a data set. Several ranks share the work; rank zero has the scores.
 
-    Every rank has to be asked for the same scores at the same time.
-
-    Args:
-        features: shared by all scores: one pass per image.
-        data: the real images.
-        protocol: how many of what; further protocols may differ in what does not concern the real images.
-        ranks: who shares the work.
+    Every rank has to ask for the same scores at the same time. Protocols of later calls may differ from `protocol` in
+    what does not concern the real images.
 
     Raises:
         ValueError: the data has too few images for the protocol.
@@ -91,21 +82,13 @@ class Scorer:
     def of_generators(
         self, last: Generator, average: Generator | None, protocol: ScoreProtocol | None = None
     ) -> Scores:
-        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one.
-
-        Raises:
-            ValueError: as `of_generator`.
-        """
+        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one."""
         scores = self.of_generator(last, protocol)
         averages = self.of_generator(average, protocol) if average is not None else {}
         return scores | {f"{name}{EMA}": value for name, value in averages.items()}
 
     def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
-        """Scores of a generator under a protocol, by default the scorer's.
-
-        Raises:
-            ValueError: as `of_images`, or the generator or the data lack what the protocol needs.
-        """
+        """Scores of a generator under a protocol, by default the scorer's; see `of_images` and `check_classes`."""
         chosen = protocol or self.protocol
         check_classes(self.data, chosen, generator.num_classes)
 

@@ -75,10 +75,7 @@ def _float64_device(device: torch.device | str) -> torch.device | str:
 
 
 def share_batches(ranks: Ranks, rows: range, batch_size: int) -> range:
-    """One rank's share of some rows, in whole batches.
-
-    So the batches are the same for any number of ranks, and with them the features, bit by bit.
-    """
+    """One rank's share of some rows, in whole batches: they, and the features, are the same for any number of ranks."""
     batches = ranks.share(ceil(len(rows) / batch_size))
     first, last = (min(rows.start + batch * batch_size, rows.stop) for batch in (batches.start, batches.stop))
     return range(first, last)
@@ -94,12 +91,9 @@ class RealStatistics:
         features: the feature network.
         data: the real images.
         split: which of them.
-        count: how many: the first in the order of `ImageData.real_images`.
+        count: how many, at least two: the first in the order of `ImageData.real_images`.
         batch_size: of the feature network.
         ranks: who shares the work.
-
-    Raises:
-        ValueError: fewer than two images.
     """
 
     def __init__(
@@ -118,10 +112,7 @@ class RealStatistics:
         self.key = f"{images}-{features.name}-{features.weights_hash}-{batch_size}{arithmetic(self.device)}"
 
     def sums(self) -> FeatureSums:
-        """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved.
-
-        On the feature network's device, where the sums of generated images are compared with them.
-        """
+        """Of all the images, on the network's device; on rank zero, empty on others. Resumes where it last saved."""
         path = cache_folder() / "real-statistics" / f"{self.key}.npz"
         sums = FeatureSums.zero(self.features.num_features)
         if self.ranks.rank == 0 and (stored := read_cached(path, "count", "total", "outer")):

@@ -47,14 +47,7 @@ class NotAnImage(UnreadableImage):
 
 
 def read_image(content: bytes, image_size: int) -> np.ndarray:
-    """Decodes by content, whatever the file's name says.
-
-    Args:
-        content: the whole file.
-        image_size: H = W of the result.
-
-    Returns:
-        `[3, image_size, image_size]` uint8.
+    """Decodes a whole file by its content, whatever its name says, to `[3, image_size, image_size]` uint8.
 
     Raises:
         NotAnImage: not an image of a format in FORMATS.
@@ -150,12 +143,9 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Greyscale, palettes, CMYK, 16 bits to RGB of 8 bits; transparent parts show white.
+    """Greyscale, palettes, CMYK, 16 bits to RGB of 8 bits; ValueError where the range of the values is not known.
 
-    Departs from the authors' code, which takes C, M, Y for R, G, B and drops transparency.
-
-    Raises:
-        ValueError: the range of the values is not known.
+    Departs from the authors' code, which takes C, M, Y for R, G, B and drops transparency: here it shows white.
     """
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")

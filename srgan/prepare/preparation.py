@@ -29,22 +29,20 @@ def prepare(
     """Makes the parts that are missing or damaged, then one data set of them.
 
     Args:
-        root: folder or tar file of images; a finished `out` can be looked at without it.
-        out: folder of the result, new or to be gone on with.
+        root: folder or tar file of images; not needed to check a finished `out`.
+        out: folder of the result, new or to be resumed.
         image_size: H = W.
         split: name of the split's folder.
         workers: images decoded at a time.
-        retry: also makes anew the parts of which some file became no image.
-        verify: looks at every byte that is there, not at sizes alone.
+        retry: also remakes the parts of which some file became no image.
+        verify: checks every byte that is there, not sizes alone.
 
     Returns:
-        The report (files, images, classes, unreadable, ignored, and what is odd about the pixels), and the number of
-        files that were read now.
+        The report (files, images, classes, unreadable, ignored, faint) and the number of files that were read now.
 
     Raises:
-        FileNotFoundError: `root` is gone, and needed.
         ValueError: `root` or a class in it has no images, or `out` is too full or of another job.
-        OSError: the disk.
+        OSError: `root` is gone, and needed; or the disk.
     """
     listing = list_sources(root, (split,)) if root.exists() else None
     job = {"image_size": image_size, "split": split, "pixels": PIXELS}
@@ -114,11 +112,7 @@ def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
 
 
 def _begin(out: Path, job: dict[str, Any], num_bytes: int) -> None:
-    """Marks the folder as this job's, and as unfinished.
-
-    Raises:
-        ValueError: the folder holds something else, or the disk is too full.
-    """
+    """Marks the folder as this job's and unfinished; ValueError if it holds something else or the disk is too full."""
     strangers = sorted(path.name for path in out.iterdir() if path.name != LOCK)
     if strangers and not (out / JOB).exists():
         raise ValueError(f"Expected a new or empty folder '{out}', found {strangers[0]} in it. Choose another.")

@@ -9,11 +9,7 @@ MAX_HOURS = 5.0
 
 
 class Pacemaker:
-    """Looks at a clock after iterations; tells once how long those that are left will take.
-
-    Args:
-        iterations: of the whole run.
-    """
+    """Looks at a clock after iterations; tells once how long those of a run that are left will take."""
 
     def __init__(self, iterations: int) -> None:
         self.iterations = iterations
@@ -21,13 +17,9 @@ class Pacemaker:
         self.told = False
 
     def hours_left(self, iteration: int, seconds: float) -> float | None:
-        """Hours of the iterations that are left, at the pace so far; None before that is known, and when it was told.
+        """Hours that the rest will take at the pace so far; None before that is known, and once it was told.
 
-        The first iteration that is seen starts the clock, since it also prepares what the others need.
-
-        Args:
-            iteration: that has just been done.
-            seconds: on any clock.
+        The first iteration that is seen starts the clock (in seconds), since it also prepares what the others need.
         """
         if self.began is None:
             self.began = iteration, seconds
@@ -39,11 +31,9 @@ class Pacemaker:
 
 
 def warning(hours: float, command: list[str]) -> str | None:
-    """What to say to whoever waits at a CPU, for so many hours that are left; None for fewer than MAX_HOURS.
+    """What to say to whoever waits at a CPU for so many hours more; None for fewer than MAX_HOURS.
 
-    Args:
-        hours: that are left.
-        command: what was typed, so that nothing is advised that is there.
+    `command` is what was typed, so that nothing is advised that is there.
     """
     if hours < MAX_HOURS:
         return None

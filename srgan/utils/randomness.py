@@ -44,7 +44,7 @@ def counter_rows(
     purpose: str,
     *counters: int,
 ) -> Tensor:
-    """Some rows of an endless random stream, the same whoever draws them and together with whichever others.
+    """Some rows `[len(rows), *shape]` of an endless random stream, the same whoever draws them, with any others.
 
     So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split.
 
@@ -53,12 +53,7 @@ def counter_rows(
         rows: which, in steps of 1.
         shape: of a row.
         device: streams of different devices differ.
-        seed: of the run.
-        purpose: of the stream.
-        *counters: the point of the run.
-
-    Returns:
-        `[len(rows), *shape]`.
+        seed, purpose, *counters: see `counter_seed`.
     """
     length = rows_per_generator(device)
     first_block = rows.start // length
@@ -84,16 +79,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
-    """Entries `start ... start + count` of an endless stream of shuffled epochs.
-
-    Args:
-        seed: of the run.
-        start: first position in the stream, >= 0.
-        count: how many.
-        size: number of examples in an epoch, >= 1.
+    """Entries `start ... start + count` of an endless stream of shuffled epochs, each of which has every example once.
 
     Returns:
-        `[count]` int64 in [0, size). Each epoch shows every example once.
+        `[count]` int64 in [0, size), for epochs of `size` examples.
     """
     positions = torch.arange(start, start + count)
     drawn = torch.empty(count, dtype=torch.int64)

@@ -285,7 +285,7 @@ def test_what_is_no_data_set_of_images_and_classes_is_named(tmp_path: Path, caps
         open_saved(ragged, tmp_path / "ragged").num_images("train")
     numbers = hub_set(6, datasets.Value("int8"))
     assert open_saved(numbers, tmp_path / "numbers").num_classes == 1
-    assert "No labels are used; fine holds whole numbers. To take them: label_column fine" in capsys.readouterr().err
+    assert "No labels are used; fine holds integers. To use them: label_column fine" in capsys.readouterr().err
     for content in ("{}", "[]", "7", '{"_data_files": 3}'):
         (tmp_path / "numbers/state.json").write_text(content)
         with pytest.raises(ValueError, match=r"numbers' cannot be opened as a data set of Hugging Face's"):
