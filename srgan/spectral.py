@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srgan.utils.linalg import SVD, check_directions, check_finite, singular_values, svd, svds
+from srgan.utils.linalg import SVD, check_finite, check_has_directions, singular_values, svd, svds
 
 SpectralMap = Callable[[Tensor], Tensor]
 """A map of singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
@@ -177,7 +177,7 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
     Raises:
         ValueError: W holds NaN or infinity, or a matrix that is all zero and so has no directions to keep.
     """
-    check_directions(W)
+    check_has_directions(W)
     return map_singular_values([W], [spectral_map])[0][0]
 
 
@@ -233,6 +233,6 @@ def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: W holds NaN or infinity, or is all zero.
     """
-    check_directions(W)
+    check_has_directions(W)
     U, _, Vh = svd(W.detach())
     return U, Vh.T

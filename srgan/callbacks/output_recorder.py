@@ -40,7 +40,7 @@ class OutputRecorder(RunCallback):
         self.images = images
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
-    def check_protocol(self, generator: Generator, data: ImageData) -> None:
+    def check_possible(self, generator: Generator, data: ImageData) -> None:
         """Reads the test split before training starts; ValueError if it has classes unknown to a conditional pair."""
         if not self.every or not data.has_test_split:
             return

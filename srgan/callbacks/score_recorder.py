@@ -9,7 +9,7 @@ from srgan.data.image_data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network
 from srgan.metrics.intra import check_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, check_image_count
+from srgan.metrics.scores import Scorer, check_enough_images
 from srgan.networks import Generator
 from srgan.runs.folder import OtherRunError
 from srgan.training.module import AdversarialTraining
@@ -48,7 +48,7 @@ class ScoreRecorder(RunCallback):
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
 
-    def check_protocol(self, generator: Generator, data: ImageData) -> None:
+    def check_possible(self, generator: Generator, data: ImageData) -> None:
         """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
 
         Raises:
@@ -58,7 +58,7 @@ class ScoreRecorder(RunCallback):
         if not self.every:
             return
         for protocol in (self.protocol, *([self.final] if self.final else [])):
-            check_image_count(data, protocol)
+            check_enough_images(data, protocol)
             check_classes(data, protocol, generator.num_classes)
         check_features(self.features, self.inception_weights, data)
 

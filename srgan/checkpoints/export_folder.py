@@ -38,7 +38,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     Raises:
         ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
     """
-    check_export_folder(folder)
+    check_same_content(folder)
     constraint = rebuild_training(checkpoint).constraint
     scores, protocol = recorded_scores(checkpoint)
     about = without_places(
@@ -60,7 +60,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     write_json(folder / SETTINGS, about)
 
 
-def check_export_folder(folder: Path) -> None:
+def check_same_content(folder: Path) -> None:
     """Raises ValueError for a folder that is not new, empty or exported: a README.md of somebody's may be in it."""
     if folder.exists() and not (is_exported(folder) or (folder.is_dir() and not any(folder.iterdir()))):
         raise ValueError(

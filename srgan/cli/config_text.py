@@ -80,7 +80,7 @@ def with_settings_read(arguments: list[str]) -> list[str]:
         else:
             word = argument
         text = _text_of(option, word)
-        spelled = check_unambiguous(text) if text else None
+        spelled = check_ambiguity(text) if text else None
         if spelled is not None and option in OPTIONS:
             if read[-1:] == [option] and not argument.startswith("-"):
                 read.pop()
@@ -111,7 +111,7 @@ def _line(content: bytes, place: int) -> int:
     return content.count(b"\n", 0, place) + 1
 
 
-def check_unambiguous(text: Text) -> str | None:
+def check_ambiguity(text: Text) -> str | None:
     """Refuses what stands for something else than it seems to.
 
     Returns:

@@ -24,10 +24,10 @@ from srgan.data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
 from srgan.metrics.intra import check_classes, chosen_classes
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.scores import Scorer, check_image_count
+from srgan.metrics.scores import Scorer, check_enough_images
 from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import reason_of
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
 from srgan.utils.provenance import commit, now, processor, versions
 
@@ -169,10 +169,10 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     name, weights = options.features, options.inception_weights
     # All that can be refused is refused before there are several processes, of which one would wait for another.
     _fetch(data, name, weights)
-    check_image_count(data, protocol)
+    check_enough_images(data, protocol)
     check_classes(data, protocol, module.generator.num_classes)
     fabric = _devices(options)
-    ranks = Ranks(fabric.global_rank, fabric.world_size)
+    ranks = ProcessGroup(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
     module.to(fabric.device)

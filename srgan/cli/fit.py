@@ -278,7 +278,7 @@ def provide(cli: RunCLI) -> None:
     cli.datamodule.setup("fit")
     for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ScoreRecorder | OutputRecorder):
-            callback.check_protocol(cli.model.generator, cli.datamodule)
+            callback.check_possible(cli.model.generator, cli.datamodule)
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     out: Path = options.out
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        check_paths(options.root, out, options.split)
+        check_places(options.root, out, options.split)
         with file_lock(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
             report, made = prepare(**vars(options))
     except KeyboardInterrupt:
@@ -60,7 +60,7 @@ def refused(why: str) -> int:
     return 2
 
 
-def check_paths(root: Path, out: Path, split: str) -> None:
+def check_places(root: Path, out: Path, split: str) -> None:
     """Raises an error, before anything is written, if ROOT is missing or OUT lies in it, where it would be listed."""
     if not root.exists() and not (out / JOB).exists():
         raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")

@@ -28,14 +28,14 @@ def main(arguments: list[str]) -> int:
     """Downloads; returns the exit status: 0 done, 2 where there is no such model, or another kind of one."""
     options = arguments_parser().parse_args(arguments)
     require("huggingface_hub")
-    from srgan.checkpoints.export_folder import check_export_folder, read_folder  # takes seconds
+    from srgan.checkpoints.export_folder import check_same_content, read_folder  # takes seconds
     from srgan.checkpoints.hub import HUB_ID, download
 
     try:
         if not HUB_ID.fullmatch(options.name):
             raise ValueError(f"Expected OWNER/NAME of a model on the hub, found '{options.name}'.")
         folder = options.folder or Path(options.name.partition("/")[2])
-        check_export_folder(folder)
+        check_same_content(folder)
         download(options.name, folder)
         print(f"{read_folder(folder, options.allow).title} in {folder}")
     except (ValueError, OSError) as error:

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.plot:
             require("matplotlib")
-            check_plot_format(options.plot)
+            check_format(options.plot)
         file = inspect_file(options.checkpoint)
         globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
         weights = matching(file.weights, globs, "--layers")
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def check_plot_format(path: Path) -> None:
+def check_format(path: Path) -> None:
     """Raises ValueError, before the work that is to be plotted."""
     from srgan.plotting import FORMATS
 

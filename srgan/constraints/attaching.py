@@ -22,7 +22,7 @@ def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
     return [type(module) for module in layer.get_submodule("parametrizations.weight").children()]
 
 
-def check_weight_is_plain(layer: nn.Module) -> None:
+def check_raw_weight(layer: nn.Module) -> None:
     """Passes raw weights, both spectral norms of PyTorch, and our own parametrizations."""
     classes = _parametrization_classes(layer)
     known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and constrained(layer) is not None)

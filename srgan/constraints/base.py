@@ -10,14 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import check_weight_is_plain, replace_parametrization
+from srgan.constraints.attaching import check_raw_weight, replace_parametrization
 from srgan.constraints.batch_norm_hook import check_no_batch_norm, remove_batch_norm
-from srgan.constraints.gains import check_no_gain
+from srgan.constraints.gains import check_gain
 from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight, power_vector
 from srgan.constraints.refusing import words_of_refusals
 from srgan.constraints.step import DiscriminatorStep
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 class Constraint:
@@ -82,9 +82,9 @@ class Constraint:
         refused: dict[str, str] = {}
         for name, layer in chosen.items():
             try:
-                check_weight_is_plain(layer)
+                check_raw_weight(layer)
                 if self.normalizes:
-                    check_no_gain(layer)
+                    check_gain(layer)
                 attached[name] = self.parametrization(layer)
             except ValueError as error:
                 refused[name] = str(error)
@@ -120,7 +120,7 @@ class Constraint:
         return None
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
 
@@ -194,7 +194,7 @@ class Combination(Constraint):
         return torch.stack(penalties).sum() if penalties else None
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         for part in self.constraints:
             part.after_update(discriminator, iteration, update, n_dis, ranks)

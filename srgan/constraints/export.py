@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from srgan.constraints.attaching import forget_load_hooks, rename_foreign, restore_weight
 from srgan.constraints.batch_norm_hook import remove_batch_norm
 from srgan.constraints.handle import release
-from srgan.constraints.layers import check_is_module, constrained, is_sharded, raw_weight
+from srgan.constraints.layers import check_module, constrained, is_sharded, raw_weight
 from srgan.constraints.refusing import layer_called
 from srgan.constraints.selecting import bare
 
@@ -38,7 +38,7 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
         >>> sorted(srgan.unregularize(D).state_dict())
         ['0.bias', '0.weight']
     """
-    modules = check_is_module(discriminator).named_modules()
+    modules = check_module(discriminator).named_modules()
     layers = {name: layer for name, layer in modules if constrained(layer) is not None}
     for name, layer in layers.items():
         if is_sharded(layer):

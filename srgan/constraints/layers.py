@@ -17,7 +17,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 
 
-def check_is_module(module: nn.Module) -> nn.Module:
+def check_module(module: nn.Module) -> nn.Module:
     """The module, if it is one.
 
     Raises:
@@ -192,7 +192,7 @@ def raw_matrices(layer: nn.Module) -> Tensor:
     return W if groups == 1 else W.unflatten(0, (groups, -1))
 
 
-def check_divided(layer: nn.Module) -> None:
+def check_divisible(layer: nn.Module) -> None:
     """Refuses a layer whose weight cannot be divided by a norm of it.
 
     Raises:
@@ -253,7 +253,7 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """
     measure = normalized_spectrum if normalized else spectrum
     values: dict[str, Tensor] = {}
-    for name, layer in spectral_layers(check_is_module(module)):
+    for name, layer in spectral_layers(check_module(module)):
         try:
             check_has_values(layer)
             values[name] = measure(raw_matrix(layer)).cpu()

@@ -10,8 +10,8 @@ from srgan.constraints.layers import output_dim, raw_matrices, raw_matrix, raw_w
 from srgan.constraints.parametrization import recorded_ratios
 from srgan.constraints.refusing import layer_called
 from srgan.spectral import SpectralMap, map_singular_values
-from srgan.utils.distributed import Ranks
-from srgan.utils.linalg import check_directions, undirected
+from srgan.utils.distributed import ProcessGroup
+from srgan.utils.linalg import check_has_directions, undirected
 
 Projection = Callable[[Sequence[nn.Module]], SpectralMap]
 
@@ -56,7 +56,7 @@ def _blocks(layer: nn.Module) -> tuple[Tensor, ...]:
 
 
 def on_owners(
-    layers: Mapping[str, nn.Module], iteration: int, ranks: Ranks, act: Callable[[Sequence[nn.Module]], object]
+    layers: Mapping[str, nn.Module], iteration: int, ranks: ProcessGroup, act: Callable[[Sequence[nn.Module]], object]
 ) -> None:
     """Acts on each layer on the one rank that owns it, and spreads its raw weight and its buffers.
 
@@ -74,7 +74,7 @@ def on_owners(
     for place in undirected([block for _, block in blocks]):
         name, block = blocks[place]
         try:
-            check_directions(block)
+            check_has_directions(block)
         except ValueError as error:
             raise ValueError(f"{layer_called(name)} in iteration {iteration}: {error}") from error
     shapes = [raw_matrix(layer).shape for layer in layers.values()]

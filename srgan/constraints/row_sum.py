@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import check_divided, raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.layers import check_divisible, raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 
 
@@ -23,7 +23,7 @@ class RowSumNormalization(Constraint):
     normalizes = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        check_divided(layer)
+        check_divisible(layer)
         return RowSumNorm(*raw_parts(layer))
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:

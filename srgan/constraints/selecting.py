@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, check_is_module, constrained, spectral_layers
+from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, check_module, constrained, spectral_layers
 
 Predicate = Callable[[str, nn.Module], bool]
 Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
@@ -19,7 +19,7 @@ def bare(module: nn.Module) -> nn.Module:
     Raises:
         TypeError: this is no module.
     """
-    check_is_module(module)
+    check_module(module)
     while True:
         inner = module._modules.get("_orig_mod")
         if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):

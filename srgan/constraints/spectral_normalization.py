@@ -12,11 +12,11 @@ from srgan.constraints.gradient_checkpointing import (
     once_per_forward,
     outside_transforms,
 )
-from srgan.constraints.layers import check_divided, constrained, convolutions, raw_parts, raw_weight
+from srgan.constraints.layers import check_divisible, constrained, convolutions, raw_parts, raw_weight
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.scale import Scale, checked_scale, format_scale, scale_sentence, scale_weights
 from srgan.spectral import matricize, power_iteration, spectral_normalize
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""
@@ -51,11 +51,11 @@ class SpectralNormalization(Constraint):
             self.acts_after_updates = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        check_divided(layer)
+        check_divisible(layer)
         return SpectralNorm(*raw_parts(layer), self.power_iterations)
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Brings the convolutions to their scale; every rank computes the same."""
         if not self.acts_after_updates:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srgan.constraints.layers import (
     Chosen,
-    check_divided,
+    check_divisible,
     convolutions,
     is_convolution,
     num_groups,
@@ -36,7 +36,7 @@ from srgan.spectral import (
     spectrally_regularize,
     static_map,
 )
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 class Compensation(ABC):
@@ -285,7 +285,7 @@ class SpectralRegularization(SpectralNormalization):
     def parametrization(self, layer: nn.Module) -> RawWeight:
         if not is_convolution(layer):
             return super().parametrization(layer)
-        check_divided(layer)
+        check_divisible(layer)
         groups = num_groups(layer)
         if groups > 1 and (self.grouped == "refuse" or output_dim(layer) != 0):
             raise ValueError(
@@ -297,7 +297,7 @@ class SpectralRegularization(SpectralNormalization):
 
     @torch.no_grad()
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Acts on every convolution, when the form says so.
 

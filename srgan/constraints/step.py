@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_rows
 
@@ -38,7 +38,7 @@ class DiscriminatorStep:
     update: int
     rows: range
     real_of_update: Tensor
-    ranks: Ranks = SINGLE_PROCESS
+    ranks: ProcessGroup = SINGLE_PROCESS
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
         """Numbers in [0, 1) `[B, *shape]`, a function of (seed, purpose, iteration, update, row) alone.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from srgan.constraints.base import Constraint
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 class WeightClipping(Constraint):
@@ -30,7 +30,7 @@ class WeightClipping(Constraint):
 
     @torch.no_grad()
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         for parameter in discriminator.parameters():
             parameter.clamp_(-self.c, self.c)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import check_divided, raw_parts
+from srgan.constraints.layers import check_divisible, raw_parts
 from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize
 
@@ -22,7 +22,7 @@ class WeightNormalization(Constraint):
     adds_parameters = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        check_divided(layer)
+        check_divisible(layer)
         return WeightNorm(*raw_parts(layer))
 
 

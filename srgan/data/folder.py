@@ -12,7 +12,7 @@ import torch
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
 from srgan.prepare import image_sources
 from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, format_faintness, read_image
-from srgan.prepare.image_sources import Listing, Source, check_no_empty_class, left_out, list_sources, printable
+from srgan.prepare.image_sources import Listing, Source, check_emptied_classes, left_out, list_sources, printable
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
 
@@ -111,7 +111,7 @@ class FolderData(ImageData):
         classes = {name: label for label, name in enumerate(sorted({source.class_name for source in training}))}
         sources = [source for source in listing.sources if source.class_name in classes]
         images, reasons = self._read(sources)
-        check_no_empty_class(self.path, training, reasons)
+        check_emptied_classes(self.path, training, reasons)
         kept = np.array([source.path not in reasons for source in sources])
         images = images if kept.all() else images[kept]
         sources = [source for source in sources if source.path not in reasons]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.data.images import dequantize
-from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, ProcessGroup
 from srgan.utils.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
@@ -151,7 +151,7 @@ class ImageData(pl.LightningDataModule):
         positions = epoch_positions(self.seed, iteration * count, count, self.num_images("train"))
         return self.fetch("train", positions[rows])
 
-    def batch(self, iteration: int, ranks: Ranks = SINGLE_PROCESS) -> Batch:
+    def batch(self, iteration: int, ranks: ProcessGroup = SINGLE_PROCESS) -> Batch:
         """One rank's share of the real images of one iteration, as bytes."""
         share = torch.tensor(ranks.share(self.batch_size))
         rows = torch.arange(self.n_dis)[:, None] * self.batch_size + share
@@ -165,7 +165,7 @@ class ImageData(pl.LightningDataModule):
         assert trainer is not None
         iterations = _Iterations(cast(_HasIteration, trainer.lightning_module))
         return DataLoader(
-            _BatchOfIteration(self, Ranks(trainer.global_rank, trainer.world_size)),
+            _BatchOfIteration(self, ProcessGroup(trainer.global_rank, trainer.world_size)),
             batch_size=None,
             sampler=iterations,
             num_workers=self.num_workers,
@@ -175,7 +175,11 @@ class ImageData(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
-        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else SINGLE_PROCESS
+        ranks = (
+            ProcessGroup(self.trainer.global_rank, self.trainer.world_size)
+            if self.trainer is not None
+            else SINGLE_PROCESS
+        )
         rows, images = ranks.share(self.batch_size), batch.images
         noise = [
             counter_rows(
@@ -226,7 +230,7 @@ class _Iterations(Sampler[int]):
 class _BatchOfIteration(Dataset[Batch]):
     """Item t is the batch of iteration t."""
 
-    def __init__(self, data: ImageData, ranks: Ranks) -> None:
+    def __init__(self, data: ImageData, ranks: ProcessGroup) -> None:
         self.data, self.ranks = copy.copy(data), ranks
         self.data.trainer = None  # processes that read ahead may get a pickled copy, which a trainer has none of
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.image_data import ImageData
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.provenance import convolution_precision
 from srgan.utils.randomness import counter_generator, counter_seed, seeded
@@ -245,7 +245,7 @@ def feature_network(
     inception_weights: str | None,
     data: ImageData,
     device: torch.device,
-    ranks: Ranks = SINGLE_PROCESS,
+    ranks: ProcessGroup = SINGLE_PROCESS,
 ) -> FeatureNetwork:
     """A feature network by its name, on a device; rank zero is first to download, train and cache."""
     turn = torch.zeros(1, device=device)

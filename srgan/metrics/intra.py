@@ -12,7 +12,7 @@ from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import FeatureSums
 from srgan.networks import Generator
 from srgan.networks.sampling import generate
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.progress import Progress
 
 
@@ -44,7 +44,7 @@ def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) ->
 
 @torch.no_grad()
 def intra_class_distances(
-    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: Ranks
+    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: ProcessGroup
 ) -> list[float]:
     """FID between generated images of each chosen class and the protocol's real ones of that class, on every rank.
 

@@ -16,7 +16,7 @@ from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import MAX_FEATURES, FeatureSums, RealStatistics, share_batches
 from srgan.networks import Generator
 from srgan.networks.sampling import SCORED, generate
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.progress import Progress
 
 Scores = dict[str, Any]
@@ -24,7 +24,7 @@ ImagesOf = Callable[[range], Iterable[Tensor]]
 """Rows of an endless stream of images -> their batches `[B, 3, H, W]` uint8."""
 
 
-def check_image_count(data: ImageData, protocol: ScoreProtocol) -> None:
+def check_enough_images(data: ImageData, protocol: ScoreProtocol) -> None:
     """Raises ValueError where a split has fewer images than a protocol needs at least."""
     found = data.num_real_images(protocol.split, protocol.num_real_images)
     needed = formulas.DENSITY_NEIGHBOURS + 1 if protocol.prdc else 2
@@ -46,7 +46,7 @@ class Scorer:
     """
 
     def __init__(
-        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: Ranks = SINGLE_PROCESS
+        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         self.features = features
         self.data = data
@@ -54,7 +54,7 @@ class Scorer:
         self.ranks = ranks
         self.device = next(features.parameters()).device
         self.num_real_images = data.num_real_images(protocol.split, protocol.num_real_images)
-        check_image_count(data, protocol)
+        check_enough_images(data, protocol)
         self.real = RealStatistics(features, data, protocol.split, self.num_real_images, protocol.batch_size, ranks)
         self.real_sums = self.real.sums()
 
@@ -121,7 +121,7 @@ class Scorer:
         chosen = protocol or self.protocol
         if chosen.real != self.protocol.real:
             raise ValueError(f"Expected a protocol of the real images of {self.protocol}, found {chosen}.")
-        check_image_count(self.data, chosen)
+        check_enough_images(self.data, chosen)
         keeps_features = chosen.kid or chosen.prdc
         sums, logits, features = self._pass(images_of, range(chosen.num_fake_images), keeps_features)
         if sums.count != chosen.num_fake_images:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srgan.data.image_data import ImageData, Split
 from srgan.metrics.features import FeatureNetwork, arithmetic
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import cache_folder, read_cached, write_cached
 from srgan.utils.progress import Progress
 
@@ -52,7 +52,7 @@ class FeatureSums:
         self.total += other.total.to(self.total)
         self.outer += other.outer.to(self.outer)
 
-    def over(self, ranks: Ranks) -> "FeatureSums":
+    def over(self, ranks: ProcessGroup) -> "FeatureSums":
         """The sums over all ranks, the same bits on each: added in the order of the ranks."""
         counts = ranks.gather(torch.tensor([self.count], device=self.total.device))
         return FeatureSums(
@@ -74,7 +74,7 @@ def _float64_device(device: torch.device | str) -> torch.device | str:
     return "cpu" if torch.device(device).type == "mps" else device  # MPS has no float64
 
 
-def share_batches(ranks: Ranks, rows: range, batch_size: int) -> range:
+def share_batches(ranks: ProcessGroup, rows: range, batch_size: int) -> range:
     """One rank's share of some rows, in whole batches: they, and the features, are the same for any number of ranks."""
     batches = ranks.share(ceil(len(rows) / batch_size))
     first, last = (min(rows.start + batch * batch_size, rows.stop) for batch in (batches.start, batches.stop))
@@ -97,7 +97,7 @@ class RealStatistics:
     """
 
     def __init__(
-        self, features: FeatureNetwork, data: ImageData, split: Split, count: int, batch_size: int, ranks: Ranks
+        self, features: FeatureNetwork, data: ImageData, split: Split, count: int, batch_size: int, ranks: ProcessGroup
     ) -> None:
         if count < 2:
             raise ValueError(f"Expected at least two real images of {data.name} ({split}), found {count}.")

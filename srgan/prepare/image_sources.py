@@ -112,12 +112,12 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
     else:
-        check_class_folders(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
+        check_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
     latest = {(source.class_name, source.path): source for source in sources}  # a tar file may hold newer versions
     return Listing([latest[key] for key in sorted(latest)], sorted(ignored))
 
 
-def check_class_folders(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
+def check_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
     """Without split folders the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
 
     `class_folders` are names of classes and the folders in ROOT that gave them; ValueError if two gave the same.
@@ -143,7 +143,7 @@ def format_file_count(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def check_no_empty_class(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
+def check_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
     """Raises ValueError where all files of a class are in `reasons`, path -> why it is left out: labels would shift."""
     of_class: dict[str, list[Source]] = {}
     for source in sources:
@@ -271,10 +271,10 @@ def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[So
                 yield from _members(inner, offset + member.offset_data, path.with_suffix(""))
             elif member.isfile() and not member.issparse():
                 yield Source("", str(path), offset + member.offset_data, member.size)
-        _check_end(file, archive.offset)
+        _check_no_more(file, archive.offset)
 
 
-def _check_end(file: IO[bytes], end: int) -> None:
+def _check_no_more(file: IO[bytes], end: int) -> None:
     """Raises ReadError unless only zeros follow the end at byte `end`: readers of tar files skip the rest silently."""
     while block := file.read(1 << 20):
         if block.count(0) != len(block):

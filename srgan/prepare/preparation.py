@@ -16,7 +16,7 @@ from typing import Any
 
 from srgan.prepare.arrow_shards import Part, make_parts, record_of
 from srgan.prepare.decoding import DECODER, PIXELS, format_faintness
-from srgan.prepare.image_sources import Listing, check_no_empty_class, list_sources
+from srgan.prepare.image_sources import Listing, check_emptied_classes, list_sources
 from srgan.utils.files import write_json
 from srgan.utils.progress import Progress
 
@@ -48,7 +48,7 @@ def prepare(
     job = {"image_size": image_size, "split": split, "pixels": PIXELS}
     if listing is not None:
         job |= {"files": len(listing.sources), "listing": listing.digest()}
-    count = _check_same_job(out, job)["files"]
+    count = _check_others(out, job)["files"]
     starts = range(0, count, rows_per_part(count))
     paths = [out / f"data-{number:05d}.arrow" for number in range(len(starts))]
     missing = _missing(paths, retry, verify)
@@ -58,7 +58,7 @@ def prepare(
         needed = f" It is needed to make {', '.join(paths[n].name for n in missing)} in '{out}'."
         raise FileNotFoundError(f"Expected images at '{root.resolve()}', found nothing.{needed}")
     job["decoder"] = DECODER
-    _check_same_job(out, job)
+    _check_others(out, job)
     _begin(out, job, len(missing) * starts.step * 3 * image_size**2)
     labels = {name: label for label, name in enumerate(listing.classes)}
     rows = [(source, labels[source.class_name]) for source in listing.sources]
@@ -86,7 +86,7 @@ def _features(image_size: int, class_names: list[str]) -> Any:
     return features_of(image_size, ClassLabel(names=class_names))
 
 
-def _check_same_job(out: Path, job: dict[str, Any]) -> dict[str, Any]:
+def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Two preparations in one folder would mix their images. Returns the job that the folder holds."""
     stored: dict[str, Any] = json.loads((out / JOB).read_text()) if (out / JOB).exists() else job
     if differing := [key for key in job if stored[key] != job[key]]:
@@ -135,7 +135,7 @@ def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job:
         first = f"{unreadable[0]['file']}: {unreadable[0]['reason']}"
         raise ValueError(f"Expected images, found {len(unreadable)} files, none of which can be read: {first}.")
     reasons = {entry["file"]: entry["reason"] for entry in unreadable}
-    check_no_empty_class(root, listing.sources, reasons)
+    check_emptied_classes(root, listing.sources, reasons)
     report: dict[str, Any] = {"files": len(listing.sources), "images": images, "classes": len(listing.classes)}
     faint = format_faintness(max(record.get("brightest", 255) for record in records))
     report |= {"unreadable": unreadable, "ignored": listing.ignored} | ({"faint": faint} if faint else {})

@@ -10,7 +10,7 @@ from srgan.utils.distributed import accumulation
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
-def check_setup(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, micro_batch_size: int | None) -> None:
+def check_fit(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, micro_batch_size: int | None) -> None:
     """Looks at all that a training comes together with, before it starts.
 
     Args:

@@ -25,9 +25,9 @@ from srgan.networks.sampling import latents
 from srgan.training.both import scores_of_both
 from srgan.training.compatibility import check_checkpoint
 from srgan.training.ema import average_into, decay_at
-from srgan.training.joining import check_setup
+from srgan.training.joining import check_fit
 from srgan.training.optimizers import OptimizerSettings
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_seed, seeded
 
@@ -156,8 +156,8 @@ class AdversarialTraining(pl.LightningModule):
         Raises:
             ValueError: they do not; the message says what would.
         """
-        check_setup(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
-        self.ranks = Ranks(trainer.global_rank, trainer.world_size)
+        check_fit(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
+        self.ranks = ProcessGroup(trainer.global_rank, trainer.world_size)
 
     def on_train_start(self) -> None:
         """Refuses ranks that did not find the same checkpoint, and ends at once what was finished already.

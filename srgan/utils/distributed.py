@@ -18,7 +18,7 @@ Windows has the first two.
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """This process (`rank`) among the `world_size` of a run. Several need an initialized torch.distributed."""
 
     rank: int = 0
@@ -63,7 +63,7 @@ class Ranks:
         return torch.cat(gather_all_tensors(tensor))
 
 
-SINGLE_PROCESS = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 
 LOST_CONNECTION = (
     "Connection closed by peer",

@@ -133,7 +133,7 @@ def undirected(weights: Sequence[Tensor]) -> list[int]:
     return [place for place, entry in enumerate(torch.stack(largest).tolist()) if not 0 < entry < math.inf]
 
 
-def check_directions(W: Tensor) -> None:
+def check_has_directions(W: Tensor) -> None:
     """Stops a run whose weight has no singular directions, in one cheap pass over a weight that has.
 
     Args:

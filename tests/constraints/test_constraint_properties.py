@@ -29,7 +29,7 @@ from srgan.constraints import (
     raw_weight,
     spectral_layers,
 )
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 PENALTIES = {name: make for name, make in METHODS.items() if type(make()).penalty is not Constraint.penalty}
 
@@ -64,7 +64,7 @@ def step_of(discriminator: nn.Module, rows: range = range(6), batch: int = 6, up
     real, fake, labels = images(batch, 1), images(batch, 2), torch.zeros(batch, dtype=torch.int64)
     part = slice(rows.start, rows.stop)
     return DiscriminatorStep(
-        discriminator, real[part], labels[part], fake[part], labels[part], 3, 7, update, rows, real, Ranks()
+        discriminator, real[part], labels[part], fake[part], labels[part], 3, 7, update, rows, real, ProcessGroup()
     )
 
 

@@ -26,7 +26,7 @@ from srgan.constraints import (
 )
 from srgan.constraints.layers import CONVOLUTIONS
 from srgan.constraints.scale import Scale
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 
 def convolutions(module: nn.Module) -> list[nn.Module]:
@@ -281,7 +281,7 @@ def test_a_projection_has_the_same_bits_however_many_ranks_share_it(
     method: str, values: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of three ranks does its layers, one after the other in this process: no broadcast is needed."""
-    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: None)
+    monkeypatch.setattr(ProcessGroup, "broadcast_", lambda *_: None)
     constraint, alone = METHODS[method](), layers_with(SPECTRA[values])
     constraint.attach(alone)
     for layer in convolutions(alone):
@@ -290,19 +290,19 @@ def test_a_projection_has_the_same_bits_however_many_ranks_share_it(
     constraint.after_update(alone, 0, 0, 1)
     assert any(not torch.equal(w, given[name]) for name, w in alone.state_dict().items() if name.endswith("original"))
     for rank in range(3):
-        constraint.after_update(shared, 0, 0, 1, Ranks(rank, 3))
+        constraint.after_update(shared, 0, 0, 1, ProcessGroup(rank, 3))
     for name, tensor in alone.state_dict().items():
         assert torch.equal(tensor, shared.state_dict()[name]), name
 
 
 def test_a_weight_without_directions_stops_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
+    monkeypatch.setattr(ProcessGroup, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
     for rank in range(3):
         constraint, layers = SpectralRegularization(), nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(3)))
         constraint.attach(layers)
         raw_weight(layers[1]).data.zero_()
         with pytest.raises(ValueError, match=r"Layer '1' in iteration 5: .*all-zero"):
-            constraint.after_update(layers, 5, 0, 1, Ranks(rank, 3))
+            constraint.after_update(layers, 5, 0, 1, ProcessGroup(rank, 3))
 
 
 def test_a_projection_is_the_same_under_autocast() -> None:

@@ -28,7 +28,7 @@ from srgan.constraints import (
 from srgan.constraints.layers import convolutions
 from srgan.constraints.scale import Scale, scale_weights
 from srgan.constraints.stepping import part_in
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 
 def largest(layer: nn.Module) -> float:
@@ -125,12 +125,12 @@ def test_frozen_layers_keep_their_scale() -> None:
 
 def test_every_rank_scales_alike_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("broadcast_", "average_", "gather"):
-        monkeypatch.setattr(Ranks, name, lambda *_: pytest.fail("would wait for the other ranks"))
+        monkeypatch.setattr(ProcessGroup, name, lambda *_: pytest.fail("would wait for the other ranks"))
     states = []
     for rank in range(3):
         constraint = METHODS["sn-unit"]()
         discriminator = small_discriminator(constraint)
-        constraint.after_update(discriminator, 0, 0, 1, Ranks(rank, 3))
+        constraint.after_update(discriminator, 0, 0, 1, ProcessGroup(rank, 3))
         states.append(discriminator.state_dict())
     assert all(torch.equal(tensor, state[name]) for state in states for name, tensor in states[0].items())
 

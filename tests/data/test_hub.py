@@ -19,7 +19,7 @@ from srgan.cli.main import main
 from srgan.data import FolderData, HubData, ImageData
 from srgan.data.image_data import _BatchOfIteration
 from srgan.prepare.decoding import read_image
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 
 def prepare(root: Path, out: Path, *options: str) -> Path:
@@ -46,7 +46,7 @@ def make(prepared: Path, **settings: Any) -> HubData:
     return HubData(str(prepared), image_size=8, **settings)
 
 
-def equal_batches(one: ImageData, other: ImageData, ranks: Ranks) -> bool:
+def equal_batches(one: ImageData, other: ImageData, ranks: ProcessGroup) -> bool:
     found, expected = one.batch(3, ranks), other.batch(3, ranks)
     return torch.equal(found.images, expected.images) and torch.equal(found.labels, expected.labels)
 
@@ -56,7 +56,7 @@ def test_batches_are_those_of_the_same_images_in_memory(root: Path, prepared: Pa
     in_memory = FolderData(str(root), 8, batch_size=50, n_dis=2, seed=4)
     assert on_disk.num_classes == in_memory.num_classes == 3
     assert on_disk.num_images("train") == 130
-    assert all(equal_batches(on_disk, in_memory, ranks) for ranks in (Ranks(), Ranks(1, 2)))
+    assert all(equal_batches(on_disk, in_memory, ranks) for ranks in (ProcessGroup(), ProcessGroup(1, 2)))
     assert torch.equal(on_disk.load("train").images, in_memory.load("train").images)
 
 
@@ -65,7 +65,7 @@ def test_processes_that_read_ahead_read_the_same(prepared: Path, start: str, wor
     data = make(prepared, batch_size=40, n_dis=1)
     expected = [data.batch(iteration) for iteration in range(12)]  # files are open here before the others start
     loader = DataLoader(
-        _BatchOfIteration(data, Ranks()), batch_size=None, sampler=range(12), num_workers=workers,
+        _BatchOfIteration(data, ProcessGroup()), batch_size=None, sampler=range(12), num_workers=workers,
         multiprocessing_context=start,
     )  # fmt: skip
     for found, batch in zip(loader, expected, strict=True):

@@ -13,7 +13,7 @@ from srgan.data.image_data import LabelledImages
 from srgan.metrics import statistics
 from srgan.metrics.scores import Scorer
 from srgan.metrics.statistics import FeatureSums, RealStatistics, share_batches
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_the_set_of_features_is_that_of_the_first_images(
 @pytest.mark.parametrize("rows", [range(700), range(100, 700), range(30), range(0)])
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
 def test_ranks_share_whole_batches_exactly(rows: range, world_size: int) -> None:
-    shares = [share_batches(Ranks(rank, world_size), rows, 100) for rank in range(world_size)]
+    shares = [share_batches(ProcessGroup(rank, world_size), rows, 100) for rank in range(world_size)]
     assert [row for share in shares for row in share] == list(rows)
     assert all((share.start - rows.start) % 100 == 0 or not share for share in shares)
     batches = [-(-len(share) // 100) for share in shares]

@@ -30,7 +30,7 @@ from srgan.networks.sampling import generate
 from srgan.training.both import scores_of_both
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings
-from srgan.utils.distributed import SINGLE_PROCESS, Ranks, accumulation
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup, accumulation
 from srgan.utils.randomness import counter_rows
 
 SIZES = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=16)
@@ -225,7 +225,12 @@ def test_the_constraint_acts_once_after_each_discriminator_update_and_adds_its_p
             return 1e6 * sum((p.square().sum() for p in step.discriminator.parameters()), torch.zeros(()))
 
         def after_update(
-            self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = SINGLE_PROCESS
+            self,
+            discriminator: nn.Module,
+            iteration: int,
+            update: int,
+            n_dis: int,
+            ranks: ProcessGroup = SINGLE_PROCESS,
         ) -> None:
             calls.append((iteration, update, n_dis))
 
