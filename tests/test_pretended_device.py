@@ -138,7 +138,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "discriminator_optimizer": OptimizerSettings(5e-5, algorithm="rmsprop"),
     },
     "SN-DCGAN": {"networks": SNDCGANPair(16, 2, 2, 4)},
-    "textbook's order": {"generator_turn": 2, "micro_batch_size": 2},
+    "textbook's order": {"generator_update_after": 2, "micro_batch_size": 2},
     "contiguous": {"channels_last": False},
 }  # fmt: skip
 

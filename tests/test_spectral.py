@@ -223,9 +223,9 @@ def test_nan_and_infinity_are_refused(bad: float, shape: tuple[int, int]) -> Non
     for refuse in (spectrum, normalized_spectrum, singular_vectors):
         with pytest.raises(ValueError, match="NaN or infinity"):
             refuse(W)
-    for refuse_mapping in (apply_spectral_map, spectrally_regularize):
+    for check_mapping in (apply_spectral_map, spectrally_regularize):
         with pytest.raises(ValueError, match="NaN or infinity"):
-            refuse_mapping(W, torch.clone)
+            check_mapping(W, torch.clone)
 
 
 def test_matrices_are_read_output_channel_by_output_channel() -> None:

@@ -89,13 +89,13 @@ def price(run: Run, devices: int | None = None) -> Price:
     except ValueError as error:
         raise ValueError(f"{run.name}: {error} Set GPUS (and NODES), or choose other rows by SETTINGS.") from error
     counts = count(networks_of(config))
-    pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_ratio
+    pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_multiplier
     iteration = pairs * counts.discriminator_flops + fakes * counts.generator_flops
     scored = counts.sample_flops + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
     begin = run.first_iteration
     flops = (model.iterations - begin) * iteration + scored_images(config) * scored
     micro = run.batch_size // devices // parts
-    graph = max(counts.discriminator_bytes, model.generator_batch_ratio * counts.generator_bytes)
+    graph = max(counts.discriminator_bytes, model.generator_batch_multiplier * counts.generator_bytes)
     gigabytes = (BYTES_PER_PARAMETER * counts.parameters + micro * graph) / 1e9
     hours = flops / (GPU_FLOPS if run.on_gpu else CPU_FLOPS) / 3600
     return Price(micro, parts, devices, model.iterations, hours, gigabytes)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from reproduce.plan.resources import Resources, choose_gpus, refuse_too_few_gpus, threads_of_each
+from reproduce.plan.resources import Resources, check_enough_gpus, choose_gpus, threads_of_each
 from reproduce.plan.run import REPOSITORY, Run
 from srgan.utils.progress import Progress
 
@@ -59,7 +59,7 @@ def launch(
             go on from their last checkpoint.
     """
     needs = {run: resources.processes(run) for run in runs}
-    refuse_too_few_gpus(needs, gpus)
+    check_enough_gpus(needs, gpus)
     threads = threads_of_each(list(needs.values()), gpus, jobs)
     waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
     with _signals() as received, Display(runs) as display:

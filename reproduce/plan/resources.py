@@ -60,7 +60,7 @@ def count_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def refuse_too_few_gpus(needs: Mapping[Run, int], gpus: int) -> None:
+def check_enough_gpus(needs: Mapping[Run, int], gpus: int) -> None:
     """Checks that each run's processes find a GPU each; on the CPU (`gpus` 0) all do.
 
     Raises:

@@ -27,11 +27,11 @@ def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collec
         name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()
     }
     named = set(_class_paths(built)) - set(allowed)
-    foreign = sorted(path for path in named if not path.startswith(PACKAGE))
-    if foreign:
+    third_party = sorted(path for path in named if not path.startswith(PACKAGE))
+    if third_party:
         raise ValueError(
-            f"Expected classes of srgan in the settings of '{origin}', found {', '.join(foreign)}. Nothing of it was "
-            f"imported. If you trust that code, add --allow {foreign[0]}"
+            f"Expected classes of srgan in the settings of '{origin}', found {', '.join(third_party)}. Nothing of it "
+            f"was imported. If you trust that code, add --allow {third_party[0]}"
         )
     if unknown := sorted(path for path in named if not _is_ours(path)):
         raise ValueError(

@@ -109,8 +109,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             "save it again: torch.save(content, 'weights.pth')."
         )
     if isinstance(error, pickle.UnpicklingError) and "Weights only load failed" in text:
-        foreign = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
-        which = f" ({next(filter(None, foreign.groups())).rstrip('.')})" if foreign else ""
+        third_party = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
+        which = f" ({next(filter(None, third_party.groups())).rstrip('.')})" if third_party else ""
         return (
             f"Expected tensors and plain values in '{path}', found pickled Python code{which}. Nothing of it was run. "
             "Where it was made, save the weights by themselves: torch.save(model.state_dict(), 'weights.pth')."

@@ -29,9 +29,9 @@ class Constraint:
     """What it does, for people."""
     note: str | None = None
     """What to know when reading its verdicts."""
-    acts_after_updates: bool = False
+    has_post_step: bool = False
     """Whether `after_update` does anything, so that somebody has to call it."""
-    differentiates_twice: bool = False
+    needs_double_backward: bool = False
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
     adds_batch_norm: bool = False
     """Whether `add_layers` puts batch norms behind convolutions."""
@@ -39,7 +39,7 @@ class Constraint:
     """Whether it has parameters of its own, which DDP must know from its start."""
     normalizes: bool = False
     """Whether it divides weights by a norm of theirs, so that the layer must use them as they are."""
-    separates_images: bool = False
+    needs_per_sample_gradients: bool = False
     """Whether its penalty is on the slope at each image by itself, which batch norm in D would mix."""
 
     @property
@@ -169,10 +169,10 @@ class Combination(Constraint):
         self.label = " + ".join(part.label for part in parts)
         self.sentence = "; ".join(part.sentence for part in parts)
         self.note = " ".join(part.note for part in parts if part.note) or None
-        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm", "adds_parameters", "normalizes"):
+        for name in ("has_post_step", "needs_double_backward", "adds_batch_norm", "adds_parameters", "normalizes"):
             setattr(self, name, any(getattr(part, name) for part in parts))
-        self.separates_images = any(part.separates_images for part in parts)
-        if self.separates_images and self.adds_batch_norm:
+        self.needs_per_sample_gradients = any(part.needs_per_sample_gradients for part in parts)
+        if self.needs_per_sample_gradients and self.adds_batch_norm:
             raise ValueError(
                 f"Expected no batch norm beside a penalty on the slope at each image, found {self.label}. Leave one "
                 "of them out."

@@ -22,7 +22,7 @@ class DRAGAN(Constraint):
     """
 
     label = "DRAGAN"
-    differentiates_twice = True
+    needs_double_backward = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = check_nonnegative(weight)

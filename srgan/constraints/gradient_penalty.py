@@ -20,7 +20,7 @@ class GradientPenalty(Constraint):
     """
 
     label = "GP"
-    differentiates_twice = separates_images = True
+    needs_double_backward = needs_per_sample_gradients = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = check_nonnegative(weight)

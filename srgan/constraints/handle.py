@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
+from srgan.constraints.layers import LayerSubset, constrained, is_sharded, raw_weight, spectral_layers
 from srgan.constraints.refusing import layer_called
-from srgan.constraints.selecting import bare
+from srgan.constraints.selecting import unwrap_model
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.stepping import parameters_of, part_in, stepped
 
@@ -86,7 +86,7 @@ class Regularization:
         real_labels = no_labels if real_labels is None else real_labels
         images = [x.detach() if x.dim() == 4 else x.detach().reshape(len(x), -1, 1, 1) for x in (real, fake)]
         step = DiscriminatorStep(
-            _Scores(self.layers, bare(self.discriminator), real.shape[1:], given),
+            _Scores(self.layers, unwrap_model(self.discriminator), real.shape[1:], given),
             images[0],
             real_labels,
             images[1],
@@ -97,7 +97,7 @@ class Regularization:
             images[0],
         )
         # The fused attention kernels have no second derivative.
-        with sdpa_kernel(SDPBackend.MATH) if self.constraint.differentiates_twice else nullcontext():
+        with sdpa_kernel(SDPBackend.MATH) if self.constraint.needs_double_backward else nullcontext():
             penalty = self.constraint.penalty(step)
         return real.new_zeros(()) if penalty is None else penalty
 
@@ -107,7 +107,7 @@ class Regularization:
         self._counts = [UpdateCount() for _ in optimizers]
         for index, optimizer in enumerate(optimizers):
             self._handles.append(optimizer.register_step_post_hook(partial(self._after_step, index)))
-        if self.constraint.acts_after_updates:
+        if self.constraint.has_post_step:
             self._watch = StepWatch()
             self._handles += [layer.register_forward_pre_hook(self._watch) for layer in self._layers.values()]
 
@@ -128,7 +128,7 @@ class Regularization:
             check_not_sharded(layers)
         counted, count = self._counted_by(index, layers), self._counts[index]
         updates = count.read(counted)
-        D = bare(self.discriminator)
+        D = unwrap_model(self.discriminator)
         everything = layers == dict(spectral_layers(D))
         moved = part_in(D, stepped(optimizer), None if everything else layers)
         self.constraint.after_update(moved, *divmod(updates, self.n_dis), self.n_dis)
@@ -246,7 +246,7 @@ class StepWatch:
             )
 
 
-class _Scores(Chosen):
+class _Scores(LayerSubset):
     """D as penalties call it: images `[B, ...]` and labels -> scores `[B]`, the mean over an image's patches."""
 
     def __init__(

@@ -28,7 +28,7 @@ def check_module(module: nn.Module) -> nn.Module:
     return module
 
 
-class Chosen(nn.Module):
+class LayerSubset(nn.Module):
     """Some layers of a network under their names, for code that asks a network for its layers and parameters.
 
     Args:
@@ -57,7 +57,7 @@ def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
     And of layers of other classes that a constraint was asked to take.
     """
-    if isinstance(module, Chosen):
+    if isinstance(module, LayerSubset):
         yield from module.layers.items()
         return
     for name, layer in module.named_modules():

@@ -17,7 +17,7 @@ class R1Penalty(Constraint):
     """
 
     label = "R1"
-    differentiates_twice = separates_images = True
+    needs_double_backward = needs_per_sample_gradients = True
 
     def __init__(self, gamma: float = 10.0) -> None:
         self.gamma = check_nonnegative(gamma)

@@ -14,7 +14,7 @@ from srgan.constraints.base import Constraint
 from srgan.constraints.handle import Regularization
 from srgan.constraints.refusing import listed
 from srgan.constraints.registry import METHODS
-from srgan.constraints.selecting import Selection, bare, select_layers
+from srgan.constraints.selecting import Selection, select_layers, unwrap_model
 from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrapped
 
 
@@ -75,13 +75,13 @@ def regularize(
         >>> [round(s, 4) for s in sigma[:4].tolist()], bool(sigma[4] < 1), handle.updates
         ([1.0, 1.0, 1.0, 1.0], True, 1)
     """
-    plain = bare(discriminator)
+    plain = unwrap_model(discriminator)
     constraint = _built(method, options)
     for name, value, least in (("n_dis", n_dis, 1), ("seed", seed, 0)):
         if not isinstance(value, Integral) or value < least:
             raise ValueError(f"Expected a whole number {name} >= {least}, found {value!r}.")
     optimizers = unwrapped(optimizer)
-    if constraint.acts_after_updates and not optimizers:
+    if constraint.has_post_step and not optimizers:
         raise ValueError(
             "Expected the discriminator's optimizer: this constraint acts after each of its steps. "
             "Pass optimizer=..., or use SR-s with form=Reparametrize(), which acts in the forward pass alone."
@@ -96,7 +96,7 @@ def regularize(
             stacklevel=2,
         )
     if constraint.adds_parameters:
-        _refuse_wrapped(chosen)
+        _check_not_wrapped(chosen)
     before = set(plain.parameters())
     constraint.attach(plain, chosen, seed)
     handle = Regularization(discriminator, constraint, chosen, n_dis, seed)
@@ -106,7 +106,7 @@ def regularize(
     return handle
 
 
-def _refuse_wrapped(layers: Mapping[str, nn.Module]) -> None:
+def _check_not_wrapped(layers: Mapping[str, nn.Module]) -> None:
     """Refuses new parameters below a DDP that is there already and would not average their gradients."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return

@@ -13,7 +13,7 @@ Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
 """Layers by glob patterns of their names, by types, or by a function of name and layer."""
 
 
-def bare(module: nn.Module) -> nn.Module:
+def unwrap_model(module: nn.Module) -> nn.Module:
     """The network within torch.compile's, DataParallel's and DistributedDataParallel's wrappers.
 
     Raises:

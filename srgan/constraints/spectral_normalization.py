@@ -48,7 +48,7 @@ class SpectralNormalization(Constraint):
         if scale != "keep":
             self.label += f", {format_scale(scale)}"
             self.sentence += f"; in convolutions {scale_sentence(scale)}"
-            self.acts_after_updates = True
+            self.has_post_step = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
         check_divisible(layer)
@@ -58,7 +58,7 @@ class SpectralNormalization(Constraint):
         self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Brings the convolutions to their scale; every rank computes the same."""
-        if not self.acts_after_updates:
+        if not self.has_post_step:
             return
         weights, matrices, us = [], [], []
         for layer in convolutions(discriminator).values():

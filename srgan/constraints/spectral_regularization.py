@@ -123,7 +123,7 @@ class Form(ABC):
     """Whether it acts on the raw weights."""
 
     @abstractmethod
-    def acts_after_updates(self, compensation: Compensation) -> bool:
+    def has_post_step(self, compensation: Compensation) -> bool:
         """Whether `after_update` does anything."""
 
     @abstractmethod
@@ -158,7 +158,7 @@ class Project(Form):
     def __init__(self, schedule: Schedule = Schedule()) -> None:  # noqa: B008 (a frozen value)
         self.schedule = schedule
 
-    def acts_after_updates(self, compensation: Compensation) -> bool:
+    def has_post_step(self, compensation: Compensation) -> bool:
         return True
 
     def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
@@ -195,7 +195,7 @@ class Reparametrize(Form):
 
     writes_weights = False
 
-    def acts_after_updates(self, compensation: Compensation) -> bool:
+    def has_post_step(self, compensation: Compensation) -> bool:
         return compensation.remembers  # to record
 
     def parametrization(self, layer: nn.Module, compensation: Compensation, power_iterations: int) -> RawWeight:
@@ -271,12 +271,12 @@ class SpectralRegularization(SpectralNormalization):
         if form.writes_weights and self.scale != compensation.authors_scale:
             self.label += f", {format_scale(self.scale)}"
             self.sentence += f"; {scale_sentence(self.scale)}"
-        self.acts_after_updates = form.acts_after_updates(compensation)
+        self.has_post_step = form.has_post_step(compensation)
 
     def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
         """As every constraint; warns where there is nothing to act on."""
         super().attach(discriminator, layers, seed)
-        if not convolutions(discriminator if layers is None else Chosen(layers)):
+        if not convolutions(discriminator if layers is None else LayerSubset(layers)):
             warnings.warn(
                 "Spectral regularization acts on convolutions, and found none: these layers are under SN alone.",
                 stacklevel=3,  # who called srgan.regularize
@@ -307,7 +307,7 @@ class SpectralRegularization(SpectralNormalization):
         Raises:
             ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
         """
-        if self.acts_after_updates and self.form.is_due(iteration, update, n_dis):
+        if self.has_post_step and self.form.is_due(iteration, update, n_dis):
             on_owners(
                 convolutions(discriminator),
                 iteration,

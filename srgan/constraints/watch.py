@@ -6,7 +6,7 @@ from torch import nn
 
 from srgan.collapse import CollapseThresholds, SpectralCollapse
 from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
-from srgan.constraints.selecting import bare
+from srgan.constraints.selecting import unwrap_model
 from srgan.runs.folder import normalized
 from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 
@@ -25,7 +25,7 @@ class SpectralWatch:
     def __init__(self, discriminator: nn.Module, every: int, thresholds: CollapseThresholds) -> None:
         if every < 1:
             raise ValueError(f"Expected a look every 1 or more steps, found {every}.")
-        self.discriminator, self.every = bare(discriminator), every
+        self.discriminator, self.every = unwrap_model(discriminator), every
         self.steps = 0
         self.collapsed_at: int | None = None
         self._collapse, self._growth = SpectralCollapse(thresholds), ScaleGrowth()

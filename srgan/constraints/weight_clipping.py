@@ -20,7 +20,7 @@ class WeightClipping(Constraint):
     """
 
     label = "clip"
-    acts_after_updates = True
+    has_post_step = True
 
     def __init__(self, c: float = 0.01) -> None:
         if not 0 < c < float("inf"):

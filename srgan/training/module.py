@@ -45,9 +45,9 @@ class AdversarialTraining(pl.LightningModule):
         iterations: length of the run in generator updates.
         linear_decay: learning rates fall linearly to 0 from iteration 0 (the authors), else stay constant.
         n_dis: discriminator updates per iteration.
-        generator_turn: how many of them come before the generator's update. The authors' order is 1
+        generator_update_after: how many of them come before the generator's update. The authors' order is 1
             (D update 1, G update, D updates 2 ... n_dis); n_dis is the textbook's.
-        generator_batch_ratio: the generator's batch in units of the discriminator's; the authors take 2.
+        generator_batch_multiplier: the generator's batch in units of the discriminator's; the authors take 2.
         micro_batch_size: images per device and forward pass; the gradients of `batch_size / (micro_batch_size *
             devices)` micro-batches are averaged. Set, the micro-batches are the same for any number of devices;
             None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
@@ -62,8 +62,9 @@ class AdversarialTraining(pl.LightningModule):
         seed: of the initial weights, of the noise z, and (linked) of the data order.
 
     Raises:
-        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, `ema_decay` is not between 0 and 1, nets
-            are to be compiled whose constraint or loss does not go with that, or the loss does not go with the nets.
+        ValueError: a count is below 1, `generator_update_after` is not in 0 ... n_dis, `ema_decay` is not between 0 and
+            1, nets are to be compiled whose constraint or loss does not go with that, or the loss does not go with the
+            nets.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class AdversarialTraining(pl.LightningModule):
         iterations: int = 50_000,
         linear_decay: bool = True,
         n_dis: int = 5,
-        generator_turn: int = 1,
-        generator_batch_ratio: int = 2,
+        generator_update_after: int = 1,
+        generator_batch_multiplier: int = 2,
         micro_batch_size: int | None = None,
         normalize_generator: bool = False,
         ema_decay: float | None = None,
@@ -88,18 +89,20 @@ class AdversarialTraining(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        smallest = min(iterations, n_dis, generator_batch_ratio, 1 if micro_batch_size is None else micro_batch_size)
-        if smallest < 1 or not 0 <= generator_turn <= n_dis:
+        smallest = min(
+            iterations, n_dis, generator_batch_multiplier, 1 if micro_batch_size is None else micro_batch_size
+        )
+        if smallest < 1 or not 0 <= generator_update_after <= n_dis:
             raise ValueError(
-                "Expected iterations, n_dis, generator_batch_ratio and micro_batch_size of at least 1 and "
-                f"generator_turn in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_ratio}, "
-                f"{micro_batch_size} and {generator_turn}."
+                "Expected iterations, n_dis, generator_batch_multiplier and micro_batch_size of at least 1 and "
+                f"generator_update_after in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_multiplier}, "
+                f"{micro_batch_size} and {generator_update_after}."
             )
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ValueError(
                 f"Expected ema_decay between 0 and 1, as 0.999, or null for no moving average, found {ema_decay}."
             )
-        if compile and (constraint.differentiates_twice or feature_matching):
+        if compile and (constraint.needs_double_backward or feature_matching):
             raise ValueError(
                 f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
                 "feature matching, found compile true. Set --model.compile false."
@@ -121,8 +124,8 @@ class AdversarialTraining(pl.LightningModule):
         self.iterations = iterations
         self.linear_decay = linear_decay
         self.n_dis = n_dis
-        self.generator_turn = generator_turn
-        self.generator_batch_ratio = generator_batch_ratio
+        self.generator_update_after = generator_update_after
+        self.generator_batch_multiplier = generator_batch_multiplier
         self.micro_batch_size = micro_batch_size
         self.ema_decay = ema_decay
         self.seed = seed
@@ -181,10 +184,10 @@ class AdversarialTraining(pl.LightningModule):
             raise RuntimeError(f"Expected the data of iteration {self.iteration}, found that of {batch.iteration}.")
         self._decay_learning_rates()
         for update, (real, labels) in enumerate(zip(batch.images, batch.labels, strict=True)):
-            if update == self.generator_turn:
+            if update == self.generator_update_after:
                 self._update_generator(real, labels)
             self._update_discriminator(real, labels, update)
-        if self.generator_turn == self.n_dis:
+        if self.generator_update_after == self.n_dis:
             self._update_generator(real, labels)
         if self.generator_ema is not None and self.ema_decay is not None:
             average_into(self.generator_ema, self.generator, decay_at(self.iteration, self.ema_decay))
@@ -226,9 +229,9 @@ class AdversarialTraining(pl.LightningModule):
         self.loss.after_update(self.losses)
 
     def _update_generator(self, real: Tensor, labels: Tensor) -> None:
-        """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch; real images may help."""
+        """One optimizer step of G on `generator_batch_multiplier` times D's batch; real images may help."""
         optimizer, _ = self._both_optimizers()
-        z, classes = self._latents(self.generator_batch_ratio * len(real), "generator")
+        z, classes = self._latents(self.generator_batch_multiplier * len(real), "generator")
         mean_loss = torch.zeros(1, device=self.device)
         self.discriminator.requires_grad_(False)
         optimizer.zero_grad()
@@ -327,8 +330,8 @@ class AdversarialTraining(pl.LightningModule):
         return {
             "seed": self.seed,
             "n_dis": self.n_dis,
-            "generator_turn": self.generator_turn,
-            "generator_batch_ratio": self.generator_batch_ratio,
+            "generator_update_after": self.generator_update_after,
+            "generator_batch_multiplier": self.generator_batch_multiplier,
             "latent_dim": self.networks.latent_dim,
             "num_classes": self.networks.num_classes,
             "micro_batch_size": self.micro_batch_size or (data.batch_size // self.ranks.world_size if data else None),

@@ -108,7 +108,7 @@ def test_every_shipped_setting_is_accepted(content: dict[str, Any], tmp_path: Pa
     assert read_run_checkpoint(path).config == content["srgan_config"]
 
 
-def test_a_class_that_this_version_lacks_is_not_called_foreign(
+def test_a_class_that_this_version_lacks_is_not_called_third_party(
     content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = {"class_path": "srgan.constraints.Gone", "init_args": {"form": "raw"}}

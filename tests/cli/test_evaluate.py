@@ -253,15 +253,15 @@ def test_only_a_failed_download_is_missing_data(
         assert main(["evaluate", *arguments]) == 2
 
 
-def test_foreign_files_are_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_third_party_files_are_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "found nothing" in refused(capsys, str(tmp_path / "nowhere.ckpt"))
     weights = torch.load(run.checkpoint, weights_only=True)
-    foreign = {
+    third_party = {
         "text.ckpt": b"not a checkpoint at all",
         "empty.ckpt": b"",
         "cut.ckpt": run.checkpoint.read_bytes()[:2000],
     }
-    for name, content in foreign.items():
+    for name, content in third_party.items():
         (tmp_path / name).write_bytes(content)
     torch.save(weights["state_dict"], tmp_path / "plain.ckpt")
     torch.save([1, 2], tmp_path / "list.ckpt")

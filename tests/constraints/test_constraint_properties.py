@@ -288,7 +288,7 @@ def test_a_weight_keeps_what_weight_norm_made_of_it_when_another_method_comes() 
 def test_a_combination_does_what_its_parts_do() -> None:
     both = Combination([SpectralNormalization(), GradientPenalty(3.0), WeightClipping(0.05)])
     D, alone = small_discriminator(both), small_discriminator(SpectralNormalization())
-    assert (both.label, both.acts_after_updates, both.differentiates_twice) == ("SN + GP + clip", True, True)
+    assert (both.label, both.has_post_step, both.needs_double_backward) == ("SN + GP + clip", True, True)
     torch.testing.assert_close(value(both, step_of(D)), value(GradientPenalty(3.0), step_of(alone)))
     both.after_update(D, 0, 0, 1)
     assert max(float(parameter.detach().abs().max()) for parameter in D.parameters()) <= 0.05 + 1e-8

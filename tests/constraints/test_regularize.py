@@ -42,7 +42,7 @@ def test_a_refused_discriminator_stays_as_it_was() -> None:
     assert list(discriminator.state_dict()) == names
 
 
-def test_a_foreign_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
+def test_a_third_party_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
     layer = parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
     parametrize.register_parametrization(layer, "weight", Doubled())
     with pytest.raises(ValueError, match="already parametrized"):

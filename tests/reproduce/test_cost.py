@@ -22,7 +22,7 @@ def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -
         assert found.gigabytes < 80
         assert run.discriminator_channels == run.setting.discriminator_channels
         imagenet = run.setting.dataset == "imagenet128"
-        assert (model.n_dis, model.generator_batch_ratio) == ((1, 1) if imagenet else (5, 2))
+        assert (model.n_dis, model.generator_batch_multiplier) == ((1, 1) if imagenet else (5, 2))
         assert (model.iterations, model.linear_decay) == ((500_000, False) if imagenet else (50_000, True))
         optimizers = model.generator_optimizer, model.discriminator_optimizer
         assert tuple(settings.learning_rate for settings in optimizers) == ((1e-4, 4e-4) if imagenet else (2e-4, 2e-4))

@@ -87,7 +87,7 @@ def plain_iterations(module: AdversarialTraining, batch_size: int, iterations: i
             optimizer.param_groups[0]["lr"] = 2e-4 * (1 - t / module.iterations)
         real = data.on_after_batch_transfer(data.batch(t), 0).images
         order = ["D"] * module.n_dis
-        order.insert(module.generator_turn, "G")
+        order.insert(module.generator_update_after, "G")
         update = 0
         for player in order:
             if player == "D":
@@ -118,10 +118,10 @@ ROUNDING = re.compile(r"blocks\.\d+\.(conv\d|shortcut)\.bias|.*\.running_mean")
 """G's biases that batch norm takes out again, and what they shift: Adam makes whole steps of rounding."""
 
 
-@pytest.mark.parametrize("generator_turn", [0, 1, 2])
+@pytest.mark.parametrize("generator_update_after", [0, 1, 2])
 @pytest.mark.parametrize("method", ["sn", "sr-s", "sr-d"])
-def test_an_iteration_is_the_authors_algorithm(method: str, generator_turn: int) -> None:
-    module = in_double_precision(build(METHODS[method](), generator_turn=generator_turn))
+def test_an_iteration_is_the_authors_algorithm(method: str, generator_update_after: int) -> None:
+    module = in_double_precision(build(METHODS[method](), generator_update_after=generator_update_after))
     G, D = plain_iterations(module, batch_size=6, iterations=3)
     fit(module, iterations=3)
     assert module.iteration == 3
@@ -161,7 +161,7 @@ def test_real_and_generated_images_go_through_d_together_where_that_changes_noth
 
 
 def test_the_order_of_updates_matters() -> None:
-    modules = [build(generator_turn=turn) for turn in (0, 1, 2)]
+    modules = [build(generator_update_after=turn) for turn in (0, 1, 2)]
     for module in modules:
         fit(module, 1)
     assert not same_weights(modules[0].discriminator, modules[1].discriminator)
@@ -355,7 +355,13 @@ def test_an_impossible_split_is_refused_with_the_possible_ones() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"n_dis": 0}, {"generator_turn": 3}, {"iterations": 0}, {"micro_batch_size": 0}, {"generator_batch_ratio": 0}],
+    [
+        {"n_dis": 0},
+        {"generator_update_after": 3},
+        {"iterations": 0},
+        {"micro_batch_size": 0},
+        {"generator_batch_multiplier": 0},
+    ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Expected iterations, n_dis"):
