@@ -222,7 +222,7 @@ class SpectralCollapse:
         self._largest_tail_means: dict[str, float] = {}
 
     def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:
-        """Takes the judged values `[N]` of each layer; at the record that brings the verdict, the layers that have fallen."""
+        """Takes the judged values `[N]` of each layer; at the record that brings the verdict, the layers that fell."""
         fallen = []
         for name, spectrum in spectra.items():
             now = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)

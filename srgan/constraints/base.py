@@ -109,7 +109,7 @@ class Constraint:
         Raises:
             ValueError: it is there.
         """
-        if self.separates_images:
+        if self.needs_per_sample_gradients:
             check_no_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.layers import (
-    Chosen,
+    LayerSubset,
     check_divisible,
     convolutions,
     is_convolution,

@@ -161,26 +161,24 @@ class ImageData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of iterations, starting where the module in training stands."""
-        trainer = self.trainer
-        assert trainer is not None
-        iterations = _Iterations(cast(_HasIteration, trainer.lightning_module))
+        assert self.trainer is not None
+        iterations = _Iterations(cast(_HasIteration, self.trainer.lightning_module))
         return DataLoader(
-            _BatchOfIteration(self, ProcessGroup(trainer.global_rank, trainer.world_size)),
+            _BatchOfIteration(self, self._ranks),
             batch_size=None,
             sampler=iterations,
             num_workers=self.num_workers,
             worker_init_fn=_leave_signals_to_the_parent if self.num_workers else None,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
         )
+
+    @property
+    def _ranks(self) -> ProcessGroup:
+        return ProcessGroup(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE_PROCESS
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
-        ranks = (
-            ProcessGroup(self.trainer.global_rank, self.trainer.world_size)
-            if self.trainer is not None
-            else SINGLE_PROCESS
-        )
-        rows, images = ranks.share(self.batch_size), batch.images
+        rows, images = self._ranks.share(self.batch_size), batch.images
         noise = [
             counter_rows(
                 torch.rand, rows, tuple(images.shape[2:]), images.device,

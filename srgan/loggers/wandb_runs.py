@@ -12,7 +12,7 @@ LINK = "wandb.json"
 
 
 def wandb_runs(folder: Path) -> list[dict[str, str]]:
-    """ "id" and "mode" of the runs of Weights & Biases that a folder was logged to, the newest last."""
+    """The runs of Weights & Biases that a folder was logged to, "id" and "mode" of each, the newest last."""
     runs: list[dict[str, str]] = (read_json(folder / LINK) or {}).get("runs", [])
     return runs
 

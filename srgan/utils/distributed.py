@@ -90,7 +90,7 @@ def _unflatten_(tensors: Sequence[Tensor], flat: Tensor) -> None:
 
 
 def accumulation(batch_size: int, devices: int, micro_batch_size: int | None) -> int:
-    """Micro-batches per update, `batch_size = micro_batch_size * accumulation * devices`; ValueError if there are none."""
+    """Micro-batches per update, `batch_size = micro_batch_size * accumulation * devices`; else ValueError."""
     if batch_size % devices:
         raise ValueError(
             f"Expected a global batch that divides among the devices, found batch_size {batch_size} on {devices}. "

@@ -46,14 +46,9 @@ def counter_rows(
 ) -> Tensor:
     """Some rows `[len(rows), *shape]` of an endless random stream, the same whoever draws them, with any others.
 
-    So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split.
-
-    Args:
-        draw: `torch.rand`, `torch.randn`, or what takes `size`, `generator` and `device` as they do.
-        rows: which, in steps of 1.
-        shape: of a row.
-        device: streams of different devices differ.
-        seed, purpose, *counters: see `counter_seed`.
+    So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split. `draw` is
+    `torch.rand`, `torch.randn`, or what takes `size`, `generator` and `device` as they do; streams of different devices
+    differ. For seed, purpose and counters see `counter_seed`.
     """
     length = rows_per_generator(device)
     first_block = rows.start // length

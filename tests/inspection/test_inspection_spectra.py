@@ -179,7 +179,7 @@ def test_refusals(third_party: Path, run: RunFolder, tmp_path: Path, capsys: pyt
 
     assert "found nothing" in refused(tmp_path / "nowhere.pth")
     assert "found a folder that is no run with one" in refused(tmp_path)
-    assert "FILE.png or FILE.pdf" in refused(foreign, "--plot", tmp_path / "p.jpg")
+    assert "FILE.png or FILE.pdf" in refused(third_party, "--plot", tmp_path / "p.jpg")
     said = refused(run.checkpoint, "--layers", "discriminator.blocks.0.konv1")
     assert "Expected --layers 'discriminator.blocks.0.konv1' to match a layer" in said
     assert "among them discriminator.blocks.0.conv1," in said
