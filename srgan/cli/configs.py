@@ -1,7 +1,6 @@
 """The configuration files that come with the package, by name; `srgan configs` shows them. No torch in here."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,21 +51,16 @@ def _path(value: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`srgan configs [NAME]`; returns the exit status: 0, or 2 for a name that is none."""
+    """`srgan configs [NAME]`."""
     parser = argparse.ArgumentParser(
         prog="srgan configs",
-        description="Lists the configurations that srgan fit knows by name (-c digits -c sr-s), or prints one. A file "
-        "of your own goes by its path, and wins over a name. Later ones change earlier ones.",
+        description="List the configurations that srgan fit knows by name (-c digits -c sr-s), or print one. A YAML "
+        "file of your own is given by its path. Later ones override earlier ones.",
     )
-    parser.add_argument("name", nargs="?", help="print this one")
-    name = parser.parse_args(arguments).name
-    try:
-        if name:
-            print(path_of(name).read_text(), end="")
-            return 0
-    except ValueError as error:
-        print(f"srgan configs: {error}", file=sys.stderr)
-        return 2
+    parser.add_argument("name", nargs="?", help="configuration to print")
+    if name := parser.parse_args(arguments).name:
+        print(path_of(name).read_text(), end="")
+        return 0
     width = max(map(len, names()))
     for known in names():
         print(f"{known:{width}}  {first_sentence(known)}")

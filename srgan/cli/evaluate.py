@@ -34,13 +34,14 @@ from srgan.utils.provenance import commit, now, processor, versions
 HELP = """\
 usage: srgan evaluate RUN|CHECKPOINT [options]
 
-Scores the generator of a run (its last checkpoint) or of a checkpoint again: by its own protocol, or by another.
+Compute FID, IS, KID, precision, recall, density and coverage of a checkpoint's generator. Options that are not given
+are as in the checkpoint's run: its final protocol if it has one, else the one used in training.
 
   srgan evaluate runs/NAME --output scores.json
   srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
   srgan evaluate CHECKPOINT --protocol.intra_fid_classes 1000 --devices 8
   srgan evaluate CHECKPOINT --data.init_args.path /elsewhere/images.tar
-  srgan evaluate CHECKPOINT --help        all options, with the checkpoint's settings as defaults
+  srgan evaluate CHECKPOINT --help        all options, with their defaults from the checkpoint
 """
 DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a setting of the run's data, as in srgan fit."
 
@@ -57,8 +58,8 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     """What the command understands: as in `srgan fit`, with the checkpoint's own settings as defaults."""
     parser = jsonargparse.ArgumentParser(
         prog="srgan evaluate RUN|CHECKPOINT",
-        description="Scores the generator of a checkpoint again. What is not said is as in the checkpoint's run: its "
-        "final protocol if it has one, else that in training.",
+        description="Score the generator of a checkpoint. Options that are not given are as in the checkpoint's run: "
+        "its final protocol if it has one, else the one used in training.",
         exit_on_error=False,
     )
     recorder = jsonargparse.ArgumentParser(exit_on_error=False)
@@ -69,15 +70,21 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
     parser.add_argument("--features", type=FeatureName, default=stored.features)
     parser.add_argument(
-        "--inception_weights", type=str | None, default=stored.inception_weights, help="torch-fidelity's"
+        "--inception_weights",
+        type=str | None,
+        default=stored.inception_weights,
+        help="path of torch-fidelity's Inception weights; downloaded once by default",
     )
     parser.add_subclass_arguments(ImageData, "data", instantiate=False)
-    parser.add_argument("--devices", type=int, default=1, help="that share the work")
+    parser.add_argument("--devices", type=int, default=1, help="number of devices that share the work")
     parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
     parser.add_argument(
-        "--allow", action="append", default=[], help="a class of yours that the checkpoint's settings name, to import"
+        "--allow",
+        action="append",
+        default=[],
+        help="class of your own that the settings name and that may be imported; may be repeated",
     )
-    parser.add_argument("--output", type=Path | None, default=None, help="JSON file for scores and protocol")
+    parser.add_argument("--output", type=Path | None, default=None, help="write scores and protocol to this JSON file")
     parser.set_defaults(
         {
             "data": copy.deepcopy(checkpoint.config["data"]),
@@ -88,7 +95,7 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Scores; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    """Scores, prints, and writes what was asked for."""
     warnings.filterwarnings("ignore", module="lightning_fabric")
     path, *options = arguments or ["--help"]
     if path in ("-h", "--help"):
@@ -103,12 +110,9 @@ def main(arguments: list[str]) -> int:
         if chosen.output:
             chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
         record = evaluate(stored, chosen)
-    except (ValueError, OSError) as error:
-        print(f"srgan evaluate: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("srgan evaluate: stopped, no scores. What is known of the real images is kept.", file=sys.stderr)
-        return 130
+        print("srgan evaluate: no scores yet; statistics of the real images are kept.", file=sys.stderr)
+        raise
     if record:
         record = {"checkpoint": path, "command": ["srgan", "evaluate", *arguments]} | record
         show(record)

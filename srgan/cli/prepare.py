@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from srgan.cli.arguments import positive
 from srgan.prepare.image_sources import printable
 from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
 from srgan.utils.files import expanded, file_lock
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         with file_lock(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
             report, made = prepare(**vars(options))
     except KeyboardInterrupt:
-        print(printable(f"{out}: stopped; the same command goes on."), file=sys.stderr)
+        print(printable(f"{out}: stopped; run the command again to resume."), file=sys.stderr)
         return 128 + signal.SIGINT
     except MemoryError as error:
         return refused(f"too little memory for {error}. The same command, with fewer --workers, goes on")
@@ -102,13 +103,6 @@ def place(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def positive(text: str) -> int:
-    """An argument of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
-    return int(text)
-
-
 def folder_name(text: str) -> str:
     """An argument that is the name of one folder."""
     if not text or "/" in text or text.startswith("."):
@@ -119,7 +113,7 @@ def folder_name(text: str) -> str:
 def print_report(out: Path, report: dict[str, Any], made: int) -> None:
     """What became of the files."""
     counts = f"{report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files"
-    print(f"{out}: {counts}, {made:,} read now{'' if made else ': finished already'}.")
+    print(f"{out}: {counts}, {made:,} read now{'' if made else ': already finished'}.")
     unreadable = [f"{entry['file']}: {entry['reason']}" for entry in report["unreadable"]]
     passed_over = "passed over, hidden or in no class folder"
     for title, lines in (("left out, unreadable", unreadable), (passed_over, report["ignored"])):

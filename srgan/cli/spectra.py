@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,60 +37,51 @@ def arguments_parser() -> argparse.ArgumentParser:
     """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan spectra",
-        description="Singular values of every weight in a checkpoint, as a table, a picture, files. A weight is read "
-        "as the matrix [out, in * k * k]. Nothing that the file may hold beside tensors is run.",
+        description="Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. "
+        "No code in the file is run.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "checkpoint", type=expanded, metavar="RUN|CKPT",
-        help="the folder of a run (its last checkpoint), or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a "
-        "Hugging Face folder of either, or Chainer's .npz",
+        help="run folder (its last checkpoint), file of torch.save (.pt, .pth, .ckpt), .safetensors, Hugging Face "
+        "folder of either, or Chainer .npz",
     )  # fmt: skip
-    parser.add_argument("--plot", type=expanded, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
-    parser.add_argument("--log-scale", action="store_true", help="the picture's vertical axis is logarithmic")
-    parser.add_argument("--csv", type=expanded, metavar="FILE", help="the table, in full precision")
-    parser.add_argument("--json", type=expanded, metavar="FILE", help="the table and every singular value")
+    parser.add_argument("--plot", type=expanded, metavar="FILE.png|pdf", help="plot sigma_k / sigma_1 of each layer")
+    parser.add_argument("--log-scale", action="store_true", help="logarithmic vertical axis of the plot")
+    parser.add_argument("--csv", type=expanded, metavar="FILE", help="write the table in full precision")
+    parser.add_argument("--json", type=expanded, metavar="FILE", help="write the table and all singular values")
     parser.add_argument(
         "--layers", action="append", default=[], metavar="GLOB",
-        help="only layers of such names; may be repeated (default: of a checkpoint of srgan fit 'discriminator.*')",
+        help="only layers of these names; may be repeated (default for srgan checkpoints: 'discriminator.*')",
     )  # fmt: skip
     parser.add_argument(
         "--transposed", action="append", default=[], metavar="GLOB",
-        help="layers that are transposed convolutions, [in, out, k, k], which a file does not tell; may be repeated",
+        help="layers that are transposed convolutions, [in, out, k, k]; may be repeated",
     )  # fmt: skip
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Prints and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    """Prints the table and notes on it, and writes what was asked for."""
     options = arguments_parser().parse_args(arguments)
-    try:
-        if options.plot:
-            require("matplotlib")
-            check_format(options.plot)
-        file = inspect_file(options.checkpoint)
-        globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
-        weights = matching(file.weights, globs, "--layers")
-        spectra = spectra_of(weights, options.transposed)
-        falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
-        print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
-        _print_table(spectra, falls)
-        print(EXPLANATION)
-        for note in [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed)):
-            print(f"- {note}")
-        for note in _remarks(spectra):
-            print(f"- {note}")
-        if len(weights) < len(file.weights) and not options.layers:
-            print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
-        for path in _write(file, spectra, options):
-            print(f"wrote {path}")
-    except BrokenPipeError:
-        raise  # `| head` has read enough, which is no error
-    except (ValueError, OSError) as error:
-        print(f"srgan spectra: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    if options.plot:
+        require("matplotlib")
+        check_format(options.plot)
+    file = inspect_file(options.checkpoint)
+    globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
+    weights = matching(file.weights, globs, "--layers")
+    spectra = spectra_of(weights, options.transposed)
+    falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
+    print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
+    _print_table(spectra, falls)
+    print(EXPLANATION)
+    notes = [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed))
+    for note in [*notes, *_remarks(spectra)]:
+        print(f"- {note}")
+    if len(weights) < len(file.weights) and not options.layers:
+        print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
+    for path in _write(file, spectra, options):
+        print(f"wrote {path}")
     return 0
 
 

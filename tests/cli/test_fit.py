@@ -80,7 +80,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
 def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = RunFolder(finished).record.stat().st_mtime_ns
     assert main(command("sr-s", finished)) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert RunFolder(finished).record.stat().st_mtime_ns == before
 
 
@@ -152,7 +152,7 @@ def test_a_polite_stop_saves_and_the_same_command_goes_on(number: signal.Signals
     os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode == 128 + number
-    assert "the same command goes on" in (tmp_path / "log").read_text()
+    assert "run the command again to resume" in (tmp_path / "log").read_text()
     record = RunFolder(run).read_record()
     assert record is not None
     assert record["status"] == "stopped"

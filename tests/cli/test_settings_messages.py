@@ -174,7 +174,7 @@ def test_nets_that_no_memory_holds_are_refused_in_a_sentence(
 ) -> None:
     assert fit(RunFolder(tmp_path / "run"), "--model.networks.init_args.generator_channels", "900000000") == 2
     said = capsys.readouterr().err
-    assert said.startswith("srgan fit: Expected nets that fit into memory, found ")
+    assert said.startswith("srgan fit: Expected networks that fit into memory, found ")
     assert "Or lower the widths" in said
     assert said.count("\n") == 1
 

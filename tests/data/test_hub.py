@@ -93,7 +93,7 @@ def test_a_part_for_measuring_is_a_sample_of_all_classes(prepared: Path) -> None
 
 
 def test_the_test_split_is_a_folder_of_its_own(root: Path, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="test_path to its folder"):
+    with pytest.raises(ValueError, match="test_path to a folder"):
         make(prepared).load("test")
     test = prepare(root, tmp_path / "test", "--split", "test")
     data = HubData(str(prepared), test_path=str(test), image_size=8)

@@ -140,7 +140,7 @@ def test_what_was_left_out_is_tried_again_on_demand(
     assert content(out) == content(prepared)
     assert (out / "data-00002.arrow").stat().st_ino == untouched
     assert prepare(root, out, "--retry") == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 # Real images.

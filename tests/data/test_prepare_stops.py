@@ -48,7 +48,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     os.killpg(process.pid, stop) if stop == signal.SIGINT else process.send_signal(stop)
     shown = process.communicate()[1]
     assert process.returncode == (-stop if stop == signal.SIGKILL else 128 + signal.SIGINT)
-    assert stop == signal.SIGKILL or "stopped; the same command goes on" in shown
+    assert stop == signal.SIGKILL or "stopped; run the command again to resume" in shown
     assert "Traceback" not in shown
     assert not (out / "state.json").exists()
     with pytest.raises(FileNotFoundError, match=r"not finished.*same command again"):
@@ -76,19 +76,19 @@ def test_verify_finds_and_mends_a_changed_byte(
     changed[-1] ^= 1
     (out / "data-00002.arrow").write_bytes(changed)
     assert prepare(photographs, out) == 0  # of the right size: only a look at every byte can tell
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert prepare(photographs, out, "--verify") == 0
     assert "22 read now" in capsys.readouterr().out
     assert content(out) == content(prepared)
     assert prepare(photographs, out, "--verify") == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 def test_a_finished_folder_does_not_need_its_originals(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prepare(tmp_path / "gone", prepared) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 def test_a_finished_folder_is_not_taken_for_that_of_another_root(

@@ -131,7 +131,7 @@ def test_transposed_convolutions_are_told(
 
 
 @pytest.mark.parametrize("options", [["--plot", "p.png"], ["--plot", "p.PDF", "--log-scale"]])
-def test_pictures(foreign: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures(third_party: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert spectra(third_party, *options) == 0
     written = tmp_path / options[1]
