@@ -16,6 +16,7 @@ from srgan.checkpoints.reading import nonfinite_tensor
 from srgan.checkpoints.writing import RunCheckpointIO
 from srgan.training.module import AdversarialTraining
 from srgan.utils.distributed import GRACEFUL_SIGNALS
+from srgan.utils.lightning_internals import keep_signal_handlers
 
 
 class Checkpoints(RunCallback, Checkpoint):
@@ -50,7 +51,7 @@ class Checkpoints(RunCallback, Checkpoint):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Writes files our way, and takes over the signals."""
         trainer.strategy.checkpoint_io = RunCheckpointIO()
-        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        keep_signal_handlers(trainer)
         if trainer.world_size > 1:
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
         for number in GRACEFUL_SIGNALS:
