@@ -47,7 +47,7 @@ def test_the_one_liners_need_torch_alone() -> None:
     [
         (["report", "."], "plotly"),
         (["dashboard"], "wandb"),
-        (["prepare", "imagenet", ".", "out"], "datasets"),
+        (["prepare", ".", "out"], "datasets"),
         (["push", ".", "someone/sr"], "huggingface_hub"),
         (["pull", "someone/sr"], "huggingface_hub"),
     ],

@@ -104,12 +104,7 @@ class ScoreRecorder(RunCallback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run that was stopped in its final scores, after which it trains no more."""
-        assert isinstance(pl_module, AdversarialTraining)
-        saver = checkpoints_of(trainer)
-        if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
-            with saver.stopping_immediately(trainer):
-                self._make_scorer(trainer, pl_module)
-                self._record_final(trainer, pl_module)
+        self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The final scores take far longer than those in training: the last checkpoint is saved by now."""
@@ -120,10 +115,10 @@ class ScoreRecorder(RunCallback):
                 self._record_final(trainer, pl_module)
 
     def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        assert self.scorer is not None
-        scores = self.scorer.of_generators(module.generator, module.generator_ema, self.final)
+        scorer = self.scorer or self._make_scorer(trainer, module)
+        scores = scorer.of_generators(module.generator, module.generator_ema, self.final)
         if trainer.is_global_zero:
-            final = {"protocol": self.scorer.describe(self.final), "scores": scores}
+            final = {"protocol": scorer.describe(self.final), "scores": scores}
             self.folder.check_not_lost()
             write_json(self.folder.final, {"iteration": module.iteration} | final)
 

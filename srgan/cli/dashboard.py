@@ -19,13 +19,15 @@ and summarized only. Each call creates new ones and leaves existing ones alone."
 def main(arguments: Sequence[str]) -> int:
     """Creates both, or shows them without a login."""
     options = _parser().parse_args(arguments)
+    import wandb
+
     from srgan.loggers.wandb_runs import logged_in, wandb_mode
     from srgan.loggers.wandb_workspace import described, report, workspace
 
     table = read_table(expanded(options.table)) if options.table else None
     mode = wandb_mode()
     connected = not options.dry_run and mode == "online" and logged_in()
-    entity = options.entity or (_own_entity() if connected else "ENTITY")
+    entity = options.entity or (str(wandb.Api().default_entity) if connected else "ENTITY")
     dashboard, pages = workspace(entity, options.project), report(entity, options.project)
     print(described(dashboard, pages))
     if table is not None:
@@ -69,12 +71,6 @@ def publish_table(table: "DataFrame", path: Path, entity: str | None, project: s
     place = str(Path(run.dir).parent) if run.offline else run.url
     run.finish()
     return f"published: {place}"
-
-
-def _own_entity() -> str:
-    import wandb
-
-    return str(wandb.Api().default_entity)
 
 
 def _parser() -> argparse.ArgumentParser:

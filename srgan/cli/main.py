@@ -47,7 +47,7 @@ commands:
   dashboard  create a Weights & Biases workspace and report for a project:
                srgan dashboard --entity NAME --project srgan
   prepare    convert a folder or tar file of photographs to Arrow files for training:
-               srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
+               srgan prepare /data/ILSVRC2012 data/imagenet128
   configs    list the configurations that come with srgan, or print one:
                srgan configs digits
   srgan COMMAND --help shows all options of a command.

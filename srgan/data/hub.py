@@ -151,7 +151,7 @@ class HubData(ImageData):
             if image.length != 3 * self.image_size**2:
                 raise ValueError(
                     f"Expected images of {self.image_size} x {self.image_size} in '{self.name}', found "
-                    f"{format_size(image.length)}. Set image_size, or run srgan prepare imagenet ROOT OUT --image-size "
+                    f"{format_size(image.length)}. Set image_size, or run srgan prepare ROOT OUT --image-size "
                     f"{self.image_size}"
                 )
             return _Rows(data.with_format("arrow"), fingerprint)

@@ -19,7 +19,7 @@ def check_finished(path: str) -> None:
     if begun or (path.startswith((".", "/")) and not folder.exists()):
         what = "one whose preparation is not finished. Run the same command again" if begun else "nothing. Run"
         raise FileNotFoundError(
-            f"Expected a data set in the folder '{folder.resolve()}', found {what}: srgan prepare imagenet ROOT {path}"
+            f"Expected a data set in the folder '{folder.resolve()}', found {what}: srgan prepare ROOT {path}"
         )
 
 
@@ -53,7 +53,7 @@ def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
         place = str(folder.resolve()) if folder.exists() else path
         found = load_from_disk(path) if saved else load_dataset(place, subset)
     except Exception as error:  # its own, pyarrow's of a file that was cut short, KeyError of one that it did not write
-        hint = f" Run again, which mends it: srgan prepare imagenet ROOT {path}" if (folder / JOB).exists() else ""
+        hint = f" Run again, which mends it: srgan prepare ROOT {path}" if (folder / JOB).exists() else ""
         why = f"{type(error).__name__}: {error}" if isinstance(error, LookupError | TypeError) else str(error)
         why = "it has no rows" if isinstance(error, IndexError) else why
         raise ValueError(f"'{path}' cannot be opened as a data set of Hugging Face's: {why}.{hint}") from error

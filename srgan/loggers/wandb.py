@@ -14,16 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from srgan.loggers.base import RunLogger
 from srgan.loggers.panels import AXIS
 from srgan.loggers.rows import History, Row
-from srgan.loggers.wandb_runs import (
-    group_of,
-    id_to_resume,
-    logged_in,
-    remember,
-    run_name,
-    run_of_checkpoint,
-    wandb_mode,
-    wandb_runs,
-)
+from srgan.loggers.wandb_runs import group_of, logged_in, newest_id, remember, run_name, run_of_checkpoint, wandb_mode
 from srgan.plotting import heat_map, pixels, style
 from srgan.runs.folder import RunFolder
 
@@ -67,17 +58,19 @@ class WandbRunLogger(RunLogger, WandbLogger):
         self.folder = folder
         init, parent = self._wandb_init, record["parent"]
         init["mode"] = wandb_mode(init["mode"])
-        init["id"] = (id_to_resume(folder.path) if init["mode"] == "online" else None) or secrets.token_hex(4)
+        resumed = newest_id(folder.path, online=True) if init["mode"] == "online" else None
+        init["id"] = resumed or secrets.token_hex(4)
         self._id = init["id"]
         init["name"] = init["name"] or run_name(folder.path)
         init["group"] = init["group"] or group_of(folder.path, parent)
         method = record["constraint"]["label"].lower()
-        init["tags"] = list(dict.fromkeys([*init["tags"], method, _class_name(record["config"]["data"])]))
+        data = record["config"]["data"]["class_path"].rpartition(".")[2]
+        init["tags"] = list(dict.fromkeys([*init["tags"], method, data]))
         init["dir"] = str(folder.path)
         init["config"] = {
             "method": method,
             "folder": str(folder.path),
-            "parent": parent and dict(parent) | {"run": _parent_run(parent["checkpoint"])},
+            "parent": parent and dict(parent) | {"run": newest_id(run_of_checkpoint(Path(parent["checkpoint"])))},
             "commit": record["commit"],
             "command": " ".join(record["command"]),
         }
@@ -162,12 +155,3 @@ def _curves(row: Row, history: History) -> Any:
         title="sigma_k / sigma_1",
         xname="k / N",
     )
-
-
-def _class_name(setting: Mapping[str, Any]) -> str:
-    return str(setting["class_path"]).rpartition(".")[2]
-
-
-def _parent_run(checkpoint: str) -> str | None:
-    newest = wandb_runs(run_of_checkpoint(Path(checkpoint)))[-1:]
-    return newest[0]["id"] if newest else None

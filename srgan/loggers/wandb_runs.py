@@ -23,10 +23,10 @@ def remember(folder: Path, run: dict[str, str]) -> None:
         write_json(folder / LINK, {"runs": [*before, run]})
 
 
-def id_to_resume(folder: Path) -> str | None:
-    """Of the newest run, if Weights & Biases' server has it; a run written offline cannot be gone on with."""
+def newest_id(folder: Path, online: bool = False) -> str | None:
+    """Of the newest run; with `online` only if the server has it, since a run written offline cannot be resumed."""
     newest = wandb_runs(folder)[-1:]
-    return newest[0]["id"] if newest and newest[0]["mode"] == "online" else None
+    return newest[0]["id"] if newest and (newest[0]["mode"] == "online" or not online) else None
 
 
 def run_name(folder: Path) -> str:

@@ -81,35 +81,29 @@ def share_batches(ranks: ProcessGroup, rows: range, batch_size: int) -> range:
     return range(first, last)
 
 
+@dataclass
 class RealStatistics:
     """Statistics of a data set's real images under a feature network, each computed once and cached.
 
     Every rank has to ask for the same ones at the same time. What is cached is what rank zero finds; all ranks
-    take part in computing what is not.
-
-    Args:
-        features: the feature network.
-        data: the real images.
-        split: which of them.
-        count: how many, at least two: the first in the order of `ImageData.real_images`.
-        batch_size: of the feature network.
-        ranks: who shares the work.
+    take part in computing what is not. The images are the first `count`, at least two, of `ImageData.real_images`.
     """
 
-    def __init__(
-        self, features: FeatureNetwork, data: ImageData, split: Split, count: int, batch_size: int, ranks: ProcessGroup
-    ) -> None:
-        if count < 2:
-            raise ValueError(f"Expected at least two real images of {data.name} ({split}), found {count}.")
-        self.features = features
-        self.data = data
-        self.split = split
-        self.count = count
-        self.batch_size = batch_size
-        self.ranks = ranks
-        self.device = next(features.parameters()).device
-        images = f"{data.key}-{split}-{count}"
-        self.key = f"{images}-{features.name}-{features.weights_hash}-{batch_size}{arithmetic(self.device)}"
+    features: FeatureNetwork
+    data: ImageData
+    split: Split
+    count: int
+    batch_size: int
+    ranks: ProcessGroup
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise ValueError(
+                f"Expected at least two real images of {self.data.name} ({self.split}), found {self.count}."
+            )
+        self.device = next(self.features.parameters()).device
+        network = f"{self.features.name}-{self.features.weights_hash}-{self.batch_size}{arithmetic(self.device)}"
+        self.key = f"{self.data.key}-{self.split}-{self.count}-{network}"
 
     def sums(self) -> FeatureSums:
         """Of all the images, on the network's device; on rank zero, empty on others. Resumes where it last saved."""

@@ -7,6 +7,7 @@ logged, stopped or resumed before t, nor on the method under study.
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -53,14 +54,8 @@ def counter_rows(
     length = rows_per_generator(device)
     first_block = rows.start // length
     blocks = range(first_block, max(-(-rows.stop // length), first_block + 1))
-    drawn = [
-        draw(
-            (length, *shape),
-            generator=counter_generator(device, seed, purpose, *counters, block),
-            device=device,
-        )
-        for block in blocks
-    ]
+    generators = (counter_generator(device, seed, purpose, *counters, block) for block in blocks)
+    drawn = [draw((length, *shape), generator=generator, device=device) for generator in generators]
     first = blocks.start * length
     return torch.cat(drawn)[rows.start - first : rows.stop - first]
 
@@ -87,14 +82,7 @@ def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
     return drawn
 
 
-_last_permutations: dict[tuple[int, int, int], Tensor] = {}
-
-
+@lru_cache(maxsize=4)
 def _epoch_permutation(seed: int, epoch: int, size: int) -> Tensor:
     """The order of one epoch; the last few are kept, since consecutive batches share them."""
-    key = (seed, epoch, size)
-    if key not in _last_permutations:
-        while len(_last_permutations) >= 4:
-            _last_permutations.pop(next(iter(_last_permutations)))
-        _last_permutations[key] = torch.randperm(size, generator=counter_generator("cpu", seed, "epoch", epoch))
-    return _last_permutations[key]
+    return torch.randperm(size, generator=counter_generator("cpu", seed, "epoch", epoch))

@@ -23,7 +23,7 @@ from srgan.utils.distributed import ProcessGroup
 
 
 def prepare(root: Path, out: Path, *options: str) -> Path:
-    assert main(["prepare", "imagenet", str(root), str(out), "--image-size", "8", "--workers", "1", *options]) == 0
+    assert main(["prepare", str(root), str(out), "--image-size", "8", "--workers", "1", *options]) == 0
     return out
 
 
@@ -120,9 +120,7 @@ def test_the_key_names_the_test_split_too(root: Path, prepared: Path, tmp_path: 
 
 
 def test_folders_that_cannot_be_read_say_what_to_do(root: Path, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match=r"nowhere', found nothing\. Run: srgan prepare imagenet ROOT .*nowhere"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"nowhere', found nothing\. Run: srgan prepare ROOT .*nowhere"):
         make(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"16 x 16.*found 8 x 8.*--image-size 16"):
         HubData(str(prepared), image_size=16).num_images("train")

@@ -1,4 +1,4 @@
-"""`srgan prepare imagenet` stopped, damaged, shared, looked at again: nothing is lost, and the bytes are the same."""
+"""`srgan prepare` stopped, damaged, shared, looked at again: nothing is lost, and the bytes are the same."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def many(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def many_prepared(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, prepared without disturbance."""
     out = tmp_path_factory.mktemp("many-prepared") / "out"
-    assert main(["prepare", "imagenet", str(many), str(out)]) == 0
+    assert main(["prepare", str(many), str(out)]) == 0
     return out
 
 
@@ -40,7 +40,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     many: Path, many_prepared: Path, tmp_path: Path, stop: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "srgan", "prepare", "imagenet", str(many), str(out), "--workers", "1"]
+    command = [sys.executable, "-m", "srgan", "prepare", str(many), str(out), "--workers", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     while not (out / "data-00000.json").exists():
         assert process.poll() is None
@@ -127,7 +127,7 @@ def test_a_damaged_folder_that_cannot_be_mended_keeps_what_it_has(
 def test_a_second_process_waits(photographs: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    command = [sys.executable, "-m", "srgan", "prepare", "imagenet", str(photographs), str(out), "--image-size", "8"]
+    command = [sys.executable, "-m", "srgan", "prepare", str(photographs), str(out), "--image-size", "8"]
     with FileLock(out / ".lock"):
         process = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None

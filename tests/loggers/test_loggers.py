@@ -19,7 +19,7 @@ from srgan.collapse import CollapseThresholds, summarize
 from srgan.loggers.rows import History
 from srgan.loggers.tensorboard import TensorBoardRunLogger
 from srgan.loggers.wandb import WandbRunLogger
-from srgan.loggers.wandb_runs import id_to_resume, wandb_runs
+from srgan.loggers.wandb_runs import newest_id, wandb_runs
 from srgan.runs.folder import RunFolder
 
 Views = dict[str, list[tracked.OfflineRun]]
@@ -226,7 +226,7 @@ def test_a_run_resumed_offline_is_a_new_one_of_the_same_group_with_the_same_rows
     assert [found["id"] for found in wandb_runs(runs / "sn")] == [before.run["run_id"], resumed.run["run_id"]]
     assert before.run["run_id"] != resumed.run["run_id"]
     assert before.run["run_group"] == resumed.run["run_group"] == "sn"
-    assert id_to_resume(runs / "sn") is None  # nothing can go on with what was written offline
+    assert newest_id(runs / "sn", online=True) is None  # nothing can go on with what was written offline
 
     def numbers(run: tracked.OfflineRun) -> list[dict[str, Any]]:
         return [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in run.rows]
