@@ -191,9 +191,7 @@ def _onset(rows: Sequence[Row], score: str, factor: float, evaluations: int) -> 
 
 
 def spectral_collapse(
-    iterations: np.ndarray,
-    spectra: Mapping[str, np.ndarray],
-    thresholds: CollapseThresholds = CollapseThresholds(),
+    iterations: np.ndarray, spectra: Mapping[str, np.ndarray], thresholds: CollapseThresholds = CollapseThresholds()
 ) -> Verdict:
     """Spectral collapse of a discriminator: half or more of its non-shortcut convolutions have collapsed.
 

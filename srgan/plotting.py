@@ -37,30 +37,18 @@ K_LABEL, RATIO_LABEL = r"$k / N$", r"$\sigma_k / \sigma_1$"
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
     "figure.titlesize": 9,
-    "figure.labelsize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.linewidth": 0.6,
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), 8),
+    **dict.fromkeys(("legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("xtick.minor.width", "ytick.minor.width"), 0.4),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
+    **dict.fromkeys(("xtick.minor.size", "ytick.minor.size"), 1.5),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     "lines.linewidth": 1.1,
     "lines.markersize": 3.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.titlepad": 3.0,
     "axes.formatter.use_mathtext": True,
-    "legend.frameon": False,
     "figure.dpi": 100,
     "savefig.dpi": DOTS_PER_INCH,
     "savefig.facecolor": "white",
@@ -216,10 +204,7 @@ def grid_of_panels(
 
 
 def grid_of_layers(
-    spectra: Mapping[str, np.ndarray],
-    iterations: np.ndarray,
-    title: str,
-    scale: AxisScale = "linear",
+    spectra: Mapping[str, np.ndarray], iterations: np.ndarray, title: str, scale: AxisScale = "linear"
 ) -> Figure:
     """Every layer's spectrum over time, a panel each, all with the same axes (as Fig. 15 to 22).
 

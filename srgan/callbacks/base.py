@@ -88,7 +88,6 @@ def recovery_hint(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
 
 
 def resume_hint(folder: RunFolder, module: AdversarialTraining) -> str:
-    """Advice after a divergence."""
     if not folder.checkpoint.exists():
         return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
     hint = recovery_hint(module, shlex.quote(str(folder.checkpoint)))

@@ -134,7 +134,6 @@ class Checkpoints(RunCallback, Checkpoint):
 
 
 def checkpoints_of(trainer: pl.Trainer) -> Checkpoints:
-    """The callback that saves a run."""
     saver = trainer.checkpoint_callback
     assert isinstance(saver, Checkpoints)
     return saver

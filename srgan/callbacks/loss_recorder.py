@@ -31,7 +31,6 @@ class LossRecorder(RunCallback):
         self.recent: deque[float] = deque(maxlen=RECORDS_NEAR_ZERO + 1)  # losses of D
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed run goes on from its records."""
         if trainer.is_global_zero:
             self.recent.extend(row["loss/discriminator"] for row in self.folder.read_losses()[-RECORDS_NEAR_ZERO - 1 :])
 

@@ -167,6 +167,5 @@ def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]
 
 
 def format_latest_scores(folder: RunFolder) -> str:
-    """The newest scores, short."""
     scores = folder.read_scores()
     return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""

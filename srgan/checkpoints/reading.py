@@ -43,7 +43,6 @@ class RunCheckpoint:
 
     @property
     def title(self) -> str:
-        """What it is, in a line."""
         name = self.run.path.name if self.run else self.path.resolve().name
         return f"{name}: {self.constraint}, iteration {self.iteration:,}"
 

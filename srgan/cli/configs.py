@@ -16,7 +16,6 @@ def folder() -> Path:
 
 
 def names() -> list[str]:
-    """Of all of them, sorted."""
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
@@ -51,7 +50,6 @@ def _path(value: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`srgan configs [NAME]`."""
     parser = argparse.ArgumentParser(
         prog="srgan configs",
         description="List the configurations that srgan fit knows by name (-c digits -c sr-s), or print one. A YAML "

@@ -227,7 +227,6 @@ def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None
 
 
 def show(record: dict[str, Any]) -> None:
-    """The record as a table."""
     table = Table("score", "value")
     for name, value in record["scores"].items():
         if not isinstance(value, list):

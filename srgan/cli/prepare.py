@@ -31,7 +31,6 @@ exit status: 0 every file is an image in OUT; 1 finished, but files were left ou
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepares a data set; returns the exit status."""
     options = parse(arguments)
     require("datasets")
     out: Path = options.out
@@ -70,7 +69,6 @@ def check_places(root: Path, out: Path, split: str) -> None:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Options; exits with 2 on wrong ones."""
     parser = argparse.ArgumentParser(
         prog="srgan prepare",
         description="Convert ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
@@ -91,7 +89,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def place(text: str) -> Path:
-    """An argument that is a path."""
     try:
         return expanded(text)
     except ValueError as error:
@@ -99,14 +96,12 @@ def place(text: str) -> Path:
 
 
 def folder_name(text: str) -> str:
-    """An argument that is the name of one folder."""
     if not text or "/" in text or text.startswith("."):
         raise argparse.ArgumentTypeError(f"expected the name of a folder in ROOT, found '{text}'")
     return text
 
 
 def print_report(out: Path, report: dict[str, Any], made: int) -> None:
-    """What became of the files."""
     counts = f"{report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files"
     print(f"{out}: {counts}, {made:,} read now{'' if made else ': already finished'}.")
     unreadable = [f"{entry['file']}: {entry['reason']}" for entry in report["unreadable"]]

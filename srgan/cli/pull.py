@@ -9,7 +9,6 @@ from srgan.utils.optional_packages import require
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan pull",
         description="Download a model that srgan push put on the Hugging Face hub: weights, settings, model card.",

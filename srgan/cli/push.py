@@ -16,7 +16,6 @@ in the settings are reduced to file names. Uploading needs a login (hf auth logi
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
     parser = argparse.ArgumentParser(prog="srgan push", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
         "path", type=expanded, metavar="PATH",
@@ -38,7 +37,6 @@ def main(arguments: list[str]) -> int:
 
 
 def push(options: argparse.Namespace) -> str:
-    """Does it; says where the model is."""
     if (options.name is None) == (options.folder is None):
         found = "both" if options.name else "none"
         raise ValueError(f"Expected OWNER/NAME or --folder DIR to write to, found {found}. Give one.")

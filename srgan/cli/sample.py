@@ -13,7 +13,6 @@ SUFFIXES = (".png", ".gif", ".mp4")
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan sample",
         description="Draw images from the generator of a checkpoint. Without options: the grid that the run itself "
@@ -61,7 +60,6 @@ def arguments_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Draws and writes."""
     options = arguments_parser().parse_args(arguments)
     path = options.export_images or _picture(options)
     from srgan.inspection.sheets import make  # takes seconds; wrong options do not wait for it

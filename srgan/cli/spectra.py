@@ -34,7 +34,6 @@ MAX_TITLE_LENGTH = 21  # characters that fit above a panel
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan spectra",
         description="Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. "
@@ -138,7 +137,6 @@ def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> N
 
 
 def _open_questions(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
-    """What a state dict leaves open."""
     notes = []
     if any(len(layer.shape) > 2 for layer in spectra) and not told_transposed:
         notes.append(
@@ -169,7 +167,6 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> list[Path]:
-    """The files that were asked for."""
     if options.csv:
         write_text(options.csv, _csv(spectra))
     if options.json:

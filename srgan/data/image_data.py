@@ -108,7 +108,6 @@ class ImageData(pl.LightningDataModule):
         return self.load(split).labels
 
     def num_images(self, split: Split) -> int:
-        """Size of a split."""
         return len(self.load(split).images)
 
     @property
@@ -226,8 +225,6 @@ class _Iterations(Sampler[int]):
 
 
 class _BatchOfIteration(Dataset[Batch]):
-    """Item t is the batch of iteration t."""
-
     def __init__(self, data: ImageData, ranks: ProcessGroup) -> None:
         self.data, self.ranks = copy.copy(data), ranks
         self.data.trainer = None  # processes that read ahead may get a pickled copy, which a trainer has none of

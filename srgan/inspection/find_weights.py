@@ -125,7 +125,6 @@ def _is_weight_name(name: str) -> bool:
 
 
 def _weights_of(tensors: dict[str, Tensor]) -> list[Weight]:
-    """The weights of one state dict."""
     weights = []
     for name, tensor in tensors.items():
         if _is_matrix(tensor):

@@ -64,7 +64,6 @@ def make(options: argparse.Namespace, path: Path) -> str:
 
 
 def chosen_sheet(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
-    """The points and classes that were asked for."""
     if options.dimension:
         return _dimensions(stored, options, classes, moves)
     if options.walk:

@@ -130,5 +130,4 @@ PANELS: tuple[Panel, ...] = (
 
 
 def panels_of(section: str) -> list[Panel]:
-    """The panels of a section, in order."""
     return [panel for panel in PANELS if panel.section == section]

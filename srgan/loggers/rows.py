@@ -109,7 +109,6 @@ class History:
         return [rows[iteration] for iteration in sorted(rows)]
 
     def _lines(self, path: Path) -> Iterator[dict[str, Any]]:
-        """New whole lines of an append-only file."""
         if path.exists():
             with path.open("rb") as file:
                 file.seek(self._bytes_read[path])

@@ -26,7 +26,6 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
 
     @property
     def log_dir(self) -> str:
-        """In the run's folder."""
         assert self.folder is not None
         return str(self.folder.path / "tensorboard")
 

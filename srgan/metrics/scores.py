@@ -149,7 +149,6 @@ class Scorer:
     def _scores(
         self, protocol: ScoreProtocol, sums: FeatureSums, logits: Tensor, features: Tensor, real_features: Tensor
     ) -> Scores:
-        """Every score that the protocol asks for."""
         suffix = self.features.suffix
         real = self.real_sums
         fid = formulas.frechet_distance(real.mean, real.covariance, sums.mean, sums.covariance)

@@ -47,7 +47,6 @@ class FeatureSums:
         self.outer += precise.T @ precise
 
     def join(self, other: "FeatureSums") -> None:
-        """Includes the features of another."""
         self.count += other.count
         self.total += other.total.to(self.total)
         self.outer += other.outer.to(self.outer)

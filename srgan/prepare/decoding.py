@@ -95,7 +95,6 @@ class _Budget:
 
     @contextmanager
     def taking(self, part: int) -> Iterator[None]:
-        """Holds a part, of at most the whole."""
         part = min(part, self.amount)
         with self.changed:
             self.changed.wait_for(lambda: self.left >= part)

@@ -139,7 +139,6 @@ def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
 
 
 def format_file_count(count: int) -> str:
-    """A number of files in words."""
     return "1 file" if count == 1 else f"{count:,} files"
 
 

@@ -100,7 +100,6 @@ def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
-    """Numbers of the parts that have to be made."""
     missing = []
     with Progress("checking", len(paths), show=verify) as progress:
         for number, path in enumerate(paths):

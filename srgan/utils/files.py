@@ -153,7 +153,6 @@ def atomic_link(existing: Path, name: Path) -> None:
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
-    """Writes UTF-8 text, see `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()), durable=durable)
 
 
