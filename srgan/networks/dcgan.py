@@ -49,8 +49,8 @@ class DCGANGenerator(Generator):
 class DCGANDiscriminator(PlainDiscriminator):
     """Images of 16, 32 or 64 pixels -> [conv4x4 of stride 2, leaky ReLU] down to 4 x 4 -> linear.
 
-    `channels` at half the image size, twice as many at each lower resolution. Departs from the paper: no batch norm, which
-    here is a constraint like all others (`srgan.constraints.BatchNormalization`).
+    `channels` at half the image size, twice as many at each lower resolution. Departs from the paper: no batch norm,
+    which is a constraint here (`srgan.constraints.BatchNormalization`).
     """
 
     def __init__(self, image_size: int, channels: int) -> None:

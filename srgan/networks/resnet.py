@@ -99,7 +99,7 @@ class ResNetDiscriminator(Discriminator):
     """Images -> residual blocks -> ReLU -> global SUM pooling -> linear, + <embedding of the class, features>.
 
     The paper's 32 x 32 discriminator has 10 convolutions and a linear layer without bias, its 128 x 128 one 17
-    and a bias. No batch normalization. `channels` is CH of Table I; the projection head knows `num_classes` (0: no head).
+    and a bias. No batch normalization. `channels` is CH of Table I; a head of `num_classes` is left out for 0.
     """
 
     scores_alone = True
