@@ -157,8 +157,8 @@ class FeatureMatching:
     rank, so the term depends on the split into micro-batches, as batch norm does.
 
     Attributes:
-        weight: at iteration 0.
-        decay_iterations: over which the weight falls linearly to 0; None: it stays.
+        weight: weight of the term at iteration 0.
+        decay_iterations: iterations over which the weight falls linearly to 0; None: constant.
         layer: name of the layer of D whose output is f; None: its middle convolution, shortcuts of 1 x 1 left out.
 
     Raises:

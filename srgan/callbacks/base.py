@@ -81,7 +81,7 @@ class RunCallback(pl.Callback):
 
 
 def recovery_hint(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
-    """With what to go on from a checkpoint: lower learning rates, or SR-s where it is not on already."""
+    """What to change from a checkpoint on: the learning rates, or SR-s where it is not on already."""
     on = module.constraint.label.startswith("SR-s")
     change, option = ("lower learning rates", "") if on else ("lower learning rates or SR-s", "-c sr-s ")
     return f"{change}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"

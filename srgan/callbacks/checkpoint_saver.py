@@ -37,7 +37,7 @@ class Checkpoints(RunCallback, Checkpoint):
         super().__init__(every)
         if every < 1 or keep_every < 0:
             raise ValueError(
-                "Expected checkpoints.every of at least 1, since a run without checkpoints cannot go on after a stop, "
+                "Expected checkpoints.every of at least 1, since a run without checkpoints cannot be resumed, "
                 f"and keep_every of at least 0 (none stay), found {every} and {keep_every}."
             )
         self.keep_every = keep_every
@@ -121,7 +121,7 @@ class Checkpoints(RunCallback, Checkpoint):
     def stopping_immediately(self, trainer: pl.Trainer) -> Iterator[None]:
         """Around work that a graceful stop may cut, since all before it is saved.
 
-        Several processes share such work and wait for each other, so theirs goes on to its end.
+        Several processes share such work and wait for each other, so theirs is finished.
         """
         self.trains = True
         try:

@@ -1,4 +1,4 @@
-"""Records gradient norms of every layer of both nets."""
+"""Records gradient norms of every layer of both networks."""
 
 from math import isfinite
 

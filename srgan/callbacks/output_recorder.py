@@ -27,7 +27,7 @@ class OutputRecorder(RunCallback):
 
     Args:
         every: iterations between two records.
-        images: of each kind; fewer where a split has fewer.
+        images: images of each kind; fewer where a split has fewer.
         generator_statistics: "running" (test mode) or "batch".
     """
 

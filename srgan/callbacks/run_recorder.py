@@ -21,7 +21,7 @@ from srgan.utils.provenance import commit, hardware, now, peak_memory, versions
 
 
 class RunRecorder(RunCallback):
-    """Writes `run.json` when training starts and ends, and `progress.json` while it goes on.
+    """Writes `run.json` when training starts and ends, and `progress.json` during training.
 
     Comes first among the callbacks: on resume it drops what was recorded beyond the checkpoint.
 
@@ -139,7 +139,7 @@ class RunRecorder(RunCallback):
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """A run that diverged says so; one that was stopped at once says what is not saved, and goes on from there."""
+        """Records that a run diverged, or what is not saved of one that was stopped immediately."""
         self._close_bar()
         if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
             return  # nothing was written yet, or all of it was moved
@@ -150,7 +150,7 @@ class RunRecorder(RunCallback):
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 
     def saved_iteration(self, trainer: pl.Trainer) -> int:
-        """From which the same command would go on."""
+        """From which the same command would resume."""
         saver = checkpoints_of(trainer)
         return self.began if saver.saved_iteration is None else saver.saved_iteration
 

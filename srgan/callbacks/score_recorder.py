@@ -79,7 +79,7 @@ class ScoreRecorder(RunCallback):
             raise OtherRunError(
                 f"Expected the {features.name} with weights {stored['weights_hash']} that scored this run before, "
                 f"found {features.weights_hash}: scores of both cannot be compared. Bring back the cache of then "
-                "(SRGAN_CACHE), or go on in a new folder (--run NEW --from-checkpoint CKPT)."
+                "(SRGAN_CACHE), or continue in a new folder (--run NEW --from-checkpoint CKPT)."
             )
         self.scorer = Scorer(features, data, self.protocol, ranks)
         if trainer.is_global_zero:
@@ -133,6 +133,6 @@ class ScoreRecorder(RunCallback):
                 module,
                 MODE_COLLAPSE,
                 f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
-                "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with "
+                "Look at the samples and at the spectra. If it stays, resume from a checkpoint of that time with "
                 f"{recovery_hint(module)}",
             )

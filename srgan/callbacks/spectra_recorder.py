@@ -28,7 +28,7 @@ class SpectraRecorder(RunCallback):
         self.collapse, self.growth = SpectralCollapse(self.thresholds), ScaleGrowth()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed run goes on from its records."""
+        """A resumed run continues its records."""
         assert isinstance(pl_module, AdversarialTraining)
         self.collapse, self.growth = SpectralCollapse(self.thresholds), ScaleGrowth()
         history = self.folder.read_spectra() if trainer.is_global_zero else None
@@ -49,7 +49,7 @@ class SpectraRecorder(RunCallback):
                 module,
                 SPECTRAL_COLLAPSE,
                 f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
-                "largest so far: in the paper mode collapse goes along with it. Go on from a checkpoint "
+                "largest so far: in the paper mode collapse goes along with it. Resume from a checkpoint "
                 f"before it with {recovery_hint(module)}",
             )
         if slow := self.growth.add({name: float(values[name][0]) for name in scale_free_layers(module)}):

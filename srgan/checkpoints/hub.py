@@ -1,4 +1,4 @@
-"""The Hugging Face hub: folders of trained nets, there and back. Needs huggingface_hub, of the extra `hub`."""
+"""The Hugging Face hub: uploading and downloading trained networks. Needs huggingface_hub, of the extra `hub`."""
 
 import re
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Col
         source: a checkpoint, the folder of a run (its last checkpoint), a folder that `srgan push` or `srgan pull`
             wrote, or, where no such file is, the id "OWNER/NAME" of a model on the Hugging Face hub (extra `hub`).
         ema: whether the generator is its moving average, of a run with `--model.ema_decay`.
-        device: of both nets, by its name; "auto" is CUDA where there is some.
+        device: name of the device for both networks; "auto" is CUDA where there is some.
         allow: class paths of yours that the settings name, to import.
 
     Raises:
@@ -95,7 +95,7 @@ class TrainedGAN:
             num_images: how many.
             labels: class of all images, or of each `[num_images]`; None draws classes uniformly.
             truncation: the largest |z_i|, 0.02 ... 10: what is beyond is drawn again; None: no truncation.
-            seed: of the latents and classes.
+            seed: Random seed of latents and classes.
 
         Returns:
             `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.data.images.quantize` makes bytes of it.

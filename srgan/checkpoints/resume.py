@@ -49,7 +49,7 @@ def start_of(
         _check_same_settings(folder, before["config"], config, data)
         if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
             raise ValueError(
-                f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
+                f"Expected the run in '{folder.path}' to resume as it started, from {began}, "
                 f"found --from-checkpoint {source}. Choose another --run folder."
             )
     if point := _agreed_resume_point(trainer, folder):
@@ -126,6 +126,6 @@ def _check_same_settings(folder: RunFolder, recorded: dict[str, Any], config: di
         lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
         raise ValueError(
             f"Expected the settings of the run in '{folder.path}', found others:{lines}\n"
-            "Choose another --run folder; to go on from its checkpoint there, add "
+            "Choose another --run folder; to start it from this run's checkpoint, add "
             f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
         )

@@ -65,11 +65,11 @@ def find_resume_point(folder: RunFolder) -> ResumePoint | None:
         marks, problem = _examine(path, folder)
         if marks is not None:
             notice = "".join(f"{one} " for one in problems)
-            return ResumePoint(path, marks, f"{notice}Goes on from '{path}'." if notice else "")
+            return ResumePoint(path, marks, f"{notice}Resuming from '{path}'." if notice else "")
         problems.append(problem)
     if problems:
         raise ValueError(
-            f"Expected a checkpoint in '{folder.path}' to go on from, found none that is sound: {' '.join(problems)} "
+            f"Expected a checkpoint in '{folder.path}' to resume from, found none that is sound: {' '.join(problems)} "
             "Choose another --run folder, or remove this one to start anew."
         )
     return None

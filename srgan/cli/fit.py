@@ -238,7 +238,7 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
         status = 128 + saver.received
     else:
         message = (
-            f"saved and stopped after {format_iterations(cli.model.iteration)} by a limit of the Trainer (max_time, "
+            f"stopped early after {format_iterations(cli.model.iteration)} by a limit of the Trainer (max_time, "
             "max_epochs, fast_dev_run, limit_train_batches) or a callback; run again without it to resume."
         )
         status = STOPPED_EARLY

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         print(printable(f"{out}: stopped; run the command again to resume."), file=sys.stderr)
         return 128 + signal.SIGINT
     except MemoryError as error:
-        return refused(f"too little memory for {error}. The same command, with fewer --workers, goes on")
+        return refused(f"too little memory for {error}. Run it again with fewer --workers to resume")
     except (ValueError, OSError) as error:
         return refused(str(error))
     finally:

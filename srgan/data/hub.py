@@ -37,7 +37,7 @@ class HubData(ImageData):
 
     Args:
         path: a folder, or the name of a data set on the hub. Write ./NAME to be refused where no folder is.
-        subset: of several that a data set has; load_dataset calls it name.
+        subset: name of one of several subsets (load_dataset's `name`).
         train_split: what training sees; of no account where `path` holds one split only.
         test_split: what training never sees; None where there is no such split.
         test_path: where the test split is, if not in `path`: another prepared folder.

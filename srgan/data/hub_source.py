@@ -38,9 +38,9 @@ def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
     """One split of a data set on the disk or on the hub.
 
     Args:
-        path: of a folder that the library wrote, or of anything that `load_dataset` takes.
+        path: a folder that the library wrote, or anything that `load_dataset` takes.
         split: its name; None, or any name, for a folder that holds a single split.
-        subset: of several; None where there is one.
+        subset: name of one of several subsets; None if there is only one.
 
     Raises:
         ValueError: no such split, or the library cannot open it; says why.

@@ -63,9 +63,9 @@ class ImageData(pl.LightningDataModule):
         ValueError: a size is below 1, or not one of `image_sizes`.
 
     Attributes:
-        name: of the data set, in keys and messages.
+        name: identifies the data set in keys and messages.
         title: its name for people.
-        image_sizes: that there are; empty: any.
+        image_sizes: allowed image sizes; empty: any.
         content_is_fixed: whether the name says which images these are, as for downloads that are checked by md5.
         locations: settings that only say where the images lie: a run may resume where they are found elsewhere.
         num_modes: combinations of the classes of the three channels, where each is an image of its own; else None.

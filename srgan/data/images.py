@@ -1,4 +1,4 @@
-"""Where image ranges convert, and how images shrink. Bytes are `[N, 3, H, W]` uint8, nets see float32 in [-1, 1]."""
+"""Where image ranges convert and images shrink. Bytes are `[N, 3, H, W]` uint8, networks see float32 in [-1, 1]."""
 
 import numpy as np
 import torch

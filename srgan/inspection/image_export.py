@@ -33,10 +33,10 @@ def export(
     Args:
         stored: the generator.
         path: a folder, or a file *.npz of `arr_0` [N, H, W, 3] uint8 and, with classes, `arr_1` [N] int64.
-        number: of images, which is returned.
+        number: how many images; returned.
         seed: Random seed of the latents.
-        threshold: of truncation.
-        classes: in turn; None draws them uniformly.
+        threshold: truncation threshold.
+        classes: classes to cycle through; None draws them uniformly.
 
     Raises:
         ValueError: impossible numbers, or a folder that holds something else.

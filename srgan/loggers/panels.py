@@ -27,8 +27,8 @@ class Panel:
 
     Attributes:
         title: above the chart; no two panels have the same.
-        section: of the workspace and of the report.
-        keys: that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
+        section: its section in the workspace and the report.
+        keys: keys that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
         range_y: smallest and largest value on the vertical axis; None: of the data.
         log_y: whether the vertical axis is logarithmic.
         kind: lines over iterations, bars of values that a run has once, pictures, or curves (a chart and its table).

@@ -23,14 +23,14 @@ class WandbRunLogger(RunLogger, WandbLogger):
     """Logs numbers, histograms, curves, pictures and verdicts of a run to Weights & Biases.
 
     Online, the same `srgan fit` command resumes the same run of Weights & Biases, which gets what it lacks. A run
-    written offline (WANDB_MODE=offline, no account needed) cannot be gone on with: every start writes a new one of the
+    written offline (WANDB_MODE=offline, no account needed) cannot be resumed: every start writes a new one of the
     same group, with the whole history; the newest is the one to upload. What descends from a run by
     `--from-checkpoint` is in its group.
 
     Args:
         project: where the runs go.
         entity: user or team; None: the account's own.
-        name: of the run; None: its folder below `runs/`.
+        name: run name; None: its folder below `runs/`.
         group: None: the name of the run from which it descends, else its own.
         tags: besides the method and the data set.
         job_type: kind of run.

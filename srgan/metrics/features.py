@@ -21,8 +21,8 @@ class FeatureNetwork(nn.Module):
     """A frozen network whose features a score compares.
 
     Attributes:
-        name: in protocols and caches.
-        suffix: of the names of its scores, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
+        name: identifies it in protocols and caches.
+        suffix: suffix of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
         resize: how it resizes its input, for protocols.
         weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
         num_features, num_logits: d, and classes.

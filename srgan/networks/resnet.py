@@ -61,7 +61,7 @@ class ResNetGenerator(Generator):
         image_size: H = W, 8 x 2^k; a 32 x 32 generator has 3 up-blocks, a 128 x 128 one 5.
         channels: ch; the paper's CIFAR-10 generator has 256, its ImageNet generator 64.
         latent_dim: length of z.
-        num_classes: of the up-blocks' class-conditional batch norms; 0 for plain ones.
+        num_classes: number of classes of the up-blocks' batch norms; 0 for unconditional ones.
         widths: see `generator_multiples`.
     """
 
@@ -168,7 +168,7 @@ class ResNetPair(Pair):
         generator_channels: ch of the generator.
         discriminator_channels: the CH of Table I.
         latent_dim: length of z.
-        num_classes: of class-conditional batch norms in G and the projection head of D; 0 for unconditional nets.
+        num_classes: number of classes; 0 for unconditional networks.
         widths: "constant" (the paper's 32 x 32 nets) or "pyramid" (its 128 x 128 nets).
 
     Raises:

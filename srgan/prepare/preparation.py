@@ -1,7 +1,7 @@
 """Photographs to a folder that `datasets.load_from_disk` opens, in parts: none is made twice if a command is stopped.
 
 data-00000.arrow, data-00000.json   a part of the images, and what became of its files
-job.json                            what decides the bytes: a folder is gone on with only if it is the same
+job.json                            what decides the bytes: only a folder with the same job is resumed
 report.json                         what was left out
 dataset_info.json, state.json       the library's files, which make one data set of the parts; written last
 """

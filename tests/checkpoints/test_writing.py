@@ -134,7 +134,7 @@ def test_a_damaged_last_checkpoint_costs_time_and_nothing_else(
     else:
         run.checkpoint.unlink()
     assert fit(run) == 0
-    notices = [line for line in capsys.readouterr().err.splitlines() if "Goes on from" in line]
+    notices = [line for line in capsys.readouterr().err.splitlines() if "Resuming from" in line]
     assert len(notices) == damaged
     assert all("last.ckpt" in line and "previous.ckpt" in line for line in notices)
     assert_same_run(run, whole)
@@ -280,7 +280,7 @@ def test_two_processes_write_one_checkpoint_and_find_the_same_one_again(tmp_path
         if damaged:
             folder.record.write_text(folder.record.read_text().replace('"finished"', '"running"'))
             flip(folder.checkpoint, in_the_largest_tensor(folder.checkpoint))
-        assert ("Goes on from" in run_on_two(words, tmp_path / "logs")) == damaged
+        assert ("Resuming from" in run_on_two(words, tmp_path / "logs")) == damaged
         assert iteration(folder.checkpoint) == 12
         assert {path.name for path in folder.checkpoint.parent.iterdir()} == {
             "last.ckpt", "previous.ckpt", "00000008.ckpt"

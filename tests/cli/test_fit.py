@@ -209,7 +209,7 @@ def test_where_a_run_branched_off_is_decided_when_it_starts(
         }  # fmt: skip
     other = str(RunFolder(finished).checkpoint)
     assert main(command("sr-d", run, "--from-checkpoint", other, iterations=30)) == 2
-    assert "to go on as it started" in capsys.readouterr().err
+    assert "to resume as it started" in capsys.readouterr().err
 
 
 def test_a_run_that_began_at_another_one_goes_on_without_it(finished: Path, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_wrong_settings_are_refused(
 
 def test_a_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", *TINY]) == 2
-    assert "Add --run" in capsys.readouterr().err
+    assert "--run is required" in capsys.readouterr().err
 
 
 def test_help_is_light() -> None:

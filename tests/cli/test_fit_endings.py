@@ -70,7 +70,7 @@ def test_a_run_that_ends_early_says_so_and_goes_on_without_the_limit(
     folder = RunFolder(tmp_path / "run")
     assert fit(folder, *options) == STOPPED_EARLY
     said = capsys.readouterr().out
-    assert f"saved and stopped after {iteration} iteration{'s' * (iteration != 1)}, by" in said
+    assert f"stopped early after {iteration} iteration{'s' * (iteration != 1)} by" in said
     assert f"Missing: iterations {iteration + 1} to 12." in said
     assert status(folder) == "stopped"
     if iteration:

@@ -123,7 +123,7 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
         (["--trainer.max_time", "3x"], "is not a valid duration"),
         (["--iterations", "3"], "unrecognized arguments: --iterations"),
         (["-c", "absent.yaml"], "Expected a file, or one of batch-norm, "),
-        (["--checkpoints.every", "0"], "a run without checkpoints cannot go on"),
+        (["--checkpoints.every", "0"], "a run without checkpoints cannot be resumed"),
         (["--checkpoints.keep_every", "-1"], "keep_every of at least 0"),
         (["--losses.every", "-1"], "Expected `every` of at least 0"),
         (["--samples.rows", "0"], "Expected samples.rows of at least 1, found 0."),
