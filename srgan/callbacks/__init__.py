@@ -1,7 +1,7 @@
 """What looks at a training run and writes it down. No callback ever alters training."""
 
 from srgan.callbacks.base import RunCallback as RunCallback
-from srgan.callbacks.checkpoint_saver import Checkpoints as Checkpoints
+from srgan.callbacks.checkpoint_saver import CheckpointSaver as CheckpointSaver
 from srgan.callbacks.gradient_recorder import GradientRecorder as GradientRecorder
 from srgan.callbacks.logger_feed import LoggerFeed as LoggerFeed
 from srgan.callbacks.loss_recorder import LossRecorder as LossRecorder

@@ -19,7 +19,7 @@ from srgan.utils.distributed import GRACEFUL_SIGNALS
 from srgan.utils.lightning_internals import keep_signal_handlers
 
 
-class Checkpoints(RunCallback, Checkpoint):
+class CheckpointSaver(RunCallback, Checkpoint):
     """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a graceful stop.
 
     Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2, to any process of the run, let the iteration end, save, and stop all
@@ -133,9 +133,9 @@ class Checkpoints(RunCallback, Checkpoint):
             self.stops_immediately = False
 
 
-def checkpoints_of(trainer: pl.Trainer) -> Checkpoints:
+def checkpoints_of(trainer: pl.Trainer) -> CheckpointSaver:
     saver = trainer.checkpoint_callback
-    assert isinstance(saver, Checkpoints)
+    assert isinstance(saver, CheckpointSaver)
     return saver
 
 

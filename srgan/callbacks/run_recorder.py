@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import yaml
 
 from srgan.callbacks.base import RateLimiter, RunCallback
-from srgan.callbacks.checkpoint_saver import Checkpoints, ImmediateStop, checkpoints_of
+from srgan.callbacks.checkpoint_saver import CheckpointSaver, ImmediateStop, checkpoints_of
 from srgan.collapse import CollapseThresholds, Verdict, reported_scores
 from srgan.runs.folder import SHOWN_SCORES, RunFolder
 from srgan.runs.recorded import verdicts_of
@@ -84,7 +84,7 @@ class RunRecorder(RunCallback):
         self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if isinstance(trainer.checkpoint_callback, Checkpoints):
+        if isinstance(trainer.checkpoint_callback, CheckpointSaver):
             trainer.checkpoint_callback.trains = True
         super().on_train_start(trainer, pl_module)
 

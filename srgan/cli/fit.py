@@ -38,7 +38,7 @@ MEASURING = {
     "outputs": callbacks.OutputRecorder,
     "samples": callbacks.SampleGridRecorder,
     "scores": callbacks.ScoreRecorder,
-    "checkpoints": callbacks.Checkpoints,
+    "checkpoints": callbacks.CheckpointSaver,
 }
 TRAINER_DEFAULTS = {"devices": 1, "logger": False, "max_epochs": -1, "enable_progress_bar": False,
                     "enable_model_summary": False}  # fmt: skip
