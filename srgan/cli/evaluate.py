@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonargparse
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -29,7 +28,7 @@ from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import reason_of
 from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
-from srgan.utils.provenance import commit, now, processor, versions
+from srgan.utils.provenance import commit, device_name, now, versions
 
 HELP = """\
 usage: srgan evaluate RUN|CHECKPOINT [options]
@@ -183,17 +182,13 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
     if ranks.rank:
         return {}
-    cuda = fabric.device.type == "cuda"
     return {
         "iteration": iteration,
         "constraint": module.constraint.label,
         "generator_hash": hash_weights(module.generator),
         "commit": commit(),
         "versions": versions(),
-        "hardware": {
-            "device": torch.cuda.get_device_name(fabric.device) if cuda else processor(),
-            "devices": ranks.world_size,
-        },
+        "hardware": {"device": device_name(fabric.device), "devices": ranks.world_size},
         "ended": now(),
         "protocol": scorer.describe(protocol),
         "scores": scores,

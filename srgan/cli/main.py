@@ -7,18 +7,8 @@ from importlib import import_module
 
 from srgan.utils.optional_packages import advice, installed_version
 
-COMMANDS = {
-    "fit": "srgan.cli.fit_help",
-    "evaluate": "srgan.cli.evaluate",
-    "report": "srgan.cli.report",
-    "spectra": "srgan.cli.spectra",
-    "sample": "srgan.cli.sample",
-    "push": "srgan.cli.push",
-    "pull": "srgan.cli.pull",
-    "dashboard": "srgan.cli.dashboard",
-    "prepare": "srgan.cli.prepare",
-    "configs": "srgan.cli.configs",
-}
+OTHERS = ("evaluate", "report", "spectra", "sample", "push", "pull", "dashboard", "prepare", "configs")
+COMMANDS = {"fit": "srgan.cli.fit_help"} | {name: f"srgan.cli.{name}" for name in OTHERS}
 """Command -> the module whose `main(arguments) -> exit status` runs it."""
 
 HELP = """\

@@ -45,7 +45,7 @@ class ScoreProtocol:
     intra_fid_images: int = 5_000
 
     def __post_init__(self) -> None:
-        images = DENSITY_NEIGHBOURS + 1 if self.prdc else 2
+        images = self.min_images
         least = {
             "num_fake_images": images, "num_real_images": images, "intra_fid_images": 2, "inception_splits": 1,
             "batch_size": 1, "intra_fid_classes": 0,
@@ -65,6 +65,11 @@ class ScoreProtocol:
             raise ValueError(
                 f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}."
             )
+
+    @property
+    def min_images(self) -> int:
+        """Real or generated ones that its scores take at least."""
+        return DENSITY_NEIGHBOURS + 1 if self.prdc else 2
 
     @property
     def real(self) -> tuple[object, ...]:

@@ -27,11 +27,10 @@ ImagesOf = Callable[[range], Iterable[Tensor]]
 def check_enough_images(data: ImageData, protocol: ScoreProtocol) -> None:
     """Raises ValueError where a split has fewer images than a protocol needs at least."""
     found = data.num_real_images(protocol.split, protocol.num_real_images)
-    needed = formulas.DENSITY_NEIGHBOURS + 1 if protocol.prdc else 2
-    if found < needed:
+    if found < protocol.min_images:
         raise ValueError(
-            f"Expected at least {needed} real images of {data.name} ({protocol.split}){' for prdc' * protocol.prdc}, "
-            f"found {found}."
+            f"Expected at least {protocol.min_images} real images of {data.name} ({protocol.split})"
+            f"{' for prdc' * protocol.prdc}, found {found}."
         )
 
 

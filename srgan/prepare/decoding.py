@@ -17,17 +17,9 @@ PIXELS = "upright, RGB, central square of the short side, then Pillow's antialia
 """Names the rule, for caches."""
 DECODER = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 """Names the libraries, which may differ in the last bit."""
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "PPM",
-    "JPEG2000",
-    *(["AVIF"] if features.check("avif") else []),
-)
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
+if features.check("avif"):
+    FORMATS += ("AVIF",)
 MAX_PIXELS = 120_000_000
 """Of one image, and of all that a process unpacks at a time: 2 GB at most, however many threads share the work."""
 FREE_PIXELS, MAX_PIXELS_PER_BYTE = 1 << 24, 10_000
