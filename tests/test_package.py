@@ -1,5 +1,6 @@
 """What a user types and imports first: configurations by name, optional packages, help that answers at once."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 import srgan
 from srgan.cli import fit_help as fit_command
 from srgan.cli.configs import first_sentence, names, path_of, with_paths
-from srgan.cli.main import main
+from srgan.cli.main import COMMANDS, main
 from srgan.utils.optional_packages import DISTRIBUTION, EXTRA_OF, installed_version
 
 TORCH_ALONE = """
@@ -46,7 +47,7 @@ def test_the_one_liners_need_torch_alone() -> None:
     [
         (["report", "."], "plotly"),
         (["dashboard"], "wandb"),
-        (["prepare", "imagenet", ".", "out"], "datasets"),
+        (["prepare", ".", "out"], "datasets"),
         (["push", ".", "someone/sr"], "huggingface_hub"),
         (["pull", "someone/sr"], "huggingface_hub"),
     ],
@@ -90,6 +91,23 @@ def test_a_configuration_begins_with_a_sentence(name: str) -> None:
     assert path_of(name).read_text().startswith("# ")
     assert first_sentence(name)[-1].isalnum() or first_sentence(name)[-1] in ".%"
     assert len(first_sentence(name)) <= 120
+
+
+def test_wrong_input_is_a_message_and_an_error_in_training_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: list[str]) -> int:
+        raise ValueError("what was found")
+
+    for command in COMMANDS:
+        module = importlib.import_module(COMMANDS[command])
+        monkeypatch.setattr(module, "main", fail)
+        if command == "fit":
+            with pytest.raises(ValueError, match="what was found"):
+                main([command])
+        else:
+            assert main([command]) == 2
+            assert capsys.readouterr().err == f"srgan {command}: what was found\n"
 
 
 def test_help_answers_at_once() -> None:

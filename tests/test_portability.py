@@ -8,7 +8,7 @@ import pytest
 from tiny_runs import fit
 
 from srgan.runs.folder import RunFolder
-from srgan.utils.distributed import POLITE_STOPS
+from srgan.utils.distributed import GRACEFUL_SIGNALS
 
 TAKEN_AWAY = """
 import ctypes, os, signal, sys
@@ -53,7 +53,7 @@ import srgan
 from srgan.utils.provenance import usable_cores, versions
 run, out = sys.argv[1:]
 assert srgan.load(run, device="cpu").generate(2).shape == (2, 3, 8, 8)
-assert main(["spectra", run, "--csv", out + "/x.csv", "--picture", out + "/x.png"]) == 0
+assert main(["spectra", run, "--csv", out + "/x.csv", "--plot", out + "/x.png"]) == 0
 assert main(["sample", run, "--output", out + "/grid.png", "--device", "cpu"]) == 0
 assert usable_cores() > 0 and versions()
 """
@@ -92,4 +92,4 @@ def test_training_needs_no_posix(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has two of them")
 def test_posix_has_all_polite_stops() -> None:
-    assert [stop.name for stop in POLITE_STOPS] == ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
+    assert [stop.name for stop in GRACEFUL_SIGNALS] == ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]

@@ -145,7 +145,7 @@ def missing_images(scale: Scale, setting: Setting) -> str | None:
         return "not run: scale small is of CIFAR-10 alone"
     prepared = (REPOSITORY / PREPARED_IMAGENET / "state.json").exists()
     if scale == "paper" and setting.dataset == "imagenet128" and not prepared:
-        return f"not run: first srgan prepare imagenet ROOT {PREPARED_IMAGENET}"
+        return f"not run: first srgan prepare ROOT {PREPARED_IMAGENET}"
     return None
 
 

@@ -27,7 +27,7 @@ class OutputRecorder(RunCallback):
 
     Args:
         every: iterations between two records.
-        images: of each kind; fewer where a split has fewer.
+        images: images of each kind; fewer where a split has fewer.
         generator_statistics: "running" (test mode) or "batch".
     """
 
@@ -41,11 +41,7 @@ class OutputRecorder(RunCallback):
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
     def check_possible(self, generator: Generator, data: ImageData) -> None:
-        """Reads the test split, if there is one, before training starts.
-
-        Raises:
-            ValueError: it cannot be read, or has classes that a conditional pair was not made for.
-        """
+        """Reads the test split before training starts; ValueError if it has classes unknown to a conditional pair."""
         if not self.every or not data.has_test_split:
             return
         largest = int(data.labels("test").max())

@@ -8,10 +8,10 @@ from srgan.networks.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics
 from srgan.training.module import AdversarialTraining
 from srgan.utils.files import write_atomically
 
-MOST_ROWS = 1_000
+MAX_ROWS = 1_000
 
 
-class SampleGrids(RunCallback):
+class SampleGridRecorder(RunCallback):
     """Writes `samples/<iteration>.png`: a square grid, the same latents every time and for every method.
 
     Args:
@@ -26,8 +26,8 @@ class SampleGrids(RunCallback):
         self, every: int = 1_000, rows: int = 8, generator_statistics: GeneratorStatistics = "running"
     ) -> None:
         super().__init__(every)
-        if not 1 <= rows <= MOST_ROWS:
-            bound = "at least 1" if rows < 1 else f"at most {MOST_ROWS}"
+        if not 1 <= rows <= MAX_ROWS:
+            bound = "at least 1" if rows < 1 else f"at most {MAX_ROWS}"
             raise ValueError(f"Expected samples.rows of {bound}, found {rows}. Set samples.every 0 for no pictures.")
         self.rows = rows
         self.generator_statistics: GeneratorStatistics = generator_statistics
@@ -37,5 +37,5 @@ class SampleGrids(RunCallback):
         ((images, _),) = generate(module.generator, rows, GRID_SEED, GRID_PURPOSE, len(rows), self.generator_statistics)
         picture = grid_picture(images, self.rows)
         path = self.folder.samples / f"{module.iteration:08d}.png"
-        self.folder.check_losses()
+        self.folder.check_not_lost()
         write_atomically(path, lambda file: picture.save(file, "PNG"))

@@ -16,15 +16,12 @@ KNOWN = {"model": "srgan.training.AdversarialTraining", "scores": "srgan.callbac
 
 
 def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
-    """Refuses settings of a run that would import code from elsewhere.
+    """Raises ValueError for settings of a run that would import code from elsewhere.
 
     Args:
         settings: resolved; of them "model", "data" and "scores" are built again.
         origin: the file that they are from.
         allowed: class paths that the user trusts beside this package's.
-
-    Raises:
-        ValueError: a class path of somebody else's or of another version's, or a text in the place of an object.
     """
     built = {"data": settings.get("data")} | {
         name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.checkpoints.model_card import model_card
 from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
-from srgan.checkpoints.sizes import ABSURD
+from srgan.checkpoints.sizes import MAX_COUNT
 from srgan.utils.files import write_atomically, write_json, write_text
 from srgan.utils.optional_packages import installed_version
 
@@ -32,7 +32,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
 
     Args:
         checkpoint: that can be loaded again, or nothing is written.
-        folder: a new or empty one, or one that was written before, of which these files are replaced.
+        folder: new, empty, or written before: then these files are replaced.
         name: OWNER/NAME, by which the card says it is loaded.
 
     Raises:
@@ -61,11 +61,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
 
 
 def check_same_content(folder: Path) -> None:
-    """Before files are put into a folder, one of which is a README.md.
-
-    Raises:
-        ValueError: it is not new, not empty, and not written before.
-    """
+    """Raises ValueError for a folder that is not new, empty or exported: a README.md of somebody's may be in it."""
     if folder.exists() and not (is_exported(folder) or (folder.is_dir() and not any(folder.iterdir()))):
         raise ValueError(
             f"Expected a new or empty folder, or one of srgan push or pull, found '{folder}'. Choose another."
@@ -96,14 +92,10 @@ def without_places(content: Any) -> Any:
 
 
 def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads settings and weights. What the settings name is judged before any of it is imported.
-
-    Args:
-        folder: that `write_folder` wrote.
-        allowed: class paths beside this package's that the settings may name.
+    """Reads what `write_folder` wrote. What the settings name is judged before any of it is imported.
 
     Raises:
-        ValueError: it is another folder, a file is missing or damaged, or settings name classes of somebody else's.
+        ValueError: it is another folder, a file is missing or damaged, or a class path is neither ours nor `allowed`.
     """
     try:
         about = json.loads((folder / SETTINGS).read_bytes())
@@ -111,7 +103,7 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
         checkpoint = RunCheckpoint(
             folder, settings, load_file(folder / WEIGHTS), int(about["iteration"]), str(about["constraint"])
         )
-        if not 0 <= checkpoint.iteration < ABSURD:
+        if not 0 <= checkpoint.iteration < MAX_COUNT:
             raise ValueError(f"iteration {about['iteration']}")
         if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in SECTIONS):
             raise ValueError(f"settings without one of {', '.join(sorted(SECTIONS))}")

@@ -25,7 +25,7 @@ def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Col
         source: a checkpoint, the folder of a run (its last checkpoint), a folder that `srgan push` or `srgan pull`
             wrote, or, where no such file is, the id "OWNER/NAME" of a model on the Hugging Face hub (extra `hub`).
         ema: whether the generator is its moving average, of a run with `--model.ema_decay`.
-        device: of both nets, by its name; "auto" is CUDA where there is some.
+        device: name of the device for both networks; "auto" is CUDA where there is some.
         allow: class paths of yours that the settings name, to import.
 
     Raises:
@@ -95,7 +95,7 @@ class TrainedGAN:
             num_images: how many.
             labels: class of all images, or of each `[num_images]`; None draws classes uniformly.
             truncation: the largest |z_i|, 0.02 ... 10: what is beyond is drawn again; None: no truncation.
-            seed: of the latents and classes.
+            seed: Random seed of latents and classes.
 
         Returns:
             `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.data.images.quantize` makes bytes of it.
@@ -143,8 +143,7 @@ class TrainedGAN:
     def network(self) -> Generator:
         """A copy to draw single images from.
 
-        Where the run's grids take batch statistics, it keeps those of the run's own grid, since the images of a walk
-        are not a batch like those in training.
+        Where the run's grids take batch statistics, it keeps those of the run's own grid: a walk is no training batch.
         """
         if self.grid_settings["generator_statistics"] == "batch":
             return frozen_on(self.generator, *self.grid_latents(self.grid_settings["rows"] ** 2))
@@ -172,10 +171,7 @@ def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BATC
 
 @torch.no_grad()
 def frozen_on(generator: Generator, z: Tensor, labels: Tensor) -> Generator:
-    """A copy in test mode whose batch norms keep the statistics of one batch.
-
-    So images that come in odd company, such as those of a walk, look as they do in that batch.
-    """
+    """A copy in test mode whose batch norms keep the statistics of one batch: other images look as they do there."""
     watched, frozen = independent_copy(generator, "batch"), independent_copy(generator, "running")
     for layer, kept in zip(watched.modules(), frozen.modules(), strict=True):
         if isinstance(kept, nn.BatchNorm2d):
@@ -193,11 +189,7 @@ def _keep_statistics(kept: nn.BatchNorm2d, _: nn.Module, inputs: tuple[Tensor], 
 
 
 def chosen_device(name: str) -> torch.device:
-    """By name; "auto" is CUDA where there is some. Streams of random numbers differ between CPU and CUDA.
-
-    Raises:
-        ValueError: there is no such device.
-    """
+    """By name; "auto" is CUDA where there is some. ValueError where this machine has no such device."""
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(0, device=device)

@@ -43,7 +43,6 @@ class RunCheckpoint:
 
     @property
     def title(self) -> str:
-        """What it is, in a line."""
         name = self.run.path.name if self.run else self.path.resolve().name
         return f"{name}: {self.constraint}, iteration {self.iteration:,}"
 
@@ -87,8 +86,7 @@ def read_file(path: Path) -> Any:
 def damage_of(path: Path) -> str | None:
     """What is wrong with a file that torch.save wrote as a zip archive; None for a sound one, and for other files.
 
-    The archive has a CRC-32 of each of its parts, which torch.load does not look at. A flipped bit that leaves no trace
-    here lies where nothing is stored.
+    The archive has a CRC-32 of each of its parts, which torch.load does not check.
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":
@@ -163,15 +161,11 @@ def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
 
 
 def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads a checkpoint of `srgan fit`. What its settings name is judged before any of it is imported.
-
-    Args:
-        path: of the file, or of a run, for its last one.
-        allowed: class paths beside this package's that its settings may name.
+    """Reads a checkpoint of `srgan fit`, or the last one of a run. Class paths are judged before anything is imported.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another file, or its settings name classes of somebody else's.
+        ValueError: it is another file, or a class path in its settings is neither ours nor `allowed`.
     """
     path = checkpoint_at(path)
     expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "

@@ -7,7 +7,7 @@ import torch
 
 from srgan.runs.folder import flatten_settings
 
-ABSURD = 10**9
+MAX_COUNT = 10**9
 """From here on a count or a size is a slip of the pen."""
 NO_COUNT = ("seed",)
 ALLOCATORS = (
@@ -24,18 +24,15 @@ ALLOCATORS = (
 
 
 def check_sizes(settings: Mapping[str, Any], origin: str) -> None:
-    """Refuses counts that would run on without end, or whose tensors no machine holds.
+    """Raises ValueError, naming the setting, for counts that never end, or whose tensors no machine holds.
 
-    Args:
-        settings: nested.
-        origin: where they are from, as the message says it.
-
-    Raises:
-        ValueError: names the setting.
+    `origin` is where the settings are from, as the message says it.
     """
     for name, value in flatten_settings(dict(settings)).items():
-        if isinstance(value, int) and abs(value) >= ABSURD and not name.endswith(NO_COUNT):
-            raise ValueError(f"Expected sizes and counts below {ABSURD:,} in {origin}, found {name} {value}. Lower it.")
+        if isinstance(value, int) and abs(value) >= MAX_COUNT and not name.endswith(NO_COUNT):
+            raise ValueError(
+                f"Expected sizes and counts below {MAX_COUNT:,} in {origin}, found {name} {value}. Lower it."
+            )
 
 
 def memory_problem(error: BaseException) -> str | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonargparse
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -29,30 +28,25 @@ from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import reason_of
 from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
-from srgan.utils.provenance import commit, now, processor, versions
+from srgan.utils.provenance import commit, device_name, now, versions
 
 HELP = """\
 usage: srgan evaluate RUN|CHECKPOINT [options]
 
-Scores the generator of a run (its last checkpoint) or of a checkpoint again: by its own protocol, or by another.
+Compute FID, IS, KID, precision, recall, density and coverage of a checkpoint's generator. Options that are not given
+are as in the checkpoint's run: its final protocol if it has one, else the one used in training.
 
   srgan evaluate runs/NAME --output scores.json
   srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
   srgan evaluate CHECKPOINT --protocol.intra_fid_classes 1000 --devices 8
   srgan evaluate CHECKPOINT --data.init_args.path /elsewhere/images.tar
-  srgan evaluate CHECKPOINT --help        all options, with the checkpoint's settings as defaults
+  srgan evaluate CHECKPOINT --help        all options, with their defaults from the checkpoint
 """
 DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a setting of the run's data, as in srgan fit."
 
 
 class Stored(NamedTuple):
-    """A checkpoint with what it was trained with.
-
-    Attributes:
-        module: with the checkpoint's weights.
-        data: that it was trained on, unless told otherwise.
-        iteration: of the checkpoint.
-    """
+    """What a checkpoint was trained with: the module with its weights, and its data unless told otherwise."""
 
     module: AdversarialTraining
     data: ImageData
@@ -63,8 +57,8 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     """What the command understands: as in `srgan fit`, with the checkpoint's own settings as defaults."""
     parser = jsonargparse.ArgumentParser(
         prog="srgan evaluate RUN|CHECKPOINT",
-        description="Scores the generator of a checkpoint again. What is not said is as in the checkpoint's run: its "
-        "final protocol if it has one, else that in training.",
+        description="Score the generator of a checkpoint. Options that are not given are as in the checkpoint's run: "
+        "its final protocol if it has one, else the one used in training.",
         exit_on_error=False,
     )
     recorder = jsonargparse.ArgumentParser(exit_on_error=False)
@@ -75,15 +69,21 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
     parser.add_argument("--features", type=FeatureName, default=stored.features)
     parser.add_argument(
-        "--inception_weights", type=str | None, default=stored.inception_weights, help="torch-fidelity's"
+        "--inception_weights",
+        type=str | None,
+        default=stored.inception_weights,
+        help="path of torch-fidelity's Inception weights; downloaded once by default",
     )
     parser.add_subclass_arguments(ImageData, "data", instantiate=False)
-    parser.add_argument("--devices", type=int, default=1, help="that share the work")
+    parser.add_argument("--devices", type=int, default=1, help="number of devices that share the work")
     parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
     parser.add_argument(
-        "--allow", action="append", default=[], help="a class of yours that the checkpoint's settings name, to import"
+        "--allow",
+        action="append",
+        default=[],
+        help="class of your own that the settings name and that may be imported; may be repeated",
     )
-    parser.add_argument("--output", type=Path | None, default=None, help="JSON file for scores and protocol")
+    parser.add_argument("--output", type=Path | None, default=None, help="write scores and protocol to this JSON file")
     parser.set_defaults(
         {
             "data": copy.deepcopy(checkpoint.config["data"]),
@@ -94,7 +94,7 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Scores; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    """Scores, prints, and writes what was asked for."""
     warnings.filterwarnings("ignore", module="lightning_fabric")
     path, *options = arguments or ["--help"]
     if path in ("-h", "--help"):
@@ -109,12 +109,9 @@ def main(arguments: list[str]) -> int:
         if chosen.output:
             chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
         record = evaluate(stored, chosen)
-    except (ValueError, OSError) as error:
-        print(f"srgan evaluate: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("srgan evaluate: stopped, no scores. What is known of the real images is kept.", file=sys.stderr)
-        return 130
+        print("srgan evaluate: no scores yet; statistics of the real images are kept.", file=sys.stderr)
+        raise
     if record:
         record = {"checkpoint": path, "command": ["srgan", "evaluate", *arguments]} | record
         show(record)
@@ -124,11 +121,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
-    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the options.
-
-    Args:
-        path: of the checkpoint.
-        options: of the command line.
+    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the command's options.
 
     Returns:
         the training, and the options: "protocol" is a `ScoreProtocol`.
@@ -189,17 +182,13 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
     if ranks.rank:
         return {}
-    cuda = fabric.device.type == "cuda"
     return {
         "iteration": iteration,
         "constraint": module.constraint.label,
         "generator_hash": hash_weights(module.generator),
         "commit": commit(),
         "versions": versions(),
-        "hardware": {
-            "device": torch.cuda.get_device_name(fabric.device) if cuda else processor(),
-            "devices": ranks.world_size,
-        },
+        "hardware": {"device": device_name(fabric.device), "devices": ranks.world_size},
         "ended": now(),
         "protocol": scorer.describe(protocol),
         "scores": scores,
@@ -207,11 +196,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
 
 
 def _devices(options: jsonargparse.Namespace) -> Fabric:
-    """Launched.
-
-    Raises:
-        ValueError: this machine has no such devices.
-    """
+    """Launched; ValueError if this machine has no such devices."""
     strategy = "ddp" if options.devices > 1 else "auto"
     try:
         fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
@@ -225,12 +210,7 @@ def _devices(options: jsonargparse.Namespace) -> Fabric:
 
 
 def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None) -> None:
-    """Data and weights, where they are not there yet.
-
-    Raises:
-        ValueError: data and feature network do not fit one another.
-        FileNotFoundError: something is missing, or cannot be downloaded.
-    """
+    """Fetches data and weights where they are missing; FileNotFoundError if they cannot be downloaded."""
     try:
         data.prepare_data()
     except (OSError, RuntimeError) as error:
@@ -242,7 +222,6 @@ def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None
 
 
 def show(record: dict[str, Any]) -> None:
-    """The record as a table."""
     table = Table("score", "value")
     for name, value in record["scores"].items():
         if not isinstance(value, list):

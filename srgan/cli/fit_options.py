@@ -38,7 +38,7 @@ REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     BackboneFinetuning: "Both nets train from the first iteration on.",
     ModelPruning: "It would change the weights behind the optimizers.",
 }
-GONE = {
+RENAMED = {
     "--seed_everything": "--model.seed",
     "--optimizer": "--model.generator_optimizer and --model.discriminator_optimizer",
     "--lr_scheduler": "--model.linear_decay",
@@ -68,7 +68,7 @@ def check_arguments(arguments: list[str]) -> None:
     Raises:
         ValueError: with what to use instead.
     """
-    instead = {gone: f"Set {option}." for gone, option in GONE.items()}
+    instead = {gone: f"Set {option}." for gone, option in RENAMED.items()}
     instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
     for target, (sources, _) in LINKS.items():
         followed = f"Set {' and '.join(f'--{source}' for source in sources)}, which it follows."

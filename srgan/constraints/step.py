@@ -50,7 +50,7 @@ class DiscriminatorStep:
         )
 
     def scores(self, images: Tensor, labels: Tensor) -> Tensor:
-        """D's outputs `[B]` in float32: a penalty on gradients does not go through half precision."""
+        """D's outputs `[B]` in float32: a gradient penalty does not go through half precision."""
         with without_autocast(images.device):
             scores: Tensor = self.discriminator(images.float(), labels)
             return scores.float()

@@ -9,7 +9,7 @@ from srgan.constraints.base import Constraint
 from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
 from srgan.constraints.selecting import unwrap_model
 from srgan.runs.folder import normalized
-from srgan.runs.scale_growth import MOST_GROWTH, ScaleGrowth
+from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 
 
 class SpectralWatch:
@@ -78,7 +78,7 @@ class SpectralWatch:
         scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]
         if slow := self._growth.add({name: float(sigma[name][0]) for name in scaled}):
             warnings.warn(
-                f"Slow discriminator at step {self.steps}: sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} "
+                f"Slow discriminator at step {self.steps}: sigma_1 of {', '.join(slow)} has passed {MAX_GROWTH:g} "
                 "times its start. Spectral normalization hides that scale from D but not from Adam, whose steps turn "
                 "these layers a third as far as at first. Resume from an earlier checkpoint at the scale of the "
                 f"start: srgan.regularize(D, ..., scale={self._growth.start:.2g}, optimizer=...).",

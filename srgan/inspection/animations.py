@@ -31,8 +31,7 @@ def write_gif(frames: Sequence[Image.Image], path: Path) -> None:
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     duration = round(1000 / FRAMES_PER_SECOND)  # ms; GIF keeps hundredths of a second
     write_atomically(
-        path,
-        lambda file: first.save(file, "GIF", save_all=True, append_images=others, duration=duration, loop=0),
+        path, lambda file: first.save(file, "GIF", save_all=True, append_images=others, duration=duration, loop=0)
     )
 
 

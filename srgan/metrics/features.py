@@ -21,12 +21,11 @@ class FeatureNetwork(nn.Module):
     """A frozen network whose features a score compares.
 
     Attributes:
-        name: in protocols and caches.
-        suffix: what its scores are called behind "FID" and "IS": "" for Inception, "_cls" for a classifier.
-        resize: what it does to the size of its input, in words.
+        name: identifies it in protocols and caches.
+        suffix: suffix of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
+        resize: how it resizes its input, for protocols.
         weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
-        num_features: d.
-        num_logits: classes.
+        num_features, num_logits: d, and classes.
         counts_modes: whether its classes are the modes of stacked digits.
     """
 
@@ -73,7 +72,7 @@ class InceptionFeatures(FeatureNetwork):
             into PyTorch's hub folder.
 
     Raises:
-        FileNotFoundError: no file at `weights_path`.
+        OSError: no file at `weights_path`.
         ValueError: another file there.
         RuntimeError: the download failed; says where to put the file.
     """
@@ -161,12 +160,9 @@ class _Classifier(nn.Module):
 class ClassifierFeatures(FeatureNetwork):
     """A small CNN trained on the data set itself, where Inception is the wrong yardstick.
 
-    Its scores are called FID_cls and IS_cls: they compare runs of this package with one another, never with
-    published numbers. Seeded, trained on one thread (so the weights do not depend on the machine's load) and
-    cached. Of stacked digits it reads each channel by itself: 3 x 64 features, 1,000 joint log-probabilities.
-
-    Args:
-        data: what to train on, and what is scored later.
+    Its scores, FID_cls and IS_cls, compare runs of this package with one another, never with published numbers. Seeded,
+    trained on one thread (so that the machine's load does not change the weights) and cached. Stacked digits are read
+    channel by channel: 3 x 64 features, 1,000 joint log-probabilities.
 
     Raises:
         ValueError: the data has fewer than two classes.
@@ -179,7 +175,7 @@ class ClassifierFeatures(FeatureNetwork):
 
     def __init__(self, data: ImageData) -> None:
         super().__init__()
-        self.refuse(data)
+        self.check(data)
         self.counts_modes = data.num_modes is not None
         channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
@@ -197,7 +193,7 @@ class ClassifierFeatures(FeatureNetwork):
         self.eval().requires_grad_(False)
 
     @staticmethod
-    def refuse(data: ImageData) -> None:
+    def check(data: ImageData) -> None:
         """Raises ValueError where there is nothing to learn."""
         if data.num_classes < 2:
             raise ValueError(
@@ -241,7 +237,7 @@ def check_features(name: FeatureName, inception_weights: str | None, data: Image
     if name == "inception":
         InceptionFeatures.weights_file(inception_weights)
     else:
-        ClassifierFeatures.refuse(data)
+        ClassifierFeatures.check(data)
 
 
 def feature_network(

@@ -17,11 +17,7 @@ from srgan.utils.progress import Progress
 
 
 def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
-    """The classes over which a protocol averages: as many as it says, spread evenly over all.
-
-    Raises:
-        ValueError: there are no classes.
-    """
+    """The classes over which a protocol averages, spread evenly over all; ValueError if there are none."""
     if protocol.intra_fid_classes and not num_classes:
         raise ValueError(
             f"Expected a generator with classes for intra_fid_classes {protocol.intra_fid_classes}, found an "
@@ -32,11 +28,7 @@ def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
 
 
 def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
-    """Every rank comes to the same answer by itself, so that none waits for one that refused.
-
-    Raises:
-        ValueError: there are no classes, or one of the chosen has fewer than two real images.
-    """
+    """Raises ValueError, alike on every rank, where a chosen class has fewer than two real images."""
     classes = chosen_classes(protocol, num_classes)
     if not classes:
         return
@@ -58,9 +50,6 @@ def intra_class_distances(
 
     The classes are shared over the ranks. A rank reads all the protocol's real images, runs the feature network on
     those of its classes only, and holds their features in main memory: 8 KB per image with Inception.
-
-    Raises:
-        ValueError: the generator has no classes, or a class has fewer than two real images.
     """
     check_classes(data, protocol, generator.num_classes)
     classes = chosen_classes(protocol, generator.num_classes)

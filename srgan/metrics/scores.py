@@ -13,7 +13,7 @@ from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
 from srgan.metrics.intra import check_classes, chosen_classes, intra_class_distances
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
+from srgan.metrics.statistics import MAX_FEATURES, FeatureSums, RealStatistics, share_batches
 from srgan.networks import Generator
 from srgan.networks.sampling import SCORED, generate
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
@@ -25,30 +25,20 @@ ImagesOf = Callable[[range], Iterable[Tensor]]
 
 
 def check_enough_images(data: ImageData, protocol: ScoreProtocol) -> None:
-    """Looks at the images that were found, which may be fewer than the protocol asks for.
-
-    Raises:
-        ValueError: too few.
-    """
+    """Raises ValueError where a split has fewer images than a protocol needs at least."""
     found = data.num_real_images(protocol.split, protocol.num_real_images)
-    needed = formulas.DENSITY_NEIGHBOURS + 1 if protocol.prdc else 2
-    if found < needed:
+    if found < protocol.min_images:
         raise ValueError(
-            f"Expected at least {needed} real images of {data.name} ({protocol.split}){' for prdc' * protocol.prdc}, "
-            f"found {found}."
+            f"Expected at least {protocol.min_images} real images of {data.name} ({protocol.split})"
+            f"{' for prdc' * protocol.prdc}, found {found}."
         )
 
 
 class Scorer:
     """Scores generated images against a data set. Several ranks share the work; rank zero has the scores.
 
-    Every rank has to be asked for the same scores at the same time.
-
-    Args:
-        features: shared by all scores: one pass per image.
-        data: the real images.
-        protocol: how many of what; further protocols may differ in what does not concern the real images.
-        ranks: who shares the work.
+    Every rank has to ask for the same scores at the same time. Protocols of later calls may differ from `protocol` in
+    what does not concern the real images.
 
     Raises:
         ValueError: the data has too few images for the protocol.
@@ -83,7 +73,7 @@ class Scorer:
         if protocol.prdc:
             described["prdc_neighbours"] = [formulas.PRECISION_NEIGHBOURS, formulas.DENSITY_NEIGHBOURS]
         if protocol.kid or protocol.prdc:
-            described["num_real_features"] = min(self.num_real_images, LARGEST_SET)
+            described["num_real_features"] = min(self.num_real_images, MAX_FEATURES)
         if protocol.intra_fid_classes:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
@@ -91,21 +81,13 @@ class Scorer:
     def of_generators(
         self, last: Generator, average: Generator | None, protocol: ScoreProtocol | None = None
     ) -> Scores:
-        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one.
-
-        Raises:
-            ValueError: as `of_generator`.
-        """
+        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one."""
         scores = self.of_generator(last, protocol)
         averages = self.of_generator(average, protocol) if average is not None else {}
         return scores | {f"{name}{EMA}": value for name, value in averages.items()}
 
     def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
-        """Scores of a generator under a protocol, by default the scorer's.
-
-        Raises:
-            ValueError: as `of_images`, or the generator or the data lack what the protocol needs.
-        """
+        """Scores of a generator under a protocol, by default the scorer's; see `of_images` and `check_classes`."""
         chosen = protocol or self.protocol
         check_classes(self.data, chosen, generator.num_classes)
 
@@ -166,7 +148,6 @@ class Scorer:
     def _scores(
         self, protocol: ScoreProtocol, sums: FeatureSums, logits: Tensor, features: Tensor, real_features: Tensor
     ) -> Scores:
-        """Every score that the protocol asks for."""
         suffix = self.features.suffix
         real = self.real_sums
         fid = formulas.frechet_distance(real.mean, real.covariance, sums.mean, sums.covariance)

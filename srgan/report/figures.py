@@ -34,7 +34,7 @@ DASHES = ("solid", "dash", "dot")
 
 PLAYERS = {
     "losses": {"discriminator": "loss/discriminator", "generator": "loss/generator"},
-    "mean outputs of D": {"real images": "score/real", "generated images": "score/fake"},
+    "mean outputs of D": {"real images": "logits/real", "generated images": "logits/fake"},
     "accuracy of D": {"real images": "accuracy/real", "generated images": "accuracy/fake"},
 }
 """Plots of what is recorded of both nets: title -> line -> key in losses.jsonl."""

@@ -1,11 +1,11 @@
 """Whether nets, data, devices and precision of a training fit one another."""
 
 import pytorch_lightning as pl
-from pytorch_lightning.strategies import DDPStrategy
 
 from srgan.data.image_data import ImageData
 from srgan.networks import Pair
 from srgan.utils.distributed import accumulation
+from srgan.utils.lightning_internals import starts_processes_anew
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -45,7 +45,7 @@ def check_fit(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, 
         )
     accumulation(data.batch_size, trainer.world_size, micro_batch_size)
     strategy = trainer.strategy
-    if trainer.world_size > 1 and (not isinstance(strategy, DDPStrategy) or strategy._start_method != "popen"):
+    if trainer.world_size > 1 and not starts_processes_anew(strategy):
         raise ValueError(
             "Expected strategy 'ddp' on several devices, each holding both nets, found "
             f"{getattr(strategy, 'strategy_name', type(strategy).__name__)}. Set --trainer.strategy ddp."

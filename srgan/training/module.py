@@ -38,10 +38,10 @@ class AdversarialTraining(pl.LightningModule):
     Args:
         networks: kind and sizes of both nets.
         constraint: what keeps the discriminator Lipschitz.
-        loss: of both players; the paper's is `Hinge` (Eq. 6).
+        loss: loss of both players; the paper's is `Hinge` (Eq. 6).
         feature_matching: an additional term of the generator's loss; None for none, as in the paper.
-        generator_optimizer: of the generator.
-        discriminator_optimizer: of the discriminator.
+        generator_optimizer: optimizer of the generator.
+        discriminator_optimizer: optimizer of the discriminator.
         iterations: length of the run in generator updates.
         linear_decay: learning rates fall linearly to 0 from iteration 0 (the authors), else stay constant.
         n_dis: discriminator updates per iteration.
@@ -53,13 +53,13 @@ class AdversarialTraining(pl.LightningModule):
             None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
             takes a power step.
         normalize_generator: SN on the generator too, as in the authors' ImageNet code.
-        ema_decay: of a moving average of the generator, taken once per iteration and scored beside it, e.g. 0.999;
-            None for none, as in the paper.
+        ema_decay: decay of a moving average of the generator, taken once per iteration and scored beside it, e.g.
+            0.999; None for none, as in the paper.
         channels_last: the nets work on images in PyTorch's channels-last memory format, the faster one for
             convolutions on CPUs and tensor cores.
         compile: both nets go through `torch.compile`.
         compile_mode: of `torch.compile`, where nets are compiled; "reduce-overhead" is CUDA graphs.
-        seed: of the initial weights, of the noise z, and (linked) of the data order.
+        seed: Random seed of the initial weights, the latents z and (linked) the data order.
 
     Raises:
         ValueError: a count is below 1, `generator_update_after` is not in 0 ... n_dis, `ema_decay` is not between 0 and
@@ -107,10 +107,10 @@ class AdversarialTraining(pl.LightningModule):
                 f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
                 "feature matching, found compile true. Set --model.compile false."
             )
-        if loss.reconstructs != networks.reconstructs:
+        if loss.is_autoencoder != networks.is_autoencoder:
             wanted, found = (
                 "reconstruction losses, lower for real" if side else "scores, higher for real"
-                for side in (loss.reconstructs, networks.reconstructs)
+                for side in (loss.is_autoencoder, networks.is_autoencoder)
             )
             raise ValueError(
                 f"Expected nets whose D gives {wanted}, for {type(loss).__name__}, found {found} from "

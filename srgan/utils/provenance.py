@@ -48,15 +48,21 @@ def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
     import torch
 
     device = trainer.strategy.root_device
-    on_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "device": device_name(device),
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
         "cores": usable_cores(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-    } | (gpu_arithmetic(device) if on_gpu else {})
+    } | (gpu_arithmetic(device) if device.type == "cuda" else {})
+
+
+def device_name(device: "torch.device") -> str:
+    """The model of a GPU, else of the processor."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def gpu_arithmetic(device: "torch.device") -> dict[str, Any]:

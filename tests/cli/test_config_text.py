@@ -58,7 +58,7 @@ def test_options_that_follow_others_are_refused(
 
 def test_the_same_key_in_several_places_is_no_repetition() -> None:
     content = "a: {b: 1, c: {b: 2}}\nd: [{b: 1}, {b: 2}, [1, 1]]\ne: {[1]: 2}\n"
-    found = {name: value.text for name, value in values_of(Text("here", "", content))}
+    found = {name: node.value for name, node in values_of(Text("here", "", content))}
     assert found == {
         "a.b": "1", "a.c.b": "2", "d.0.b": "1", "d.1.b": "2", "d.2.0": "1", "d.2.1": "1", "e.#0.0": "1", "e.#0": "2",
     }  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from tiny_runs import fit
 
 from srgan.runs.folder import RunFolder
-from srgan.utils.duration import LOOK_FOR, TOO_LONG, Pacemaker, warning
+from srgan.utils.duration import MAX_HOURS, MIN_SECONDS, Pacemaker, warning
 
 
 @pytest.mark.parametrize("seconds_each", [0.01, 1.0, 20.0, 90.0])
@@ -21,7 +21,7 @@ def test_the_length_is_told_once_by_the_pace_behind_the_first_iteration(seconds_
         clock += seconds_each
     ((iteration, hours),) = told
     assert hours == pytest.approx((10_000 - iteration) * seconds_each / 3600)
-    assert (iteration - first - 1) * seconds_each >= LOOK_FOR - 1e-6
+    assert (iteration - first - 1) * seconds_each >= MIN_SECONDS - 1e-6
     assert iteration - first > 3
 
 
@@ -31,8 +31,8 @@ def test_a_run_that_is_over_before_says_nothing() -> None:
 
 
 def test_nothing_is_advised_that_was_done() -> None:
-    assert warning(TOO_LONG - 1, ["srgan"]) is None
-    assert "-c small behind -c cifar10" in str(warning(TOO_LONG, ["srgan", "fit", "-c", "cifar10"]))
+    assert warning(MAX_HOURS - 1, ["srgan"]) is None
+    assert "-c small behind -c cifar10" in str(warning(MAX_HOURS, ["srgan", "fit", "-c", "cifar10"]))
     said = str(warning(36.2, ["srgan", "fit", "-c", "cifar10", "-c", "small"]))
     assert said.startswith("at its pace so far, training takes about 36 hours more on this CPU. Take a GPU, or fewer")
     assert "-c" not in said
@@ -43,8 +43,8 @@ def test_a_run_says_so_itself(
 ) -> None:
     assert fit(RunFolder(tmp_path / "short"), "--model.iterations", "6") == 0
     assert "hours" not in capsys.readouterr().err
-    monkeypatch.setattr("srgan.utils.duration.TOO_LONG", 0.0)
-    monkeypatch.setattr("srgan.utils.duration.LOOK_FOR", 0.0)
+    monkeypatch.setattr("srgan.utils.duration.MAX_HOURS", 0.0)
+    monkeypatch.setattr("srgan.utils.duration.MIN_SECONDS", 0.0)
     assert fit(RunFolder(tmp_path / "long"), "--model.iterations", "6") == 0
     assert (
         capsys.readouterr().err.count("long: at its pace so far, training takes about 0 hours more on this CPU.") == 1

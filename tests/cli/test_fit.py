@@ -80,7 +80,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
 def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = RunFolder(finished).record.stat().st_mtime_ns
     assert main(command("sr-s", finished)) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert RunFolder(finished).record.stat().st_mtime_ns == before
 
 
@@ -152,7 +152,7 @@ def test_a_polite_stop_saves_and_the_same_command_goes_on(number: signal.Signals
     os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode == 128 + number
-    assert "the same command goes on" in (tmp_path / "log").read_text()
+    assert "run the command again to resume" in (tmp_path / "log").read_text()
     record = RunFolder(run).read_record()
     assert record is not None
     assert record["status"] == "stopped"
@@ -209,7 +209,7 @@ def test_where_a_run_branched_off_is_decided_when_it_starts(
         }  # fmt: skip
     other = str(RunFolder(finished).checkpoint)
     assert main(command("sr-d", run, "--from-checkpoint", other, iterations=30)) == 2
-    assert "to go on as it started" in capsys.readouterr().err
+    assert "to resume as it started" in capsys.readouterr().err
 
 
 def test_a_run_that_began_at_another_one_goes_on_without_it(finished: Path, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_wrong_settings_are_refused(
 
 def test_a_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", *TINY]) == 2
-    assert "Add --run" in capsys.readouterr().err
+    assert "--run is required" in capsys.readouterr().err
 
 
 def test_help_is_light() -> None:

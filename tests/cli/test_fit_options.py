@@ -13,7 +13,7 @@ from tiny_runs import assert_identical, fit, state
 
 from srgan.cli.fit import compose
 from srgan.cli.fit_help import HELP
-from srgan.cli.fit_options import GONE, spelled_out
+from srgan.cli.fit_options import RENAMED, spelled_out
 from srgan.cli.main import main
 from srgan.constraints import Constraint
 from srgan.constraints.registry import METHODS
@@ -90,7 +90,7 @@ def test_all_options_are_shown_but_those_that_are_refused(capsys: pytest.Capture
         main(["fit", "--help=all"])
     help_text = capsys.readouterr().out
     words = re.split(r"[=,\s\[\]]+", help_text)  # Python 3.13 puts a comma between the names of an option
-    assert not {name for name in GONE if name.count(".") == 0} & set(words)
+    assert not {name for name in RENAMED if name.count(".") == 0} & set(words)
     assert not {f"--trainer.{name}" for name in INSTEAD} & set(words)
     assert help_text.startswith("usage: srgan fit -c NAME")
     order = ["--run", "--model.seed", "--data", "--scores.every", "--trainer.devices"]
@@ -126,7 +126,7 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
         (["--trainer.max_time", "3x"], "is not a valid duration"),
         (["--iterations", "3"], "unrecognized arguments: --iterations"),
         (["-c", "absent.yaml"], "Expected a file, or one of batch-norm, "),
-        (["--checkpoints.every", "0"], "a run without checkpoints cannot go on"),
+        (["--checkpoints.every", "0"], "a run without checkpoints cannot be resumed"),
         (["--checkpoints.keep_every", "-1"], "keep_every of at least 0"),
         (["--losses.every", "-1"], "Expected `every` of at least 0"),
         (["--samples.rows", "0"], "Expected samples.rows of at least 1, found 0."),

@@ -23,7 +23,7 @@ from srgan.utils.distributed import ProcessGroup
 
 
 def prepare(root: Path, out: Path, *options: str) -> Path:
-    assert main(["prepare", "imagenet", str(root), str(out), "--image-size", "8", "--workers", "1", *options]) == 0
+    assert main(["prepare", str(root), str(out), "--image-size", "8", "--workers", "1", *options]) == 0
     return out
 
 
@@ -93,7 +93,7 @@ def test_a_part_for_measuring_is_a_sample_of_all_classes(prepared: Path) -> None
 
 
 def test_the_test_split_is_a_folder_of_its_own(root: Path, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="test_path to its folder"):
+    with pytest.raises(ValueError, match="test_path to a folder"):
         make(prepared).load("test")
     test = prepare(root, tmp_path / "test", "--split", "test")
     data = HubData(str(prepared), test_path=str(test), image_size=8)
@@ -120,9 +120,7 @@ def test_the_key_names_the_test_split_too(root: Path, prepared: Path, tmp_path: 
 
 
 def test_folders_that_cannot_be_read_say_what_to_do(root: Path, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match=r"nowhere', found nothing\. Run: srgan prepare imagenet ROOT .*nowhere"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"nowhere', found nothing\. Run: srgan prepare ROOT .*nowhere"):
         make(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"16 x 16.*found 8 x 8.*--image-size 16"):
         HubData(str(prepared), image_size=16).num_images("train")
@@ -206,7 +204,7 @@ def test_images_are_decoded_once_and_the_key_names_them(tmp_path: Path, monkeypa
 
 
 def test_several_processes_decode_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("srgan.data.hub.FEW", 10)
+    monkeypatch.setattr("srgan.data.hub.MIN_PARALLEL_IMAGES", 10)
     hub_set(13, id=[*range(13)]).save_to_disk(str(tmp_path / "parallel"))
     data = HubData(str(tmp_path / "parallel"), image_size=8, num_workers=2)
     assert torch.equal(data.load("train").images, decoded(13))
@@ -285,7 +283,7 @@ def test_what_is_no_data_set_of_images_and_classes_is_named(tmp_path: Path, caps
         open_saved(ragged, tmp_path / "ragged").num_images("train")
     numbers = hub_set(6, datasets.Value("int8"))
     assert open_saved(numbers, tmp_path / "numbers").num_classes == 1
-    assert "No labels are used; fine holds whole numbers. To take them: label_column fine" in capsys.readouterr().err
+    assert "No labels are used; fine holds integers. To use them: label_column fine" in capsys.readouterr().err
     for content in ("{}", "[]", "7", '{"_data_files": 3}'):
         (tmp_path / "numbers/state.json").write_text(content)
         with pytest.raises(ValueError, match=r"numbers' cannot be opened as a data set of Hugging Face's"):

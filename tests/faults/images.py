@@ -200,7 +200,7 @@ def odd_images(attempt: Attempt) -> Outcome:
 
 def _preparing(source: Path) -> Callable[[], int]:
     out = source.with_name("out")
-    return lambda: main(["prepare", "imagenet", str(source), str(out), "--image-size", "8"])
+    return lambda: main(["prepare", str(source), str(out), "--image-size", "8"])
 
 
 def _cut(tar: Path, draw: random.Random) -> tuple[str, bool]:

@@ -262,11 +262,11 @@ def odd_commands(attempt: Attempt) -> Outcome:
         ["sample", checkpoint, "--walk", "0"], ["sample", checkpoint, "--output", "x.txt"],
         ["sample", checkpoint, "--output", there, "--device", "abacus"], ["sample", checkpoint, "--seed", "x"],
         ["sample", checkpoint, "--output", "/dev/null/x.png"], ["sample", checkpoint, "--frames", "-1"],
-        ["spectra", checkpoint, "--picture", "/"], ["spectra", checkpoint, "--nothing"], ["spectra"], ["sample"],
+        ["spectra", checkpoint, "--plot", "/"], ["spectra", checkpoint, "--nothing"], ["spectra"], ["sample"],
         ["report"], ["report", there], ["report", "configs"], ["report", "/dev/null"], ["prepare"],
-        ["prepare", "imagenet"], ["prepare", "imagenet", there, there], ["prepare", "cifar", there, there],
-        ["prepare", "imagenet", "configs", there, "--image-size", "0"],
-        ["prepare", "imagenet", "configs", there, "--workers", "-1"],
+        ["prepare"], ["prepare", there, there], ["prepare", "cifar", there, there],
+        ["prepare", "configs", there, "--image-size", "0"],
+        ["prepare", "configs", there, "--workers", "-1"],
     ]  # fmt: skip
     words = cases[attempt.number % len(cases)]
     option = ([word for word in words if word.startswith("--")] or words)[-1]

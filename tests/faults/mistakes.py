@@ -17,7 +17,7 @@ COMMON = [
     (["-c", "folder", "--data.init_args.path", "nope"], r"a folder or tar of images at '.*nope', found nothing"),
     (["-c", "folder"], r"at '.*images', found nothing\. Set --data\.init_args\.path"),
     (["-c", "hub", "--data.init_args.path", "./nope"], "a data set in the folder '.*nope', found nothing"),
-    (["-c", "imagenet128"], "Run: srgan prepare imagenet ROOT"),
+    (["-c", "imagenet128"], "Run: srgan prepare ROOT"),
     (["-c", "cifar10", "--data.init_args.image_size", "64"], "an image size of 32, 16 or 8 for CIFAR-10, found 64"),
     (["-c", "stl10", "--data.init_args.image_size", "64"], "an image size of 32 for STL-10, found 64"),
     (["-c", "digits", "--data.init_args.image_size", "256"], "an image size of 8, 16, 32, 64 or 128 .* found 256"),

@@ -56,7 +56,7 @@ class Measures(pl.Callback):
             "marks": marked.history_marks,
             "row": lambda: append_json_line(self.folder / "row.jsonl", {"iteration": 1, "a": 0.1, "b": 0.2}),
             "plain row": lambda: _plain_row(self.folder / "plain.jsonl"),
-            "progress": lambda: write_json(marked.progress, {"iteration": 1, "iterations": 2}, lasting=False),
+            "progress": lambda: write_json(marked.progress, {"iteration": 1, "iterations": 2}, durable=False),
         }
         cpu: dict[str, float] = {}
         wall: dict[str, float] = {}

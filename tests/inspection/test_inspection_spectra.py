@@ -130,7 +130,7 @@ def test_transposed_convolutions_are_told(
     assert "--transposed GLOB" not in capsys.readouterr().out.rpartition("third_party.pth")[2]
 
 
-@pytest.mark.parametrize("options", [["--picture", "p.png"], ["--picture", "p.PDF", "--log"]])
+@pytest.mark.parametrize("options", [["--plot", "p.png"], ["--plot", "p.PDF", "--log-scale"]])
 def test_pictures(third_party: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert spectra(third_party, *options) == 0
@@ -144,9 +144,9 @@ def test_pictures(third_party: Path, tmp_path: Path, options: list[str], monkeyp
 
 def test_more_layers_than_a_page_has_panels_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({f"layer{k}.weight": torch.ones(2, 2) for k in range(70)}, tmp_path / "deep.pth")
-    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png") == 2
+    assert spectra(tmp_path / "deep.pth", "--plot", tmp_path / "deep.png") == 2
     assert "Expected 1 to 60 layers" in capsys.readouterr().err
-    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png", "--layers", "layer1*") == 0
+    assert spectra(tmp_path / "deep.pth", "--plot", tmp_path / "deep.png", "--layers", "layer1*") == 0
 
 
 def test_names_above_panels_are_short_and_distinct() -> None:
@@ -162,13 +162,13 @@ def test_names_above_panels_are_short_and_distinct() -> None:
 def test_diverged_and_zero_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = {"a.weight": torch.full((2, 3), torch.nan), "b.weight": torch.zeros(2, 3), "c.weight": torch.eye(3)}
     torch.save(weights, tmp_path / "bad.pth")
-    assert spectra(tmp_path / "bad.pth", "--csv", tmp_path / "s.csv", "--picture", tmp_path / "p.png") == 0
+    assert spectra(tmp_path / "bad.pth", "--csv", tmp_path / "s.csv", "--plot", tmp_path / "p.png") == 0
     printed = capsys.readouterr().out
     assert "NaN or infinity in: a." in printed
     assert "All zero: b." in printed
     assert "a,2x3,2,,,,,,,," in (tmp_path / "s.csv").read_text()
     torch.save({"a.weight": weights["a.weight"]}, tmp_path / "worse.pth")
-    assert spectra(tmp_path / "worse.pth", "--picture", tmp_path / "none.png") == 2
+    assert spectra(tmp_path / "worse.pth", "--plot", tmp_path / "none.png") == 2
     assert not (tmp_path / "none.png").exists()
 
 
@@ -179,7 +179,7 @@ def test_refusals(third_party: Path, run: RunFolder, tmp_path: Path, capsys: pyt
 
     assert "found nothing" in refused(tmp_path / "nowhere.pth")
     assert "found a folder that is no run with one" in refused(tmp_path)
-    assert "FILE.png or FILE.pdf" in refused(third_party, "--picture", tmp_path / "p.jpg")
+    assert "FILE.png or FILE.pdf" in refused(third_party, "--plot", tmp_path / "p.jpg")
     said = refused(run.checkpoint, "--layers", "discriminator.blocks.0.konv1")
     assert "Expected --layers 'discriminator.blocks.0.konv1' to match a layer" in said
     assert "among them discriminator.blocks.0.conv1," in said

@@ -90,7 +90,7 @@ def test_statistics_of_other_real_images_or_weights_are_other_files(folder_root:
 def test_the_set_of_features_is_that_of_the_first_images(
     folder_root: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statistics, "LARGEST_SET", 6)
+    monkeypatch.setattr(statistics, "MAX_FEATURES", 6)
     folder = FolderData(str(folder_root), 8)
     found = real_statistics(folder, 12, batch_size=4).set_of_features()
     ((images, _),) = folder.real_images("train", range(6))

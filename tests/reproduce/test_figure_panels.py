@@ -16,7 +16,7 @@ from reproduce.figures.hyperparameter_figures import density, figure_8, figure_1
 from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
 from reproduce.plan.table_runs import table_runs
 from srgan.losses import Hinge
-from srgan.plotting import MOST_CURVES, AxisScale, style
+from srgan.plotting import MAX_CURVES, AxisScale, style
 from srgan.utils.downsampling import kept_times
 
 
@@ -46,7 +46,7 @@ def test_curves_are_the_recorded_spectra_on_the_same_axes(sources: Sources, axes
     for panel, run in zip(drawn, picture.runs, strict=True):
         history = run.folder.read_spectra()
         assert history is not None
-        shown = kept_times(history.iterations, MOST_CURVES)
+        shown = kept_times(history.iterations, MAX_CURVES)
         assert shown[0] == 0
         assert shown[-1] == len(ITERATIONS) - 1
         assert len(panel.lines) == len(shown) <= 12
