@@ -13,6 +13,7 @@ from srgan.utils.distributed import POLITE_STOPS
 TAKEN_AWAY = """
 import ctypes, os, signal, sys
 import filelock, subprocess, torch  # each has its own way there
+torch.set_num_threads(1)
 for name in [name for name in dir(signal) if name.startswith("SIG") and name not in ("SIGABRT", "SIGFPE", "SIGILL",
              "SIGINT", "SIGSEGV", "SIGTERM", "SIG_DFL", "SIG_IGN")]:
     delattr(signal, name)
@@ -39,11 +40,12 @@ from srgan import regularize
 D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(288, 1))
 optimizer = torch.optim.Adam(D.parameters())
 regularize(D, "sr-s", optimizer=optimizer)
-monitor = srgan.watch(D)
+monitor = srgan.watch(D, every=1)
 D(torch.randn(2, 3, 8, 8)).mean().backward()
 optimizer.step()
-assert len(srgan.spectra(D)) == 2
-srgan.export(D)
+monitor.step()
+assert len(srgan.spectra(D)) == len(srgan.spectra(srgan.export(D))) == 2
+srgan.unregularize(D)
 from srgan.utils.cpu import keep_freed_memory
 assert keep_freed_memory() is False
 """
@@ -52,7 +54,11 @@ from srgan.cli.main import main
 import srgan
 from srgan.utils.provenance import usable_cores, versions
 run, out = sys.argv[1:]
-assert srgan.load(run, device="cpu").generate(2).shape == (2, 3, 8, 8)
+gan = srgan.load(run, device="cpu")
+assert gan.generate(2).shape == (2, 3, 8, 8)
+assert len(srgan.spectra(srgan.export(gan.discriminator))) == len(srgan.spectra(gan.discriminator))
+assert main(["push", run, "--folder", out + "/folder"]) == 0
+assert srgan.load(out + "/folder", device="cpu").iteration == gan.iteration
 assert main(["spectra", run, "--csv", out + "/x.csv", "--picture", out + "/x.png"]) == 0
 assert main(["sample", run, "--output", out + "/grid.png", "--device", "cpu"]) == 0
 assert usable_cores() > 0 and versions()

@@ -18,14 +18,15 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
+from srgan.constraints.nets import Nets
 from srgan.data import ImageData
 from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
 from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer, refuse_few_images
-from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import reason_of
 from srgan.utils.distributed import Ranks
 from srgan.utils.files import expanded, write_json
@@ -49,12 +50,12 @@ class Stored(NamedTuple):
     """A checkpoint with what it was trained with.
 
     Attributes:
-        module: with the checkpoint's weights.
+        nets: with the checkpoint's weights.
         data: that it was trained on, unless told otherwise.
         iteration: of the checkpoint.
     """
 
-    module: AdversarialTraining
+    nets: Nets
     data: ImageData
     iteration: int
 
@@ -154,7 +155,7 @@ def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stor
         data = data_class(**chosen.data.init_args.as_dict())
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
-    return Stored(rebuild_training(checkpoint), data, checkpoint.iteration), chosen
+    return Stored(rebuild_nets(checkpoint), data, checkpoint.iteration), chosen
 
 
 def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
@@ -164,36 +165,36 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
         ValueError: networks, data and protocol do not fit one another.
         FileNotFoundError: data or the feature network's weights are missing.
     """
-    module, data, iteration = stored
+    nets, data, iteration = stored
     protocol: ScoreProtocol = options.protocol
     if protocol.intra_fid_classes:
-        classes = chosen_classes(protocol, module.generator.num_classes)
+        classes = chosen_classes(protocol, nets.generator.num_classes)
         protocol = replace(protocol, intra_fid_classes=len(classes))
-    if module.networks.image_size != data.image_size:
-        raise ValueError(f"Expected data of {module.networks.image_size} pixels, found {data.image_size}.")
-    if protocol.intra_fid_classes and module.generator.num_classes != data.num_labels:
+    if nets.networks.image_size != data.image_size:
+        raise ValueError(f"Expected data of {nets.networks.image_size} pixels, found {data.image_size}.")
+    if protocol.intra_fid_classes and nets.generator.num_classes != data.num_labels:
         raise ValueError(
-            f"Expected data of the generator's {module.generator.num_classes} classes for FID within classes, found "
+            f"Expected data of the generator's {nets.generator.num_classes} classes for FID within classes, found "
             f"{data.num_labels} in {data.name}."
         )
     name, weights = options.features, options.inception_weights
     # All that can be refused is refused before there are several processes, of which one would wait for another.
     _fetch(data, name, weights)
     refuse_few_images(data, protocol)
-    refuse_lacking_classes(data, protocol, module.generator.num_classes)
+    refuse_lacking_classes(data, protocol, nets.generator.num_classes)
     fabric = _devices(options)
     ranks = Ranks(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
-    module.to(fabric.device)
-    scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
+    nets.to(fabric.device)
+    scores = scorer.of_generators(nets.generator, nets.generator_ema, protocol)
     if ranks.rank:
         return {}
     cuda = fabric.device.type == "cuda"
     return {
         "iteration": iteration,
-        "constraint": module.constraint.label,
-        "generator_hash": hash_weights(module.generator),
+        "constraint": nets.constraint.label,
+        "generator_hash": hash_weights(nets.generator),
         "commit": commit(),
         "versions": versions(),
         "hardware": {

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 CHECKSUM_BYTES = 4
 WINDOWS = sys.platform == "win32"
@@ -84,6 +83,8 @@ def only_process(lock: Path, waiting: str) -> Iterator[None]:
         lock: the file, made where it is missing.
         waiting: what to say.
     """
+    from filelock import FileLock, Timeout  # of an extra
+
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
