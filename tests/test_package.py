@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import one_liner
 import pytest
 import yaml
 from tiny_runs import fit
@@ -21,28 +22,13 @@ ADVICE = (
     r'srgan {}: Expected the package \w+, found none\. Install it: pip install "spectral-regularization-gan\[\w+\]"\n'
 )
 TORCH_ALONE = """
-import sys, warnings
-warnings.simplefilter("ignore")
-run, *packages = sys.argv[1:]
-for package in packages:
-    sys.modules[package] = None
-import torch
-from srgan import export, load, regularize, spectra, unregularize, watch
-D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(288, 1))
-optimizer = torch.optim.Adam(D.parameters())
-regularize(D, "sr-s", optimizer=optimizer)
-monitor = watch(D, every=1)
-D(torch.randn(2, 3, 8, 8)).mean().backward()
-optimizer.step()
-monitor.step()
-spectra(D)
-export(D)
-unregularize(D)
-gan = load(run)
-assert gan.generate(2).shape == (2, 3, 8, 8)
-assert spectra(export(gan.discriminator)).keys() == spectra(gan.discriminator).keys()
+import runpy, sys
+script, run, *packages = sys.argv[1:]
+sys.modules |= dict.fromkeys(packages)
+sys.argv = [script, run]
+runpy.run_path(script, run_name="__main__")
 try:
-    load(run + "-folder")
+    sys.modules["srgan"].load(run + "-folder")
 except ModuleNotFoundError as error:
     assert str(error).endswith('pip install "spectral-regularization-gan[hub]"'), error
 else:
@@ -54,7 +40,9 @@ def test_the_one_liners_need_torch_and_numpy_alone(tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     assert fit(RunFolder(Path(run)), "--model.iterations", "1") == 0
     assert main(["push", run, "--folder", f"{run}-folder"]) == 0
-    done = subprocess.run([sys.executable, "-c", TORCH_ALONE, run, *EXTRA_OF], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", TORCH_ALONE, one_liner.__file__, run, *EXTRA_OF], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
