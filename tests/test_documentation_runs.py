@@ -35,7 +35,7 @@ SHORT = {
     "fit": ["--scores.every", "0", "--samples.every", "2", "--spectra.every", "1", "--losses.every", "1"],
 }
 """Command -> what the test adds where a block is run."""
-OTHERS = {"pip", "git", "cd", "hf", "wandb", "tensorboard"}
+OTHERS = {"pip", "uv", "git", "cd", "hf", "wandb", "tensorboard"}
 """Programs that are not ours, which are not run."""
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from srgan.callbacks.base import RunCallback
 from srgan.data.image_data import ImageData, Split
-from srgan.data.images import dequantize
 from srgan.networks import Generator
 from srgan.networks.sampling import GeneratorStatistics, generate
 from srgan.training.module import AdversarialTraining
+from srgan.utils.images import dequantize
 from srgan.utils.randomness import counter_rows
 
 BATCH_SIZE = 250

@@ -3,10 +3,10 @@
 import pytorch_lightning as pl
 
 from srgan.callbacks.base import RunCallback
-from srgan.data.images import grid_picture
 from srgan.networks.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, generate
 from srgan.training.module import AdversarialTraining
 from srgan.utils.files import write_atomically
+from srgan.utils.images import grid_picture
 
 MAX_ROWS = 1_000
 

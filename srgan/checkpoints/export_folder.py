@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
 from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.checkpoints.model_card import model_card
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sizes import MAX_COUNT
 from srgan.utils.files import write_atomically, write_json, write_text
-from srgan.utils.optional_packages import installed_version
+from srgan.utils.optional_packages import installed_version, require
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 FILES = [WEIGHTS, SETTINGS, CARD]
@@ -38,8 +37,11 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     Raises:
         ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
     """
+    require("safetensors")
+    from safetensors.torch import save
+
     check_same_content(folder)
-    constraint = rebuild_training(checkpoint).constraint
+    constraint = rebuild_nets(checkpoint).constraint
     scores, protocol = recorded_scores(checkpoint)
     about = without_places(
         {
@@ -97,6 +99,10 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
     Raises:
         ValueError: it is another folder, a file is missing or damaged, or a class path is neither ours nor `allowed`.
     """
+    require("safetensors")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         about = json.loads((folder / SETTINGS).read_bytes())
         settings = about["settings"]

@@ -1,6 +1,6 @@
 """A trained pair of nets out of a checkpoint, drawn from as its run did: `srgan.load`, `srgan sample`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
 from srgan.networks import Discriminator, Generator
 from srgan.networks.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, independent_copy, truncated_latents
-from srgan.utils.progress import Progress
 
 BATCH_SIZE = 64
 
@@ -40,14 +40,14 @@ def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Col
     """
     place = chosen_device(device)
     checkpoint = read_source(source, allow)
-    training = rebuild_training(checkpoint).eval().to(place)
-    generator = training.generator_ema if ema else training.generator
+    nets = rebuild_nets(checkpoint).eval().to(place)
+    generator = nets.generator_ema if ema else nets.generator
     if generator is None:
         raise ValueError(
             f"Expected a moving average of the generator in '{checkpoint.path}', found a run without one "
             "(model.ema_decay null). Leave ema out to draw from its last weights."
         )
-    return TrainedGAN(checkpoint, generator, training.discriminator)
+    return TrainedGAN(checkpoint, generator, nets.discriminator)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class TrainedGAN:
             seed: Random seed of latents and classes.
 
         Returns:
-            `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.data.images.quantize` makes bytes of it.
+            `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.utils.images.quantize` makes bytes of it.
 
         Raises:
             ValueError: there is no image, no such class, or the truncation is out of range.
@@ -107,7 +107,7 @@ class TrainedGAN:
             raise ValueError(f"Expected at least one image, found {num_images}.")
         z, drawn = self.grid_latents(num_images, seed, truncation)
         classes = drawn if labels is None else self._classes(labels, num_images)
-        return render(self.network(), z, classes, show=False)
+        return torch.cat(list(rendered(self.network(), z, classes)))
 
     def _classes(self, labels: int | Sequence[int] | Tensor, num_images: int) -> Tensor:
         """`[num_images]` int64."""
@@ -159,14 +159,10 @@ class TrainedGAN:
 
 
 @torch.no_grad()
-def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE, show: bool = True) -> Tensor:
-    """Images `[B, 3, H, W]` float32 in [-1, 1] of z `[B, d]` and labels `[B]`, on the CPU; shows how far it is."""
-    parts = []
-    with Progress("images", len(z), show) as progress:
-        for some_z, some_labels in zip(z.split(batch_size), labels.split(batch_size), strict=True):
-            parts.append(network(some_z, some_labels).float().cpu())
-            progress.update(len(some_z))
-    return torch.cat(parts)
+def rendered(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE) -> Iterator[Tensor]:
+    """Images `[B, 3, H, W]` float32 in [-1, 1] of z `[B, d]` and labels `[B]`, on the CPU, batch by batch."""
+    for some_z, some_labels in zip(z.split(batch_size), labels.split(batch_size), strict=True):
+        yield network(some_z, some_labels).float().cpu()
 
 
 @torch.no_grad()

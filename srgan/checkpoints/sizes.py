@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from srgan.runs.folder import flatten_settings
 
 MAX_COUNT = 10**9
@@ -37,8 +35,6 @@ def check_sizes(settings: Mapping[str, Any], origin: str) -> None:
 
 def memory_problem(error: BaseException) -> str | None:
     """What an allocator said, in a line; None for any other error."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATORS)
-    ):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in ALLOCATORS):
         return next((line.strip() for line in str(error).splitlines() if line.strip()), "no memory left").rstrip(".")
     return None

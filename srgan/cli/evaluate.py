@@ -17,14 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
+from srgan.constraints.nets import Nets
 from srgan.data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
 from srgan.metrics.intra import check_classes, chosen_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer, check_enough_images
-from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import reason_of
 from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
@@ -46,9 +47,9 @@ DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a settin
 
 
 class Stored(NamedTuple):
-    """What a checkpoint was trained with: the module with its weights, and its data unless told otherwise."""
+    """A checkpoint's networks with its weights, and the data that it was trained on unless told otherwise."""
 
-    module: AdversarialTraining
+    nets: Nets
     data: ImageData
     iteration: int
 
@@ -147,7 +148,7 @@ def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stor
         data = data_class(**chosen.data.init_args.as_dict())
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
-    return Stored(rebuild_training(checkpoint), data, checkpoint.iteration), chosen
+    return Stored(rebuild_nets(checkpoint), data, checkpoint.iteration), chosen
 
 
 def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
@@ -157,35 +158,35 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
         ValueError: networks, data and protocol do not fit one another.
         FileNotFoundError: data or the feature network's weights are missing.
     """
-    module, data, iteration = stored
+    nets, data, iteration = stored
     protocol: ScoreProtocol = options.protocol
     if protocol.intra_fid_classes:
-        classes = chosen_classes(protocol, module.generator.num_classes)
+        classes = chosen_classes(protocol, nets.generator.num_classes)
         protocol = replace(protocol, intra_fid_classes=len(classes))
-    if module.networks.image_size != data.image_size:
-        raise ValueError(f"Expected data of {module.networks.image_size} pixels, found {data.image_size}.")
-    if protocol.intra_fid_classes and module.generator.num_classes != data.num_labels:
+    if nets.networks.image_size != data.image_size:
+        raise ValueError(f"Expected data of {nets.networks.image_size} pixels, found {data.image_size}.")
+    if protocol.intra_fid_classes and nets.generator.num_classes != data.num_labels:
         raise ValueError(
-            f"Expected data of the generator's {module.generator.num_classes} classes for FID within classes, found "
+            f"Expected data of the generator's {nets.generator.num_classes} classes for FID within classes, found "
             f"{data.num_labels} in {data.name}."
         )
     name, weights = options.features, options.inception_weights
     # All that can be refused is refused before there are several processes, of which one would wait for another.
     _fetch(data, name, weights)
     check_enough_images(data, protocol)
-    check_classes(data, protocol, module.generator.num_classes)
+    check_classes(data, protocol, nets.generator.num_classes)
     fabric = _devices(options)
     ranks = ProcessGroup(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
-    module.to(fabric.device)
-    scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
+    nets.to(fabric.device)
+    scores = scorer.of_generators(nets.generator, nets.generator_ema, protocol)
     if ranks.rank:
         return {}
     return {
         "iteration": iteration,
-        "constraint": module.constraint.label,
-        "generator_hash": hash_weights(module.generator),
+        "constraint": nets.constraint.label,
+        "generator_hash": hash_weights(nets.generator),
         "commit": commit(),
         "versions": versions(),
         "hardware": {"device": device_name(fabric.device), "devices": ranks.world_size},

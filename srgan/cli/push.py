@@ -40,11 +40,10 @@ def push(options: argparse.Namespace) -> str:
     if (options.name is None) == (options.folder is None):
         found = "both" if options.name else "none"
         raise ValueError(f"Expected OWNER/NAME or --folder DIR to write to, found {found}. Give one.")
-    if options.name:
-        require("huggingface_hub")  # before work that takes a while
+    require("huggingface_hub" if options.name else "safetensors")  # before work that takes a while
     from srgan.checkpoints.export_folder import CARD, is_exported, write_folder
     from srgan.checkpoints.hub import HUB_ID, upload
-    from srgan.checkpoints.reading import rebuild_training  # takes seconds
+    from srgan.checkpoints.rebuilding import rebuild_nets  # takes seconds
     from srgan.checkpoints.sources import read_local
     from srgan.utils.files import write_text
 
@@ -58,7 +57,7 @@ def push(options: argparse.Namespace) -> str:
         write_folder(checkpoint, options.folder, PLACEHOLDER)
         return f"{checkpoint.title}: {options.folder}"
     if exported:
-        rebuild_training(checkpoint)  # nothing goes out that could not be loaded
+        rebuild_nets(checkpoint)  # nothing goes out that could not be loaded
         card = options.path / CARD
         if card.is_file():
             write_text(card, card.read_text().replace(PLACEHOLDER, options.name))

@@ -127,7 +127,7 @@ def forget_load_hooks(layer: nn.Module, which: Callable[[object], bool]) -> None
 
 def accept_third_party_names(layer: nn.Module) -> None:
     """Lets a constrained layer load the weight of a plain layer, or of one under PyTorch's spectral norm."""
-    layer.register_load_state_dict_pre_hook(rename_third_party)
+    layer._register_load_state_dict_pre_hook(rename_third_party, with_module=True)  # torch 2.5 has a public name
 
 
 def rename_third_party(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:

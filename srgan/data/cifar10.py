@@ -8,8 +8,8 @@ from torchvision.datasets import CIFAR10
 
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
-from srgan.data.images import shrink
 from srgan.utils.files import expanded
+from srgan.utils.images import shrink
 
 STORED_SIZE = 32
 

@@ -16,8 +16,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from srgan.data.images import dequantize
 from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, ProcessGroup
+from srgan.utils.images import dequantize
 from srgan.utils.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]

@@ -9,8 +9,8 @@ from torchvision.datasets import STL10
 
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
-from srgan.data.images import shrink
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
+from srgan.utils.images import shrink
 from srgan.utils.progress import Progress
 
 STORED_SIZE, IMAGE_SIZE = 96, 32

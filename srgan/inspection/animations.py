@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from srgan.data.images import grid_picture
 from srgan.utils.files import write_atomically
+from srgan.utils.images import grid_picture
 
 FRAMES_PER_SECOND = 20
 

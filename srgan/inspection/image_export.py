@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from srgan.checkpoints.pretrained import TrainedGAN
-from srgan.data.images import quantize
 from srgan.metrics.features import hash_weights
 from srgan.networks.sampling import SCORED, truncated_latents
 from srgan.utils.files import write_atomically, write_json, write_text
+from srgan.utils.images import quantize
 from srgan.utils.progress import Progress
 
 RECORD, LABELS = "images.json", "labels.csv"

@@ -10,13 +10,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srgan.checkpoints.pretrained import TrainedGAN, load, render
-from srgan.data.images import PADDING, grid_picture, quantize
+from srgan.checkpoints.pretrained import TrainedGAN, load, rendered
 from srgan.inspection.animations import write_animation
 from srgan.inspection.image_export import export
 from srgan.inspection.latents import along_dimensions, walks
 from srgan.networks.sampling import GRID_SEED, check_threshold
 from srgan.utils.files import write_atomically
+from srgan.utils.images import PADDING, grid_picture, quantize
+from srgan.utils.progress import Progress
 
 MAX_COORDINATE = 2.0  # to which one dimension goes, in standard deviations
 POINTS_OF_AN_ANIMATION = 4
@@ -49,10 +50,15 @@ def make(options: argparse.Namespace, path: Path) -> str:
     sheet = chosen_sheet(stored, options, classes, moves)
     rows, columns = sheet.labels.shape
     if options.walk or options.dimension or classes:
-        images = quantize(render(stored.network(), sheet.z.flatten(0, 1), sheet.labels.flatten()))
+        parts = rendered(stored.network(), sheet.z.flatten(0, 1), sheet.labels.flatten())
     else:  # one batch, as the run drew it
-        images = render(stored.batch_network(None), sheet.z.flatten(0, 1), sheet.labels.flatten(), rows * columns)
-        images = quantize(images)
+        parts = rendered(stored.batch_network(None), sheet.z.flatten(0, 1), sheet.labels.flatten(), rows * columns)
+    drawn = []
+    with Progress("images", rows * columns) as progress:
+        for part in parts:
+            drawn.append(quantize(part))
+            progress.update(len(part))
+    images = torch.cat(drawn)
     if moves:
         write_animation(images.unflatten(0, (rows, columns)), math.ceil(math.sqrt(rows)), path)
         what = f"{rows} images in {columns} frames"

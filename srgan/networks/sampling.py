@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from srgan.data.images import quantize
 from srgan.networks import Generator
+from srgan.utils.images import quantize
 from srgan.utils.randomness import counter_rows
 
 GeneratorStatistics = Literal["running", "batch"]

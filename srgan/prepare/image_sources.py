@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, Self, cast
+from typing import IO, NamedTuple, cast
 from zipfile import is_zipfile
 
 from srgan.utils.progress import Progress
@@ -246,7 +246,7 @@ class _Header(tarfile.TarInfo):
     """A header of which the library does not take a cut or damaged one for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "_Header":
         try:
             return super().fromtarfile(archive)
         except tarfile.HeaderError as error:

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
+from srgan.constraints.nets import Nets
 from srgan.constraints.stepping import parameters_of, part_in
 from srgan.constraints.together import Together
 from srgan.data.image_data import Batch, ImageData
 from srgan.losses import FeatureMatching, Hinge, Loss
-from srgan.networks import DEFAULT_PAIR, Generator, Pair
+from srgan.networks import DEFAULT_PAIR, Pair
 from srgan.networks.sampling import latents
 from srgan.training.both import scores_of_both
 from srgan.training.compatibility import check_checkpoint
@@ -29,7 +30,6 @@ from srgan.training.joining import check_fit
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.precision import without_autocast
-from srgan.utils.randomness import counter_seed, seeded
 
 
 class AdversarialTraining(pl.LightningModule):
@@ -133,19 +133,9 @@ class AdversarialTraining(pl.LightningModule):
         self.ranks = SINGLE_PROCESS
         self.iteration = 0
         self.losses: dict[str, Tensor] = {}
-        with seeded(counter_seed(seed, "initial weights")):
-            self.generator, self.discriminator = networks.build()
-            constraint.attach(self.discriminator, seed=seed)
-            if normalize_generator:
-                SpectralNormalization().attach(
-                    self.generator, seed=counter_seed(seed, "power vectors of the generator")
-                )
+        nets = Nets(networks, constraint, normalize_generator, ema_decay, channels_last, seed)
+        self.generator, self.discriminator, self.generator_ema = nets.generator, nets.discriminator, nets.generator_ema
         self.generator_weights, self.discriminator_weights = Together(self.generator), Together(self.discriminator)
-        if channels_last:
-            self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
-        self.generator_ema: Generator | None = None
-        if ema_decay is not None:
-            self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         if compile:
             self.generator.compile(mode=compile_mode)
             self.discriminator.compile(mode=compile_mode)

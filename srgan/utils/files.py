@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 CHECKSUM_BYTES = 4
 WINDOWS = sys.platform == "win32"
@@ -67,6 +66,8 @@ def read_cached(path: Path, *names: str) -> dict[str, np.ndarray] | None:
 @contextmanager
 def file_lock(lock: Path, waiting: str) -> Iterator[None]:
     """Holds a lock file, which a killed process lets go of; while another one holds it, prints `waiting` and waits."""
+    from filelock import FileLock, Timeout  # of an extra
+
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:

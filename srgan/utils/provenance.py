@@ -5,7 +5,7 @@ import platform
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def now() -> str:
     """The time, as run files keep it: UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
@@ -83,8 +83,9 @@ def convolution_precision(device: "torch.device") -> str:
     import torch
 
     able = torch.cuda.get_device_capability(device) >= (8, 0)
-    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags
-    allowed = flags.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags, of torch 2.9
+    switched_on = flags.conv.fp32_precision == "tf32" if hasattr(flags, "conv") else flags.allow_tf32
+    allowed = switched_on and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
     return "tf32" if able and allowed else "ieee"
 
 

@@ -16,7 +16,8 @@ from processes import run_on_two
 from tiny_runs import TINY, assert_same_run, fit, state
 
 from srgan.callbacks import CheckpointSaver
-from srgan.checkpoints.reading import damage_of, nonfinite_tensor, read_file, read_run_checkpoint, rebuild_training
+from srgan.checkpoints.reading import damage_of, nonfinite_tensor, read_file, read_run_checkpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.writing import RunCheckpointIO, find_resume_point
 from srgan.cli.main import main
 from srgan.runs.folder import RunFolder
@@ -266,7 +267,7 @@ def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> 
     content["state_dict"][name] = torch.full_like(content["state_dict"][name], math.inf)
     torch.save(content, run.path / "infinite.ckpt")
     with pytest.raises(ValueError, match=f"found NaN or infinity in {name}"):
-        rebuild_training(read_run_checkpoint(run.path / "infinite.ckpt"))
+        rebuild_nets(read_run_checkpoint(run.path / "infinite.ckpt"))
 
 
 # Several processes, and pages over several runs.

@@ -9,8 +9,7 @@ import pytest
 import torch
 from discriminators import IMAGES, small_discriminator
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed import fsdp
 from torch.utils.checkpoint import checkpoint
 
 import srgan
@@ -168,11 +167,14 @@ def one_process(tmp_path: Path) -> Any:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.skipif(not hasattr(fsdp, "fully_shard"), reason="torch 2.6 is the first that has it")
 def test_under_fsdp2_the_reparametrized_form_works_and_the_projecting_one_is_refused(one_process: Any) -> None:
+    from torch.distributed.tensor import DTensor
+
     D = small_discriminator()
     srgan.regularize(D, "sr-s", mode="reparametrization")
     twin = copy.deepcopy(D)
-    fully_shard(D, mesh=one_process)
+    fsdp.fully_shard(D, mesh=one_process)
     optimizers = [sgd(D), sgd(twin)]
     for _ in range(3):
         for net, optimizer in zip((D, twin), optimizers, strict=True):

@@ -19,9 +19,9 @@ from torch.nn.functional import interpolate
 from torchvision.datasets import CIFAR10
 
 from srgan.data import CIFAR10Data, FolderData, STL10Data
-from srgan.data.images import dequantize, quantize
 from srgan.prepare.image_sources import MAX_BYTES
 from srgan.utils.distributed import ProcessGroup
+from srgan.utils.images import dequantize, quantize
 
 # The one place where ranges convert.
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from srgan.checkpoints.pretrained import TrainedGAN, frozen_on, load, render
+from srgan.checkpoints.pretrained import TrainedGAN, frozen_on, load, rendered
 from srgan.cli.main import main
-from srgan.data.images import grid_picture, quantize
 from srgan.networks.sampling import SCORED, generate, truncated_latents
 from srgan.runs.folder import RunFolder
+from srgan.utils.images import grid_picture, quantize
 
 CPU = torch.device("cpu")
 TILE = 64 + 2  # pixels of an enlarged image and the line beside it
@@ -124,7 +124,7 @@ def test_a_row_for_each_class(run: RunFolder, stored: TrainedGAN, tmp_path: Path
     grid = tiles(sample(run.checkpoint, tmp_path / "c.png", "--classes", "2,0", "--columns", 4), 4)
     z, _ = stored.grid_latents(4)
     for row, label in enumerate((2, 0)):
-        direct = quantize(render(stored.generator, z, torch.full((4,), label)))
+        direct = quantize(torch.cat(list(rendered(stored.generator, z, torch.full((4,), label)))))
         expected = tiles(np.asarray(grid_picture(direct, 4)), 4)[0]
         np.testing.assert_array_equal(grid[row], expected)
     assert sample(run.checkpoint, tmp_path / "all.png", "--classes", "all").shape[0] == 3 * TILE + 2

@@ -19,13 +19,13 @@ from srgan.collapse import CollapseThresholds
 from srgan.constraints import METHODS, Constraint, SpectralRegularization, Static, raw_weight
 from srgan.constraints.layers import convolutions
 from srgan.data import DigitsData
-from srgan.data.images import dequantize
 from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
 from srgan.networks import ResNetPair
 from srgan.networks.sampling import generate
 from srgan.runs.folder import RunFolder
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.utils.files import append_json_line
+from srgan.utils.images import dequantize
 
 NETWORKS = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8)
 

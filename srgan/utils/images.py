@@ -1,10 +1,13 @@
 """Where image ranges convert and images shrink. Bytes are `[N, 3, H, W]` uint8, networks see float32 in [-1, 1]."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MIN_TILE = 64  # pixels; smaller images are enlarged by whole factors, so that a person can see them
 PADDING = 2  # pixels around each
@@ -36,8 +39,11 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
     return ((sums + factor**2 // 2) // factor**2).astype(np.uint8)
 
 
-def grid_picture(images: Tensor, columns: int) -> Image.Image:
+def grid_picture(images: Tensor, columns: int) -> "Image.Image":
     """Images `[B, 3, H, W]` uint8 as one picture, rows filled one after the other, small ones enlarged."""
+    from PIL import Image  # of the extra train, like the next
+    from torchvision.utils import make_grid
+
     factor = max(1, MIN_TILE // images.shape[-1])
     enlarged = images.cpu().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
     grid = make_grid(enlarged.float(), nrow=columns, padding=PADDING, pad_value=255).to(torch.uint8)
