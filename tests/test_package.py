@@ -57,7 +57,7 @@ def test_the_one_liners_need_torch_and_numpy_alone(tmp_path: Path) -> None:
         ["push", ".", "--folder", "y"],
         ["pull", "someone/sr"],
         ["report", "."],
-        ["prepare", "imagenet", ".", "out"],
+        ["prepare", ".", "out"],
         ["dashboard"],
     ],
     ids=lambda command: command[0],

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from srgan.checkpoints.reading import RunCheckpoint, nonfinite_tensor
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.constraints.nets import Nets
 
 TRAINING_ALONE = {
-    "compile", "compile_mode", "discriminator_optimizer", "feature_matching", "generator_batch_ratio",
-    "generator_optimizer", "generator_turn", "iterations", "linear_decay", "loss", "micro_batch_size", "n_dis",
+    "compile", "compile_mode", "discriminator_optimizer", "feature_matching", "generator_batch_multiplier",
+    "generator_optimizer", "generator_update_after", "iterations", "linear_decay", "loss", "micro_batch_size", "n_dis",
 }  # fmt: skip
 """Settings of the training that do not decide what its nets are."""
 
@@ -29,7 +29,7 @@ def rebuild_nets(checkpoint: RunCheckpoint) -> Nets:
             f"Expected finite weights in {place}, found NaN or infinity in {broken}: that training had diverged. Take "
             "an earlier checkpoint."
         )
-    refuse_absurd_sizes(checkpoint.config, place)
+    check_sizes(checkpoint.config, place)
     settings = {name: value for name, value in checkpoint.config["model"].items() if name not in TRAINING_ALONE}
     try:
         nets: Nets = build(Nets, settings, "model")
@@ -52,7 +52,7 @@ def build(kind: Any, value: Any, setting: str) -> Any:
 
     Args:
         kind: annotation that the result has to fit.
-        value: as YAML and JSON have it; its classes are those that `refuse_foreign_classes` let pass.
+        value: as YAML and JSON have it; its classes are those that `check_class_paths` let pass.
         setting: its dotted name, for messages.
 
     Raises:

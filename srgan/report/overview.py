@@ -66,10 +66,10 @@ def _cards(row: Sequence[tuple[Recording, str | None]]) -> list[dict[str, Any]]:
 
 
 def _tail_mean(run: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """Of all judged layers, over time."""
+    """Of the judged layers, over time; over all N singular values, whatever the method raises."""
     if run.spectra is None or not run.spectra.judged():
         return np.array([]), np.array([])
-    judged = run.spectra.judged().values()
+    judged = [run.spectra.spectra[name] for name in run.spectra.judged()]
     return run.spectra.iterations, np.mean([tail_mean(spectra) for spectra in judged], axis=0)
 
 

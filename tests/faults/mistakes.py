@@ -124,10 +124,10 @@ def record_taken_away(attempt: Attempt) -> Outcome:
         aside.rename(folder)
     again = Child(lambda: train(folder)).wait()
     if again.status == 2 and re.search("is not what it was when", again.said):
-        return Outcome(1, None, ("told, then refused",))
+        return Outcome(1, None, ("detected, then refused",))
     if again.problem or again.status:
         return Outcome(1, again.problem or f"{way}: exit status {again.status}: {again.said[-400:]}")
-    return Outcome(1, differences(folder, world.reference), ("told, then the same bits",))
+    return Outcome(1, differences(folder, world.reference), ("detected, then identical",))
 
 
 def _take_away(folder: Path, way: str) -> None:
@@ -142,9 +142,9 @@ def _take_away(folder: Path, way: str) -> None:
 
 
 TRIALS: dict[str, tuple[Trial, int]] = {
-    "the commonest mistakes": (common_mistakes, len(COMMON)),
-    "files that say two things": (ambiguous_files, len(TEXTS)),
+    "common mistakes": (common_mistakes, len(COMMON)),
+    "contradictory files": (ambiguous_files, len(TEXTS)),
     "absurd counts": (absurd_counts, len(COUNTS)),
     "damaged folders of srgan push": (damaged_folders, len(DAMAGES)),
-    "records taken away": (record_taken_away, 16),
+    "records removed": (record_taken_away, 16),
 }

@@ -165,6 +165,17 @@ def test_the_overview_leads_to_runs_and_comparisons(page: Path) -> None:
     assert re.search(r"Left out.*broken: its run.json cannot be read", overview, re.DOTALL)
 
 
+def test_the_tail_mean_of_a_card_is_that_of_the_runs_page(runs: Path, page: Path) -> None:
+    """Over all N values, also under SR-s, which raises the first half alone."""
+    row = page.read_text().partition('id="overview"')[2].partition("<h3>pair</h3>")[2].partition("</article>")[0]
+    cards = dict(re.findall(r'#runs=pair%2F([a-z-]+)">.*?tail mean\D*?([\d.]+)', row, re.DOTALL))
+    for name in ("sn", "sr-s"):
+        history = RunFolder(runs / "pair" / name).read_spectra()
+        assert history is not None
+        judged = [tail_mean(history.spectra[layer][-1]) for layer in history.judged()]
+        assert float(cards[name]) == pytest.approx(np.mean(judged), rel=1e-3)
+
+
 def test_the_command_and_the_settings_are_there(runs: Path, page: Path) -> None:
     details = stored_run(page, "pair/sr-s")["details"]
     assert "<code>srgan fit -c configs/digits.yaml" in details

@@ -178,6 +178,15 @@ def test_nothing_scrolls_sideways_on_a_dark_phone(page: Any, address: str) -> No
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
 
 
+def test_a_printed_page_has_all_plots(page: Any, address: str) -> None:
+    open_view(page, address_of(address, "pair/sn"))
+    drawn(page, "blocks.0.conv1 over training")
+    plots = page.locator("#view .plot")
+    assert page.locator("#view .plot[data-drawn]").count() < plots.count()
+    page.pdf()
+    expect(page.locator("#view .plot[data-drawn]")).to_have_count(plots.count())
+
+
 def test_names_of_runs_are_shown_as_they_are(page: Any, address: str) -> None:
     open_view(page, address_of(address, f"odd/{ODD_NAME}", "pair/sn"))
     expect(page.locator("h1:visible")).to_have_text(f"odd/{ODD_NAME} against pair/sn")

@@ -63,6 +63,8 @@ const nearness = new IntersectionObserver(
   { rootMargin: "300px" },
 );
 
+addEventListener("beforeprint", () => plots.forEach(draw)); // on paper everything is near
+
 /** Draws anew what is near the window; the rest is drawn when it comes near. */
 function redraw() {
   for (const plot of plots) if (plot.near) draw(plot);
