@@ -1,6 +1,7 @@
 """Checkpoint files, read without running anything that is in them."""
 
 import argparse
+import codecs
 import pickle
 import re
 import warnings
@@ -72,7 +73,10 @@ def read_file(path: Path) -> Any:
     try:
         with allowed_globals(harmless_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they are about is refused below
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            if isinstance(content, torch.jit.ScriptModule):  # which an older torch reads
+                raise TypeError("TorchScript")
+            return content
     except OSError:
         raise
     except Exception as error:  # bytes that are no pickle end in errors of any class
@@ -132,6 +136,7 @@ def harmless_globals() -> list[Any]:
     paths = {"PosixPath": PurePosixPath, "WindowsPath": PureWindowsPath}
     return [
         argparse.Namespace,
+        _under_name("_codecs", "encode", codecs.encode),  # of the bytes in arrays
         _under_name("collections", "defaultdict", _plain_dict),
         *builtins,
         np.ndarray,

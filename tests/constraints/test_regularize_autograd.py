@@ -105,8 +105,19 @@ def test_two_forward_passes_and_a_penalty_go_through_one_backward_pass() -> None
     assert all(parameter.grad is not None for name, parameter in D.named_parameters() if name.endswith("original"))
 
 
+def torch_func_shows_values() -> bool:
+    """Whether a tensor within torch.func becomes a list, as SR looks at its decompositions; torch 2.6 does not yet."""
+    try:
+        torch.func.grad(lambda x: x.sum() * len(x.detach().tolist()))(torch.ones(2))
+    except RuntimeError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("method", ["sn", "sr-s", "weight-norm"])
 def test_gradients_of_torch_func_are_those_of_autograd(method: str) -> None:
+    if method == "sr-s" and not torch_func_shows_values():
+        pytest.skip("SR within torch.func needs a newer torch")
     D = under(method)
     twin = copy.deepcopy(D)
     D(IMAGES).square().mean().backward()
@@ -141,6 +152,7 @@ def compile_module(D: nn.Module, backend: str) -> nn.Module:
     return compiled
 
 
+@pytest.mark.skipif(torch.__version__ < "2.6", reason="older torch refuses two compiled passes before a backward pass")
 def test_compiled_training_is_that_of_the_plain_discriminator() -> None:
     """Two forward passes before a backward pass, compiled for real: other backends keep other tensors."""
     results = []
