@@ -93,6 +93,9 @@ class RunCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
         parser.add_argument(
+            "--label", type=str | None, default=None, help="Name in reports and tables; default: the method's label."
+        )
+        parser.add_argument(
             "--from-checkpoint",
             type=str | None,
             default=None,
@@ -292,10 +295,12 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     cli.model.join(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
-    for key in ("config", "run", "from_checkpoint"):
+    label = cli.config["label"]
+    for key in ("config", "run", "label", "from_checkpoint"):
         config.pop(key, None)
     start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
-    recorder = RunRecorder(config, ["srgan", "fit", *arguments], start.parent, cli.model.constraint.words, start.marks)
+    command, words = ["srgan", "fit", *arguments], cli.model.constraint.words
+    recorder = RunRecorder(config, command, start.parent, words, start.marks, label)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     callbacks[:] = [recorder, *callbacks, Publisher()]
