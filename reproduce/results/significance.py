@@ -13,15 +13,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Pairs:
-    """A second method against a first one, over n pairs.
+    """A second method against a first one, over n pairs."""
 
-    Attributes:
-        ratios: second / first of each pair.
-        lower_is_better: of the score.
-    """
-
-    ratios: tuple[float, ...]
-    lower_is_better: bool
+    ratios: tuple[float, ...]  # second / first of each pair
+    lower_is_better: bool  # of the score
 
     @property
     def n(self) -> int:
@@ -54,10 +49,11 @@ class Pairs:
     @property
     def change_in_words(self) -> str:
         """E.g. "-12% (95 % interval -20% to -3%)"."""
-        words = f"{self.change:+.0%}"
-        if interval := self.interval:
-            words += f" (95 % interval {interval[0]:+.0%} to {interval[1]:+.0%})"
-        return words
+        return f"{self.change:+.0%}" + (f" (95 % interval {self.interval_in_words})" if self.interval else "")
+
+    @property
+    def interval_in_words(self) -> str:
+        return "{:+.0%} to {:+.0%}".format(*self.interval) if self.interval else "–"
 
     @property
     def p(self) -> float:
@@ -144,13 +140,13 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
 
 
 def in_words(name: str, score: str, pairs: Pairs) -> str:
-    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), change -12% (95 % ...)."."""
+    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), relative change -12%."."""
     return f"{_numbers(name, score, pairs)}."
 
 
 def _numbers(name: str, score: str, pairs: Pairs) -> str:
     ahead = f"{name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
-    return f"{score}: {ahead}, change {pairs.change_in_words}"
+    return f"{score}: {ahead}, relative change {pairs.change_in_words}"
 
 
 def judged_in_words(name: str, score: str, pairs: Pairs) -> str:

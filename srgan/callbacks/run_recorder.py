@@ -1,6 +1,5 @@
 """The summary of a run: what decided it, and what came out."""
 
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +13,6 @@ from srgan.collapse import CollapseThresholds, Verdict, reported_scores
 from srgan.runs.folder import SHOWN_SCORES, RunFolder
 from srgan.runs.recorded import verdicts_of
 from srgan.training.module import AdversarialTraining
-from srgan.utils.duration import Pacemaker, warning
 from srgan.utils.files import write_json, write_text
 from srgan.utils.progress import Progress
 from srgan.utils.provenance import commit, hardware, now, peak_memory, versions
@@ -30,7 +28,9 @@ class RunRecorder(RunCallback):
         command: what was typed.
         parent: the checkpoint of another run that this one started from; None for a fresh start.
         constraint: label, sentence and note of the run's constraint.
-        marks: how far the histories went at the run's own checkpoint (`RunFolder.history_marks`); None for a new run.
+        marks: how far the histories went at the checkpoint from which the run goes on (`RunFolder.history_marks`);
+            None for a run that begins.
+        label: what to call the run; None: the constraint's label.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class RunRecorder(RunCallback):
         parent: dict[str, Any] | None,
         constraint: dict[str, str | None],
         marks: dict[str, list[int]] | None = None,
+        label: str | None = None,
     ) -> None:
         super().__init__(every=1)
         self.marks = marks
@@ -48,13 +49,13 @@ class RunRecorder(RunCallback):
             "command": command,
             "config": config,
             "parent": parent,
+            "label": label or constraint["label"],
             "constraint": constraint,
             "commit": commit(),
             "versions": versions(),
         }
         self.started = 0.0
         self.rate_limiter = RateLimiter()
-        self.pacemaker: Pacemaker | None = None
         self.began = 0
         self.bar: Progress | None = None
 
@@ -79,8 +80,6 @@ class RunRecorder(RunCallback):
         self.folder.begun = True
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
-        if trainer.strategy.root_device.type == "cpu":
-            self.pacemaker = Pacemaker(pl_module.iterations)
         self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -89,10 +88,6 @@ class RunRecorder(RunCallback):
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        hours = self.pacemaker.hours_left(module.iteration, time.monotonic()) if self.pacemaker else None
-        if hours is not None and (said := warning(hours, self.record["command"])):
-            with Progress.external_write_mode():
-                print(f"{self.folder.path}: {said}", file=sys.stderr, flush=True)
         if self.rate_limiter.ready():
             self._report(module)
             assert self.bar is not None

@@ -79,6 +79,9 @@ class RunCLI(LightningCLI):
             "--run", type=str, help="Output folder of the run (required). Run again with the same folder to resume."
         )
         parser.add_argument(
+            "--label", type=str | None, default=None, help="Name in reports and tables; default: the method's label."
+        )
+        parser.add_argument(
             "--from-checkpoint",
             type=str | None,
             default=None,
@@ -274,11 +277,12 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     cli.model.join(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
-    for key in ("config", "run", "from_checkpoint"):
+    label = cli.config["label"]
+    for key in ("config", "run", "label", "from_checkpoint"):
         config.pop(key, None)
     start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
-    command = ["srgan", "fit", *arguments]
-    recorder = callbacks.RunRecorder(config, command, start.parent, cli.model.constraint.words, start.marks)
+    command, words = ["srgan", "fit", *arguments], cli.model.constraint.words
+    recorder = callbacks.RunRecorder(config, command, start.parent, words, start.marks, label)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     attached: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     attached[:] = [recorder, *attached, callbacks.LoggerFeed()]

@@ -15,7 +15,7 @@ import torch
 
 from faults.images import changed_images, odd_images
 from faults.refusals import refused, with_damage
-from faults.subject import run_of
+from faults.subject import words_of
 from faults.trials import Attempt, Outcome, Trial
 from reproduce.experiments import baselines as works
 from reproduce.experiments import collapse, resume, sweep, table2
@@ -81,7 +81,7 @@ def of_option(name: str) -> str:
 
 def fit_with(attempt: Attempt, *words: str) -> Callable[[], int]:
     """The run, with further words."""
-    return lambda: main(["fit", *run_of(attempt.folder).fit_arguments(), *words])
+    return lambda: main(["fit", *words_of(attempt.folder), *words])
 
 
 def wrong_types(attempt: Attempt) -> Outcome:
@@ -114,7 +114,7 @@ def damaged_yaml(attempt: Attempt) -> Outcome:
     draw, path = attempt.draw, attempt.folder.with_name("settings.yaml")
     path.write_bytes(with_damage(Path("configs/digits.yaml").read_bytes(), draw))
     shown = path.read_bytes()[:80]
-    words = run_of(attempt.folder).fit_arguments()
+    words = words_of(attempt.folder)
     action = lambda: main(["fit", "-c", str(path), *words])  # noqa: E731
     return refused(action, f"settings {shown!r}", says=ABOUT_SETTINGS, must_be=False)
 
@@ -137,7 +137,7 @@ def no_settings(attempt: Attempt) -> Outcome:
     path = attempt.folder.with_name("settings.yaml")
     content = NO_SETTINGS[attempt.number % len(NO_SETTINGS)]
     path.write_bytes(content)
-    words = run_of(attempt.folder).fit_arguments()
+    words = words_of(attempt.folder)
     action = lambda: main(["fit", "-c", str(path), *words])  # noqa: E731
     return refused(action, f"settings {content[:60]!r}", says=ABOUT_SETTINGS)
 
@@ -164,7 +164,7 @@ def odd_places(attempt: Attempt) -> Outcome:
 
     def action() -> int:
         _give_up_privileges()  # root may write anywhere
-        words = run_of(attempt.folder).fit_arguments()
+        words = words_of(attempt.folder)
         if role == "SRGAN_CACHE":
             os.environ["SRGAN_CACHE"] = place
             return main(["fit", *words])
@@ -205,7 +205,7 @@ def odd_run_folders(attempt: Attempt) -> Outcome:
         text = (folder / "run.json").read_bytes()
         (folder / "run.json").write_bytes(text.replace(b'"finished"', b'"running"'))
     command = draw.choice(["fit", "fit", "report"])
-    words = run_of(folder).fit_arguments() if command == "fit" else [str(folder)]
+    words = words_of(folder) if command == "fit" else [str(folder)]
     says = rf"{re.escape(path.stem)}|checkpoint"
     return refused(lambda: main([command, *words]), f"{command}, {path.name} is {way}", says, must_be=False)
 
@@ -221,7 +221,7 @@ def odd_checkpoints(attempt: Attempt) -> Outcome:
     torch.save(content, path)
     command = draw.choice(["evaluate", "sample", "spectra", "fit"])
     words = {
-        "fit": [*run_of(attempt.folder).fit_arguments(), "--from-checkpoint", str(path), "--model.iterations", "12"],
+        "fit": [*words_of(attempt.folder), "--from-checkpoint", str(path), "--model.iterations", "12"],
         "sample": [str(path), "--output", str(path.with_name("x.png"))],
     }.get(command, [str(path)])
     says = r"odd\.ckpt|checkpoint"

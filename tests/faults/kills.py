@@ -246,7 +246,7 @@ def kill_job(attempt: Attempt) -> Outcome:
     """Kills a job that submitit has started, at its controller or in its task, and submits it again."""
     world, draw, folder, _ = attempt
     run = run_of(folder / "run")
-    job = FitJob(Resources().arguments(run), folder / "log.txt")
+    job = FitJob(Resources().fit_options(run), folder / "log.txt")
 
     def action() -> int:
         _fork_instead_of_starting()

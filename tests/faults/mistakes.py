@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faults.forks import Child
 from faults.refusals import refused
-from faults.subject import differences, run_of, train, watch_writes
+from faults.subject import differences, train, watch_writes, words_of
 from faults.trials import Attempt, Outcome, Trial
 from srgan.cli.main import main
 
@@ -77,14 +77,14 @@ def ambiguous_files(attempt: Attempt) -> Outcome:
     content, says = TEXTS[attempt.number % len(TEXTS)]
     path = attempt.folder.with_name("settings.yaml")
     path.write_bytes(content)
-    words = run_of(attempt.folder).fit_arguments()
+    words = words_of(attempt.folder)
     return refused(lambda: main(["fit", *words, "-c", str(path)]), repr(content[:50]), says)
 
 
 def absurd_counts(attempt: Attempt) -> Outcome:
     """Sizes beyond any memory and any patience."""
     name, value = COUNTS[attempt.number % len(COUNTS)], attempt.draw.choice(["1000000000", "1" + "0" * 18])
-    words = [*run_of(attempt.folder).fit_arguments(), f"--{name}", value]
+    words = [*words_of(attempt.folder), f"--{name}", value]
     return refused(lambda: main(["fit", *words]), f"--{name} {value}", rf"below 1,000,000,000 .* found {name} {value}")
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from reporting import COLLAPSE, ODD_NAME, run_folders
+from reporting import COLLAPSE, ODD_NAME, run_folders, table_page
 
 from srgan.cli.main import main
 from srgan.collapse import tail_mean
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     page = tmp_path_factory.mktemp("page") / "report.html"
-    assert main(["report", str(runs), "--output", str(page)]) == 0
+    table_page(runs, page)
     return page.as_uri()
 
 
