@@ -18,7 +18,7 @@ from reproduce.evidence.measures import (
 )
 from reproduce.evidence.records import BASELINE, Evidence
 from reproduce.plan.variants import BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SR_D, SR_S, SR_S_AFTER_SN
-from reproduce.results.significance import LEVEL, decided_by_signs, in_words, sign_test
+from reproduce.results.significance import INCONCLUSIVE, LEVEL, UNABLE, decided_by_signs, in_words, sign_test
 from srgan.collapse import CollapseThresholds
 
 Judges = Mapping[str, Sequence[int]]
@@ -36,9 +36,7 @@ BATCH_64: Judges = {"C_64-32": SEEDS}
 REGISTERED: Judges = {**BATCH_16, **BATCH_64}
 AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
 """These judge what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
-SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
-UNABLE = "cannot reach significance"
-"""So few pairs were registered that p is above `LEVEL` even if all agree."""
+SUPPORTED, CONTRADICTED = "supported", "contradicted"
 EXPLORATORY = "exploratory"
 BY_CONSTRUCTION = f"{SUPPORTED}, by construction"
 """Supported by the runs, and by the null model too: the projection does it to noise, whatever D learns."""

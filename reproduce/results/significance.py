@@ -9,6 +9,9 @@ from scipy.stats import binomtest, f, t
 
 LEVEL = 0.05
 CONFIDENCE = 0.95
+INCONCLUSIVE = "inconclusive"
+UNABLE = "cannot reach significance"
+"""So few pairs that p is above `LEVEL` even if all agree."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,25 @@ class Pairs:
         return decided_by_signs(self.ahead, self.behind, self.n)
 
     @property
+    def verdict(self) -> str:
+        """What so many pairs decide at `LEVEL`."""
+        if self.smallest_p > LEVEL:
+            return UNABLE
+        return {True: "better", False: "worse", None: INCONCLUSIVE}[self.holds]
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """Texts of a table's line, by its columns."""
+        return {
+            "pairs": str(self.n),
+            "SR ahead in": str(self.ahead),
+            "p": f"{self.p:.2g}",
+            "relative change": f"{self.change:+.0%}",
+            "95 % interval": self.interval_in_words,
+            "SR is": self.verdict,
+        }
+
+    @property
     def smallest_p(self) -> float:
         """What the sign test gives if all pairs agree: above `LEVEL`, so few pairs decide nothing."""
         return 0.5**self.n
@@ -141,19 +163,5 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
 
 def in_words(name: str, score: str, pairs: Pairs) -> str:
     """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), relative change -12%."."""
-    return f"{_numbers(name, score, pairs)}."
-
-
-def _numbers(name: str, score: str, pairs: Pairs) -> str:
     ahead = f"{name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
-    return f"{score}: {ahead}, relative change {pairs.change_in_words}"
-
-
-def judged_in_words(name: str, score: str, pairs: Pairs) -> str:
-    """The same, with what so many pairs decide."""
-    words = _numbers(name, score, pairs)
-    if pairs.smallest_p > LEVEL:
-        count = "1 pair decides" if pairs.n == 1 else f"{pairs.n} pairs decide"
-        return f"{words}. {count} nothing: p would be {pairs.smallest_p:.2g} if all agreed."
-    verdict = {True: "significant", False: "significant the other way", None: "not significant"}[pairs.holds]
-    return f"{words}: {verdict} at the {LEVEL:.0%} level."
+    return f"{score}: {ahead}, relative change {pairs.change_in_words}."

@@ -5,6 +5,7 @@ Markdown, CSV and page are made of these three.
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from pandas import DataFrame, Series
 from reproduce.plan.run import FINISHED, Scale
 from reproduce.plan.settings import METHODS, SETTINGS, Cell, Method, Setting
 from reproduce.plan.table_runs import TableRun
-from reproduce.results.significance import compare, in_words, judged_in_words
+from reproduce.results.significance import compare
 from srgan.collapse import is_lower_better
 from srgan.runs.recorded import VERDICTS, recorded_run
 
@@ -122,20 +123,24 @@ class ResultsTable:
                 lines.append(line)
         return DataFrame(lines)
 
-    def significance(self) -> str:
-        """What pairs of runs, both methods with one setting and seed, say in words; "" without a pair."""
+    @cached_property
+    def comparison(self) -> DataFrame:
+        """SR against SN over pairs of one setting and seed, apart by what the paper's SN does; empty without a pair."""
         if set(self.runs.method) != set(METHODS):
-            return ""
-        several = bool(self.runs.groupby("setting").seed.nunique().max() > 1)
-        words = []
-        for score in (self.fid, self.inception):
-            pairs = self.runs.pivot(index=["setting", "seed"], columns="method", values=score).dropna()
+            return DataFrame()
+        collapsed = self.runs.setting.map(lambda name: setting_named(name).sn.collapsed)
+        parts = {"SN collapses": collapsed, "SN does not collapse": ~collapsed}
+        scores = [self.fid, self.inception, *(["modes"] if self.scale == "mini" else [])]
+        lines = []
+        for (words, chosen), score in product(parts.items(), scores):
+            pairs = (
+                self.runs[chosen.astype(bool)].pivot(index=["setting", "seed"], columns="method", values=score).dropna()
+            )
             if len(pairs):
+                settings = ", ".join(dict.fromkeys(pairs.index.get_level_values("setting")))
                 compared = compare(list(pairs.sn), list(pairs.sr), is_lower_better(score))
-                words.append((judged_in_words if several else in_words)("SR ahead of SN", score, compared))
-        if words and not several:
-            words.append("One seed of each setting decides nothing: another seed or processor may reverse signs.")
-        return " ".join(words)
+                lines.append({"In the paper": f"{words}: {settings}", "score": score} | compared.cells)
+        return DataFrame(lines)
 
     def provenance(self) -> str:
         """Which code made the numbers: commits, "+" where the work tree differed."""

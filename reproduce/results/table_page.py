@@ -1,5 +1,6 @@
 """Table II as Markdown and as a page that leads from each cell to its runs."""
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from pandas import DataFrame
 
 from reproduce.plan.run import FINISHED
 from reproduce.results.generated import markdown_table
+from reproduce.results.picture import ALT
 from reproduce.results.table import ResultsTable
 from srgan.report.page import write_page
 from srgan.runs.recorded import VERDICTS
@@ -29,13 +31,18 @@ LEGEND_OF_ALL = (
     "value in half of the layers, goes by all singular values; under SR-s, which lets those beyond i fall (Fig. 7c), "
     "by the first i."
 )
+LEGEND_OF_COMPARISON = (
+    "SR against SN over pairs of runs with one setting and one seed, apart by what SN does in the paper. p: one-sided "
+    'sign test of "SR is better", each score by itself. Relative change: geometric mean over the pairs, with '
+    'Student\'s interval. "Inconclusive": neither "better" nor "worse" at the 5 % level.'
+)
 
 
 def described_table(table: ResultsTable) -> str:
     """Markdown with its legend, and a table of the final scores where there are any."""
     text = f"{markdown_table(table.shown)}\n{' '.join(legend(table))}\n"
-    if words := table.significance():
-        text += f"\n{words}\n"
+    if len(table.comparison):
+        text = f"{markdown_table(table.comparison)}\n{LEGEND_OF_COMPARISON}\n\n{text}"
     if len(table.final_scores):
         text += f"\n{legend_of_final(table)}\n\n{markdown_table(table.final_scores)}"
     return text
@@ -55,14 +62,23 @@ def legend_of_final(table: ResultsTable) -> str:
     )
 
 
-def write_table_page(table: ResultsTable, root: Path, output: Path) -> None:
-    """The page of the runs below a folder, with the table on top."""
-    paragraphs = [*legend(table), "Paper: arXiv:1908.10999.", *filter(None, [table.significance()])]
+def write_table_page(table: ResultsTable, root: Path, output: Path, picture: Path | None = None) -> None:
+    """The page of the runs below a folder, with the table, the comparison and its picture on top."""
     cells = {"header": list(table.shown.columns), "rows": _cells(table, root)}
-    front = [{"title": "Table II", "paragraphs": paragraphs, "table": cells}]
+    paragraphs = [*legend(table), "Paper: arXiv:1908.10999."]
+    front: list[dict[str, Any]] = [{"title": "Table II", "paragraphs": paragraphs, "table": cells}]
+    if len(table.comparison):
+        front.insert(0, _plain("SR against SN", LEGEND_OF_COMPARISON, table.comparison) | _shown(picture))
     if len(table.final_scores):
         front.append(_plain("Final scores", legend_of_final(table), table.final_scores))
     write_page(root, output, f"Table II, scale {table.scale}: SN-GAN against SR-GAN", front)
+
+
+def _shown(picture: Path | None) -> dict[str, str]:
+    """A picture and its words, inside the page."""
+    if picture is None:
+        return {}
+    return {"picture": f"data:image/png;base64,{b64encode(picture.read_bytes()).decode()}", "alt": ALT}
 
 
 def _plain(title: str, words: str, frame: DataFrame) -> dict[str, Any]:

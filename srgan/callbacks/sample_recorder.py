@@ -1,8 +1,10 @@
-"""Pictures of generated images on fixed noise."""
+"""Pictures of generated images on fixed noise, and one of real images to hold them against."""
 
 import pytorch_lightning as pl
+import torch
 
 from srgan.callbacks.base import RunCallback
+from srgan.data import ImageData
 from srgan.networks.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, generate
 from srgan.training.module import AdversarialTraining
 from srgan.utils.files import write_atomically
@@ -12,7 +14,7 @@ MAX_ROWS = 1_000
 
 
 class SampleGridRecorder(RunCallback):
-    """Writes `samples/<iteration>.png`: a square grid, the same latents every time and for every method.
+    """Writes `samples/<iteration>.png`, a square grid of the same latents every time and for every method; `real.png`.
 
     Args:
         every: iterations between two pictures.
@@ -34,8 +36,16 @@ class SampleGridRecorder(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         rows = range(self.rows**2)
+        self.folder.check_not_lost()
+        if not self.folder.real_images.exists():
+            self._write_real_images(trainer.datamodule, rows)  # type: ignore[attr-defined]
         ((images, _),) = generate(module.generator, rows, GRID_SEED, GRID_PURPOSE, len(rows), self.generator_statistics)
         picture = grid_picture(images, self.rows)
         path = self.folder.samples / f"{module.iteration:08d}.png"
-        self.folder.check_not_lost()
         write_atomically(path, lambda file: picture.save(file, "PNG"))
+
+    def _write_real_images(self, data: ImageData, rows: range) -> None:
+        rows = range(min(len(rows), data.num_real_images("train", len(rows))))
+        images = torch.cat([images for images, _ in data.real_images("train", rows)])
+        picture = grid_picture(images, self.rows)
+        write_atomically(self.folder.real_images, lambda file: picture.save(file, "PNG"))

@@ -13,7 +13,8 @@ from srgan.runs.recorded import RecordedRun
 from srgan.utils.downsampling import kept_times
 
 Section = Mapping[str, Any]
-"""Of a front page: "title", "paragraphs" and perhaps "table" with "header" and "rows".
+"""Of a front page: "title", "paragraphs" and perhaps "table" with "header" and "rows", "picture"
+(a data URL) and "alt".
 
 A cell is "text", and perhaps "kind", a class of the page's style, and "runs", pairs of a label and a run's key.
 """

@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from srgan.report import words
 from srgan.report.figures import numbers, sections, times
 from srgan.report.overview import Section, rows_of_cards, wide_columns
-from srgan.report.sample_pictures import sample_strip
+from srgan.report.sample_pictures import grid_data_url, sample_strip
 from srgan.runs.discovery import find_runs, parent_key
 from srgan.runs.recorded import RecordedRun
 from srgan.utils.files import write_text
@@ -137,6 +137,7 @@ def _content(run: RecordedRun, parent: str | None, most_values: int, sample_byte
         "histories": histories,
         "numbers": moving,
         "samples": samples,
+        "real_images": grid_data_url(run.folder.real_images, image_size),
         "recorded_samples": len(pictures),
     }
 

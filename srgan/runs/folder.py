@@ -126,6 +126,7 @@ class RunFolder:
         self.outputs = RecordFile(self.path / "outputs.bin", _outputs_dtype)
         self.spectra = RecordFile(self.path / "spectra.bin", _spectra_dtype)
         self.samples = self.path / "samples"
+        self.real_images = self.path / "real.png"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.previous_checkpoint = self.checkpoint.with_name("previous.ckpt")
         self.protocol = self.path / "protocol.json"

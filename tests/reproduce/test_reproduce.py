@@ -32,6 +32,7 @@ from reproduce.plan.settings import METHODS, SETTINGS
 from reproduce.plan.table_runs import TableRun, default_settings, mini_batch_size, mini_channels, table_runs
 from reproduce.plan.variants import COLLAPSE, SN, SR_S
 from reproduce.results.generated import markdown_table
+from reproduce.results.picture import save_table_picture
 from reproduce.results.table import ResultsTable, mean_and_deviation
 from reproduce.results.table_page import described_table, write_table_page
 from srgan.cli.main import main as srgan
@@ -203,6 +204,7 @@ def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict
     record: dict[str, Any] = {
         "status": "finished",
         "config": run.settings,
+        "constraint": {"label": run.label},
         "reported": rows[0],
         "verdicts": {"mode_collapse": verdict, "spectral_collapse": verdict},
     }
@@ -210,7 +212,7 @@ def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict
     if final:
         write_json(run.folder.final, {"iteration": 600, "protocol": protocol, "scores": final})
     write_json(run.folder.record, record)
-    run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
+    run.folder.append_row(run.folder.scores, rows[0])
 
 
 def test_table_and_csv_show_both_sides_and_every_gap(tmp_path: Path) -> None:
@@ -237,11 +239,13 @@ def test_table_and_csv_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     assert lines[0]["FID_cls_difference"] == ""
 
 
-def front_of(table: ResultsTable, root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def front_of(
+    table: ResultsTable, root: Path, monkeypatch: pytest.MonkeyPatch, picture: Path | None = None
+) -> list[Any]:
     """What stands above the runs of a page."""
     taken: list[Any] = []
     monkeypatch.setattr("reproduce.results.table_page.write_page", lambda *arguments: taken.extend(arguments[3]))
-    write_table_page(table, root, root / "page.html")
+    write_table_page(table, root, root / "page.html", picture)
     return taken
 
 
@@ -249,7 +253,7 @@ def test_the_page_leads_from_every_cell_to_its_runs(tmp_path: Path, monkeypatch:
     runs = table_runs("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
     for run in runs[:3]:  # B_128-64: both seeds of SN and of SR but one
         finished_run(run, 100.0 * run.seed, collapsed=run.method == "sn")
-    (section,) = front_of(ResultsTable(runs, "mini"), tmp_path, monkeypatch)
+    (_, section) = front_of(ResultsTable(runs, "mini"), tmp_path, monkeypatch)
     table = section["table"]
     assert section["title"] == "Table II"
     assert {len(line) for line in table["rows"]} == {len(table["header"])}
@@ -268,7 +272,29 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
             finished_run(run, 100.0 * run.seed)
     table = ResultsTable(runs, "mini")
     assert "150 ± 71 → 100 without seed 2: to do |" in markdown_table(table.shown)
-    assert "SR ahead of SN in 0 of 1 pairs" in table.significance()
+    assert [line["score"] for line in table.comparison.to_dict("records")] == ["FID_cls", "IS_cls", "modes"]
+    fid = table.comparison.iloc[0]
+    assert (fid["In the paper"], fid["pairs"], fid["SR ahead in"]) == ("SN collapses: B_128-64", "1", "0")
+    assert fid["SR is"] == "cannot reach significance"
+
+
+def test_the_comparison_tells_rows_apart_by_what_the_papers_sn_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = table_runs("mini", ["A_64-128", "B_64-64", "C_64-32"], METHODS, [1, 2, 3], tmp_path)
+    for run in runs:
+        better = run.method == "sr" and run.setting.name != "A_64-128"
+        finished_run(run, 70.0 if better else 100.0)
+    fids = ResultsTable(runs, "mini").comparison.query("score == 'FID_cls'").to_dict("records")
+    assert [(line["In the paper"], line["pairs"], line["SR ahead in"]) for line in fids] == [
+        ("SN collapses: B_64-64, C_64-32", "6", "6"), ("SN does not collapse: A_64-128", "3", "0")
+    ]  # fmt: skip
+    assert [line["SR is"] for line in fids] == ["better", "cannot reach significance"]
+    assert fids[0]["relative change"] == "-30%"
+    assert not save_table_picture([run for run in runs if run.method == "sn"], tmp_path / "none.png")
+    assert save_table_picture(runs, tmp_path / "table2.png")
+    first, _ = front_of(ResultsTable(runs, "mini"), tmp_path, monkeypatch, tmp_path / "table2.png")
+    assert first["picture"].startswith("data:image/png;base64,iVBOR")
 
 
 def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +309,7 @@ def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypat
     assert "not run: first srgan prepare" in described
     lines = list(csv.DictReader(io.StringIO(table.csv_text())))
     assert [line["final_KID"] for line in lines] == ["0.0123", "", "", ""]
-    shown, final = front_of(table, tmp_path, monkeypatch)
+    _, shown, final = front_of(table, tmp_path, monkeypatch)
     assert final["title"] == "Final scores"
     assert {"text": "0.0123"} in final["table"]["rows"][0]
     assert any("[+0.25]" in cell["text"] for cell in shown["table"]["rows"][0])

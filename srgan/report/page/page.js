@@ -242,6 +242,14 @@ function samplesOf(run) {
     caption.textContent = `${run.label ?? ""} at iteration ${whole(iteration)}`.trim();
     picture.alt = `Images generated from fixed noise, ${caption.textContent}`;
   });
+  const real =
+    run.real_images &&
+    element(
+      "figure",
+      { className: "now" },
+      element("img", { src: run.real_images, alt: "Images of the data set" }),
+      element("figcaption", { textContent: "Real images" }),
+    );
   const strip = iterations.map((iteration) =>
     element(
       "figure",
@@ -254,7 +262,7 @@ function samplesOf(run) {
   return element(
     "div",
     { className: "samples" },
-    element("figure", { className: "now" }, picture, caption),
+    element("div", {}, element("figure", { className: "now" }, picture, caption), real),
     element("div", { className: "film", tabIndex: 0 }, ...strip),
     left && paragraph("caption", `${iterations.length} of ${run.recorded_samples} grids are kept on this page.`),
   );
