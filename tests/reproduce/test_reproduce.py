@@ -309,7 +309,7 @@ def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypat
     assert "not run: first srgan prepare" in described
     lines = list(csv.DictReader(io.StringIO(table.csv_text())))
     assert [line["final_KID"] for line in lines] == ["0.0123", "", "", ""]
-    _, shown, final = front_of(table, tmp_path, monkeypatch)
+    shown, final = front_of(table, tmp_path, monkeypatch)
     assert final["title"] == "Final scores"
     assert {"text": "0.0123"} in final["table"]["rows"][0]
     assert any("[+0.25]" in cell["text"] for cell in shown["table"]["rows"][0])
