@@ -73,7 +73,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert sorted(folder.read_samples()) == [0, 10, 20]
     assert [row["iteration"] for row in folder.read_losses()] == [5, 10, 15, 20]
     config = yaml.safe_load(folder.config.read_text())
-    assert config["model"]["constraint"]["init_args"]["form"]["init_args"]["schedule"]["every_iterations"] == 5
+    assert config["model"]["constraint"]["init_args"]["schedule"]["every_iterations"] == 5
     assert config == record["config"]
 
 
@@ -165,7 +165,7 @@ def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: 
     every_iteration = ["--losses.every", "1"]
     assert main(command("sn", parent, iterations=10)) == 0
     source = ["--from-checkpoint", str(parent)]  # a run stands for its last checkpoint
-    later = ["--model.constraint.init_args.form.init_args.schedule.start_iteration", "15"]
+    later = ["--sr.schedule.start_iteration", "15"]
     assert main(command("sr-d", child, *source, *later, *every_iteration)) == 0
     assert main(command("sn", straight, *every_iteration)) == 0
     record = RunFolder(child).read_record()

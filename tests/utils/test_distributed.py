@@ -33,7 +33,7 @@ SETTINGS = [
     "--model.micro_batch_size", "2",
     "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--scores.every", "0", "--samples.every", "0",
 ]  # fmt: skip
-EVERY_ITERATION = ["--model.constraint.init_args.form.init_args.schedule.every_iterations", "1"]
+EVERY_ITERATION = ["--model.constraint.init_args.schedule.every_iterations", "1"]
 LIGHTNING = [sys.executable, "-m", "srgan"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "srgan"]
 
