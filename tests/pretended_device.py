@@ -24,8 +24,6 @@ import srgan
 DEVICE = torch.device("meta")  # not the CPU, and autograd asks nothing of it
 CPU = torch.device("cpu")
 PACKAGE = Path(srgan.__file__).parent
-LAUNCHES = {"convolution": 3, "convolution_backward": 5}
-"""Kernels of operations that take several on CUDA (cuDNN's, the weight to channels-last and back, the bias)."""
 WITHOUT_KERNEL = {
     "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "lift_fresh", "_unsafe_view",
     "_local_scalar_dense",
@@ -147,7 +145,52 @@ class PretendedDevice(TorchDispatchMode):
         if name in WAITING or masks or (crosses and (name in INDEXING or (name in COPIES and not non_blocking))):
             self.waits[place] += 1
         if not (func.is_view or name in WITHOUT_KERNEL):
-            self.launches[place] += LAUNCHES.get(name, 1)
+            self.launches[place] += kernels(name, args)
+
+
+class CountedCPU(PretendedDevice):
+    """Counts what the CPU's own tensors would launch and wait for, where the pretended device has no autocast."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._count(func, func._schema.name.removeprefix("aten::"), args, kwargs or {}, False)
+        return func(*args, **(kwargs or {}))
+
+
+def kernels(name: str, args: Any) -> int:
+    """How many an operation launches on CUDA: one, or those that PyTorch's sources add up to.
+
+    cuDNN (aten/src/ATen/native/cudnn/ConvShared.cpp, Convolution.cpp) works in one memory format and copies what comes
+    in another; bias and its gradient are kernels of their own, as are the gradients of input and weight, where they are
+    wanted. A weight's gradient goes back to the weight's format (AccumulateGrad). `_foreach_copy_` is a copy for each
+    pair unless all are dense and of equal strides (ForeachUtils.h).
+    """
+    if name == "convolution":
+        x, weight, bias = args[:3]
+        return 1 + copied(x, weight) + copied(weight, x) + (bias is not None)
+    if name == "convolution_backward":
+        gradient, x, weight = args[:3]
+        of_input, of_weight, of_bias = args[-1]  # which are wanted
+        of_both = of_input + of_weight
+        return int(
+            of_both + of_bias + copied(gradient, weight) + copied(weight, x) * of_both + copied(x, weight) * of_weight
+        )
+    if name == "_foreach_copy_":
+        pairs = list(zip(*args[:2], strict=True))
+        return 1 if all(a.stride() == b.stride() and is_dense(a) for a, b in pairs) else len(pairs)
+    return 1
+
+
+def copied(tensor: Tensor, other: Tensor) -> bool:
+    """Whether cuDNN, which takes channels last if either tensor `[.., .., H, W]` is so, copies the first."""
+    formats = [x.is_contiguous() for x in (tensor, other)]
+    wanted = torch.contiguous_format if all(formats) else torch.channels_last
+    return not tensor.is_contiguous(memory_format=wanted)
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether its entries fill a stretch of memory."""
+    sizes = sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
+    return tensor.numel() == 1 + sum(stride * (size - 1) for stride, size in sizes)
 
 
 def check_mixing(name: str, args: Any, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:

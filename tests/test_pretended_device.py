@@ -7,7 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from discriminators import CONSTRAINTS
-from pretended_device import DEVICE, PretendedDevice, pretended_device, strategy_there
+from pretended_device import DEVICE, CountedCPU, PretendedDevice, pretended_device, strategy_there
 from torch import nn
 from torch.nn.functional import conv2d
 
@@ -15,12 +15,14 @@ from srgan.constraints import METHODS, Schedule
 from srgan.data import DigitsData
 from srgan.losses import BEGAN, FeatureMatching, Minimax, Wasserstein
 from srgan.networks import AutoencoderPair, DCGANPair, Pair, ResNetPair, SNDCGANPair
+from srgan.networks.resnet import ResNetDiscriminator
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.randomness import ROWS_PER_GENERATOR
 
-LAUNCHES_OF_SN = 2_281
-LAUNCHES_OF_SR_S = 2_901
+LAUNCHES_OF_SN = 1_846
+LAUNCHES_OF_SN_IN_BF16 = 2_383
+LAUNCHES_OF_SR_S = 2_466
 WAITS_OF_SR_S = 25
 """In an iteration of A_64-128; of SR-s in one in which it is due, where eigh waits for each N of D's layers."""
 LEEWAY = 1.02  # of launches: another PyTorch may take an operation more
@@ -36,8 +38,8 @@ NETS: dict[str, dict[str, Any]] = {
 class Counts(pl.Callback):
     """What the last iteration launched, and where it waited."""
 
-    def __init__(self, device: PretendedDevice) -> None:
-        self.device = device
+    def __init__(self, device: PretendedDevice, home: torch.device = DEVICE) -> None:
+        self.device, self.home = device, home
         self.launches = self.waits = 0
         self.places: dict[tuple[str, str], int] = {}
 
@@ -46,7 +48,7 @@ class Counts(pl.Callback):
         self.device.waits.clear()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert {value.device for value in state(pl_module).values()} == {DEVICE}
+        assert {value.device for value in state(pl_module).values()} == {self.home}
         self.launches, self.waits = self.device.launches.total(), self.device.waits.total()
         self.places = dict(self.device.waits)
 
@@ -95,18 +97,34 @@ def test_it_refuses_to_mix_devices_as_a_gpu_does() -> None:
 def test_it_counts_launches_and_waits() -> None:
     with pretended_device() as device:
         x = torch.arange(6.0, device=DEVICE)
-        images = torch.ones(1, 1, 4, 4, device=DEVICE)
+        images, bias = torch.ones(1, 1, 4, 4, device=DEVICE), torch.ones(1, device=DEVICE)
         device.launches.clear()
         y = (x + 1).view(2, 3).T  # one kernel: views launch nothing
-        conv2d(images, images)  # three
-        assert (device.launches.total(), device.waits.total()) == (4, 0)
+        conv2d(images, images, bias)  # two
+        assert (device.launches.total(), device.waits.total()) == (3, 0)
         y.sum().item()
-        assert (device.launches.total(), device.waits.total()) == (5, 1)
+        assert (device.launches.total(), device.waits.total()) == (4, 1)
         x[x > 2]
         x.cpu()
         torch.linalg.eigvalsh(images[0, 0])
         torch.tensor([1.0], device=DEVICE)
         assert device.waits.total() == 5
+
+
+def test_convolutions_in_one_memory_format_copy_nothing() -> None:
+    formats = [torch.contiguous_format, torch.channels_last]
+    counted = []
+    for of_images, of_weight in product(formats, formats):
+        with pretended_device() as device:
+            x = torch.ones(2, 4, 8, 8, device=DEVICE).to(memory_format=of_images).requires_grad_()
+            W = torch.ones(4, 4, 3, 3, device=DEVICE).to(memory_format=of_weight).requires_grad_()
+            device.launches.clear()
+            y = conv2d(x, W)
+            forward = device.launches.total()
+            y.backward(torch.ones_like(y))
+            counted.append((forward, sum(n for (name, _), n in device.launches.items() if "backward" in name)))
+    assert counted[0] == counted[3] == (1, 2)
+    assert counted[2] == (2, 4)  # the weight, in both directions, and its gradient back
 
 
 def test_what_it_computes_is_what_the_cpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +177,19 @@ def test_an_iteration_of_sn_never_waits_and_launches_no_more_than_it_did() -> No
     _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128)
     assert counts.places == {}
     assert 1_000 < counts.launches <= LEEWAY * LAUNCHES_OF_SN
+
+
+def test_bf16_launches_no_more_than_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the arrangement of a GPU."""
+    monkeypatch.setattr("srgan.utils.randomness.ROWS_PER_GENERATOR_ON_CPU", ROWS_PER_GENERATOR)
+    monkeypatch.setattr(ResNetDiscriminator, "takes_side_by_side", lambda self, images: False)
+    module = AdversarialTraining(iterations=2, seed=3, networks=A_64_128)
+    with CountedCPU() as device:
+        counts = Counts(device, torch.device("cpu"))
+        trainer(2, 5, callbacks=[counts], accelerator="cpu", precision="bf16-mixed").fit(
+            module, datamodule=DigitsData(32, batch_size=64, n_dis=5, seed=3)
+        )
+    assert 1_000 < counts.launches <= LEEWAY * LAUNCHES_OF_SN_IN_BF16
 
 
 def test_an_iteration_in_which_sr_is_due_waits_no_more_than_it_did() -> None:

@@ -172,6 +172,13 @@ def raw_matrix(layer: nn.Module) -> Tensor:
     return matricize(raw_weight(layer).detach(), output_dim(layer))
 
 
+def matrix_shape(layer: nn.Module) -> tuple[int, int]:
+    """`[m, n]` of `raw_matrix`, which is a copy of a weight in channels-last format."""
+    W = raw_weight(layer)
+    m = W.shape[output_dim(layer)]
+    return m, W.numel() // m
+
+
 def num_groups(layer: nn.Module) -> int:
     """How many parts of its channels a convolution keeps apart; 1 for every other layer."""
     groups = getattr(layer, "groups", 1)

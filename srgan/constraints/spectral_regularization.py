@@ -17,10 +17,10 @@ from srgan.constraints.layers import (
     check_divisible,
     convolutions,
     is_convolution,
+    matrix_shape,
     num_groups,
     output_dim,
     raw_matrices,
-    raw_matrix,
     raw_parts,
     raw_weight,
     recorded_ratios,
@@ -34,6 +34,7 @@ from srgan.spectral import (
     SigmaMap,
     SpectralMap,
     Static,
+    matricize,
     normalized_spectrum,
     project_stacks,
     scaled,
@@ -262,11 +263,11 @@ def project_weights(layers: Sequence[nn.Module], projection: Projection) -> list
         each layer and its former sigma `[N]` (`[groups, N]`), float64.
     """
     stacks: dict[tuple[object, ...], list[nn.Module]] = defaultdict(list)
-    for index, layer in enumerate(layers):
-        W = raw_matrices(layer)
+    matrices: dict[nn.Module, Tensor] = {layer: raw_matrices(layer) for layer in layers}
+    for index, (layer, W) in enumerate(matrices.items()):
         stacks[(W.shape, W.dtype, W.device, index if W.device.type == "cpu" else None)].append(layer)
     former = []
-    weights = [torch.stack([raw_matrices(layer) for layer in stack]) for stack in stacks.values()]
+    weights = [torch.stack([matrices[layer] for layer in stack]) for stack in stacks.values()]
     mapped = project_stacks(weights, [projection(stack) for stack in stacks.values()])
     for stack, (W, sigma) in zip(stacks.values(), mapped, strict=True):
         for layer, matrix in zip(stack, W, strict=True):
@@ -281,9 +282,8 @@ def _write(layer: nn.Module, matrix: Tensor) -> None:
 
 
 def _blocks(layer: nn.Module) -> tuple[Tensor, ...]:
-    """The matrices `[m, n]` that are decomposed: one, or one for each group."""
-    W = raw_matrices(layer)
-    return (W,) if W.dim() == 2 else W.unbind()
+    """What is decomposed: the weight, or each group's part of it."""
+    return raw_weight(layer).detach().chunk(num_groups(layer))
 
 
 def on_owners(
@@ -305,10 +305,10 @@ def on_owners(
     for place in undirected([block for _, block in blocks]):
         name, block = blocks[place]
         try:
-            check_has_directions(block)
+            check_has_directions(matricize(block, output_dim(layers[name])))
         except ValueError as error:
             raise ValueError(f"{layer_called(name)} in iteration {iteration}: {error}") from error
-    shapes = [raw_matrix(layer).shape for layer in layers.values()]
+    shapes = [matrix_shape(layer) for layer in layers.values()]
     owners = ranks.owners([min(shape) ** 2 * max(shape) for shape in shapes])
     owned = {
         rank: [layer for layer, owner in zip(layers.values(), owners, strict=True) if owner == rank] for rank in owners

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from srgan.constraints.gradient_checkpointing import is_transformed
-from srgan.constraints.layers import constrained, is_sharded, output_dim, raw_matrix, raw_weight, spectral_layers
+from srgan.constraints.layers import constrained, is_sharded, matrix_shape, output_dim, raw_weight, spectral_layers
 from srgan.constraints.spectral_normalization import SpectralNorm
 from srgan.spectral import power_iterations_of_stack
 from srgan.utils.precision import without_autocast
@@ -126,8 +126,7 @@ def _member(layer: nn.Module) -> _Member | None:
     W = raw_weight(layer)
     if is_transformed(W):
         return None
-    m, n = raw_matrix(layer).shape
-    return _Member(layer, norm, W, (W.dtype, W.device, norm.power_iterations), (m, n))
+    return _Member(layer, norm, W, (W.dtype, W.device, norm.power_iterations), matrix_shape(layer))
 
 
 def _stacks(members: Sequence[_Member]) -> list["_Stack"]:
@@ -165,9 +164,9 @@ class _Stack:
         def layout(member: _Member) -> tuple[Any, ...]:
             """Where the entries of a weight are in its padded matrix."""
             dim = output_dim(member.layer)
-            inner = member.W.transpose(0, dim)[0].shape
-            strides = torch.empty(inner, device="meta").stride()
-            view = torch.empty_strided((member.matrix_shape[0], *inner), (self.N, *strides), device="meta")
+            row = torch.empty_like(member.W.transpose(0, dim)[0], device="meta")  # dense, in the weight's memory format
+            shape, strides = (member.matrix_shape[0], *row.shape), (self.N, *row.stride())
+            view = torch.empty_strided(shape, strides, device="meta")
             return tuple(view.transpose(0, dim).shape), view.transpose(0, dim).stride()
 
         whole = [member for member in members if member.matrix_shape == (self.M, self.N)]
@@ -200,12 +199,14 @@ class _Stack:
     def stack(self, weights: Sequence[Tensor], passes: int) -> Tensor:
         """`passes` weights of each layer, one layer after the other -> `[L, passes, M, N]`, padded."""
         stack = weights[0].new_zeros(len(self.members), passes, self.M, self.N)
-        parts, alike = self.parts(stack), passes * self.num_alike
-        if alike:
-            size, strides = self.layouts[0]
-            torch.stack(list(weights[:alike]), out=stack.as_strided((alike, *size), (self.M * self.N, *strides)))
-        if parts[alike:]:
-            torch._foreach_copy_(parts[alike:], list(weights[alike:]))
+        alike = passes * self.num_alike
+        if any(weight.stride() != self.layouts[0][1] for weight in weights[:alike]):
+            alike = 0
+        if alike:  # they lie in memory as they do in the stack
+            flat = [weight.as_strided((self.M * self.N,), (1,)) for weight in weights[:alike]]
+            torch.stack(flat, out=stack.view(-1, self.M * self.N)[:alike])
+        if len(weights) > alike:
+            torch._foreach_copy_(self.parts(stack)[alike:], list(weights[alike:]))
         return stack
 
     def parts(self, stack: Tensor) -> list[Tensor]:

@@ -36,9 +36,11 @@ class _Resampling(Convolution):
         self.register_buffer("four_copies", torch.kron(along_one_axis, along_one_axis), persistent=False)  # [9, 16]
 
     def kernel(self, weight: Tensor) -> Tensor:
-        """Four shifted copies of a weight `[a, b, 3, 3]` added up: `[a, b, 4, 4]`."""
+        """Four shifted copies of a weight `[a, b, 3, 3]` added up: `[a, b, 4, 4]`, channels last."""
+        pixels = weight.permute(0, 2, 3, 1).flatten(1, 2)  # [a, 9, b]
         with without_autocast(weight.device):
-            return (weight.reshape(-1, 9) @ self.four_copies).view(*weight.shape[:2], 4, 4)
+            kernels = torch.bmm(self.four_copies.T.expand(len(weight), 16, 9), pixels)
+        return kernels.view(len(weight), 4, 4, -1).permute(0, 3, 1, 2)
 
 
 class ConvolutionAndPooling(_Resampling):

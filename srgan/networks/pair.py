@@ -103,13 +103,13 @@ def check_widths(pair: Pair, *widths: int) -> None:
 
 
 def check_labels(labels: Tensor | None, num_classes: int, batch: Tensor) -> Tensor:
-    """Labels that a conditional net can index its tables with; zeros for an unconditional one.
+    """Labels that a conditional net can index its tables with; an unconditional one takes any, or zeros.
 
     Raises:
         ValueError: a conditional net has not been given one label for each example.
     """
     if not num_classes:
-        return torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
+        return labels if labels is not None else torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
     if labels is None or labels.shape != batch.shape[:1]:
         found = "none" if labels is None else f"labels {list(labels.shape)}"
         raise ValueError(f"Expected a label for each of {len(batch)} examples of a conditional net, found {found}.")

@@ -42,6 +42,18 @@ class OptimizerSettings:
 
     def build(self, player: nn.Module) -> torch.optim.Optimizer:
         """The optimizer of all parameters of one player."""
+        optimizer: torch.optim.Optimizer
         if self.algorithm == "adam":
-            return torch.optim.Adam(player.parameters(), self.learning_rate, fused=True, **self.options)
-        return torch.optim.RMSprop(player.parameters(), self.learning_rate, **self.options)
+            optimizer = torch.optim.Adam(player.parameters(), self.learning_rate, fused=True, **self.options)
+        else:
+            optimizer = torch.optim.RMSprop(player.parameters(), self.learning_rate, **self.options)
+        optimizer.register_load_state_dict_post_hook(take_formats_of_parameters)
+        return optimizer
+
+
+def take_formats_of_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Lays a loaded state out in memory as the parameters are, channels last or not: fused Adam goes by memory."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter).copy_(value)

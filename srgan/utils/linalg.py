@@ -53,7 +53,8 @@ def svds(stacks: Sequence[Tensor]) -> list[SVD]:
         rows = U.mT @ A
         sigma = rows.norm(dim=-1)
         found.append(SVD(U, sigma, rows.div_(sigma.unsqueeze(-1))))
-    flags = [sigma.amin(-1) <= VECTORS_RATIO * sigma.amax(-1) for _, sigma, _ in found]
+    extremes = [sigma.aminmax(dim=-1) for _, sigma, _ in found]
+    flags = [smallest <= VECTORS_RATIO * largest for smallest, largest in extremes]
     unresolved = torch.cat([flag.to(flags[0].device) for flag in flags]).tolist() if flags else []  # the host waits
     matrices = [
         (A[k], SVD(*(part[k] for part in parts))) for A, parts in zip(wide, found, strict=True) for k in range(len(A))
@@ -129,7 +130,7 @@ def undirected(weights: Sequence[Tensor]) -> list[int]:
     if not weights:
         return []
     device = weights[0].device
-    largest = [entry.to(device, torch.float64) for entry in torch._foreach_norm(list(weights), ord=math.inf)]
+    largest = [entry.to(device) for entry in torch._foreach_norm(list(weights), ord=math.inf)]
     return [place for place, entry in enumerate(torch.stack(largest).tolist()) if not 0 < entry < math.inf]
 
 

@@ -266,6 +266,21 @@ def test_a_checkpoint_of_sn_goes_on_under_any_method_without_parameters_of_its_o
     assert all(torch.isfinite(p).all() for p in after.parameters())
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_run_goes_on_in_another_memory_format(before: bool, tmp_path: Path) -> None:
+    """Adam's moments are laid out as the weights of the run that they come into."""
+    path = tmp_path / "two.ckpt"
+    fit(build(channels_last=before), 2).save_checkpoint(path)
+    same, other = build(channels_last=before), build(channels_last=not before)
+    for module in (same, other):
+        trainer = fit(module, 3, checkpoint=path)
+        for optimizer in trainer.optimizers:
+            assert all(state["exp_avg_sq"].stride() == W.stride() for W, state in optimizer.state.items())
+    for name, weight in other.discriminator.named_parameters():  # in G biases in front of batch norm follow rounding
+        theirs = same.discriminator.get_parameter(name)
+        torch.testing.assert_close(weight, theirs, rtol=0, atol=1e-6, msg=name)
+
+
 def test_a_checkpoint_of_other_draws_is_refused(two: Path) -> None:
     with pytest.raises(ValueError, match="seed was 3 and is 4"):
         fit(build(seed=4), 4, checkpoint=two)
