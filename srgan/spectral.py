@@ -220,8 +220,8 @@ class Static(SpectralMap):
         return f"static spectral regularization: the first i = {self.fraction:g} N singular values raised to σ₁"
 
     def __call__(self, sigma: Tensor, r: Tensor) -> Tensor:
-        k = torch.arange(1, sigma.shape[-1] + 1, device=sigma.device)
-        return torch.where(k <= self.num_judged(sigma.shape[-1]), sigma[..., :1], sigma)
+        i = self.num_judged(sigma.shape[-1])
+        return torch.cat([sigma[..., :1].expand_as(sigma[..., :i]), sigma[..., i:]], dim=-1)
 
     def num_judged(self, N: int) -> int:
         """The paper's i: those that it lifts."""
