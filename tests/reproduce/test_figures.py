@@ -89,7 +89,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
     shown = capsys.readouterr().out
     text = (tmp_path / "figures" / "mini" / "index.md").read_text()
     for command in (
-        'make reproduce-table2 SCALE=mini SETTINGS="A_64-128 B_128-64 C_32-32 D_128-256 E_256-64" METHODS=sn SEEDS=1',
+        'make reproduce-table2 SCALE=mini SETTINGS="A_64-128 B_64-64 C_64-32 D_128-256 E_256-32" METHODS=sn SEEDS=1',
         "make reproduce-resume SCALE=mini",
         'make reproduce-sweep SCALE=mini SETTINGS="A_64-128 C_32-32" SEEDS=1',
     ):
