@@ -94,9 +94,9 @@ def write_planned(run: Run, collapses: bool = False, branch: int | None = None) 
 
 
 def write_mini_runs(root: Path) -> None:
-    """Everything that scale mini makes. Of the table, B_128-64 collapses under SN."""
+    """Everything that scale mini makes. Of the table, B_64-64 collapses under SN."""
     for run in table_runs("mini", MINI_DEFAULT, METHODS, [1], root / "table2" / "mini"):
-        write_planned(run, collapses=run.setting.name == "B_128-64" and run.method == "sn")
+        write_planned(run, collapses=run.setting.name == "B_64-64" and run.method == "sn")
     for run in sweep_runs("mini", SWEEP_DEFAULT["mini"], [1], root):
         if run.folder.path.is_relative_to(root / "sweep"):
             write_planned(run)

@@ -45,8 +45,8 @@ FINDINGS = {
 """What the README says -> the variant in the evidence."""
 HEAD_OF_MINI = """# Table II in miniature
 
-`make reproduce-table2` on two cores, then `make readme`: one row of each group of the paper's Table II, three seeds each, with
-small networks on embedded digits.
+`make reproduce-table2` on two cores, then `make readme`: one row of each group of the paper's Table II, three seeds
+each, with small networks on embedded digits.
 
 ![Real images, samples under SN and SR-s, modes over training with a narrow and a wide discriminator, one layer's
 spectrum](table2-mini.png)

@@ -12,7 +12,7 @@ from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options, with_images
 from reproduce.plan.run import Run, Scale
 from reproduce.plan.settings import METHODS
-from reproduce.plan.table_runs import MINI_DEFAULT, TableRun, rows, table_run, table_runs
+from reproduce.plan.table_runs import TableRun, rows, table_run, table_runs
 from reproduce.plan.variants import SR_D, at_fraction
 
 FRACTIONS = (0.25, 0.5, 0.75, 1.0)
@@ -21,9 +21,9 @@ TABLE_FRACTION = 0.5  # of configs/sr-s.yaml, with which Table II is made
 
 # The settings of Fig. 11 and 12 are lost in the paper's text, Fig. 8 shows all groups: one setting of each.
 SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {
-    "mini": ("A_64-128", "C_32-32"),
+    "mini": ("A_64-128", "C_64-32"),
     "small": ("C_64-32",),
-    "paper": MINI_DEFAULT,
+    "paper": ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64"),
 }
 
 

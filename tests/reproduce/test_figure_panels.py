@@ -61,10 +61,10 @@ def test_curves_are_the_recorded_spectra_on_the_same_axes(sources: Sources, axes
 
 def test_every_convolution_has_a_panel_of_its_own(sources: Sources) -> None:
     found = pictures(figures_15_to_22(sources, "log"))
-    assert list(found) == ["B_128-64"]
-    history = found["B_128-64"].runs[0].spectra
+    assert list(found) == ["B_64-64"]
+    history = found["B_64-64"].runs[0].spectra
     assert history is not None
-    drawn = panels(found["B_128-64"])
+    drawn = panels(found["B_64-64"])
     assert [panel.get_title() for panel in drawn] == ["0.conv1  6×27", "0.shortcut  6×3", "3.conv2  6×54"]
     for panel, layer in zip(drawn, LAYERS, strict=False):
         assert np.array_equal(ys(panel.lines[-1]), history.spectra[layer.name][-1])
@@ -76,19 +76,19 @@ def test_the_verdict_decides_which_figure_shows_a_setting(sources: Sources, runs
     steady, sunk = figure_2(sources, "linear"), pictures(figure_4(sources, "linear"))
     assert [run.key for run in pictures(steady)["uncollapsed"].runs] == [
         "A_64-128",
-        "C_32-32",
+        "C_64-32",
         "D_128-256",
-        "E_256-64",
+        "E_256-32",
     ]
-    assert [(run.key, run.label) for run in sunk["collapsed"].runs] == [("B_128-64", "SN")]
+    assert [(run.key, run.label) for run in sunk["collapsed"].runs] == [("B_64-64", "SN")]
     assert "MC 600, SC 330" in panels(sunk["collapsed"])[0].get_title()
-    assert list(pictures(figure_5(sources, "linear"))) == ["B_128-64"]
-    assert list(pictures(figure_7(sources, "linear"))) == ["B_128-64"]
+    assert list(pictures(figure_5(sources, "linear"))) == ["B_64-64"]
+    assert list(pictures(figure_7(sources, "linear"))) == ["B_64-64"]
 
-    run = table_runs("mini", ["B_128-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
+    run = table_runs("mini", ["B_64-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     write_planned(run)
     elsewhere = Sources(tmp_path, "mini")
-    assert [found.key for found in pictures(figure_2(elsewhere, "linear"))["uncollapsed"].runs] == ["B_128-64"]
+    assert [found.key for found in pictures(figure_2(elsewhere, "linear"))["uncollapsed"].runs] == ["B_64-64"]
     assert "collapsed" not in pictures(figure_4(elsewhere, "linear"))
 
 
@@ -101,7 +101,7 @@ def test_groups_show_the_last_spectrum_of_each_setting(sources: Sources) -> None
 
 
 def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources) -> None:
-    picture = pictures(figure_5(sources, "linear"))["B_128-64"]
+    picture = pictures(figure_5(sources, "linear"))["B_64-64"]
     spectra, fid, inception = panels(picture)
     run = picture.runs[0]
     assert [line.get_label() for line in spectra.lines] == ["150", "300", "450", "600"]
@@ -138,7 +138,7 @@ def test_a_branch_begins_where_it_left_its_origin(sources: Sources, tmp_path: Pa
 def test_scores_against_i_are_the_reported_ones(sources: Sources) -> None:
     picture = pictures(figure_8(sources, "linear"))["scores"]
     drawn = panels(picture)
-    assert [panel.get_title() for panel in drawn] == ["group A\nA_64-128", "group C\nC_32-32", "", "", "", ""]
+    assert [panel.get_title() for panel in drawn] == ["group A\nA_64-128", "group C\nC_64-32", "", "", "", ""]
     sweep = sources.sweeps()[1]
     assert sweep.sn
     expected = [sweep.sn, *(sweep.static[fraction] for fraction in FRACTIONS)]
@@ -146,18 +146,18 @@ def test_scores_against_i_are_the_reported_ones(sources: Sources) -> None:
     assert xs(curve) == [0, 0.25, 0.5, 0.75, 1]
     assert ys(curve) == [run.record["reported"]["FID_cls"] for run in expected]
     methods = "SN / SR-s, i = 0.25 N / SR-s / SR-s, i = 0.75 N / SR-s, i = 1 N"
-    assert f"C_32-32 {methods} (batch 8, CH 6, 600 iterations, seed 1)" in picture.caption
+    assert f"C_64-32 {methods} (batch 11, CH 6, 600 iterations, seed 1)" in picture.caption
 
 
 def test_outputs_are_compared_on_the_same_axes(sources: Sources) -> None:
     found = pictures(figure_11(sources, "linear"))
-    assert list(found) == ["A_64-128", "C_32-32"]
-    a, b, c, *against = panels(found["C_32-32"])
+    assert list(found) == ["A_64-128", "C_64-32"]
+    a, b, c, *against = panels(found["C_64-32"])
     assert len(against) == len(a.lines) == len(b.lines) == len(c.lines) == 4
     assert a.get_xlim() == b.get_xlim()
     assert a.get_ylim() == b.get_ylim()
     assert len({panel.get_xlim() for panel in against}) == len({panel.get_ylim() for panel in against}) == 1
-    outputs = found["C_32-32"].runs[0].outputs
+    outputs = found["C_64-32"].runs[0].outputs
     assert outputs is not None
     grid = np.asarray(xs(a.lines[0]))
     for panel, kind in ((a, "generated"), (b, "train")):

@@ -72,14 +72,14 @@ def test_formats_and_axes_are_switches(runs: Path) -> None:
 
 
 def test_a_picture_that_is_no_longer_drawn_is_removed(tmp_path: Path) -> None:
-    run = table_runs("mini", ["C_32-32"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
+    run = table_runs("mini", ["C_64-32"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     write_planned(run, collapses=True)
     options = ["--scale", "mini", "--runs", str(tmp_path), "--figures", "15"]
     assert main(options) == 0
-    assert (tmp_path / "figures" / "mini" / "fig15-22-C_32-32.png").exists()
+    assert (tmp_path / "figures" / "mini" / "fig15-22-C_64-32.png").exists()
     run.folder.record.unlink()
     assert main(options) == 1
-    assert not (tmp_path / "figures" / "mini" / "fig15-22-C_32-32.png").exists()
+    assert not (tmp_path / "figures" / "mini" / "fig15-22-C_64-32.png").exists()
 
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(
@@ -91,7 +91,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
     for command in (
         'make reproduce-table2 SCALE=mini SETTINGS="A_64-128 B_64-64 C_64-32 D_128-256 E_256-32" METHODS=sn SEEDS=1',
         "make reproduce-resume SCALE=mini",
-        'make reproduce-sweep SCALE=mini SETTINGS="A_64-128 C_32-32" SEEDS=1',
+        'make reproduce-sweep SCALE=mini SETTINGS="A_64-128 C_64-32" SEEDS=1',
     ):
         assert command in shown
         assert command in text
@@ -102,7 +102,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
 
 
 def test_runs_under_way_and_outdated_ones_are_not_drawn(tmp_path: Path) -> None:
-    cut, outdated = table_runs("mini", ["B_128-64", "C_32-32"], ["sn"], [1], tmp_path / "table2" / "mini")
+    cut, outdated = table_runs("mini", ["B_64-64", "C_64-32"], ["sn"], [1], tmp_path / "table2" / "mini")
     for run in (cut, outdated):
         write_planned(run)
     record = cut.folder.read_record() or {}
@@ -113,8 +113,8 @@ def test_runs_under_way_and_outdated_ones_are_not_drawn(tmp_path: Path) -> None:
     assert not pictures(figure_2(sources, "linear"))
     gap = sources.gap("table2 sn")
     assert gap
-    assert "cut at iteration 0: B_128-64 SN seed 1" in gap.reason
-    assert "made with other settings: C_32-32 SN seed 1" in gap.reason
+    assert "cut at iteration 0: B_64-64 SN seed 1" in gap.reason
+    assert "made with other settings: C_64-32 SN seed 1" in gap.reason
 
 
 def test_runs_on_images_of_ones_own_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
