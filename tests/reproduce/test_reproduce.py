@@ -324,7 +324,7 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
     record["config"]["data"]["init_args"]["batch_size"] = 17
     write_json(run.folder.record, record)
     assert run.state == OUTDATED
-    options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--runs", str(tmp_path)]
+    options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--seeds", "1", "--runs", str(tmp_path)]
     assert main(options) == 2
     assert (
         f"(data.init_args.batch_size: 17 there, 16 in the plan); remove or move {run.folder.path}"

@@ -51,7 +51,7 @@ def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
     for plan in plans:
         trainer = yaml.safe_load(plan.read_text())["trainer"]
         assert {"devices": 4, "num_nodes": 2, "strategy": "ddp"}.items() <= trainer.items()
-    options = ["--scale", "mini", "--cluster", "slurm", *DRY, "--settings", "A_64-128"]
+    options = ["--scale", "mini", "--cluster", "slurm", *DRY, "--settings", "A_64-128", "--seeds", "1"]
     assert table2.main([*options, "--runs", str(tmp_path)]) == 0
     assert "2 runs, 2 to do" in capsys.readouterr().out
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {PLAN}  # nothing else is written
@@ -60,7 +60,8 @@ def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
 def test_one_printed_command_makes_a_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run writes the settings of each run; `--run` makes it elsewhere, under its label."""
     tiny = "model.iterations=2 data.init_args.batch_size=4 model.networks.init_args.generator_channels=4 scores.every=0"
-    options = ["--scale", "mini", "--settings", "C_32-32", "--methods", "sr", "--runs", str(tmp_path / "runs"), *DRY]
+    options = ["--scale", "mini", "--settings", "C_32-32", "--methods", "sr", "--seeds", "1", *DRY]
+    options += ["--runs", str(tmp_path / "runs")]
     assert table2.main([*options, "--overrides", tiny]) == 0
     (command,) = re.findall(r"^srgan (fit .*?)  #", capsys.readouterr().out, re.MULTILINE)
     assert srgan([*shlex.split(command), "--run", str(tmp_path / "again")]) == 0
@@ -76,7 +77,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_happens(
 ) -> None:
     options = ["--scale", "mini", "--settings", "B_128-64", "--gpus", "3", "--runs", str(tmp_path)]
     assert table2.main([*options, "--cluster", cluster, "--dry-run", dry_run]) == 2
-    assert "B_128-64 SN seed 1: Expected a global batch that divides among the devices" in capsys.readouterr().err
+    assert "B_128-64 SN seed 31: Expected a global batch that divides among the devices" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -246,7 +246,7 @@ function samplesOf(run) {
     run.real_images &&
     element(
       "figure",
-      { className: "now" },
+      { className: "real" },
       element("img", { src: run.real_images, alt: "Images of the data set" }),
       element("figcaption", { textContent: "Real images" }),
     );
