@@ -11,7 +11,7 @@ VARIABLES := SCALE SETTINGS METHODS SEEDS IMAGES JOBS GPUS DRY_RUN RUNS OVERRIDE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-scale null-model reproduce-works reproduce-resume reproduce-sweep reproduce-figures faults smoke dashboard readme docs bench gpu-check
+.PHONY: help install test test-wheel lint reproduce-table2 reproduce-collapse reproduce-scale null-model reproduce-baselines reproduce-resume reproduce-sweep reproduce-figures fault-injection smoke dashboard readme docs bench gpu-check
 
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
@@ -47,7 +47,7 @@ reproduce-scale: .venv/installed ## scale or spectrum: {no, static, dynamic} com
 null-model: .venv/installed ## what SR's projections do to a matrix that noise alone moves, beside the runs (SHAPE="8 8 3 3", PERSISTENCE="0 0.9", SEEDS; a minute)
 	@$(BIN)/python -m reproduce.experiments.null_model
 
-reproduce-works: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
+reproduce-baselines: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
 	@$(BIN)/python -m reproduce.experiments.baselines
 
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
@@ -59,11 +59,11 @@ reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N,
 reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED, IMAGES)
 	@$(BIN)/python -m reproduce.figures
 
-faults: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)
+fault-injection: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)
 	@PYTHONPATH=tests $(BIN)/python -W ignore -m faults
 
-smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (10 to 20 minutes)
-	@$(BIN)/python -m reproduce.experiments.smoke
+smoke: .venv/installed ## two iterations of each of the 52 runs of scale paper at true width, on a CPU (SETTINGS, JOBS; 10 to 20 minutes)
+	$(BIN)/pytest -m slow tests/reproduce/test_smoke.py --numprocesses "$${JOBS:-auto}"
 
 dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PROJECT; TABLE=table2.csv; DRY_RUN=1); without a login: what they would hold
 	@$(BIN)/srgan dashboard --project "$${PROJECT:-srgan}" $${ENTITY:+--entity "$$ENTITY"} \

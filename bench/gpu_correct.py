@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.gpu_setup import Setup, convolutions_in, drawn_on_the_cpu, random_images, train
 from bench.harness import Row, Tables
-from srgan.constraints import METHODS, Constraint, Project, Reparametrize, Schedule
+from srgan.constraints import METHODS, Constraint, Schedule
 from srgan.data import FolderData
 from srgan.metrics.features import ClassifierFeatures, FeatureNetwork, hash_weights
 from srgan.metrics.protocol import ScoreProtocol
@@ -23,8 +23,8 @@ from srgan.networks import ResNetGenerator
 from srgan.utils.provenance import gpu_arithmetic, processor, usable_cores, versions
 
 CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
-    "sr-s reparametrize": partial(METHODS["sr-s"], form=Reparametrize()),
-    "sr-d reparametrize": partial(METHODS["sr-d"], form=Reparametrize()),
+    "sr-s reparametrize": partial(METHODS["sr-s"], mode="reparametrization"),
+    "sr-d reparametrize": partial(METHODS["sr-d"], mode="reparametrization"),
 }
 
 
@@ -169,10 +169,10 @@ def waits(setup: Setup) -> Tables:
     """Places where the host waits for the GPU in an iteration: none but under SR, whose every iteration is due here."""
     if not setup.on_gpu:
         return {"": []}
-    always = Project(Schedule(every_iterations=1))
+    always = Schedule(every_iterations=1)
     rows: list[Row] = []
     for name, make in CONSTRAINTS.items():
-        constraint = METHODS[name](form=always) if name in ("sr-s", "sr-d") else make()
+        constraint = METHODS[name](schedule=always) if name in ("sr-s", "sr-d") else make()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             train(setup, setup.pair(setup.narrow), 2, 2, 8, [Watching()], constraint=constraint)
@@ -211,7 +211,7 @@ class SaveAt(pl.Callback):
 
 
 def _trained(setup: Setup, trainer: dict[str, Any], callbacks: Any = (), checkpoint: Path | None = None) -> nn.Module:
-    constraint = METHODS["sr-s"](form=Project(Schedule(every_iterations=5)))
+    constraint = METHODS["sr-s"](schedule=Schedule(every_iterations=5))
     networks, iterations = setup.pair(setup.narrow), setup.timed
     return train(
         setup, networks, iterations, callbacks=callbacks, checkpoint=checkpoint, trainer=trainer, constraint=constraint

@@ -20,7 +20,7 @@ from bench.gpu_setup import Setup, Timing, convolutions_in, random_images, train
 from bench.harness import Row, Tables, medians
 from bench.spectral import DISCRIMINATORS, prepare
 from bench.worker import REPOSITORY
-from srgan.constraints import METHODS, Reparametrize, spectra
+from srgan.constraints import METHODS, spectra
 from srgan.networks import ResNetDiscriminator, ResNetPair
 
 BF16: dict[str, Any] = {"precision": "bf16-mixed"}
@@ -130,7 +130,8 @@ def regularization(setup: Setup) -> Tables:
         for kind in ("initial", "collapsed")
     ]
     methods = {
-        "SR-s": METHODS["sr-s"](), "SR-d": METHODS["sr-d"](), "Reparametrize": METHODS["sr-s"](form=Reparametrize())
+        "SR-s": METHODS["sr-s"](), "SR-d": METHODS["sr-d"](),
+        "reparametrization": METHODS["sr-s"](mode="reparametrization")
     }  # fmt: skip
     training: list[Row] = [{"A_64-128 under": name} | timed(setup, constraint=make) for name, make in methods.items()]
     return {

@@ -1,7 +1,7 @@
 """Images from memory and from disk.
 
 One process, one thread, random images, warm. *Made ready* is to [-1, 1] with noise drawn for each pixel, as in
-training. The prepared folder is made by `srgan prepare imagenet` of synthetic JPEGs.
+training. The prepared folder is made by `srgan prepare` of synthetic JPEGs.
 """
 
 import tempfile
@@ -47,7 +47,7 @@ def measure() -> Tables:
     with tempfile.TemporaryDirectory() as temporary:
         root, out = Path(temporary) / "photographs", Path(temporary) / "prepared"
         write_jpegs(root)
-        srgan(["prepare", "imagenet", str(root), str(out), "--workers", "1"])
+        srgan(["prepare", str(root), str(out), "--workers", "1"])
         sources = {
             "stacked digits, 32 x 32, memory": DigitsData(32, BATCH, N_DIS),
             "folder, 32 x 32, memory": FolderData(str(root), image_size=32, batch_size=BATCH, n_dis=N_DIS),

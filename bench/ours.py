@@ -52,7 +52,7 @@ def train(
         logging.getLogger(noise).setLevel(logging.ERROR)
     networks = ResNetPair(image_size, generator_channels, discriminator_channels)
     module = AdversarialTraining(
-        networks, iterations=ITERATIONS, n_dis=n_dis, **({"generator_batch_ratio": 1} | options)
+        networks, iterations=ITERATIONS, n_dis=n_dis, **({"generator_batch_multiplier": 1} | options)
     )
     trainer = pl.Trainer(
         accelerator="cpu", devices=devices, strategy="auto" if devices == 1 else "ddp", precision=precision,

@@ -18,7 +18,7 @@ from bench.harness import Row, Tables, in_turns, medians, seconds_of
 from srgan.constraints import METHODS, raw_matrix, spectra, spectral_layers
 from srgan.constraints.layers import CONVOLUTIONS
 from srgan.networks import ResNetDiscriminator
-from srgan.spectral import apply_spectral_map, compensated_rank
+from srgan.spectral import Static, project
 from srgan.utils.cpu import keep_freed_memory
 from srgan.utils.provenance import usable_cores
 
@@ -41,7 +41,7 @@ def lifted(svd: Svd, W: Tensor) -> Tensor:
     """SR-s: U diag(s) V^T with the first i of s = sigma / sigma_1 set to 1."""
     U, sigma, Vh = svd(W)
     s = sigma / sigma[0]
-    s[: compensated_rank(len(s), 0.5)] = 1
+    s[: Static(0.5).num_judged(len(s))] = 1
     return (U * s) @ Vh
 
 
@@ -60,7 +60,7 @@ def prepare(module: nn.Module, kind: str) -> list[nn.Module]:
     for W in map(raw_matrix, layers):
         if kind == "collapsed":
             decay = torch.logspace(0, -6, min(W.shape), dtype=torch.float64)
-            W.copy_(apply_spectral_map(W, lambda sigma, decay=decay: decay))  # type: ignore[misc]
+            W.copy_(project(W, lambda sigma, decay=decay: decay))  # type: ignore[misc]
         elif kind == "after steps":
             W.copy_(lifted(torch_svd, W))
             for _ in range(5):

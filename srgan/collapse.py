@@ -70,10 +70,7 @@ def tail_mean(spectrum: np.ndarray) -> np.ndarray:
 
 
 def effective_rank(spectrum: np.ndarray) -> np.ndarray:
-    """exp(entropy of sigma / sum sigma) (Roy & Vetterli 2007). `[..., N]` -> `[...]`, 1 to N; 0 where all is 0.
-
-    N equal singular values have N, a single one has 1. Dividing a spectrum by sigma_1 changes nothing.
-    """
+    """exp(entropy of sigma / sum sigma) (Roy & Vetterli 2007). `[..., N]` -> `[...]`, 1 to N; 0 where all is 0."""
     total = spectrum.sum(axis=-1, keepdims=True, dtype=np.float64)
     p = np.divide(spectrum, total, where=total > 0, out=np.zeros(spectrum.shape))
     entropy = -(p * np.log(p, where=p > 0, out=np.zeros(p.shape))).sum(axis=-1)
@@ -155,15 +152,9 @@ def summarize(
 def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
     """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
 
-    Scores are running medians (`CollapseThresholds.evaluations`).
-
-    Args:
-        rows: evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes".
-        thresholds: how far is far.
-
-    Returns:
-        The first iteration from which FID stays above, or IS below, or the number of modes below its
-        threshold, whichever comes first.
+    `rows` are evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes". FID stays
+    above, IS or the modes below its threshold; the verdict's iteration is the first from which one does. Scores are
+    running medians (`CollapseThresholds.evaluations`).
     """
     found = collapsed_scores(rows, thresholds)
     return Verdict(bool(found), min(found.values(), default=None))
@@ -200,19 +191,12 @@ def _onset(rows: Sequence[Row], score: str, factor: float, evaluations: int) -> 
 
 
 def spectral_collapse(
-    iterations: np.ndarray,
-    spectra: Mapping[str, np.ndarray],
-    thresholds: CollapseThresholds = CollapseThresholds(),
+    iterations: np.ndarray, spectra: Mapping[str, np.ndarray], thresholds: CollapseThresholds = CollapseThresholds()
 ) -> Verdict:
     """Spectral collapse of a discriminator: half or more of its non-shortcut convolutions have collapsed.
 
-    Args:
-        iterations: `[T]`.
-        spectra: non-shortcut convolution -> `[T, N]` normalized spectra, the judged values of them.
-        thresholds: what counts as collapsed, and how many layers it takes.
-
-    Returns:
-        The first recorded iteration at which it is so.
+    Takes iterations `[T]`, and for each such layer the judged values `[T, N]` of its normalized spectra; the verdict's
+    iteration is the first recorded one at which it is so.
     """
     if not spectra or not len(iterations):
         return Verdict(False, None)
@@ -225,7 +209,6 @@ class SpectralCollapse:
     """`spectral_collapse` one record after the other.
 
     Attributes:
-        thresholds: what counts as collapsed.
         falls: layer -> its tail mean over its largest so far, in [0, 1], at the last record.
         reported: whether a record has brought the verdict.
     """
@@ -237,11 +220,7 @@ class SpectralCollapse:
         self._largest_tail_means: dict[str, float] = {}
 
     def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:
-        """Takes the judged values `[N]` of each layer.
-
-        Returns:
-            the layers that have fallen, at the record that brings the verdict; none at any other.
-        """
+        """Takes the judged values `[N]` of each layer; at the record that brings the verdict, the layers that fell."""
         fallen = []
         for name, spectrum in spectra.items():
             now = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
@@ -254,13 +233,7 @@ class SpectralCollapse:
 
 
 def reported_scores(rows: Sequence[Row], verdict: Verdict, ranking: str) -> Row:
-    """The evaluation that a table shows: the last one, or the best before the collapse (as Table II does).
-
-    Args:
-        rows: evaluations in order, at least one.
-        verdict: of mode collapse.
-        ranking: the score that decides which is best.
-    """
+    """The evaluation that a table shows: the last, or the best before a mode collapse by `ranking` (as in Table II)."""
     if verdict.iteration is None:
         return rows[-1]
     before = [row for row in rows if row["iteration"] < verdict.iteration] or list(rows[:1])

@@ -16,13 +16,12 @@ class Loss(nn.Module, ABC):
     """One game: what each player minimizes. A module, so that its state, if it has one, is in checkpoints.
 
     Attributes:
-        boundary: the output of D that tells real (above) from generated (below); None where D's outputs have no
-            zero, as a Wasserstein critic's.
-        reconstructs: whether D's outputs have to be reconstruction losses, lower for "real", in place of scores.
+        decision_threshold: D's outputs above it mean "real"; None where no output does, as for a Wasserstein critic.
+        is_autoencoder: whether D has to be an autoencoder, whose outputs are reconstruction losses, lower for "real".
     """
 
-    boundary: float | None = 0.0
-    reconstructs = False
+    decision_threshold: float | None = 0.0
+    is_autoencoder = False
 
     @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -40,11 +39,11 @@ class Loss(nn.Module, ABC):
         return {}
 
     def scores(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Means of D(x) and D(G(z)), both `[B]`, and the shares of them on the right side of the boundary."""
-        means = {"score/real": real.mean(), "score/fake": fake.mean()}
-        if self.boundary is None:
+        """Means of D(x) and D(G(z)), both `[B]`, and the shares of them on the right side of the decision threshold."""
+        means = {"logits/real": real.mean(), "logits/fake": fake.mean()}
+        if self.decision_threshold is None:
             return means
-        right = {"accuracy/real": real > self.boundary, "accuracy/fake": fake < self.boundary}
+        right = {"accuracy/real": real > self.decision_threshold, "accuracy/fake": fake < self.decision_threshold}
         return means | {name: side.float().mean() for name, side in right.items()}
 
 
@@ -78,7 +77,7 @@ class NonSaturating(Minimax):
 class Wasserstein(Loss):
     """Arjovsky et al. 2017, Eq. 2."""
 
-    boundary = None
+    decision_threshold = None
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return fake.mean() - real.mean()
@@ -90,7 +89,7 @@ class Wasserstein(Loss):
 class LeastSquares(Loss):
     """Mao et al. 2017, Eq. 9: targets 0 for fake, 1 for real, 1 for the generator."""
 
-    boundary = 0.5
+    decision_threshold = 0.5
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return ((real - 1).square().mean() + fake.square().mean()) / 2
@@ -114,8 +113,8 @@ class BEGAN(Loss):
         ValueError: gamma is outside (0, 1], or the gain negative.
     """
 
-    boundary = None
-    reconstructs = True
+    decision_threshold = None
+    is_autoencoder = True
     k: Tensor
     convergence: Tensor
 
@@ -138,9 +137,9 @@ class BEGAN(Loss):
 
     @torch.no_grad()
     def after_update(self, means: Mapping[str, Tensor]) -> None:
-        balance = self.gamma * means["score/real"] - means["score/fake"]
+        balance = self.gamma * means["logits/real"] - means["logits/fake"]
         self.k.copy_((self.k + self.proportional_gain * balance).clamp(0, 1))
-        self.convergence.copy_(means["score/real"] + balance.abs())
+        self.convergence.copy_(means["logits/real"] + balance.abs())
 
     def report(self) -> Mapping[str, float]:
         """k_t, and the convergence measure `M = L(x) + |gamma L(x) - L(G(z))|`."""
@@ -158,8 +157,8 @@ class FeatureMatching:
     rank, so the term depends on the split into micro-batches, as batch norm does.
 
     Attributes:
-        weight: at iteration 0.
-        decay_iterations: over which the weight falls linearly to 0; None: it stays.
+        weight: weight of the term at iteration 0.
+        decay_iterations: iterations over which the weight falls linearly to 0; None: constant.
         layer: name of the layer of D whose output is f; None: its middle convolution, shortcuts of 1 x 1 left out.
 
     Raises:
@@ -182,11 +181,7 @@ class FeatureMatching:
         return self.weight * max(0.0, 1 - iteration / self.decay_iterations) if self.decay_iterations else self.weight
 
     def find_layer(self, discriminator: nn.Module) -> nn.Module:
-        """The layer whose output is f.
-
-        Raises:
-            ValueError: there is none of that name, or no convolution.
-        """
+        """The layer whose output is f; ValueError if there is none of that name, or no convolution."""
         convolutions: dict[str, nn.Module] = {
             name: m for name, m in spectral_layers(discriminator) if isinstance(m, CONVOLUTIONS)
         }
@@ -205,13 +200,9 @@ class FeatureMatching:
     def scores_and_term(
         self, discriminator: nn.Module, real: Batch, fake: Batch, iteration: int
     ) -> tuple[Tensor, Tensor]:
-        """D's scores of the generated images `[B]`, and the term, a scalar.
+        """D's outputs for the generated images `[B]`, and the term, a scalar.
 
-        Args:
-            discriminator: D; it sees the real images without a graph, then the generated ones.
-            real: images `[B, 3, H, W]` and labels `[B]`.
-            fake: the same of generated images, with G's graph.
-            iteration: from 0.
+        `real` and `fake` are images `[B, 3, H, W]` and labels `[B]`; D sees the real ones without a graph.
         """
         means: list[Tensor] = []  # of f over each batch
         hook = self.find_layer(discriminator).register_forward_hook(

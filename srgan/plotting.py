@@ -29,38 +29,26 @@ FORMATS = (".png", ".pdf")
 DOTS_PER_INCH = 200
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 WIDEST_PANEL, BESIDE_PANELS = 2.6, 1.0  # inches; labels and the colour scale beside the panels
-MOST_CURVES = 12
-MOST_COLUMNS, STRIP_LINES, STRIP_GAP = 300, 32, 2  # of a heat map: times, lines of a layer, and between two layers
-SMALLEST_RATIO = 1e-6  # below, float32 says nothing of sigma_k / sigma_1
+MAX_CURVES = 12
+MAX_COLUMNS, STRIP_LINES, STRIP_GAP = 300, 32, 2  # of a heat map: times, lines of a layer, and between two layers
+MIN_RATIO = 1e-6  # below, float32 says nothing of sigma_k / sigma_1
 K_LABEL, RATIO_LABEL = r"$k / N$", r"$\sigma_k / \sigma_1$"
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
     "figure.titlesize": 9,
-    "figure.labelsize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.linewidth": 0.6,
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), 8),
+    **dict.fromkeys(("legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("xtick.minor.width", "ytick.minor.width"), 0.4),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
+    **dict.fromkeys(("xtick.minor.size", "ytick.minor.size"), 1.5),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     "lines.linewidth": 1.1,
     "lines.markersize": 3.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.titlepad": 3.0,
     "axes.formatter.use_mathtext": True,
-    "legend.frameon": False,
     "figure.dpi": 100,
     "savefig.dpi": DOTS_PER_INCH,
     "savefig.facecolor": "white",
@@ -111,11 +99,7 @@ def ordered_styles(count: int) -> list[SeriesStyle]:
 
 
 def iteration_norm(*iterations: np.ndarray) -> Normalize:
-    """One colour scale for all runs that are compared: 0 to the last iteration of any.
-
-    Args:
-        iterations: `[T]` of each run.
-    """
+    """One colour scale for all runs that are compared, of iterations `[T]` each: 0 to the last iteration of any."""
     return Normalize(0, max([1, *(int(some[-1]) for some in iterations if len(some))]))
 
 
@@ -124,10 +108,10 @@ def spectrum_curves(
     spectra: np.ndarray,
     iterations: np.ndarray | None = None,
     norm: Normalize | None = None,
-    most: int = MOST_CURVES,
+    most: int = MAX_CURVES,
     **options: Any,
 ) -> list[Line2D]:
-    """Curves of sigma_k / sigma_1 over k / N, one per shown iteration, later ones darker and thicker.
+    """Curves of sigma_k / sigma_1 over k / N, one per shown iteration, in order; later ones darker and thicker.
 
     Args:
         axis: where to draw.
@@ -136,9 +120,6 @@ def spectrum_curves(
         norm: the colour scale; None: of these iterations.
         most: curves to show at most.
         options: of `axis.plot`.
-
-    Returns:
-        The curves, in the order of iterations.
     """
     spectra = np.atleast_2d(spectra)
     N = spectra.shape[1]
@@ -160,12 +141,12 @@ def ratio_limits(spectra: Iterable[np.ndarray], scale: AxisScale) -> tuple[float
     """Limits of the axis of sigma_k / sigma_1 that hold all the spectra that are compared.
 
     Linear: always 0 to 1. Log: from the decade below the smallest value (at least one decade, down to
-    `SMALLEST_RATIO`); what lies lower runs out of the picture.
+    `MIN_RATIO`); what lies lower runs out of the picture.
     """
     if scale == "linear":
         return -0.03, 1.05
     smallest = min((float(some[some > 0].min()) for some in spectra if (some > 0).any()), default=0.1)
-    smallest = min(0.1, max(smallest, SMALLEST_RATIO))
+    smallest = min(0.1, max(smallest, MIN_RATIO))
     return float(10.0 ** np.floor(np.log10(smallest) + 1e-9)), 1.5
 
 
@@ -194,7 +175,7 @@ def grid_of_panels(
     share: bool = True,
     aspect: float = 0.75,
 ) -> tuple[Figure | SubFigure, list[Axes]]:
-    """Small multiples, one panel for each title, rows filled one after the other.
+    """Small multiples, one panel for each title, at most `columns` in a row, rows filled one after the other.
 
     Args:
         titles: of the panels.
@@ -223,10 +204,7 @@ def grid_of_panels(
 
 
 def grid_of_layers(
-    spectra: Mapping[str, np.ndarray],
-    iterations: np.ndarray,
-    title: str,
-    scale: AxisScale = "linear",
+    spectra: Mapping[str, np.ndarray], iterations: np.ndarray, title: str, scale: AxisScale = "linear"
 ) -> Figure:
     """Every layer's spectrum over time, a panel each, all with the same axes (as Fig. 15 to 22).
 
@@ -256,15 +234,12 @@ def grid_of_layers(
 
 
 def heat_map(spectra: Mapping[str, Sequence[np.ndarray]], iterations: Sequence[int]) -> Figure:
-    """All spectra over all of a run on one sheet: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
+    """All spectra of a run in one image: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
 
-    One picture within one pair of axes, since it is drawn while training waits.
-
-    Args:
-        spectra: layer -> T spectra `[N]`.
-        iterations: `[T]`, increasing.
+    One image within one pair of axes, since it is drawn while training waits. `spectra` maps a layer to T spectra `[N]`
+    at increasing `iterations`.
     """
-    times = np.linspace(iterations[0], iterations[-1], MOST_COLUMNS)
+    times = np.linspace(iterations[0], iterations[-1], MAX_COLUMNS)
     shown = np.searchsorted(iterations, times, side="right") - 1  # the last record at or before each time
     strips = []
     for layer in spectra.values():
@@ -290,11 +265,7 @@ def pixels(figure: Figure) -> np.ndarray:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG or PDF, by the suffix, atomically; the same figure gives the same bytes.
-
-    Raises:
-        ValueError: another suffix.
-    """
+    """Writes a PNG or PDF, by the suffix, atomically; the same figure gives the same bytes. ValueError otherwise."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"Expected a picture named *.png or *.pdf, found '{path.name}'.")

@@ -1,20 +1,25 @@
-"""The paper's mathematics on matrices: spectra, spectral normalization, compensation.
+"""The paper's mathematics on matrices: spectra, spectral normalization, compensated spectra.
 
 Every function here is pure and takes a matrix `W [m, n]` with singular value decomposition
 `W = sum_k sigma_k u_k v_k^T`, `sigma_1 >= ... >= sigma_N`, `N = min(m, n)` (Eq. 5, 7, 8).
 Equation numbers follow arXiv:1908.10999.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from srgan.utils.linalg import SVD, refuse_nonfinite, refuse_undirected, singular_values, svd, svds
+from srgan.utils.linalg import SVD, check_finite, check_has_directions, singular_values, svd, svds
 
-SpectralMap = Callable[[Tensor], Tensor]
-"""A map of singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
+SigmaMap = Callable[[Tensor], Tensor]
+"""Singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
+
+Scale = Literal["unit", "keep"] | float
+"""What becomes of a raw weight's sigma_1: 1 ("unit"), what it is ("keep"), or this number."""
 
 
 def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
@@ -47,7 +52,7 @@ def spectrum(W: Tensor) -> Tensor:
     Raises:
         ValueError: W holds NaN or infinity.
     """
-    refuse_nonfinite(W)
+    check_finite(W)
     return singular_values(W.detach())
 
 
@@ -141,28 +146,117 @@ class _SpectralNormalization(torch.autograd.Function):
         return torch.addr(dW_SN / sigma_1, along_uv * u, v), None, None, None
 
 
-def compensated_rank(N: int, fraction: float) -> int:
-    """The paper's i: how many leading singular values static compensation lifts, `floor(fraction N)`, >= 1."""
-    return max(1, int(fraction * N + 1e-9))  # 0.7 * 90 is 62.99... in floating point
+class SpectralMap(ABC):
+    """What SR makes of a spectrum (Eq. 9), and the words for it: a variant of SR is a subclass with one method."""
+
+    authors_scale: Scale = "unit"
+    """What the authors' code writes as the raw weight's sigma_1; labels name any other."""
+    is_remedy: bool = False
+    """Whether it is what a run is advised to go on with after a collapse."""
+    note: str | None = None
+    """What to know when reading its verdicts."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Short name, for tables and plots."""
+
+    @property
+    @abstractmethod
+    def sentence(self) -> str:
+        """What it does, for people."""
+
+    @abstractmethod
+    def __call__(self, sigma: Tensor, r: Tensor) -> Tensor:
+        """The singular values of D(W).
+
+        Args:
+            sigma: `[..., N]` of W, from the largest.
+            r: `[..., N]` in [0, 1], what is remembered of sigma_k / sigma_1; 0 where nothing is.
+        """
+
+    def remember(self, ratios: Tensor, r: Tensor) -> Tensor:
+        """The next r, from those of W, `sigma_k / sigma_1`, and the r so far, all `[N]`; here r stays."""
+        return r
+
+    @property
+    def remembers(self) -> bool:
+        """Whether r ever changes."""
+        return type(self).remember is not SpectralMap.remember
+
+    def num_judged(self, N: int) -> int:
+        """How many of N singular values, from the largest, decide on a collapse."""
+        return N
 
 
-def static_map(sigma: Tensor, i: int) -> Tensor:
-    """Eq. 9, static compensation: `sigma_k + (sigma_1 - sigma_k)` for k <= i, sigma_k beyond."""
-    k = torch.arange(1, sigma.shape[-1] + 1, device=sigma.device)
-    return torch.where(k <= i, sigma[..., :1], sigma)
+@dataclass(frozen=True)
+class Static(SpectralMap):
+    """SR-s: `sigma_k + (sigma_1 - sigma_k)` for k <= i, sigma_k beyond (Eq. 9).
 
+    Attributes:
+        fraction: i / N in (0, 1]; i = floor(fraction N), at least 1. THE hyperparameter (Fig. 8).
 
-def dynamic_map(sigma: Tensor, r: Tensor) -> Tensor:
-    """Eq. 9, dynamic compensation: `sigma_k + max(0, r_k sigma_1 - sigma_k)`.
-
-    Args:
-        sigma: `[..., N]`.
-        r: `[..., N]` in [0, 1], the largest sigma_k / sigma_1 recorded so far; 0 where nothing was recorded.
+    Raises:
+        ValueError: the fraction is outside (0, 1].
     """
-    return torch.maximum(r.to(sigma) * sigma[..., :1], sigma)
+
+    fraction: float = 0.5
+
+    is_remedy = True
+    note = (
+        "SR-s holds the first i singular values and lets the others fall (Fig. 7c of the paper); the verdict of "
+        "spectral collapse goes by those that it holds."
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"Expected a fraction (i / N) in (0, 1], found {self.fraction}.")
+
+    @property
+    def label(self) -> str:
+        return "SR-s" + ("" if self.fraction == 0.5 else f", i = {self.fraction:g} N")
+
+    @property
+    def sentence(self) -> str:
+        return f"static spectral regularization: the first i = {self.fraction:g} N singular values raised to σ₁"
+
+    def __call__(self, sigma: Tensor, r: Tensor) -> Tensor:
+        i = self.num_judged(sigma.shape[-1])
+        return torch.cat([sigma[..., :1].expand_as(sigma[..., :i]), sigma[..., i:]], dim=-1)
+
+    def num_judged(self, N: int) -> int:
+        """The paper's i: those that it lifts."""
+        return max(1, int(self.fraction * N + 1e-9))  # 0.7 * 90 is 62.99... in floating point
 
 
-def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
+@dataclass(frozen=True)
+class Dynamic(SpectralMap):
+    """SR-d: `sigma_k + max(0, r_k sigma_1 - sigma_k)` (Eq. 9), r_k the largest sigma_k / sigma_1 so far.
+
+    The first application only records r (and scales). r is a buffer of every layer, saved with the weights; the
+    authors' snapshots lose it. Their code keeps the scale, `U diag(sigma_1 r) V^T`: any step of the optimizer that
+    raises sigma_1 then raises all singular values for good, and D learns ever more slowly.
+    """
+
+    authors_scale = "keep"
+    label = "SR-d"
+    sentence = "dynamic spectral regularization: no σₖ/σ₁ falls below its largest so far"
+
+    def __call__(self, sigma: Tensor, r: Tensor) -> Tensor:
+        return torch.maximum(r.to(sigma) * sigma[..., :1], sigma)
+
+    def remember(self, ratios: Tensor, r: Tensor) -> Tensor:
+        return torch.maximum(r, ratios)
+
+
+def scaled(sigma: Tensor, scale: Scale) -> Tensor:
+    """Singular values `[..., N]`, from the largest, times what brings the largest to the scale."""
+    if scale == "keep":
+        return sigma
+    return (1.0 if scale == "unit" else scale) * (sigma / sigma[..., :1])
+
+
+def project(W: Tensor, sigma_map: SigmaMap) -> Tensor:
     """`U diag(f(sigma)) V^T`: W with its singular values mapped and its singular vectors kept.
 
     A mapped direction in which W is numerically zero has no vectors of its own; it gets arbitrary ones,
@@ -170,7 +264,7 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
 
     Args:
         W: `[..., m, n]`, one matrix or a stack, any floating dtype.
-        spectral_map: f.
+        sigma_map: f.
 
     Returns:
         `[..., m, n]` in W's dtype.
@@ -178,41 +272,41 @@ def apply_spectral_map(W: Tensor, spectral_map: SpectralMap) -> Tensor:
     Raises:
         ValueError: W holds NaN or infinity, or a matrix that is all zero and so has no directions to keep.
     """
-    refuse_undirected(W)
-    return map_singular_values([W], [spectral_map])[0][0]
+    check_has_directions(W)
+    return project_stacks([W], [sigma_map])[0][0]
 
 
-def map_singular_values(stacks: Sequence[Tensor], spectral_maps: Sequence[SpectralMap]) -> list[tuple[Tensor, Tensor]]:
-    """`apply_spectral_map` on matrices or stacks known to be finite and not all zero, with what they were.
+def project_stacks(stacks: Sequence[Tensor], sigma_maps: Sequence[SigmaMap]) -> list[tuple[Tensor, Tensor]]:
+    """`project` on matrices or stacks known to be finite and not all zero, with what they were.
 
     Returns:
         for each `[..., m, n]` in its dtype, and its former sigma `[..., N]` float64.
     """
     decompositions = svds([W.detach() for W in stacks])
     return [
-        (_mapped(W.detach(), decomposition, spectral_map), decomposition.sigma)
-        for W, decomposition, spectral_map in zip(stacks, decompositions, spectral_maps, strict=True)
+        (_mapped(W.detach(), decomposition, sigma_map), decomposition.sigma)
+        for W, decomposition, sigma_map in zip(stacks, decompositions, sigma_maps, strict=True)
     ]
 
 
-def _mapped(W: Tensor, decomposition: SVD, spectral_map: SpectralMap) -> Tensor:
+def _mapped(W: Tensor, decomposition: SVD, sigma_map: SigmaMap) -> Tensor:
     U, sigma, Vh = decomposition
-    mapped = spectral_map(sigma)
+    mapped = sigma_map(sigma)
     # gain W + U diag(lift) V^T: a map that leaves a direction, or all, as it is leaves its bits so.
     gain = mapped[..., :1] / sigma[..., :1]
     lift = mapped - gain * sigma
     return (gain.unsqueeze(-1) * W + (U * lift.unsqueeze(-2)) @ Vh).to(W.dtype)
 
 
-def spectrally_regularize(W: Tensor, compensation: SpectralMap) -> Tensor:
+def spectrally_regularize(W: Tensor, sigma_map: SigmaMap) -> Tensor:
     """Eq. 10 with the gradient of Eq. 11: `W_SR = D(W) / sigma(W)`, differentiable in W.
 
     `D(W) = W + sum_k dsigma_k u_k v_k^T` (Eq. 9), where u_k, v_k are constants and
-    `sigma_k = u_k^T W v_k`, `dsigma_k = compensation(sigma)_k - sigma_k` carry the gradient.
+    `sigma_k = u_k^T W v_k`, `dsigma_k = sigma_map(sigma)_k - sigma_k` carry the gradient.
 
     Args:
         W: `[m, n]` float32 or float64.
-        compensation: `static_map` with i bound, or `dynamic_map` with r bound.
+        sigma_map: a `SpectralMap` with its r bound.
 
     Returns:
         `[m, n]`, with W's graph.
@@ -224,7 +318,7 @@ def spectrally_regularize(W: Tensor, compensation: SpectralMap) -> Tensor:
         U, V = singular_vectors(W)
     A = W.double()
     sigma = (U * (A @ V)).sum(dim=0)
-    compensated = A + (U * (compensation(sigma) - sigma)) @ V.T
+    compensated = A + (U * (sigma_map(sigma) - sigma)) @ V.T
     return (compensated / sigma[0]).to(W.dtype)
 
 
@@ -234,6 +328,6 @@ def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: W holds NaN or infinity, or is all zero.
     """
-    refuse_undirected(W)
+    check_has_directions(W)
     U, _, Vh = svd(W.detach())
     return U, Vh.T

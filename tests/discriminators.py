@@ -10,15 +10,14 @@ from srgan.constraints import (
     Combination,
     Constraint,
     GradientPenalty,
-    Reparametrize,
     SpectralNormalization,
 )
 from srgan.networks import ResNetDiscriminator
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 CONSTRAINTS: dict[str, Callable[[], Constraint]] = METHODS | {
-    "sr-s reparametrize": partial(METHODS["sr-s"], form=Reparametrize()),
-    "sr-d reparametrize": partial(METHODS["sr-d"], form=Reparametrize()),
+    "sr-s reparametrize": partial(METHODS["sr-s"], mode="reparametrization"),
+    "sr-d reparametrize": partial(METHODS["sr-d"], mode="reparametrization"),
     "sn + gp": lambda: Combination([SpectralNormalization(), GradientPenalty()]),
 }
 """Every constraint of this package, in every form."""

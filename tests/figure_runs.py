@@ -13,9 +13,10 @@ from reproduce.experiments.collapse import collapse_runs
 from reproduce.experiments.resume import resume_runs
 from reproduce.experiments.sweep import SWEEP_DEFAULT, sweep_runs
 from reproduce.figures.model import Picture
-from reproduce.plan.run import FRACTION, Run
+from reproduce.plan.run import Run
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import MINI_DEFAULT, table_runs
+from reproduce.plan.variants import FRACTION
 from srgan.collapse import mode_collapse, spectral_collapse
 from srgan.constraints import Dynamic, SpectralNormalization, Static
 from srgan.runs.folder import RunFolder, SpectralLayer
@@ -79,11 +80,11 @@ def write_run(
 
 def label(config: dict[str, Any]) -> str:
     """Of the constraint that some settings by dotted names describe."""
-    compensation = "model.constraint.init_args.compensation"
-    if (path := config.get(f"{compensation}.class_path")) is None:
-        return SpectralNormalization.label
+    spectral_map = "model.constraint.init_args.spectral_map"
+    if (path := config.get(f"{spectral_map}.class_path")) is None:
+        return SpectralNormalization().label
     fraction = float(config.get(FRACTION, 0.5))
-    return Static(fraction).label if path.endswith("Static") else Dynamic.label
+    return Static(fraction).label if path.endswith("Static") else Dynamic().label
 
 
 def write_planned(run: Run, collapses: bool = False, branch: int | None = None) -> None:
@@ -93,9 +94,9 @@ def write_planned(run: Run, collapses: bool = False, branch: int | None = None) 
 
 
 def write_mini_runs(root: Path) -> None:
-    """Everything that scale mini makes. Of the table, B_128-64 collapses under SN."""
+    """Everything that scale mini makes. Of the table, B_64-64 collapses under SN."""
     for run in table_runs("mini", MINI_DEFAULT, METHODS, [1], root / "table2" / "mini"):
-        write_planned(run, collapses=run.setting.name == "B_128-64" and run.method == "sn")
+        write_planned(run, collapses=run.setting.name == "B_64-64" and run.method == "sn")
     for run in sweep_runs("mini", SWEEP_DEFAULT["mini"], [1], root):
         if run.folder.path.is_relative_to(root / "sweep"):
             write_planned(run)

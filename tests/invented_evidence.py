@@ -11,7 +11,6 @@ STEADY: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "g
 SIGNALS: dict[str, list[float]] = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}
 FID = "FID is better under SR-s than under SN (primary)"
 HALF = "SR-s holds the first half of the spectra, which sinks under SN"
-HALF_LINK = "mode collapse comes with the fall of the first half"
 
 
 def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: Any) -> Evidence:

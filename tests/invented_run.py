@@ -40,7 +40,7 @@ def synthesize(path: Path, image_size: int, channels: int) -> None:
         sunk = 1 / (1 + np.exp(-(t - 30_000) / 2_000))
         folder.append_spectra(t, layers, [_spectrum(layer.rank, 0.4 + 5 * sunk, random) for layer in layers])
     for t in np.linspace(100, ITERATIONS, ROWS).astype(int).tolist():
-        keys = ("loss/discriminator", "loss/generator", "score/real", "score/fake", "accuracy/real", "accuracy/fake")
+        keys = ("loss/discriminator", "loss/generator", "logits/real", "logits/fake", "accuracy/real", "accuracy/fake")
         append_json_line(folder.losses, {"iteration": t} | dict(zip(keys, random.random(6).tolist(), strict=True)))
         nets = {
             net: dict(zip((layer.name for layer in layers), random.random(len(layers)).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""`srgan prepare imagenet` on small images, and what it left."""
+"""`srgan prepare` on small images, and what it left."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ SIZE = 8
 
 
 def prepare(root: Path, out: Path, *options: str) -> int:
-    return main(["prepare", "imagenet", str(root), str(out), "--image-size", str(SIZE), "--workers", "1", *options])
+    return main(["prepare", str(root), str(out), "--image-size", str(SIZE), "--workers", "1", *options])
 
 
 def report(out: Path) -> dict[str, Any]:

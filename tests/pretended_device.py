@@ -127,8 +127,8 @@ class PretendedDevice(TorchDispatchMode):
         if not (ours or made_here):
             return func(*args, **kwargs)
         elsewhere = [x for x in tensors if not isinstance(x, PretendedTensor)]
-        refuse_mixing(name, args, ours, [x for x in elsewhere if x.dim()])
-        refuse_generator(name, kwargs.get("generator"), made_here)
+        check_mixing(name, args, ours, [x for x in elsewhere if x.dim()])
+        check_generator(name, kwargs.get("generator"), made_here)
         self._count(func, name, args, kwargs, bool(elsewhere) or not made_here)
         if wanted is not None:
             kwargs["device"] = CPU
@@ -193,7 +193,7 @@ def is_dense(tensor: Tensor) -> bool:
     return tensor.numel() == 1 + sum(stride * (size - 1) for stride, size in sizes)
 
 
-def refuse_mixing(name: str, args: Any, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+def check_mixing(name: str, args: Any, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
     """As CUDA does: numbers, copies, and an index from the CPU may meet its tensors."""
     allowed = name in COPIES or (name in INDEXING and isinstance(args[0], PretendedTensor))
     if ours and theirs and not allowed:
@@ -204,7 +204,7 @@ def refuse_mixing(name: str, args: Any, ours: Sequence[Tensor], theirs: Sequence
         )
 
 
-def refuse_generator(name: str, generator: Any, made_here: bool) -> None:
+def check_generator(name: str, generator: Any, made_here: bool) -> None:
     """As CUDA does: a device draws from generators of its own."""
     home = CPU if generator is None else PretendedGenerator.homes.get(generator.initial_seed(), CPU)
     if generator is not None and (home == DEVICE) != made_here:

@@ -14,6 +14,7 @@ from markupsafe import escape
 
 from srgan.cli.main import main
 from srgan.collapse import CollapseThresholds, mode_collapse, spectral_collapse
+from srgan.report.page import WrittenPage, write_page
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import append_json_line, write_json
 
@@ -34,7 +35,7 @@ COLLAPSE = 30
 
 @cache
 def run_folders(temporary: Path) -> Path:
-    """`pair/{sn,sr-s,sr-d,collapsed}`, `running`, `bare`, `broken`, `odd/ODD_NAME`, and a front.json."""
+    """`pair/{sn,sr-s,sr-d,collapsed}`, `running`, `bare`, `broken` and `odd/ODD_NAME`."""
     root = temporary / "report runs"
     sn, sr_s, sr_d = (root / "pair" / name for name in ("sn", "sr-s", "sr-d"))
     for path, iterations in ((sn, 20), (sr_s, 20), (sr_d, 20)):
@@ -49,7 +50,6 @@ def run_folders(temporary: Path) -> Path:
     shutil.copy(sn / "run.json", root / "bare")
     (root / "broken").mkdir()
     (root / "broken" / "run.json").write_text('{"status":')
-    write_json(root / "front.json", front())
     return root
 
 
@@ -96,16 +96,13 @@ def _unfinish(path: Path) -> None:
     picture.write_bytes(picture.read_bytes()[:200])
 
 
-def front() -> dict[str, Any]:
-    """A front page in the format that `reproduce` writes, wider than a phone."""
-    cells = [{"text": "12.5", "kind": "ours", "note": "-1.00 to the paper", "runs": [["seed 1", "pair/sn"]]}] * 12
-    row = ["A_64-128", *cells, {"text": "MC + SC", "kind": "collapsed"}, {"text": "to do", "kind": "gap"}]
-    header = ["Setting", *(f"column {k}" for k in range(14))]
-    table = {"groups": [["", 1], ["FID", 14]], "header": header, "rows": [row] * 30}
-    return {
-        "title": "Table <II>",
-        "sections": [{"title": "The table", "paragraphs": ["Scale <mini>."], "table": table}],
-    }
+def table_page(root: Path, output: Path) -> WrittenPage:
+    """The page of these runs below a table as `reproduce` writes it, wider than a phone."""
+    cells = [{"text": "12.5", "kind": "ours", "runs": [["seed 1", "pair/sn"]]}] * 12
+    row = [{"text": "A_64-128"}, *cells, {"text": "MC + SC", "kind": "collapsed"}, {"text": "to do", "kind": "gap"}]
+    table = {"header": ["Setting", *(f"column {k}" for k in range(14))], "rows": [row] * 30}
+    front = [{"title": "The table", "paragraphs": ["Scale <mini>."], "table": table}]
+    return write_page(root, output, "Table <II>", front)
 
 
 def stored_run(page: Path, key: str) -> dict[str, Any]:

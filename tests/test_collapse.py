@@ -213,7 +213,7 @@ def test_distances_and_divergences_improve_downwards() -> None:
     assert [name for name in [*down, "IS", "IS_cls", "modes", "precision", "coverage"] if is_lower_better(name)] == down
 
 
-# Ranks of a spectrum.
+# ProcessGroup of a spectrum.
 
 
 @pytest.mark.parametrize("rank", [effective_rank, stable_rank])

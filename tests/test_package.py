@@ -1,44 +1,74 @@
 """What a user types and imports first: configurations by name, optional packages, help that answers at once."""
 
+import importlib
 import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import one_liner
 import pytest
 import yaml
+from tiny_runs import fit
 
 import srgan
 from srgan.cli import fit_help as fit_command
 from srgan.cli.configs import first_sentence, names, path_of, with_paths
-from srgan.cli.main import main
+from srgan.cli.main import COMMANDS, main
+from srgan.runs.folder import RunFolder
 from srgan.utils.optional_packages import DISTRIBUTION, EXTRA_OF, installed_version
 
+ADVICE = (
+    r'srgan {}: Expected the package \w+, found none\. Install it: pip install "spectral-regularization-gan\[\w+\]"\n'
+)
 TORCH_ALONE = """
-import sys, warnings
-warnings.simplefilter("ignore")
-for package in sys.argv[1:]:
-    sys.modules[package] = None
-import torch, srgan
-D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(288, 1))
-optimizer = torch.optim.Adam(D.parameters())
-srgan.regularize(D, "sr-s", optimizer=optimizer)
-D(torch.randn(2, 3, 8, 8)).mean().backward()
-optimizer.step()
-srgan.spectra(D)
-srgan.export(D)
-srgan.unregularize(D)
+import runpy, sys
+script, run, *packages = sys.argv[1:]
+sys.modules |= dict.fromkeys(packages)
+sys.argv = [script, run]
+runpy.run_path(script, run_name="__main__")
+try:
+    sys.modules["srgan"].load(run + "-folder")
+except ModuleNotFoundError as error:
+    assert str(error).endswith('pip install "spectral-regularization-gan[hub]"'), error
+else:
+    raise AssertionError("a folder of safetensors was read without them")
 """
-REQUIRED = [
-    "PIL", "filelock", "jsonargparse", "lightning_fabric", "numpy", "pytorch_lightning", "rich", "safetensors", "scipy",
-    "sklearn", "torch_fidelity", "torchmetrics", "torchvision",
-]  # fmt: skip
 
 
-def test_the_one_liners_need_torch_alone() -> None:
-    done = subprocess.run([sys.executable, "-c", TORCH_ALONE, *REQUIRED, *EXTRA_OF], capture_output=True, text=True)
+def test_the_one_liners_need_torch_and_numpy_alone(tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    assert fit(RunFolder(Path(run)), "--model.iterations", "1") == 0
+    assert main(["push", run, "--folder", f"{run}-folder"]) == 0
+    done = subprocess.run(
+        [sys.executable, "-c", TORCH_ALONE, one_liner.__file__, run, *EXTRA_OF], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "-c", "digits", "--run", "x"],
+        ["evaluate", "x"],
+        ["sample", "."],
+        ["spectra", "x"],
+        ["push", ".", "--folder", "y"],
+        ["pull", "someone/sr"],
+        ["report", "."],
+        ["prepare", ".", "out"],
+        ["dashboard"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_each_command_without_its_extra_says_in_a_sentence_what_to_install(command: list[str], tmp_path: Path) -> None:
+    code = "import sys; sys.modules |= dict.fromkeys({!r}); from srgan.cli.main import main; sys.exit(main({!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(list(EXTRA_OF), command)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert re.fullmatch(ADVICE.format(command[0]), done.stderr), done.stderr
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -46,7 +76,7 @@ def test_the_one_liners_need_torch_alone() -> None:
     [
         (["report", "."], "plotly"),
         (["dashboard"], "wandb"),
-        (["prepare", "imagenet", ".", "out"], "datasets"),
+        (["prepare", ".", "out"], "datasets"),
         (["push", ".", "someone/sr"], "huggingface_hub"),
         (["pull", "someone/sr"], "huggingface_hub"),
     ],
@@ -90,6 +120,23 @@ def test_a_configuration_begins_with_a_sentence(name: str) -> None:
     assert path_of(name).read_text().startswith("# ")
     assert first_sentence(name)[-1].isalnum() or first_sentence(name)[-1] in ".%"
     assert len(first_sentence(name)) <= 120
+
+
+def test_wrong_input_is_a_message_and_an_error_in_training_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: list[str]) -> int:
+        raise ValueError("what was found")
+
+    for command in COMMANDS:
+        module = importlib.import_module(COMMANDS[command])
+        monkeypatch.setattr(module, "main", fail)
+        if command == "fit":
+            with pytest.raises(ValueError, match="what was found"):
+                main([command])
+        else:
+            assert main([command]) == 2
+            assert capsys.readouterr().err == f"srgan {command}: what was found\n"
 
 
 def test_help_answers_at_once() -> None:

@@ -8,8 +8,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from srgan.plotting import (
+    MIN_RATIO,
     SERIES,
-    SMALLEST_RATIO,
     grid_of_layers,
     grid_of_panels,
     heat_map,
@@ -58,7 +58,7 @@ def test_one_colour_scale_holds_all_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("smallest", "low"), [(0.5, 0.1), (0.1, 0.1), (0.02, 0.01), (1e-3, 1e-3), (1e-30, SMALLEST_RATIO), (0.0, 0.1)]
+    ("smallest", "low"), [(0.5, 0.1), (0.1, 0.1), (0.02, 0.01), (1e-3, 1e-3), (1e-30, MIN_RATIO), (0.0, 0.1)]
 )
 def test_log_limits_hold_the_smallest_ratio(smallest: float, low: float) -> None:
     spectra = [np.array([[1.0, 0.9, smallest]]), np.array([1.0, 0.8])]

@@ -11,7 +11,7 @@ from pretended_device import DEVICE, CountedCPU, PretendedDevice, pretended_devi
 from torch import nn
 from torch.nn.functional import conv2d
 
-from srgan.constraints import METHODS, Project, Schedule
+from srgan.constraints import METHODS, Schedule
 from srgan.data import DigitsData
 from srgan.losses import BEGAN, FeatureMatching, Minimax, Wasserstein
 from srgan.networks import AutoencoderPair, DCGANPair, Pair, ResNetPair, SNDCGANPair
@@ -156,7 +156,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "discriminator_optimizer": OptimizerSettings(5e-5, algorithm="rmsprop"),
     },
     "SN-DCGAN": {"networks": SNDCGANPair(16, 2, 2, 4)},
-    "textbook's order": {"generator_turn": 2, "micro_batch_size": 2},
+    "textbook's order": {"generator_update_after": 2, "micro_batch_size": 2},
     "contiguous": {"channels_last": False},
 }  # fmt: skip
 
@@ -193,7 +193,7 @@ def test_bf16_launches_no_more_than_it_did(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_iteration_in_which_sr_is_due_waits_no_more_than_it_did() -> None:
-    always = METHODS["sr-s"](form=Project(Schedule(every_iterations=1)))
+    always = METHODS["sr-s"](schedule=Schedule(every_iterations=1))
     _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128, constraint=always)
     assert 0 < counts.waits <= WAITS_OF_SR_S, counts.places
     assert counts.launches <= LEEWAY * LAUNCHES_OF_SR_S

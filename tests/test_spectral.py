@@ -10,19 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from srgan.constraints.projecting import project_weights
+from srgan.constraints.spectral_regularization import project_weights
 from srgan.spectral import (
-    apply_spectral_map,
-    compensated_rank,
-    dynamic_map,
+    Dynamic,
+    Static,
     matricize,
     normalized_spectrum,
     power_iteration,
+    project,
     singular_vectors,
     spectral_normalize,
     spectrally_regularize,
     spectrum,
-    static_map,
 )
 from srgan.utils.linalg import EIGENVALUES_RATIO, ROWS_RATIO, VECTORS_RATIO
 
@@ -31,6 +30,18 @@ CIFAR_SHAPES = [(ch, n) for ch in (32, 64, 128, 256) for n in (3, 27, ch, 9 * ch
 IMAGENET_SHAPES = [(128, 64), (128, 576), (256, 128), (256, 1152)]
 IMAGENET_LARGE_SHAPES = [(512, 256), (512, 2304), (512, 4608), (1024, 512), (1024, 9216)]
 EDGE_SHAPES = [(1, 1), (1, 9), (9, 1), (2, 2), (40, 7), (7, 40)]
+
+
+def static_map(sigma: Tensor, i: int) -> Tensor:
+    return Static(i / sigma.shape[-1])(sigma, torch.zeros_like(sigma))
+
+
+def dynamic_map(sigma: Tensor, r: Tensor) -> Tensor:
+    return Dynamic()(sigma, r)
+
+
+def compensated_rank(N: int, fraction: float) -> int:
+    return Static(fraction).num_judged(N)
 
 
 def gaussian(*shape: int, seed: int = 0) -> Tensor:
@@ -120,7 +131,7 @@ def test_maps_change_singular_values_and_keep_singular_vectors(
     r = flat(N).clamp(min=0.6)
     for W in (matrix_with(values(N), *shape), matrix_with(values(N), *shape).float()):
         for spectral_map in (partial(static_map, i=compensated_rank(N, 0.5)), partial(dynamic_map, r=r)):
-            mapped = apply_spectral_map(W, spectral_map)
+            mapped = project(W, spectral_map)
             U, sigma, Vh = torch.linalg.svd(W.double(), full_matrices=False)
             expected = (U * spectral_map(sigma)) @ Vh
             assert mapped.dtype == W.dtype
@@ -132,7 +143,7 @@ def test_maps_change_singular_values_and_keep_singular_vectors(
 def test_spectrum_after_a_map_is_the_mapped_spectrum(values: Callable[[int], Tensor], fraction: float) -> None:
     """Also where i cuts through near-equal values and the singular vectors are anybody's choice."""
     sigma, i = values(24), compensated_rank(24, fraction)
-    mapped = apply_spectral_map(matrix_with(sigma, 24, 50), partial(static_map, i=i))
+    mapped = project(matrix_with(sigma, 24, 50), partial(static_map, i=i))
     torch.testing.assert_close(torch.linalg.svdvals(mapped), static_map(sigma, i), rtol=1e-8, atol=0)
 
 
@@ -143,11 +154,11 @@ def test_a_stack_is_mapped_matrix_by_matrix(shape: tuple[int, int]) -> None:
     W = torch.stack([matrix_with(sigma, *shape) for sigma in (flat(12), collapsed(12), 3 * flat(12), rank_5)])
     # The last map lifts nothing without a direction: what an SVD puts there is anybody's choice.
     r = torch.stack([flat(12).clamp(min=0.5)] * 3 + [(flat(12) * (rank_5 > 0)).clamp(max=0.9)])
-    mapped = apply_spectral_map(W, partial(dynamic_map, r=r)).view(2, 2, *shape)
-    four = apply_spectral_map(W.view(2, 2, *shape), partial(dynamic_map, r=r.view(2, 2, 12)))
+    mapped = project(W, partial(dynamic_map, r=r)).view(2, 2, *shape)
+    four = project(W.view(2, 2, *shape), partial(dynamic_map, r=r.view(2, 2, 12)))
     assert torch.equal(four, mapped)
     for matrix, ratios, result in zip(W, r, mapped.flatten(0, 1), strict=True):
-        torch.testing.assert_close(result, apply_spectral_map(matrix, partial(dynamic_map, r=ratios)))
+        torch.testing.assert_close(result, project(matrix, partial(dynamic_map, r=ratios)))
 
 
 @pytest.mark.parametrize("shape", [(6, 3, 3, 3), (32, 32, 3, 3), (128, 128, 1, 1), (128, 128, 3, 3)], ids=str)
@@ -173,7 +184,7 @@ def test_a_map_that_moves_nothing_leaves_every_bit() -> None:
     """As SR-d's first application, which only records; also where the SVD is LAPACK's."""
     for sigma in (flat(12), collapsed(12)):
         W = matrix_with(sigma, 12, 30).float()
-        assert torch.equal(apply_spectral_map(W, partial(dynamic_map, r=torch.zeros(12))), W)
+        assert torch.equal(project(W, partial(dynamic_map, r=torch.zeros(12))), W)
 
 
 @settings(max_examples=20, deadline=None)
@@ -184,9 +195,9 @@ def test_maps_never_lower_a_singular_value_and_change_nothing_twice(m: int, n: i
         partial(static_map, i=compensated_rank(N, fraction)),
         partial(dynamic_map, r=torch.full([N], fraction)),
     ):
-        once = apply_spectral_map(W, spectral_map)
+        once = project(W, spectral_map)
         assert (torch.linalg.svdvals(once) >= torch.linalg.svdvals(W) * (1 - 1e-9)).all()
-        torch.testing.assert_close(apply_spectral_map(once, spectral_map), once)
+        torch.testing.assert_close(project(once, spectral_map), once)
 
 
 @pytest.mark.parametrize("shape", [(12, 30), (30, 12), (12, 12)])
@@ -195,7 +206,7 @@ def test_directions_without_a_singular_value_get_orthonormal_ones(shape: tuple[i
     left, right = orthonormal_columns(shape[0], rank, seed=1), orthonormal_columns(shape[1], rank, seed=2)
     W = (left * flat(rank)) @ right.T
     assert (spectrum(W)[rank:] < 1e-14).all()
-    mapped = apply_spectral_map(W, partial(static_map, i=12))
+    mapped = project(W, partial(static_map, i=12))
     torch.testing.assert_close(torch.linalg.svdvals(mapped), torch.ones(12, dtype=torch.float64))
     torch.testing.assert_close(mapped @ right, left)
     U, V = singular_vectors(W)
@@ -208,11 +219,11 @@ def test_all_zero_matrix_has_a_zero_spectrum_and_no_directions() -> None:
     assert not spectrum(zero).any()
     assert not normalized_spectrum(zero).any()
     assert not spectral_normalize(zero, torch.ones(3), torch.ones(5)).any()
-    for refuse in (apply_spectral_map, spectrally_regularize):
+    for refuse in (project, spectrally_regularize):
         with pytest.raises(ValueError, match="all-zero"):
             refuse(zero, partial(static_map, i=2))
     with pytest.raises(ValueError, match=r"all-zero \[3, 5\]"):
-        apply_spectral_map(torch.stack([torch.ones(3, 5), zero]), partial(static_map, i=2))
+        project(torch.stack([torch.ones(3, 5), zero]), partial(static_map, i=2))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
@@ -223,9 +234,9 @@ def test_nan_and_infinity_are_refused(bad: float, shape: tuple[int, int]) -> Non
     for refuse in (spectrum, normalized_spectrum, singular_vectors):
         with pytest.raises(ValueError, match="NaN or infinity"):
             refuse(W)
-    for refuse_mapping in (apply_spectral_map, spectrally_regularize):
+    for check_mapping in (project, spectrally_regularize):
         with pytest.raises(ValueError, match="NaN or infinity"):
-            refuse_mapping(W, torch.clone)
+            check_mapping(W, torch.clone)
 
 
 def test_matrices_are_read_output_channel_by_output_channel() -> None:
@@ -272,7 +283,7 @@ def jacobian(function: Callable[[Tensor], Tensor], W: Tensor) -> Tensor:
 @pytest.mark.parametrize("i", [1, 2, 3, 4])
 def test_gradient_is_equation_11(shape: tuple[int, int], i: int) -> None:
     W, i = gaussian(*shape), min(i, *shape)
-    found = jacobian(partial(spectrally_regularize, compensation=partial(static_map, i=i)), W)
+    found = jacobian(partial(spectrally_regularize, sigma_map=partial(static_map, i=i)), W)
     np.testing.assert_allclose(found, eq_11(W.numpy(), i), rtol=1e-9, atol=1e-12)
 
 
@@ -292,18 +303,18 @@ def test_value_is_equation_10_and_gradient_its_difference_at_frozen_vectors(
     W, direction = gaussian(*shape), gaussian(*shape, seed=1)
     U, sigma, Vh = torch.linalg.svd(W, full_matrices=False)
     r = torch.tensor([1, 0.99, 0.1, 0.8, 0.0], dtype=torch.float64)
-    compensation = partial(static_map, i=3) if method == "static" else partial(dynamic_map, r=r)
+    sigma_map = partial(static_map, i=3) if method == "static" else partial(dynamic_map, r=r)
 
     def at_frozen_vectors(W: Tensor) -> Tensor:
         sigma = (U.T @ W @ Vh.T).diagonal()
-        W_SR: Tensor = (W + (U * (compensation(sigma) - sigma)) @ Vh) / sigma[0]
+        W_SR: Tensor = (W + (U * (sigma_map(sigma) - sigma)) @ Vh) / sigma[0]
         return W_SR
 
-    regularized = spectrally_regularize(W, compensation)
-    torch.testing.assert_close(regularized, (U * compensation(sigma) / sigma[0]) @ Vh)
+    regularized = spectrally_regularize(W, sigma_map)
+    torch.testing.assert_close(regularized, (U * sigma_map(sigma) / sigma[0]) @ Vh)
     step = 1e-6 * direction
     difference = (at_frozen_vectors(W + step) - at_frozen_vectors(W - step)) / 2e-6
-    gradient = jacobian(partial(spectrally_regularize, compensation=compensation), W)
+    gradient = jacobian(partial(spectrally_regularize, sigma_map=sigma_map), W)
     torch.testing.assert_close((gradient * direction[..., None, None]).sum((0, 1)), difference, rtol=1e-6, atol=1e-8)
 
 

@@ -15,20 +15,13 @@ Pair = tuple[Evidence, Evidence]
 
 @dataclass(frozen=True)
 class Measure:
-    """What of a run is compared.
+    """What of a run is compared."""
 
-    Attributes:
-        label: in our words.
-        of: a positive number of a run, NaN where it was not recorded.
-        relation: the words between method and baseline: "SR-s above SN in ...".
-        lower_is_better: of the number.
-        of_noise: the same number of a curve of the null model, for what spectra are compared by.
-    """
-
-    label: str
-    of: Callable[[Evidence], float]
-    relation: str = "above"
-    lower_is_better: bool = False
+    label: str  # in our words
+    of: Callable[[Evidence], float]  # a positive number of a run, NaN where it was not recorded
+    relation: str = "above"  # the words between method and baseline: "SR-s above SN in ..."
+    lower_is_better: bool = False  # of the number
+    # the same number of a curve of the null model, for what spectra are compared by
     of_noise: Callable[[NullCurve], float] | None = None
 
     def noise(self, setting: str, method: str) -> list[float]:
@@ -40,24 +33,24 @@ class Measure:
         return compare(first, second, self.lower_is_better)
 
 
-FID = Measure("FID_cls at the end", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
-IS = Measure("IS_cls at the end", lambda run: run.late("IS_cls"), "ahead of")
+FID = Measure("final FID_cls", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
+IS = Measure("final IS_cls", lambda run: run.late("IS_cls"), "ahead of")
 TAIL = Measure(
-    "mean tail at the end over its largest",
+    "final mean tail over its largest",
     lambda run: run.fall,
     of_noise=lambda curve: float(over_largest_so_far(np.array(curve.tail))[-1]),
 )
 FIRST_HALF = Measure(
-    "mean of the first half at the end",
+    "final mean of the first half",
     lambda run: float(run.mean_held[-1]),
     of_noise=lambda curve: curve.first_half[-1],
 )
 RECALL = Measure(
-    "recall of the last iteration",
+    "final recall",
     lambda run: nan if run.recall is None else max(run.recall, 1e-5),  # half of one of 50,000 images: 0 has no ratio
 )
 LOST_RECALL = replace(RECALL, relation="below", lower_is_better=True)
-GRADIENT = Measure("D's gradient norm at the end over that of the first tenth", lambda run: run.kept_gradient)
+GRADIENT = Measure("final gradient norm of D over that of the first tenth", lambda run: run.kept_gradient)
 
 
 def in_digits(values: Sequence[float]) -> str:

@@ -9,56 +9,47 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pandas import DataFrame
 
-from reproduce.evidence.records import BASELINE, BRANCH, SCALE_CONTROL, SWITCHED, Evidence
-from reproduce.plan.run import REPOSITORY
+from reproduce.evidence.records import BASELINE, Evidence
+from reproduce.plan import variants
+from reproduce.plan.run import EVIDENCE
 from reproduce.plan.settings import SETTINGS
 from reproduce.plan.table_runs import SMALL_WIDTHS
 from srgan.plotting import PAGE_WIDTH, SERIES, SeriesStyle, save, style
 from srgan.utils.files import write_text
 
-UNIT_SR_D, KEPT_SR_S = "SR-d at unit scale", "SR-s, scale kept"
-METHODS = (BASELINE, "SR-s", "SR-d", SWITCHED, SCALE_CONTROL, UNIT_SR_D, KEPT_SR_S)
-AFTER_SN = ("SR-d", SWITCHED, UNIT_SR_D, KEPT_SR_S)
+UNIT_SR_D, KEPT_SR_S = variants.UNIT_SR_D.label, variants.KEPT_SR_S.label
+AFTER_SN = (variants.SR_D.label, variants.SR_S_AFTER_SN.label, UNIT_SR_D, KEPT_SR_S)
 """They project from `BRANCH` on, as in the runs; the others from the start."""
-SHOWN_ITERATIONS = (100, 1_000, BRANCH + 500, 10_000)
+METHODS = (BASELINE, "SR-s", *AFTER_SN[:2], variants.SCALE_CONTROL.label, *AFTER_SN[2:])
+SHOWN_ITERATIONS = (100, 1_000, variants.BRANCH + 500, 10_000)
 MEASURES = {
     "sigma_1": r"$\sigma_1$",
     "first_half": r"mean of $\sigma_k / \sigma_1$, k ≤ N/2",
     "tail": r"mean of $\sigma_k / \sigma_1$, k > N/4",
 }
 """What is recorded -> the title of its panel."""
-COMMITTED = REPOSITORY / "docs" / "evidence" / "null_model.json"
+COMMITTED = EVIDENCE / "null_model.json"
 
 
 @dataclass(frozen=True)
 class NullCurve:
-    """Means over independent matrices of one shape under one projection.
+    """Means over independent matrices of one shape under one projection."""
 
-    Attributes:
-        method: of METHODS.
-        persistence: correlation of the noise from one step to the next; 0: white.
-        shape: of the weight, `[out, in, k, k]`.
-        matrices: how many.
-        iteration: of each record.
-        sigma_1: of the raw matrix, at each record.
-        first_half: mean of sigma_k / sigma_1 over k <= N / 2.
-        tail: the same over k > N / 4.
-    """
-
-    method: str
-    persistence: float
-    shape: list[int]
-    matrices: int
-    iteration: list[int]
-    sigma_1: list[float]
-    first_half: list[float]
-    tail: list[float]
+    method: str  # of METHODS
+    persistence: float  # correlation of the noise from one step to the next; 0: white
+    shape: list[int]  # of the weight, `[out, in, k, k]`
+    matrices: int  # how many
+    iteration: list[int]  # of each record
+    sigma_1: list[float]  # of the raw matrix, at each record
+    first_half: list[float]  # mean of sigma_k / sigma_1 over k <= N / 2
+    tail: list[float]  # the same over k > N / 4
 
     @property
     def start(self) -> int:
         """The iteration after which the method differs from SN."""
-        return BRANCH if self.method in AFTER_SN else 0
+        return variants.BRANCH if self.method in AFTER_SN else 0
 
     def at(self, measure: str, iteration: int) -> float | None:
         """A value of a measure; None where nothing was recorded, or before the projection begins."""
@@ -101,8 +92,8 @@ def null_range(curves: Iterable[NullCurve], method: str, measure: str, iteration
     return (min(known), max(known)) if known else None
 
 
-def null_table(curves: Sequence[NullCurve], runs: Sequence[Evidence]) -> tuple[list[str], list[list[str]]]:
-    """Header and a line for each method and iteration: the null model, and beside it the runs of a setting.
+def null_table(curves: Sequence[NullCurve], runs: Sequence[Evidence]) -> DataFrame:
+    """A line for each method and iteration: the null model, and beside it the runs of a setting.
 
     From the smallest to the largest over persistences and over seeds.
     """
@@ -117,8 +108,8 @@ def null_table(curves: Sequence[NullCurve], runs: Sequence[Evidence]) -> tuple[l
                 cells.append(_words((min(values), max(values)) if values else None))
             if set(cells) != {"–"}:
                 lines.append([method, f"{iteration:,}", *cells])
-    columns = ["sigma_1 by noise", "first half by noise", "in the runs", "tail by noise", "in the runs"]
-    return ["", "iteration", *columns], lines
+    columns = ["σ₁ by noise", "first half by noise", "in the runs", "tail by noise", "in the runs"]
+    return DataFrame(lines, columns=["", "iteration", *columns])
 
 
 def save_null_picture(curves: Sequence[NullCurve], runs: Sequence[Evidence], path: Path) -> None:

@@ -1,9 +1,7 @@
 """A setting's evidence as one picture: scores, spectra and gradients with bands over seeds, samples."""
 
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +10,24 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import imread
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from reproduce.evidence.claims import METHODS
+from reproduce.evidence.claims import METHODS, SHOWN_METHODS
 from reproduce.evidence.null_curves import noise_of, white
-from reproduce.evidence.records import CONTROLS, EQUATION_10, SWITCHED, Evidence
+from reproduce.evidence.records import Evidence
 from srgan.plotting import PAGE_WIDTH, SERIES, SeriesStyle, save, style
 
 PICTURE = (
     "Scores, spectra and gradients over training: medians over the seeds of each method, under SN, SR-s and SR-d on "
     "bands from the smallest to the largest; hairlines: the null model, what noise alone does to the spectra"
 )
-SHOWN_METHODS = (*METHODS, SWITCHED, *CONTROLS, EQUATION_10)
 
 
 def save_picture(runs: Sequence[Evidence], path: Path) -> None:
-    """Of one setting: panels of FID_cls, means of D's spectra and its gradients, and below them samples."""
+    """Of one setting: panels of FID_cls, means of D's spectra and its gradients, and below them samples.
+
+    Args:
+        runs: whose samples are named relative to the folder of the picture.
+        path: of the PNG.
+    """
     samples = with_samples(runs)
     heights = [2.6, 2.1] if samples else [2.6]
     with style():
@@ -33,7 +35,7 @@ def save_picture(runs: Sequence[Evidence], path: Path) -> None:
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         _curves(parts[0], runs)
         if samples:
-            _samples(parts[1], samples)
+            _samples(parts[1], samples, path.parent)
         save(figure, path)
 
 
@@ -45,11 +47,11 @@ def with_samples(runs: Sequence[Evidence]) -> list[Evidence]:
     return [run for run in kept if run.seed == shown]
 
 
-def _samples(figure: SubFigure, runs: Sequence[Evidence]) -> None:
+def _samples(figure: SubFigure, runs: Sequence[Evidence], folder: Path) -> None:
     axes = figure.subplots(1, len(runs), squeeze=False)[0]
     for axis, run in zip(axes, runs, strict=True):
         assert run.samples
-        axis.imshow(imread(BytesIO(b64decode(run.samples))), interpolation="nearest")
+        axis.imshow(imread(folder / run.samples), interpolation="nearest")
         axis.set_title(run.method)
         axis.set_axis_off()
     figure.suptitle(f"{runs[0].setting}: the same latents at the end, seed {runs[0].seed}", fontsize="medium")

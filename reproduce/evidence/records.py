@@ -1,10 +1,8 @@
-"""What the runs of a campaign recorded, small enough to keep. No torch in here."""
+"""What is kept of a campaign's runs: a line of evidence.json for each. No torch in here."""
 
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from io import BytesIO
+from dataclasses import asdict, dataclass, field, replace
 from math import hypot, nan
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import numpy as np
 from PIL import Image
 from scipy.stats import kendalltau
 
-from reproduce.plan.table_runs import TableRun
+from reproduce.plan.run import SEED, Run
+from reproduce.plan.variants import SN
 from srgan.collapse import (
     CollapseThresholds,
     Verdict,
@@ -22,22 +21,10 @@ from srgan.collapse import (
     running_median,
     tail_mean,
 )
+from srgan.runs.recorded import RecordedRun, recorded_run
 from srgan.utils.files import write_text
 
-BASELINE = "SN"
-CONTROLS = SCALE_CONTROL, RATE_CONTROL = "SR-s with i = 1", "SN with D's rate doubled"
-"""Methods that ask whether SR-s's gain comes from the scale of D's raw weights.
-
-The length of Adam's steps does not depend on the scale of a gradient, so they turn a weight the less, the larger it is.
-The one brings each convolution's sigma_1 to 1 as SR-s does: W <- W / sigma_1, which leaves what D computes as it was.
-The other leaves the weights alone and doubles all of D's steps, its linear layer's and biases' too.
-"""
-BRANCH = 2_000
-"""The iteration of SN's checkpoint from which others go on, fixed before any run: a fifth of the training."""
-SWITCHED = "SR-s after SN"
-"""SR-s from the checkpoint from which SR-d goes on."""
-EQUATION_10 = "SR-d by Eq. 10"
-"""SR-d in the paper's form, from that checkpoint: W_SR in the forward pass, the raw weights left alone."""
+BASELINE = SN.label
 LATE = 0.75
 """Share of a run after which its evaluations count as its end."""
 EARLY = 0.1
@@ -47,50 +34,40 @@ LEARNED = 0.25
 SUNK = 0.9
 """Times its largest so far, below which the mean tail has begun to sink."""
 
+Columns = dict[str, list[float]]
+"""The column "iteration" and others: a value for each record."""
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """One finished run.
+    """One run."""
 
-    Attributes:
-        setting: row of Table I.
-        method: label of its constraint, "SN", "SR-s" or "SR-d", or a constant above.
-        seed: of everything random in it.
-        branch: iteration of the SN checkpoint with the same seed from which it went on; None if it began from nothing.
-        iterations: its length.
-        commit: of the code.
-        processor: it ran on.
-        seconds: training and scoring.
-        scores: "iteration" and each score -> one value for each evaluation.
-        tails: "iteration" and each 3x3 convolution of D -> tail mean of sigma_k / sigma_1 at each record.
-        held: the same of the mean over k <= N / 2, which SR-s with i = 0.5 N holds; what is beyond may fall (Fig. 7c).
-        signals: "iteration" and of D "loss" and "gradient", the norm over all layers, at each record: what simpler
-            warnings could go by. "scaled gradient", not of the first pairs: each layer's norm (of weight and bias
-            together) times sigma_1 of its weight, which growth of the weights would leave as it is.
-        mode_collapse: iteration of the verdict, None for none.
-        spectral_collapse: iteration of the verdict, None for none.
-        samples: a quarter of the sample grid at its end, a PNG in base64; None without one, as in the first runs.
-        precision: of the last iteration, the share of generated images near real ones; None where it was not measured.
-        recall: of the last iteration, the share of real images near generated ones; None likewise.
-    """
-
-    setting: str
-    method: str
-    seed: int
-    branch: int | None
-    iterations: int
-    commit: str
-    processor: str
-    seconds: float
-    scores: dict[str, list[float]]
-    tails: dict[str, list[float]]
-    held: dict[str, list[float]]
-    signals: dict[str, list[float]]
-    mode_collapse: int | None
-    spectral_collapse: int | None
+    setting: str  # row of Table I at scale small, or "digits, D 6" for an experiment on the embedded digits
+    method: str  # label of its variant, e.g. "SR-s after SN"
+    seed: int  # Random seed
+    iterations: int  # its length
+    commit: str  # of the code
+    processor: str  # it ran on
+    scores: Columns  # for each evaluation
+    # iteration of the SN checkpoint with the same seed that it started from; None for a fresh start
+    branch: int | None = None
+    seconds: float | None = None  # training and scoring
+    tails: Columns = field(default_factory=dict)  # of each 3x3 convolution of D the tail mean of sigma_k / sigma_1
+    # the mean over k <= N / 2, which SR-s with i = 0.5 N holds; what is beyond may fall (Fig. 7c)
+    held: Columns = field(default_factory=dict)
+    # of D "loss" and "gradient", the norm over all layers. "scaled gradient", not of the first pairs: each layer's norm
+    # (of weight and bias together) times sigma_1 of its weight, which growth of the weights would leave as it is
+    signals: Columns = field(default_factory=dict)
+    mode_collapse: int | None = None  # iteration of the verdict, None for none
+    spectral_collapse: int | None = None  # iteration of the verdict, None for none
+    # PNG beside evidence.json, a quarter of the sample grid at its end; None in the first runs
     samples: str | None = None
+    # of the last iteration, the share of generated images near real ones; None where not measured
     precision: float | None = None
+    # of the last iteration, the share of real images near generated ones; None where not measured
     recall: float | None = None
+    # mean and largest of D's 3x3 convolutions at the last record; None where not kept
+    sigma_1: list[float] | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -106,9 +83,13 @@ class Evidence:
         """Median of the evaluations of the last quarter."""
         return float(np.median(self._part(self.scores, score, after=LATE)))
 
+    def smooth(self, score: str) -> np.ndarray:
+        """`[T]`, running medians of three evaluations."""
+        return running_median(np.array(self.scores[score]), CollapseThresholds().evaluations)
+
     def best(self, score: str) -> float:
-        """Of the running medians of three evaluations: a single lucky one makes no best."""
-        smooth = running_median(np.array(self.scores[score]), CollapseThresholds().evaluations)
+        """Of the running medians: a single lucky evaluation makes no best."""
+        smooth = self.smooth(score)
         return float(smooth.min() if is_lower_better(score) else smooth.max())
 
     def collapses(self, evaluations: int) -> bool:
@@ -133,6 +114,11 @@ class Evidence:
         )
         return replace(whole, mode_collapse=whole._mode_collapse(CollapseThresholds().evaluations).iteration)
 
+    def without_histories(self) -> "Evidence":
+        """What the comparison of scales needs of it."""
+        scores = {name: values for name, values in self.scores.items() if name in ("iteration", "FID_cls", "modes")}
+        return replace(self, scores=scores, tails={}, held={}, signals={})
+
     def early(self, signal: str) -> float:
         """Median of the records of the first tenth; NaN without one."""
         values = self._part(self.signals, signal, after=0, until=EARLY)
@@ -143,11 +129,6 @@ class Evidence:
         """Of Kendall's test for an upward trend of FID_cls after the first quarter, one-sided."""
         scores = self._part(self.scores, "FID_cls", after=LEARNED)
         return float(kendalltau(np.arange(len(scores)), scores, alternative="greater").pvalue)
-
-    @property
-    def rise(self) -> float:
-        """FID at the end over the best FID: 1 for a run that never got worse."""
-        return self.late("FID_cls") / self.best("FID_cls")
 
     @property
     def mean_tail(self) -> np.ndarray:
@@ -198,14 +179,14 @@ def _mean_of_layers(columns: Mapping[str, Sequence[float]]) -> np.ndarray:
     return mean
 
 
-def _joined(first: Mapping[str, list[float]], then: Mapping[str, list[float]]) -> dict[str, list[float]]:
-    """Columns of a run up to the first record of the one that went on from it, and then that one's."""
+def _joined(first: Columns, then: Columns) -> Columns:
+    """Columns of a run up to the first record of the one that started from it, and then that one's."""
     kept = sum(iteration < then["iteration"][0] for iteration in first["iteration"])
     return {name: first[name][:kept] + values for name, values in then.items() if name in first}
 
 
 def with_their_past(runs: Sequence[Evidence]) -> list[Evidence]:
-    """Each run that went on from one of SN with that one's rows before, where it is among them.
+    """Each run that started from one of SN with that one's rows before, where it is among them.
 
     Not from one on another processor: that is another run, though its seed is the same.
     """
@@ -217,79 +198,83 @@ def with_their_past(runs: Sequence[Evidence]) -> list[Evidence]:
     ]
 
 
-def evidence_of(run: TableRun) -> Evidence:
-    """Of a finished run's files, in four digits."""
-    folder = run.folder
-    record, spectra = folder.read_record(), folder.read_spectra()
-    assert record is not None
-    assert spectra is not None
-    rows, losses, gradients = folder.read_scores(), folder.read_losses(), folder.read_gradients()
+def evidence_of(run: Run, setting: str, samples: Path | None = None) -> Evidence:
+    """Of a run's files, in four digits.
+
+    Args:
+        run: one that has recorded something.
+        setting: see `Evidence`.
+        samples: folder for its samples, beside evidence.json; None: they are not kept.
+    """
+    recorded = recorded_run(run.folder)
+    assert recorded is not None
+    record, rows, final = recorded.record, recorded.scores, recorded.final_scores
+    scores = [name for name, value in rows[0].items() if value is not None and name != "iteration"] if rows else []
+    method, seed = run.label or recorded.label, int(run.flat[SEED])
+    grid = recorded.folder.read_samples().get(record["iterations"])
+    picture = None
+    if samples is not None and grid:
+        picture = f"{samples.name}/{setting}-{method.replace(' ', '-').replace('=', '')}-seed{seed}.png"
+        _save_quarter(grid, samples.parent / picture)
+    return Evidence(
+        setting=setting,
+        method=method,
+        seed=seed,
+        branch=recorded.branch,
+        iterations=record["iterations"],
+        commit=record["commit"],
+        processor=record["hardware"]["device"],
+        seconds=record.get("seconds"),
+        scores=_columns([row["iteration"] for row in rows], {name: [row[name] for row in rows] for name in scores}),
+        mode_collapse=recorded.collapse_iteration("mode_collapse"),
+        spectral_collapse=recorded.collapse_iteration("spectral_collapse"),
+        samples=picture,
+        precision=_rounded(final["precision_cls"]) if "precision_cls" in final else None,
+        recall=_rounded(final["recall_cls"]) if "recall_cls" in final else None,
+        **_of_spectra(recorded),
+    )
+
+
+def _of_spectra(run: RecordedRun) -> dict[str, Any]:
+    """The fields that spectra, losses and gradients decide; none without spectra."""
+    spectra = run.spectra
+    if spectra is None:
+        return {}
     times = {int(iteration): time for time, iteration in enumerate(spectra.iterations)}
-    norms = {row["iteration"]: row["discriminator"] for row in gradients if row["iteration"] in times}
-    recorded = [row for row in losses if row["iteration"] in norms]
+    norms = {row["iteration"]: row["discriminator"] for row in run.gradients if row["iteration"] in times}
+    losses = [row for row in run.losses if row["iteration"] in norms]
 
     def scaled(iteration: int) -> float:
         time = times[iteration]
         return hypot(*(sigma_1[time] * norms[iteration][layer] for layer, sigma_1 in spectra.sigma_1.items()))
 
-    verdicts = record["verdicts"]
-    judged = spectra.judged()
-    whole = {name: spectra.spectra[name] for name in judged}
-    tails = {name: tail_mean(values) for name, values in whole.items()}
-    held = {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
-    scores = [name for name in rows[0] if rows[0][name] is not None and name != "iteration"]
-    grid = folder.read_samples().get(record["iterations"])
-    final = (folder.read_final() or {}).get("scores", {})
-    return Evidence(
-        setting=run.setting.name,
-        method=_method(record, judged),
-        seed=run.seed,
-        branch=record["parent"]["iteration"] if record["parent"] else None,
-        iterations=record["iterations"],
-        commit=record["commit"],
-        processor=record["hardware"]["device"],
-        seconds=record["seconds"],
-        scores=_columns([row["iteration"] for row in rows], {name: [row[name] for row in rows] for name in scores}),
-        tails=_columns(spectra.iterations, tails),
-        held=_columns(spectra.iterations, held),
-        signals=_columns(
-            [row["iteration"] for row in recorded],
+    whole = {name: spectra.spectra[name] for name in spectra.judged()}
+    last = [float(spectra.sigma_1[name][-1]) for name in whole]
+    return {
+        "tails": _columns(spectra.iterations, {name: tail_mean(values) for name, values in whole.items()}),
+        "held": _columns(
+            spectra.iterations, {name: values[:, : values.shape[1] // 2].mean(axis=1) for name, values in whole.items()}
+        ),
+        "signals": _columns(
+            [row["iteration"] for row in losses],
             {
-                "loss": [row["loss/discriminator"] for row in recorded],
-                "gradient": [hypot(*norms[row["iteration"]].values()) for row in recorded],
-                "scaled gradient": [scaled(row["iteration"]) for row in recorded],
+                "loss": [row["loss/discriminator"] for row in losses],
+                "gradient": [hypot(*norms[row["iteration"]].values()) for row in losses],
+                "scaled gradient": [scaled(row["iteration"]) for row in losses],
             },
         ),
-        mode_collapse=verdicts["mode_collapse"]["iteration"],
-        spectral_collapse=verdicts["spectral_collapse"]["iteration"],
-        samples=_quarter(grid) if grid else None,
-        precision=_rounded(final["precision_cls"]) if "precision_cls" in final else None,
-        recall=_rounded(final["recall_cls"]) if "recall_cls" in final else None,
-    )
+        "sigma_1": [_rounded(float(np.mean(last))), _rounded(max(last))],
+    }
 
 
-def _method(record: Mapping[str, Any], judged: Mapping[str, np.ndarray]) -> str:
-    """By what a run is, whatever it was called."""
-    label, model = str(record["constraint"]["label"]), record["config"]["model"]
-    if all(values.shape[1] == 1 for values in judged.values()):  # what SR-s with i = 1 holds is sigma_1 alone
-        return SCALE_CONTROL
-    if label == "SR-s" and record["parent"] and record["parent"]["constraint"] == BASELINE:
-        return SWITCHED
-    if label == "SR-d" and model["constraint"]["init_args"]["form"]["class_path"].endswith("Reparametrize"):
-        return EQUATION_10
-    of_D, of_G = (model[f"{net}_optimizer"]["learning_rate"] for net in ("discriminator", "generator"))
-    return RATE_CONTROL if label == BASELINE and of_D == 2 * of_G else label
-
-
-def _quarter(path: Path) -> str:
+def _save_quarter(grid: Path, path: Path) -> None:
     """Of a grid with an even number of rows, the upper left one."""
-    file = BytesIO()
-    with Image.open(path) as grid:
-        grid.crop((0, 0, grid.width // 2 + 1, grid.height // 2 + 1)).save(file, "PNG", optimize=True)
-    return b64encode(file.getvalue()).decode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(grid) as whole:
+        whole.crop((0, 0, whole.width // 2 + 1, whole.height // 2 + 1)).save(path, optimize=True)
 
 
-def _columns(iterations: Iterable[int], columns: Mapping[str, Iterable[float]]) -> dict[str, list[float]]:
+def _columns(iterations: Iterable[int], columns: Mapping[str, Iterable[float]]) -> Columns:
     rounded = {name: [_rounded(value) for value in values] for name, values in columns.items()}
     return {"iteration": [int(iteration) for iteration in iterations], **rounded}
 
@@ -298,10 +283,23 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+def joined(*groups: Iterable[Evidence]) -> list[Evidence]:
+    """One record of each run, in order: the one with the most evaluations, of such the last."""
+    found: dict[tuple[str, str, int], Evidence] = {}
+    for run in (run for group in groups for run in group):
+        before = found.get(run.key)
+        if before is None or len(run.scores["iteration"]) >= len(before.scores["iteration"]):
+            found[run.key] = run
+    return [found[key] for key in sorted(found)]
+
+
 def write_evidence(path: Path, runs: Iterable[Evidence]) -> None:
-    """One line for each run, in order; what the file held of other runs stays."""
-    found = {run.key: run for run in [*read_evidence(path), *runs]}
-    lines = ",\n".join(json.dumps(asdict(found[key])) for key in sorted(found))
+    """One line for each run, in order, without what was not recorded; what the file held of other runs stays."""
+    kept = [
+        {name: value for name, value in asdict(run).items() if value not in (None, {})}
+        for run in joined(read_evidence(path), runs)
+    ]
+    lines = ",\n".join(map(json.dumps, kept))
     write_text(path, f"[\n{lines}\n]\n")
 
 

@@ -1,4 +1,4 @@
-"""`make reproduce-works`: a talk's "Does it work?" and a forum's discriminators whose loss goes to 0, trained again."""
+"""`make reproduce-baselines`: a talk's "Does it work?", and a forum's discriminators whose loss goes to 0."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from pandas import DataFrame
 from rich.console import Console
 
 from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options
 from reproduce.plan.run import FINISHED, ITERATIONS, SEED, Run, Scale
-from reproduce.results.table import markdown_table
+from reproduce.results.generated import markdown_table
 from srgan.report.page import write_page
 from srgan.runs.folder import DISCRIMINATOR_NEAR_ZERO, RunFolder
 from srgan.utils.files import write_text
@@ -28,23 +29,14 @@ RULE = (
 
 
 class Row(NamedTuple):
-    """One training.
+    """One training."""
 
-    Attributes:
-        model: what the source calls it.
-        loss: in the source's words.
-        architecture: in the source's words.
-        answer: the source's.
-        configs: of `configs/`, behind the data.
-        settings: further ones.
-    """
-
-    model: str
-    loss: str
-    architecture: str
-    answer: str
-    configs: tuple[str, ...]
-    settings: Mapping[str, Any]
+    model: str  # what the source calls it
+    loss: str  # in the source's words
+    architecture: str  # in the source's words
+    answer: str  # the source's
+    configs: tuple[str, ...]  # of `configs/`, behind the data
+    settings: Mapping[str, Any]  # further ones
 
 
 def adam(rate: float, beta_1: float = 0.0, beta_2: float = 0.9) -> dict[str, Any]:
@@ -139,9 +131,9 @@ def experiment(options: Options) -> Campaign:
     slide, thread = runs_of("slide", SLIDE), runs_of("thread", THREAD)
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        first = markdown_table(SLIDE_HEADER, [slide_cells(row, run) for row, run in slide if has_ended(run)])
-        second = markdown_table(THREAD_HEADER, [thread_cells(row, run) for row, run in thread if has_ended(run)])
-        text = "\n".join((first, RULE, "", second))
+        first = DataFrame([slide_cells(row, run) for row, run in slide if has_ended(run)], columns=SLIDE_HEADER)
+        second = DataFrame([thread_cells(row, run) for row, run in thread if has_ended(run)], columns=THREAD_HEADER)
+        text = "\n".join((markdown_table(first), RULE, "", markdown_table(second)))
         write_text(root / "works.md", text)
         write_page(root, root / "works.html")
         console.print(text, highlight=False, soft_wrap=True)

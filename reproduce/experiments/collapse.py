@@ -1,52 +1,22 @@
 """`make reproduce-collapse`: group C at scale small: SN, SR-s, SR-d and SR-s after SN, controls."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 
-from reproduce.evidence.claims import SEEDS
+from reproduce.evidence.claims import DEFAULT, SEEDS
 from reproduce.evidence.page import add_evidence
-from reproduce.evidence.records import BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, evidence_of
+from reproduce.evidence.records import evidence_of
 from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options, with_images
-from reproduce.plan.run import FRACTION, Run
-from reproduce.plan.settings import METHODS, Method, Setting
-from reproduce.plan.table_runs import SMALL_WIDTHS, TableRun, table_run, table_runs
-
-DEFAULT = ("C_64-32",)
-REPARAMETRIZE = {"model.constraint.init_args.form.class_path": "srgan.constraints.Reparametrize"}
-DOUBLED = {"model.discriminator_optimizer.learning_rate": 4e-4}  # twice that of configs/cifar10.yaml
-
-
-class Variant(NamedTuple):
-    """What is run beside a row's SN and SR-s: label, column, constraint, folder, own settings, whether SN begins it."""
-
-    label: str
-    method: Method
-    constraint: str
-    part: str
-    settings: Callable[[Setting], Mapping[str, Any]] = lambda setting: {}
-    after_sn: bool = False
-
-
-VARIANTS = (
-    Variant("SR-d", "sr", "sr-d", "sr-d", after_sn=True),
-    Variant(SWITCHED, "sr", "sr-s", "sr-s-after-sn", after_sn=True),
-    Variant(
-        SCALE_CONTROL,
-        "sr",
-        "sr-s",
-        "sr-s-one",
-        lambda setting: {FRACTION: SMALL_WIDTHS / setting.discriminator_channels},  # i / N, N = D's channels here
-    ),
-    Variant(RATE_CONTROL, "sn", "sn", "sn-double", lambda setting: DOUBLED),
-    Variant(EQUATION_10, "sr", "sr-d", "sr-d-eq-10", lambda setting: REPARAMETRIZE, after_sn=True),
-)
+from reproduce.plan.run import Run
+from reproduce.plan.settings import METHODS
+from reproduce.plan.table_runs import TableRun, table_run, table_runs
+from reproduce.plan.variants import COLLAPSE
 
 
 def collapse_runs(
@@ -63,18 +33,13 @@ def collapse_runs(
     Raises:
         ValueError: a setting that Table I does not have.
     """
-    further = overrides or {}
-    pairs = table_runs("small", names, METHODS, seeds, runs / "table2" / "small", further)
-    others = []
-    for variant in VARIANTS:
-        for sn in (run for run in pairs if run.method == "sn"):
-            own = {**further, **variant.settings(sn.setting)}
-            run = table_run(
-                "small", sn.setting, variant.method, sn.seed, runs / "collapse", own, variant.constraint, variant.part
-            )
-            run = replace(run, name=f"{sn.setting.name} {variant.label} seed {sn.seed}")
-            others.append(replace(run, after=sn, checkpoint=BRANCH) if variant.after_sn else run)
-    return pairs + others
+    pairs = table_runs("small", names, METHODS, seeds, runs / "table2" / "small", overrides)
+    return pairs + [
+        table_run("small", sn.setting, sn.seed, runs / "collapse", overrides or {}, variant, part, sn)
+        for part, variant in COLLAPSE.items()
+        for sn in pairs
+        if sn.method == "sn"
+    ]
 
 
 def experiment(options: Options) -> Campaign:
@@ -88,7 +53,8 @@ def experiment(options: Options) -> Campaign:
     runs = collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, with_images(options))
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        add_evidence([evidence_of(run) for run in runs if run in finished], root, console)
+        found = [evidence_of(run, run.setting.name, root / "samples") for run in runs if run in finished]
+        add_evidence(found, root, console)
 
     return Campaign(runs, root, finish)
 

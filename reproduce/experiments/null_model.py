@@ -24,14 +24,15 @@ from reproduce.evidence.null_curves import (
     save_null_picture,
     write_curves,
 )
-from reproduce.evidence.records import BRANCH, SCALE_CONTROL, SWITCHED, Evidence, read_evidence, with_their_past
+from reproduce.evidence.records import Evidence, read_evidence, with_their_past
 from reproduce.launcher.options import read
-from reproduce.plan.run import REPOSITORY
-from reproduce.results.table import markdown_table
+from reproduce.plan.run import EVIDENCE
+from reproduce.plan.variants import BRANCH, SCALE_CONTROL, SR_S_AFTER_SN
+from reproduce.results.generated import markdown_table
 from srgan.collapse import tail_mean
-from srgan.constraints import Compensation, Dynamic, Schedule, Static
+from srgan.constraints import Dynamic, Schedule, SpectralMap, Static
 from srgan.networks.blocks import RESIDUAL_GAIN
-from srgan.spectral import apply_spectral_map, matricize, spectrum
+from srgan.spectral import matricize, project, spectrum
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.files import write_text
 from srgan.utils.randomness import counter_seed
@@ -40,38 +41,30 @@ ITERATIONS, N_DIS, RECORD_EVERY = 10_000, 5, 100  # of configs/small.yaml and ci
 SHAPE = (8, 8, 3, 3)  # of D's 3x3 convolutions in C_64-32 at scale small
 PERSISTENCES = (0.0, 0.5, 0.9, 0.95)
 SEEDS = (1, 2, 3, 4)
-EVIDENCE = REPOSITORY / "docs" / "evidence"
 
 
 @dataclass(frozen=True)
 class Projection:
-    """What is written into a raw matrix, and when.
+    """What is written into a raw matrix, and when."""
 
-    Attributes:
-        compensation: the map of singular values, Eq. 9.
-        unit: whether sigma_1 is brought to 1; else it is kept.
-        schedule: the authors', from some iteration on.
-    """
-
-    compensation: Compensation
-    unit: bool
-    schedule: Schedule
+    spectral_map: SpectralMap  # the map of singular values, Eq. 9
+    unit: bool  # whether sigma_1 is brought to 1; else it is kept
+    schedule: Schedule  # the authors', from some iteration on
 
     def apply(self, W: Tensor, r: Tensor) -> None:
         """Overwrites a stack `[b, m, n]`, and its records r `[b, N]` of the largest sigma_k / sigma_1, in place."""
         former: list[Tensor] = []
 
-        def spectral_map(sigma: Tensor) -> Tensor:
+        def sigma_map(sigma: Tensor) -> Tensor:
             former.append(sigma)
             return self.map(sigma, r)
 
-        W.copy_(apply_spectral_map(W, spectral_map))
-        if self.compensation.remembers:
-            torch.maximum(r, (former[0] / former[0][:, :1]).to(r), out=r)
+        W.copy_(project(W, sigma_map))
+        r.copy_(self.spectral_map.remember((former[0] / former[0][:, :1]).to(r), r))
 
     def map(self, sigma: Tensor, r: Tensor) -> Tensor:
         """`[b, N]` singular values -> those of what is written."""
-        compensated = self.compensation.compensate(sigma, r)
+        compensated = self.spectral_map(sigma, r)
         return compensated / sigma[:, :1] if self.unit else compensated
 
 
@@ -80,9 +73,9 @@ def projections(rank: int) -> dict[str, Projection]:
     from_start, from_branch = Schedule(), Schedule(start_iteration=BRANCH)
     return {
         "SR-s": Projection(Static(), True, from_start),
-        SCALE_CONTROL: Projection(Static(1 / rank), True, from_start),
+        SCALE_CONTROL.label: Projection(Static(1 / rank), True, from_start),
         "SR-d": Projection(Dynamic(), False, from_branch),
-        SWITCHED: Projection(Static(), True, from_branch),
+        SR_S_AFTER_SN.label: Projection(Static(), True, from_branch),
         UNIT_SR_D: Projection(Dynamic(), True, from_branch),
         KEPT_SR_S: Projection(Static(), False, from_branch),
     }
@@ -177,7 +170,7 @@ def _curves(
 def write_null_model(root: Path, curves: Sequence[NullCurve], runs: Sequence[Evidence]) -> None:
     """Writes null_model.json, .md and .png into a folder."""
     write_curves(root / "null_model.json", curves)
-    write_text(root / "null_model.md", markdown_table(*null_table(curves, runs)))
+    write_text(root / "null_model.md", markdown_table(null_table(curves, runs)))
     save_null_picture(curves, runs, root / "null_model.png")
 
 

@@ -1,56 +1,78 @@
-"""`make readme`: README.md's findings and picture; the evidence, the mini table and the page on scale in docs/."""
+"""`make readme`: README.md's findings and picture; in docs/ the evidence, the mini table and the page on scale."""
 
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from pandas import DataFrame
 from rich.console import Console
 
-from reproduce.evidence.claims import SEEDS, paired
+from reproduce.evidence.claims import DEFAULT, paired
 from reproduce.evidence.hero import save_hero
 from reproduce.evidence.measures import FID
+from reproduce.evidence.null_curves import (
+    COMMITTED,
+    NullCurve,
+    null_table,
+    read_curves,
+    save_null_picture,
+    write_curves,
+)
 from reproduce.evidence.page import add_evidence
-from reproduce.evidence.records import SWITCHED, Evidence, read_evidence
-from reproduce.experiments.collapse import DEFAULT
-from reproduce.experiments.scale_page import update_scale_page
-from reproduce.plan.run import FINISHED, REPOSITORY, states
+from reproduce.evidence.records import Evidence, read_evidence, with_their_past, write_evidence
+from reproduce.evidence.scale_tables import timing_table
+from reproduce.experiments.scale import described_with_evidence
+from reproduce.plan.run import EVIDENCE, FINISHED, REPOSITORY, states
 from reproduce.plan.settings import METHODS
-from reproduce.plan.table_runs import MINI_DEFAULT, table_runs
-from reproduce.results.generated import put_into
-from reproduce.results.table import collect, described_table, markdown_table
+from reproduce.plan.table_runs import MINI_DEFAULT, default_seeds, table_runs
+from reproduce.plan.variants import SR_D, SR_S, SR_S_AFTER_SN
+from reproduce.results.generated import markdown_table, put_into
+from reproduce.results.picture import save_table_picture
+from reproduce.results.table import ResultsTable
+from reproduce.results.table_page import described_table
 from srgan.utils.files import write_text
 
 RUNS = REPOSITORY / "runs"
-EVIDENCE = REPOSITORY / "docs" / "evidence"
 MINI = EVIDENCE / "table2-mini.md"
 README = REPOSITORY / "README.md"
+SCALE_PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
 FINDINGS = {
-    "SR-s from the start": "SR-s",
-    "SR-s, switched on at iteration 2,000 of an SN run": SWITCHED,
-    "SR-d in the authors' form, switched on there: not recommended": "SR-d",
+    "SR-s from the start": SR_S,
+    "SR-s, switched on at iteration 2,000 of an SN run": SR_S_AFTER_SN,
+    "SR-d in the authors' form, switched on there: not recommended": SR_D,
 }
-"""What the README says -> the method's label in the evidence."""
+"""What the README says -> the variant in the evidence."""
 HEAD_OF_MINI = """# Table II in miniature
 
-`make reproduce-table2 SEEDS="1 2 3"` on two cores, then `make readme`: one row of each group of the paper's Table II,
-with small networks on embedded digits. The columns to compare are the changes from SN to SR, the paper's beside ours.
+`make reproduce-table2` on two cores, then `make readme`: one row of each group of the paper's Table II, three seeds
+each, with small networks on embedded digits.
+
+![Real images, samples under SN and SR-s, modes over training with a narrow and a wide discriminator, one layer's
+spectrum](table2-mini.png)
 
 """
 
 
 def main() -> int:
     """Writes what the runs of finished seeds allow; returns 0, or 1 without such a seed, naming what is missing."""
+    if (samples := RUNS / "collapse" / "samples").is_dir():
+        shutil.copytree(samples, EVIDENCE / "samples", dirs_exist_ok=True)
     add_evidence(read_evidence(RUNS / "collapse" / "evidence.json"), EVIDENCE, Console())
     committed = evidence()
     put_into(README, "findings", findings(committed))
     save_hero(committed, EVIDENCE / "hero.png")
     update_scale_page(RUNS)
-    of_seeds = [table_runs("mini", MINI_DEFAULT, METHODS, [seed], RUNS / "table2" / "mini") for seed in SEEDS]
+    of_seeds = [
+        table_runs("mini", MINI_DEFAULT, METHODS, [seed], RUNS / "table2" / "mini") for seed in default_seeds("mini")
+    ]
     table = [run for runs in of_seeds if all(run.state == FINISHED for run in runs) for run in runs]
     if not table:
         missing = states([run for run in of_seeds[0] if run.state != FINISHED])
         print(f"readme: not finished yet: {missing}. First: make reproduce-table2 SCALE=mini", file=sys.stderr)
         return 1
-    write_text(MINI, HEAD_OF_MINI + described_table(collect(table), "mini"))
+    save_table_picture(table, MINI.with_suffix(".png"))
+    write_text(MINI, HEAD_OF_MINI + described_table(ResultsTable(table, "mini")))
     return 0
 
 
@@ -62,11 +84,39 @@ def evidence() -> list[Evidence]:
 def findings(runs: Sequence[Evidence]) -> str:
     """The README's table: a line for each method that is set against SN."""
     lines = []
-    for words, method in FINDINGS.items():
-        compared = FID.compared(paired(runs, method))
+    for words, variant in FINDINGS.items():
+        compared = FID.compared(paired(runs, variant.label))
         change = f"**{compared.change:+.0%}**{compared.change_in_words.removeprefix(f'{compared.change:+.0%}')}"
         lines.append([words, change, f"{compared.ahead} of {compared.n} seeds"])
-    return markdown_table(["Method", "FID relative to SN", "Better in"], lines)
+    return markdown_table(DataFrame(lines, columns=["Method", "FID relative to SN", "Better in"]))
+
+
+def update_scale_page(runs: Path) -> None:
+    """Takes over what `make null-model` and `make reproduce-scale` have left in a folder, and writes the page's parts.
+
+    Curves of other settings than the committed ones stay where they are.
+    """
+    curves = read_curves(runs / "null-model" / "null_model.json")
+    if _settings(curves) == _settings(read_curves(COMMITTED)):
+        write_curves(COMMITTED, curves)
+    write_evidence(EVIDENCE / "scale.json", read_evidence(runs / "scale" / "scale.json"))
+    save_null_picture(read_curves(COMMITTED), with_their_past(evidence()), COMMITTED.with_suffix(".png"))
+    for part, text in parts_of_scale_page().items():
+        put_into(SCALE_PAGE, part, text)
+
+
+def parts_of_scale_page() -> dict[str, str]:
+    """Name -> tables, of what is committed."""
+    runs = with_their_past(evidence())
+    return {
+        "null-model": markdown_table(null_table(read_curves(COMMITTED), runs)),
+        "timing": markdown_table(timing_table(runs)),
+        "scale": described_with_evidence(read_evidence(EVIDENCE / "scale.json")),
+    }
+
+
+def _settings(curves: Sequence[NullCurve]) -> list[tuple[str, float, list[int], int]]:
+    return [(curve.method, curve.persistence, curve.shape, curve.matrices) for curve in curves]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options
 from reproduce.plan.run import ITERATIONS, Run, Scale
 from reproduce.plan.table_runs import rows, table_run
+from reproduce.plan.variants import SN, SR_D, Variant
 from srgan.report.page import write_page
 from srgan.runs.folder import RunFolder
 
@@ -39,14 +40,14 @@ def resume_runs(scale: Scale, root: Path, overrides: Mapping[str, Any] | None = 
     (setting,), length = rows([SETTING]), LENGTHS[scale]
     further = {"scores.every": 100} if scale == "mini" else {}
 
-    def run(name: str, part: str, constraint: str, iterations: int, after: Run | None = None) -> Run:
+    def run(name: str, part: str, variant: Variant, iterations: int, after: Run | None = None) -> Run:
         chosen = {**further, ITERATIONS: iterations, **(overrides or {})}
-        planned = table_run(scale, setting, "sn", 1, root, chosen, constraint)
+        planned = table_run(scale, setting, 1, root, chosen, variant, part)
         return replace(planned, name=name, folder=RunFolder(root / part), after=after)
 
-    start = run("SN", "sn-start", "sn", length.branch)
-    goes_on = run("SN goes on", "sn", "sn", length.end, start)
-    return [start, goes_on, run("SR-d takes over", "sr-d", "sr-d", length.end, start)]
+    start = run("SN", "sn-start", SN, length.branch)
+    resumed = run("SN goes on", "sn", SN, length.end, start)
+    return [start, resumed, run("SR-d takes over", "sr-d", SR_D, length.end, start)]
 
 
 def experiment(options: Options) -> Campaign:

@@ -1,9 +1,10 @@
-"""`make reproduce-scale`: the scale of D's weights or their spectrum? {none, static, dynamic} x {kept, unit scale}.
+"""`make reproduce-scale`: the scale of D's weights or their spectrum? {no, static, dynamic} x {kept, unit scale}.
 
 The authors' SR-s resets sigma_1 of the raw weights to 1, their SR-d keeps it and SN leaves it alone, so runs of the
 three compare spectra and scales at once. The six cells tell them apart.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,88 +13,60 @@ from typing import Any
 
 from rich.console import Console
 
-from reproduce.evidence.records import BRANCH, read_evidence
-from reproduce.evidence.scale_outcomes import (
-    CELLS,
-    Experiment,
-    Outcome,
-    joined,
-    outcome_of,
-    outcomes_in,
-    outcomes_of_evidence,
-    read_outcomes,
-    write_outcomes,
-)
-from reproduce.evidence.scale_tables import SEEDS, described
+from reproduce.evidence.records import Evidence, evidence_of, read_evidence, write_evidence
+from reproduce.evidence.scale_tables import DIGITS, PLACES, SMALL, described, label_of, score_of
 from reproduce.experiments.collapse import collapse_runs
 from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import CAMPAIGN, Options, read, with_images
-from reproduce.plan.run import CHANNELS, FINISHED, FRACTION, REPOSITORY, SEED, Run
-from reproduce.plan.table_runs import BASES
+from reproduce.plan.run import CHANNELS, EVIDENCE, FINISHED, SEED, Run
+from reproduce.plan.table_runs import BASES, table_run
+from reproduce.plan.variants import CELLS, COLLAPSE_CELLS
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import write_text
 
-WIDTHS = (6, 20)  # D's channels on digits: narrow and wide
-SCALE = "model.constraint.init_args.scale"
-OF_COLLAPSE = {"sn": "sn", "sr-s": "sr-s-after-sn", "sr-d-keep": "sr-d"}
-"""Cell of C_64-32 -> folder of the run that `make reproduce-collapse` has of it, without its seed."""
-EVIDENCE = REPOSITORY / "docs" / "evidence"
 NAMES = "scale seeds images existing"
+RunsOfPlaces = dict[str, list[Run]]
 
 
-def cell_settings(cell: str, width: int) -> tuple[str, dict[str, Any]]:
-    """The configuration of a cell and what is changed in it, for a D of so many channels."""
-    if cell == "sn":
-        return "sn", {}
-    if cell == "none-unit":  # i = 1 compensates nothing: sigma_1 alone is written
-        return "sr-s", {FRACTION: 1 / width, SCALE: "unit"}
-    scale = {"kept": "keep", "unit": "unit"}[CELLS[cell].scale]
-    return ("sr-s" if CELLS[cell].compensation == "static" else "sr-d"), {SCALE: scale}
+def digits_runs(seeds: Iterable[int], root: Path, overrides: Mapping[str, Any]) -> RunsOfPlaces:
+    """Experiments on digits -> runs of all cells from the start on the embedded digits, seed by seed."""
+    seeds = list(seeds)
+    return {
+        place: [
+            Run(
+                name=f"{place}, {cell} seed {seed}",
+                label=variant.label,
+                folder=RunFolder(root / "digits" / f"D{width}" / f"{cell}-seed{seed}"),
+                configs=(*BASES["mini"], variant.config),
+                overrides={CHANNELS: width, SEED: seed, **variant.overrides(width), **overrides},
+            )
+            for seed in seeds
+            for cell, variant in CELLS.items()
+        ]
+        for place, width in DIGITS.items()
+    }
 
 
-def digits_runs(seeds: Iterable[int], root: Path, overrides: Mapping[str, Any]) -> dict[tuple[str, int, int], Run]:
-    """(cell, D's channels, seed) -> run from the start on the embedded digits, seed by seed."""
-    runs = {}
-    for width in WIDTHS:
-        for seed in seeds:
-            for cell in CELLS:
-                config, own = cell_settings(cell, width)
-                runs[cell, width, seed] = Run(
-                    name=f"digits, D {width}, {cell} seed {seed}",
-                    folder=RunFolder(root / "digits" / f"D{width}" / f"{cell}-seed{seed}"),
-                    configs=(*BASES["mini"], config),
-                    overrides={CHANNELS: width, SEED: seed, **own, **overrides},
-                )
-    return runs
-
-
-def small_runs(seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any]) -> dict[tuple[str, int, int], Run]:
-    """(cell, D's channels, seed) -> run of C_64-32 from SN's checkpoint; three cells are those of `collapse`.
+def small_runs(seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any]) -> RunsOfPlaces:
+    """C_64-32 -> runs of all cells from SN's checkpoint; three cells are those of `collapse`.
 
     Args:
         seeds: six runs for each.
         runs: the folder that holds `table2/small`, `collapse` and `scale`.
         overrides: settings of every run.
     """
-    found: dict[tuple[str, int, int], Run] = {}
+    found: list[Run] = []
     for seed in seeds:
-        made = {run.folder.path.name: run for run in collapse_runs(["C_64-32"], [seed], runs, overrides)}
-        sn, width = made[f"sn-seed{seed}"], made[f"sn-seed{seed}"].discriminator_channels
-        for cell in CELLS:
-            if cell in OF_COLLAPSE:
-                found[cell, width, seed] = made[f"{OF_COLLAPSE[cell]}-seed{seed}"]
+        made = {run.folder.path.name: run for run in collapse_runs([SMALL], [seed], runs, overrides)}
+        sn = made[f"sn-seed{seed}"]
+        for cell, variant in CELLS.items():
+            if cell in COLLAPSE_CELLS:
+                found.append(made[f"{COLLAPSE_CELLS[cell]}-seed{seed}"])
                 continue
-            config, own = cell_settings(cell, width)
-            found[cell, width, seed] = replace(
-                sn,
-                name=f"C_64-32 {cell} seed {seed}",
-                folder=RunFolder(runs / "scale" / "small" / f"{cell}-seed{seed}"),
-                configs=(*BASES["small"], config),
-                overrides={**sn.overrides, **own, **overrides},
-                after=sn,
-                checkpoint=BRANCH,
-            )
-    return found
+            after = variant._replace(after_sn=True)
+            run = table_run("small", sn.setting, seed, runs / "scale", overrides, after, cell, sn)
+            found.append(replace(run, folder=RunFolder(runs / "scale" / "small" / f"{cell}-seed{seed}")))
+    return {SMALL: found}
 
 
 def experiment(options: Options) -> Campaign:
@@ -105,40 +78,56 @@ def experiment(options: Options) -> Campaign:
     if options.scale == "paper":
         raise ValueError("Expected SCALE=mini or SCALE=small, found paper: these cells have no runs at that scale.")
     root, overrides = options.runs / "scale", with_images(options)
-    place: Experiment = "digits" if options.scale == "mini" else "C_64-32"
-    seeds = options.seeds or SEEDS[place]
-    runs = digits_runs(seeds, root, overrides) if place == "digits" else small_runs(seeds, options.runs, overrides)
+    if options.scale == "mini":
+        found = digits_runs(options.seeds or PLACES[next(iter(DIGITS))], root, overrides)
+    else:
+        found = small_runs(options.seeds or PLACES[SMALL], options.runs, overrides)
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        made = [outcome_of(run.folder, place, cell) for (cell, _, _), run in runs.items() if run.state == FINISHED]
-        add_outcomes([outcome for outcome in made if outcome], root, console)
+        made = [evidence_of(run, place) for place, runs in found.items() for run in runs if run.state == FINISHED]
+        add_outcomes(made, root, console)
 
-    return Campaign(list(runs.values()), root, finish)
+    return Campaign([run for runs in found.values() for run in runs], root, finish)
 
 
-def add_outcomes(outcomes: Iterable[Outcome], root: Path, console: Console) -> None:
+def outcomes_in(root: Path) -> list[Evidence]:
+    """Of all runs below a folder that are far enough: `digits/D6/sr-d-unit-seed11`, `small/sr-s-keep-seed4`."""
+    found = []
+    for place, pattern in {**{place: f"digits/D{width}" for place, width in DIGITS.items()}, SMALL: "small"}.items():
+        for path in sorted(root.glob(f"{pattern}/*/run.json")):
+            name = re.fullmatch(r"(.+)-seed(\d+)", path.parent.name)
+            if name and name[1] in CELLS:
+                run = Run(
+                    name=path.parent.name,
+                    label=label_of(place, name[1]),
+                    folder=RunFolder(path.parent),
+                    configs=(),
+                    overrides={SEED: int(name[2])},
+                )
+                found.append(evidence_of(run, place))
+    return [outcome for outcome in found if score_of(outcome)]
+
+
+def add_outcomes(outcomes: Iterable[Evidence], root: Path, console: Console) -> None:
     """Adds runs to a folder's `scale.json`, and writes and shows the tables of all that it holds."""
-    write_outcomes(root / "scale.json", outcomes)
-    text = described_with_evidence(read_outcomes(root / "scale.json"))
+    write_evidence(root / "scale.json", [outcome.without_histories() for outcome in outcomes])
+    text = described_with_evidence(read_evidence(root / "scale.json"))
     write_text(root / "scale.md", text)
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def described_with_evidence(outcomes: Iterable[Outcome]) -> str:
+def described_with_evidence(outcomes: Iterable[Evidence]) -> str:
     """The tables of some runs, with the cells that the committed evidence has."""
-    return described(joined(outcomes_of_evidence(read_evidence(EVIDENCE / "evidence.json")), outcomes))
-
-
-def _mini(options: Options) -> str:
-    return "mini"
+    return described([*read_evidence(EVIDENCE / "evidence.json"), *outcomes])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: EXISTING reads runs that are there, without it the missing ones are made; returns the status."""
-    options = read(arguments, __doc__, f"{NAMES} {CAMPAIGN}", detect=_mini)
+    mini = lambda _: "mini"  # noqa: E731
+    options = read(arguments, __doc__, f"{NAMES} {CAMPAIGN}", detect=mini)
     if not options.existing:
-        return perform(experiment, __doc__, NAMES, arguments, detect=_mini)
-    found = [outcome for outcome in outcomes_in(Path(options.existing)) if outcome.score]
+        return perform(experiment, __doc__, NAMES, arguments, detect=mini)
+    found = outcomes_in(Path(options.existing))
     if not found:
         print(
             "reproduce: expected runs that are far enough, such as digits/D6/sr-s-seed11, below "

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options, with_images
-from reproduce.plan.run import FRACTION, Run, Scale
-from reproduce.plan.settings import METHODS, Setting
-from reproduce.plan.table_runs import MINI_DEFAULT, TableRun, rows, table_run
+from reproduce.plan.run import Run, Scale
+from reproduce.plan.settings import METHODS
+from reproduce.plan.table_runs import TableRun, rows, table_run, table_runs
+from reproduce.plan.variants import SR_D, at_fraction
 
 FRACTIONS = (0.25, 0.5, 0.75, 1.0)
 """i / N of SR-s, as Fig. 8 has them."""
@@ -20,9 +21,9 @@ TABLE_FRACTION = 0.5  # of configs/sr-s.yaml, with which Table II is made
 
 # The settings of Fig. 11 and 12 are lost in the paper's text, Fig. 8 shows all groups: one setting of each.
 SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {
-    "mini": ("A_64-128", "C_32-32"),
+    "mini": ("A_64-128", "C_64-32"),
     "small": ("C_64-32",),
-    "paper": MINI_DEFAULT,
+    "paper": ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64"),
 }
 
 
@@ -57,28 +58,20 @@ def sweep_runs(
     Raises:
         ValueError: a setting that Table I does not have.
     """
-    seeds = list(seeds)
-    return [
-        run
-        for setting in rows(names)
-        for seed in seeds
-        for run in _sweep(scale, setting, seed, runs, dict(overrides or {}))
-    ]
-
-
-def _sweep(scale: Scale, setting: Setting, seed: int, runs: Path, overrides: dict[str, Any]) -> list[TableRun]:
-    table, root = runs / "table2" / scale, runs / "sweep" / scale
-    sn, sr = (table_run(scale, setting, method, seed, table, overrides) for method in METHODS)
-
-    def further(constraint: str, fraction: float | None) -> TableRun:
-        if constraint == setting.compensation and fraction in (None, TABLE_FRACTION):
-            return sr
-        if fraction is None:
-            return table_run(scale, setting, "sr", seed, root, overrides, constraint, part=constraint)
-        chosen = {FRACTION: fraction, **overrides}
-        return table_run(scale, setting, "sr", seed, root, chosen, constraint, part=f"{constraint}-{fraction:g}")
-
-    return [sn, *(further("sr-s", fraction) for fraction in FRACTIONS), further("sr-d", None)]
+    seeds, table, root = list(seeds), runs / "table2" / scale, runs / "sweep" / scale
+    variants = {f"sr-s-{fraction:g}": at_fraction(fraction) for fraction in FRACTIONS} | {"sr-d": SR_D}
+    of_table = {"sr-s": f"sr-s-{TABLE_FRACTION:g}", "sr-d": "sr-d"}
+    found = []
+    for setting in rows(names):
+        for seed in seeds:
+            sn, sr = table_runs(scale, [setting.name], METHODS, [seed], table, overrides)
+            own = of_table[setting.compensation]
+            found.append(sn)
+            found += [
+                sr if part == own else table_run(scale, setting, seed, root, overrides or {}, variant, part)
+                for part, variant in variants.items()
+            ]
+    return found
 
 
 main = partial(perform, experiment, __doc__, "scale settings seeds images")

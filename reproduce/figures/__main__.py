@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines += [f"  not drawn: {gap.reason} {gap.command and '-> ' + gap.command}".rstrip() for gap in gaps]
         console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
     index.write()
-    console.print(f"{count} pictures, listed in {index.folder / 'index.md'} and index.html", highlight=False)
+    console.print(f"{count} pictures, listed in {index.folder / 'index.md'}", highlight=False)
     return 0 if count else 1
 
 

@@ -8,26 +8,21 @@ from typing import Any, NamedTuple
 from reproduce.experiments.collapse import collapse_runs
 from reproduce.experiments.resume import SETTING, resume_runs
 from reproduce.experiments.sweep import SWEEP_DEFAULT, sweep_runs
-from reproduce.figures.model import FinishedRun, finished_run
+from reproduce.figures.model import finished_run, fraction
 from reproduce.plan.run import FINISHED, IMAGES, Run, Scale, states
 from reproduce.plan.settings import SETTINGS, Method, Setting
 from reproduce.plan.table_runs import TableRun, default_settings, table_runs
+from reproduce.plan.variants import SN, SR_D, SR_D_AFTER_SN
+from srgan.runs.recorded import RecordedRun
 
 
 class FinishedSweep(NamedTuple):
-    """What there is of one setting's sweep.
+    """What there is of one setting's sweep."""
 
-    Attributes:
-        setting: the row of Table I.
-        sn: SN, or None.
-        static: i / N -> SR-s, those that have finished.
-        dynamic: SR-d, or None.
-    """
-
-    setting: Setting
-    sn: FinishedRun | None
-    static: dict[float, FinishedRun]
-    dynamic: FinishedRun | None
+    setting: Setting  # the row of Table I
+    sn: RecordedRun | None  # SN, or None
+    static: dict[float, RecordedRun]  # i / N -> SR-s, those that have finished
+    dynamic: RecordedRun | None  # SR-d, or None
 
 
 class Gap(NamedTuple):
@@ -52,12 +47,12 @@ class Sources:
         self.scale: Scale = scale
         self.seed = seed
         self.overrides = overrides or {}
-        self._read: dict[Path, FinishedRun | None] = {}
+        self._read: dict[Path, RecordedRun | None] = {}
 
     @cached_property
     def groups(self) -> dict[str, Sequence[Run]]:
         """All runs that there may be; those of "collapse" are SR-d's, on from SN's of the table, at scale small."""
-        started = {path.name for path in (self.runs / "sweep" / self.scale).glob("*_*") if path.is_dir()}
+        started = {path.parent.parent.name for path in (self.runs / "sweep" / self.scale).glob("*/*/run.json")}
         swept = [row.name for row in SETTINGS if row.name in started | set(SWEEP_DEFAULT[self.scale])]
         return {
             "table2 sn": self._table("sn"),
@@ -69,22 +64,23 @@ class Sources:
 
     def _collapse(self) -> list[TableRun]:
         group = [setting.name for setting in SETTINGS if setting.name.startswith("C_")]
-        return [run for run in collapse_runs(group, [self.seed], self.runs, self.overrides) if run.after]
+        runs = collapse_runs(group, [self.seed], self.runs, self.overrides)
+        return [run for run in runs if run.label == SR_D_AFTER_SN.label and run.after]
 
     def _table(self, method: Method) -> list[TableRun]:
         every = [setting.name for setting in SETTINGS]
         root = self.runs / "table2" / self.scale
         return table_runs(self.scale, every, [method], [self.seed], root, self.overrides)
 
-    def finished(self, group: str) -> list[FinishedRun]:
+    def finished(self, group: str) -> list[RecordedRun]:
         """Runs that have ended with the settings of their experiment."""
         return [found for run in self.groups[group] if run.state == FINISHED and (found := self._finished(run))]
 
-    def part_of_resume(self, folder: str) -> FinishedRun | None:
+    def part_of_resume(self, folder: str) -> RecordedRun | None:
         """The run of "resume" with a folder of this name."""
         return next((run for run in self.finished("resume") if run.folder.path.name == folder), None)
 
-    def collapsed_under_sn(self) -> list[FinishedRun]:
+    def collapsed_under_sn(self) -> list[RecordedRun]:
         """SN's runs of Table II that collapsed."""
         return [run for run in self.finished("table2 sn") if run.collapsed]
 
@@ -93,11 +89,11 @@ class Sources:
         found = []
         members = self.finished("sweep")
         for setting in SETTINGS:
-            own = [run for run in members if run.setting == setting.name]
-            static = {run.fraction: run for run in own if run.fraction is not None}
-            others = {run.method: run for run in own if run.fraction is None}
+            own = [run for run in members if run.key == setting.name]
+            static = {share: run for run in own if (share := fraction(run)) is not None}
+            others = {run.label: run for run in own if fraction(run) is None}
             if own:
-                found.append(FinishedSweep(setting, others.get("SN"), static, others.get("SR-d")))
+                found.append(FinishedSweep(setting, others.get(SN.label), static, others.get(SR_D.label)))
         return found
 
     def gap(self, group: str) -> Gap | None:
@@ -118,7 +114,7 @@ class Sources:
         command += f' IMAGES="{self.overrides[IMAGES]}"' if IMAGES in self.overrides else ""
         return Gap(f"Missing runs of {experiment}: {states(missing)}.", command)
 
-    def _finished(self, run: Run) -> FinishedRun | None:
+    def _finished(self, run: Run) -> RecordedRun | None:
         """Read once: spectra of long runs are large."""
         path = run.folder.path
         if path not in self._read:

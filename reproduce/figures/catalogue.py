@@ -12,21 +12,13 @@ from srgan.plotting import AxisScale
 
 
 class PaperFigure(NamedTuple):
-    """One entry of the list of figures.
+    """One entry of the list of figures."""
 
-    Attributes:
-        numbers: in the paper, e.g. (15, 16, ..., 22).
-        title: what the paper shows there.
-        groups: of `Sources`, from which it is drawn.
-        draw: makes its pictures.
-        has_spectra: whether the axes of sigma_k / sigma_1 can be linear or log.
-    """
-
-    numbers: tuple[int, ...]
-    title: str
-    groups: tuple[str, ...]
-    draw: Callable[[Sources, AxisScale], Iterator[Picture]]
-    has_spectra: bool = True
+    numbers: tuple[int, ...]  # in the paper, e.g. (15, 16, ..., 22)
+    title: str  # what the paper shows there
+    groups: tuple[str, ...]  # of `Sources`, from which it is drawn
+    draw: Callable[[Sources, AxisScale], Iterator[Picture]]  # makes its pictures
+    has_spectra: bool = True  # whether the axes of sigma_k / sigma_1 can be linear or log
 
     @property
     def label(self) -> str:

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from reproduce.experiments.sweep import FRACTIONS, TABLE_FRACTION
 from reproduce.figures.available_runs import FinishedSweep, Sources
-from reproduce.figures.model import FinishedRun, Picture
+from reproduce.figures.model import Picture, listed
 from reproduce.figures.score_panels import present_scores, score_title
-from reproduce.figures.spectra_figures import listed, panels_of_runs
+from reproduce.figures.spectra_figures import panels_of_runs
 from srgan.plotting import (
     MARK,
     PAGE_WIDTH,
@@ -21,6 +21,7 @@ from srgan.plotting import (
     grid_of_panels,
     ordered_styles,
 )
+from srgan.runs.recorded import RecordedRun
 
 REPORTED = "As in Table II, a run that mode-collapsed (red cross) shows its best evaluation before, others their last."
 POINTS = 256  # of a density curve
@@ -71,12 +72,12 @@ def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
         )
 
 
-def points(sweep: FinishedSweep) -> dict[float, FinishedRun]:
+def points(sweep: FinishedSweep) -> dict[float, RecordedRun]:
     """i / N -> run; SN, whose forward pass is that of i = 1, stands at 0."""
     return ({0.0: sweep.sn} if sweep.sn else {}) | sweep.static
 
 
-def static_and_dynamic(sweep: FinishedSweep) -> dict[str, FinishedRun]:
+def static_and_dynamic(sweep: FinishedSweep) -> dict[str, RecordedRun]:
     """Those of SN, SR-s at 0.5 N and SR-d that there are."""
     runs = {"SN": sweep.sn, "SR-s": sweep.static.get(TABLE_FRACTION), "SR-d": sweep.dynamic}
     return {name: run for name, run in runs.items() if run}
@@ -126,18 +127,18 @@ def curve_against_i(axis: Axes, sweep: FinishedSweep, score: str, own: SeriesSty
     axis.plot(list(crosses), list(crosses.values()), "x", color=MARK, markersize=7, label="_collapsed")
 
 
-def mode_collapsed(run: FinishedRun) -> bool:
+def mode_collapsed(run: RecordedRun) -> bool:
     """Whether the reported scores are from before a collapse."""
     return run.collapse_iteration("mode_collapse") is not None
 
 
-def last_outputs(run: FinishedRun) -> Mapping[str, np.ndarray]:
+def last_outputs(run: RecordedRun) -> Mapping[str, np.ndarray]:
     """D's outputs `[M]` at the last record, by kind of images."""
     assert run.outputs is not None
     return {kind: outputs[-1] for kind, outputs in run.outputs.outputs.items()}
 
 
-def distributions(runs: Mapping[float, FinishedRun]) -> Figure:
+def distributions(runs: Mapping[float, RecordedRun]) -> Figure:
     """(a) generated, (b) training, (c) objective for each i; (d) training against test, a panel for each i."""
     outputs = {share: last_outputs(run) for share, run in runs.items()}
     tested = all("test" in kinds for kinds in outputs.values())
@@ -198,7 +199,7 @@ def density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return curve
 
 
-def scores_of_compensations(pairs: Mapping[str, Mapping[str, FinishedRun]]) -> Figure:
+def scores_of_compensations(pairs: Mapping[str, Mapping[str, RecordedRun]]) -> Figure:
     """A panel for each score; settings along x, a marker for each method."""
     names = present_scores([run.scores for runs in pairs.values() for run in runs.values()])
     figure, axes = grid_of_panels([score_title(name) for name in names], 3, share=False)

@@ -1,11 +1,9 @@
-"""What is in a folder of figures: index.json (kept over calls), and index.md and index.html made from it."""
+"""What is in a folder of figures: index.json, kept over calls, and index.md made from it."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from markdown_it import MarkdownIt
 
 from reproduce.figures.available_runs import Gap
 from reproduce.figures.catalogue import FIGURES, PaperFigure
@@ -18,29 +16,14 @@ SCALE_WORDS = {
     "small": "Scale small: CIFAR-10 at 16 x 16, narrow nets; FID_cls and IS_cls by a classifier trained on the images.",
     "paper": "Scale paper: the protocol of the paper.",
 }
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; padding: 0 1rem; max-width: 64rem; color: #1b1f24; }}
-img {{ max-width: 100%; height: auto; border: 1px solid #e3e6ea; }}
-code {{ background: #f3f5f7; padding: .1rem .3rem; overflow-wrap: anywhere; }}
-</style></head><body>
-{body}</body></html>
-"""
 
 
 class Drawn(NamedTuple):
-    """One picture that was written.
+    """One picture that was written."""
 
-    Attributes:
-        files: its names in the folder, one for each format.
-        caption: what it shows.
-        runs: folders of its runs, relative to the folder of all runs (RUNS).
-    """
-
-    files: list[str]
-    caption: str
-    runs: list[str]
+    files: list[str]  # its names in the folder, one for each format
+    caption: str  # what it shows
+    runs: list[str]  # folders of its runs, relative to the folder of all runs (RUNS)
 
 
 class Index:
@@ -77,14 +60,12 @@ class Index:
         }
 
     def write(self) -> None:
-        """Writes the three files."""
+        """Writes both files."""
         order = [figure.label for figure in FIGURES]
         self.entries = dict(sorted(self.entries.items(), key=lambda entry: order.index(entry[0].split()[0])))
         write_json(self.path, self.entries)
-        title = f"Figures of scale {self.scale}, seed {self.seed}"
-        text = f"# {title}\n\n{self.markdown()}"
-        write_text(self.folder / "index.md", text)
-        write_text(self.folder / "index.html", PAGE.format(title=title, body=MarkdownIt().render(text)))
+        title = f"# Figures of scale {self.scale}, seed {self.seed}"
+        write_text(self.folder / "index.md", f"{title}\n\n{self.markdown()}")
 
     def markdown(self) -> str:
         """Every picture with its caption, and every gap."""

@@ -1,16 +1,13 @@
 """Scores of runs over iterations, as several figures show them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 
 from srgan.collapse import is_lower_better
 from srgan.plotting import SERIES
 from srgan.runs.folder import SHOWN_SCORES
-
-Rows = Sequence[Mapping[str, Any]]
-"""Evaluations in order."""
+from srgan.runs.recorded import Rows
 
 
 def present_scores(histories: Iterable[Rows]) -> list[str]:

@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reproduce.figures.available_runs import Sources
-from reproduce.figures.model import FinishedRun, Picture
+from reproduce.figures.model import (
+    Picture,
+    described,
+    last_spectra,
+    listed,
+    spectra_iterations,
+    title,
+    verdict_words,
+)
 from srgan.plotting import (
     K_LABEL,
     RATIO_LABEL,
@@ -23,6 +31,7 @@ from srgan.plotting import (
     spectrum_curves,
 )
 from srgan.runs.folder import SpectraHistory
+from srgan.runs.recorded import RecordedRun
 
 CURVES = "Spectra of D's last 3 × 3 convolution, a curve for each iteration"
 ONSETS = "MC, SC: first iteration of mode and spectral collapse by our rules."
@@ -74,23 +83,23 @@ def convolutions(history: SpectraHistory) -> dict[str, np.ndarray]:
     }
 
 
-def all_layers(run: FinishedRun, axes: AxisScale) -> Picture:
+def all_layers(run: RecordedRun, axes: AxisScale) -> Picture:
     """One run's convolutions, a panel each."""
-    figure = grid_of_layers(
-        convolutions(run.spectra), run.spectra.iterations, f"{run.words}: {run.verdict_words}", axes
-    )
-    caption = f"Spectra of every convolution of D, a curve for each iteration: {run.words}. {ONSETS}"
-    return Picture(run.slug, figure, caption, [run])
+    assert run.spectra is not None
+    words = f"{described(run)}: {verdict_words(run)}"
+    figure = grid_of_layers(convolutions(run.spectra), run.spectra.iterations, words, axes)
+    caption = f"Spectra of every convolution of D, a curve for each iteration: {described(run)}. {ONSETS}"
+    return Picture(run.key, figure, caption, [run])
 
 
-def panels_of_runs(runs: Sequence[FinishedRun], axes: AxisScale, columns: int = 5, aspect: float = 0.75) -> Figure:
+def panels_of_runs(runs: Sequence[RecordedRun], axes: AxisScale, columns: int = 5, aspect: float = 0.75) -> Figure:
     """The last convolution of each run over training, all with the same axes and colours."""
-    figure, panels = grid_of_panels([run.title for run in runs], columns, aspect=aspect)
+    figure, panels = grid_of_panels([title(run) for run in runs], columns, aspect=aspect)
     assert isinstance(figure, Figure)
-    norm = iteration_norm(*(run.spectra.iterations for run in runs))
-    limits = ratio_limits([run.last_spectra for run in runs], axes)
+    norm = iteration_norm(*map(spectra_iterations, runs))
+    limits = ratio_limits(list(map(last_spectra, runs)), axes)
     for panel, run in zip(panels, runs, strict=True):
-        spectrum_curves(panel, run.last_spectra, run.spectra.iterations, norm)
+        spectrum_curves(panel, last_spectra(run), spectra_iterations(run), norm)
         ratio_axis(panel, axes, limits)
     figure.supxlabel(K_LABEL)
     figure.supylabel(RATIO_LABEL)
@@ -98,32 +107,24 @@ def panels_of_runs(runs: Sequence[FinishedRun], axes: AxisScale, columns: int = 
     return figure
 
 
-def panels_of_groups(runs: Sequence[FinishedRun], axes: AxisScale) -> Figure:
+def panels_of_groups(runs: Sequence[RecordedRun], axes: AxisScale) -> Figure:
     """The last convolution at the end, settings of a group in one panel."""
-    groups: dict[str, list[FinishedRun]] = {}
+    groups: dict[str, list[RecordedRun]] = {}
     for run in runs:
-        groups.setdefault(run.setting[0], []).append(run)
+        groups.setdefault(run.key[0], []).append(run)
     figure, panels = grid_of_panels([f"group {name}" for name in groups], columns=3)
     assert isinstance(figure, Figure)
-    limits = ratio_limits([run.last_spectra for run in runs], axes)
+    limits = ratio_limits(list(map(last_spectra, runs)), axes)
     for panel, members in zip(panels, groups.values(), strict=True):
         for run in members:
-            spectrum_curves(panel, run.last_spectra[0], **FIRST_RECORD)
+            spectrum_curves(panel, last_spectra(run)[0], **FIRST_RECORD)
         curves = []
         for own, run in zip(ordered_styles(len(members)), members, strict=True):
-            label = run.setting + (f" ({run.verdict_words})" if run.collapsed else "")
-            curves += spectrum_curves(panel, run.last_spectra[-1], **own._asdict() | {"marker": ""}, label=label)
+            label = run.key + (f" ({verdict_words(run)})" if run.collapsed else "")
+            curves += spectrum_curves(panel, last_spectra(run)[-1], **own._asdict() | {"marker": ""}, label=label)
         ratio_axis(panel, axes, limits)
         panel.legend(handles=curves)
     figure.legend(handles=[Line2D([], [], **FIRST_RECORD)], loc="lower right")
     figure.supxlabel(K_LABEL)
     figure.supylabel(RATIO_LABEL)
     return figure
-
-
-def listed(runs: Sequence[FinishedRun]) -> str:
-    """For a caption, e.g. "A_64-128 SN / SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
-    methods: dict[tuple[str, str], list[str]] = {}
-    for run in runs:
-        methods.setdefault((run.setting, run.sizes), []).append(run.method)
-    return "; ".join(f"{setting} {' / '.join(names)} ({sizes})" for (setting, sizes), names in methods.items())

@@ -1,8 +1,6 @@
-"""What a run costs, counted and not timed: arithmetic and memory of its nets, on tensors without storage.
+"""How long a run takes: FLOPs of its nets, counted on tensors without storage, at rates that were measured.
 
-FLOPs are those of convolutions and matrix products (a multiplication and an addition are two), bytes those of
-the activations that the backward pass keeps. Constraints and batch norms add some percent of time on a CPU, where that
-was measured (docs/speed.md); on a GPU, where launches of many small kernels count, they may add as much again.
+FLOPs are those of convolutions and matrix products (a multiplication and an addition are two).
 """
 
 import json
@@ -16,7 +14,6 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from reproduce.plan.run import Run
@@ -25,50 +22,27 @@ from srgan.networks import Pair
 from srgan.utils.distributed import accumulation
 
 GPU_FLOPS = 25e12  # a second, sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
-CPU_FLOPS = 1e10  # of one core, by assumption: narrow nets and their scores reach no more
-BYTES_PER_PARAMETER = 16  # float32 weight, gradient and Adam's two moments
+CPU_FLOPS = 125e9  # of one core with wide nets; narrow ones reach less, see `cpu_flops`
 INCEPTION_FLOPS = 11.4e9  # of one image through the feature network
 BATCHES = (4, 8)  # counted, and scaled linearly
 
 
 class Counts(NamedTuple):
-    """Of one image.
+    """FLOPs of one image."""
 
-    Attributes:
-        parameters: of both nets, whatever the batch.
-        discriminator_flops: one real and one generated image in D's update.
-        generator_flops: one generated image in G's update.
-        sample_flops: one image generated for scoring.
-        discriminator_bytes: activations kept for that pair of images in D's update.
-        generator_bytes: activations kept for that image in G's update.
-    """
-
-    parameters: int
-    discriminator_flops: float
-    generator_flops: float
-    sample_flops: float
-    discriminator_bytes: float
-    generator_bytes: float
+    discriminator: float  # one real and one generated image in D's update
+    generator: float  # one generated image in G's update
+    sample: float  # one image generated for scoring
 
 
 class Price(NamedTuple):
-    """What a run takes.
+    """What a run takes."""
 
-    Attributes:
-        micro_batch_size: images per device and forward pass.
-        accumulation: micro-batches per update on each device.
-        devices: processes that train the run together.
-        iterations: of the generator.
-        hours: of all devices together, training and scoring; an estimate from counted FLOPs.
-        gigabytes: on each device; an estimate from counted activations.
-    """
-
-    micro_batch_size: int
-    accumulation: int
-    devices: int
-    iterations: int
-    hours: float
-    gigabytes: float
+    micro_batch_size: int  # images per device and forward pass
+    accumulation: int  # micro-batches per update on each device
+    devices: int  # processes that train the run together
+    iterations: int  # of the generator
+    hours: float  # of all devices together, training and scoring; an estimate
 
     @property
     def split(self) -> str:
@@ -89,16 +63,21 @@ def price(run: Run, devices: int | None = None) -> Price:
     except ValueError as error:
         raise ValueError(f"{run.name}: {error} Set GPUS (and NODES), or choose other rows by SETTINGS.") from error
     counts = count(networks_of(config))
-    pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_ratio
-    iteration = pairs * counts.discriminator_flops + fakes * counts.generator_flops
-    scored = counts.sample_flops + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
-    begin = run.first_iteration
-    flops = (model.iterations - begin) * iteration + scored_images(config) * scored
-    micro = run.batch_size // devices // parts
-    graph = max(counts.discriminator_bytes, model.generator_batch_ratio * counts.generator_bytes)
-    gigabytes = (BYTES_PER_PARAMETER * counts.parameters + micro * graph) / 1e9
-    hours = flops / (GPU_FLOPS if run.on_gpu else CPU_FLOPS) / 3600
-    return Price(micro, parts, devices, model.iterations, hours, gigabytes)
+    pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_multiplier
+    iteration = pairs * counts.discriminator + fakes * counts.generator
+    scored = counts.sample + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
+    flops = (model.iterations - run.first_iteration) * iteration + scored_images(config) * scored
+    hours = flops / (GPU_FLOPS if run.on_gpu else cpu_flops(iteration)) / 3600
+    return Price(run.batch_size // devices // parts, parts, devices, model.iterations, hours)
+
+
+def cpu_flops(iteration: float) -> float:
+    """FLOPs a second of one core, for so many FLOPs of an iteration: the smaller its tensors, the fewer.
+
+    Fitted to runs of scale mini (13 to 20 GFLOP/s), C_16-32 and C_64-32 at scale small (18 to 34, 33 to 82) and to
+    iterations of A_64-128 (124), on Intel Xeon and AMD EPYC: within a factor of two of each, on a core that is free.
+    """
+    return float(min(CPU_FLOPS, 13e9 * (iteration / 1e9) ** 0.45))
 
 
 class _Parser(RunCLI):
@@ -149,15 +128,13 @@ def scored_images(config: Namespace) -> int:
 def count(networks: Pair) -> Counts:
     """Counts one update of each player: what more images cost, so that what a batch of any size needs is left out."""
     with FakeTensorMode():
-        small, large = (_counts(networks, batch) for batch in BATCHES)
-        parameters = sum(parameter.numel() for net in networks.build() for parameter in net.parameters())
+        small, large = (_flops(networks, batch) for batch in BATCHES)
     more = BATCHES[1] - BATCHES[0]
-    of_an_image = [(after - before) / more for before, after in zip(small, large, strict=True)]
-    return Counts(parameters, *of_an_image)
+    return Counts(*((after - before) / more for before, after in zip(small, large, strict=True)))
 
 
-def _counts(networks: Pair, batch: int) -> list[float]:
-    """FLOPs and bytes of `Counts`, for a whole batch."""
+def _flops(networks: Pair, batch: int) -> tuple[float, float, float]:
+    """`Counts` for a whole batch."""
     generator, discriminator = networks.build()
     z, labels = torch.empty(batch, networks.latent_dim), torch.zeros(batch, dtype=torch.int64)
     images = torch.empty(batch, 3, networks.image_size, networks.image_size)
@@ -167,25 +144,15 @@ def _counts(networks: Pair, batch: int) -> list[float]:
             fake: Tensor = generator(z, labels)
             return fake
 
-    sample_flops, _ = _count(sample)
     of_discriminator = _count(lambda: discriminator(images, labels) + discriminator(sample(), labels))
     discriminator.requires_grad_(False)
-    of_generator = _count(lambda: discriminator(generator(z, labels), labels))
-    flops, kept = zip(of_discriminator, of_generator, strict=True)
-    return [*flops, sample_flops, *kept]
+    return of_discriminator, _count(lambda: discriminator(generator(z, labels), labels)), _count(sample)
 
 
-def _count(forward: Callable[[], Tensor]) -> tuple[float, float]:
-    """FLOPs of a forward (and backward) pass, and the bytes of its saved activations, each storage once."""
-    kept: dict[int, Tensor] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            kept[tensor.untyped_storage()._cdata] = tensor
-        return tensor
-
-    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(note, lambda tensor: tensor):
+def _count(forward: Callable[[], Tensor]) -> float:
+    """FLOPs of a forward (and backward) pass."""
+    with FlopCounterMode(display=False) as counter:
         result = forward()
         if result.requires_grad:
             result.sum().backward()
-    return float(counter.get_total_flops()), float(sum(tensor.untyped_storage().nbytes() for tensor in kept.values()))
+    return float(counter.get_total_flops())

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from reproduce.launcher.local import Check, Stopped, launch
+from reproduce.launcher.local import Stopped, launch
 from reproduce.launcher.options import CAMPAIGN, Options, read, resources
-from reproduce.launcher.slurm import Job, Queue, sbatch_words, wait
+from reproduce.launcher.slurm import Job, Queue, sbatch_text, wait
 from reproduce.plan.resources import Resources, count_gpus
-from reproduce.plan.run import FINISHED, OUTDATED, Run
+from reproduce.plan.run import FINISHED, OUTDATED, PLAN, Run
 from srgan.utils.provenance import usable_cores
 
 if TYPE_CHECKING:
@@ -33,21 +33,16 @@ class Campaign:
         runs: of the experiment; one that starts from another's checkpoint comes after it.
         root: where they go.
         finish: takes the finished runs: writes tables, pages, pictures.
-        check: says what is wrong with a run that has ended well.
     """
 
     def __init__(
-        self,
-        runs: Sequence[Run],
-        root: Path,
-        finish: Callable[[Sequence[Run], Console], None] | None = None,
-        check: Check | None = None,
+        self, runs: Sequence[Run], root: Path, finish: Callable[[Sequence[Run], Console], None] | None = None
     ) -> None:
-        self.runs, self.root, self.finish, self.check = runs, root, finish, check
+        self.runs, self.root, self.finish = runs, root, finish
         self.console = Console(width=None if sys.stdout.isatty() else WIDTH)
 
     def execute(self, resources: Resources) -> int:
-        """Trains what is not finished and finishes; the same call again goes on.
+        """Trains what is not finished and finishes; call it again to resume.
 
         Returns:
             The exit status: 0, 1 (a run failed), 2 (a folder holds a run of other settings), 130 (stopped).
@@ -58,7 +53,7 @@ class Campaign:
         """
         if self._report_outdated():
             return 2
-        to_do = [run for run in self.runs if run.state != FINISHED and not run.missing]
+        to_do = self._to_do()
         prices = self._prices(resources)
         if resources.dry_run or not resources.cluster:
             self._show(prices)
@@ -72,6 +67,12 @@ class Campaign:
         if finished and self.finish and status != 130:
             self.finish(finished, self.console)
         return status
+
+    def _to_do(self) -> list[Run]:
+        return [run for run in self.runs if run.state != FINISHED and not run.missing]
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def _report_outdated(self) -> int:
         """A sentence for each run that was made with other settings; returns how many there are."""
@@ -92,13 +93,11 @@ class Campaign:
 
     def _show(self, prices: "dict[Run, Price]", jobs: Mapping[Run, Job] | None = None) -> None:
         """What exists, what will run or is in the queue, how it is split, and for how long."""
-        from reproduce.launcher.cost import CPU_FLOPS, GPU_FLOPS
-
-        to_do = [run for run in self.runs if run.state != FINISHED and not run.missing]
-        kind, rate = ("GPU", GPU_FLOPS) if any(run.on_gpu for run in self.runs) else ("core", CPU_FLOPS)
-        columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", f"{kind} hours", "GB", "state")
+        to_do = self._to_do()
+        kind = "GPU" if any(run.on_gpu for run in self.runs) else "core"
         queued = f", {len(jobs)} in the queue" if jobs is not None else ""
         noun = "run" if len(self.runs) == 1 else "runs"
+        columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", f"{kind} hours", "state")
         table = Table(*columns, title=f"{len(self.runs)} {noun}, {len(to_do)} to do{queued}")
         for run, cost in prices.items():
             state, job = run.state, (jobs or {}).get(run)
@@ -106,25 +105,23 @@ class Campaign:
                 state = f"job {job.id} {job.state.lower()}, iteration {run.iterations_done}"
             table.add_row(
                 run.name, " + ".join(run.configs), str(run.discriminator_channels), cost.split, f"{cost.iterations:,}",
-                f"{cost.hours:,.2f}", f"{cost.gigabytes:.1f}", state,
+                f"{cost.hours:,.2f}", state,
             )  # fmt: skip
         self.console.print(table)
-        hours = sum(prices[run].hours for run in to_do)
-        self.console.print(
-            f"To do: {hours:,.2f} {kind} hours. Estimates: FLOPs of nets and scores, counted, at an assumed "
-            f"{rate / 1e9:,.0f} GFLOP/s; activations counted for GB of each device. Batch: micro-batch x accumulation "
-            f"x devices. Runs go to {self.root}.",
-            highlight=False,
+        rate = "an assumed rate" if kind == "GPU" else "measured rates, within a factor of two"
+        self._say(
+            f"To do: {sum(prices[run].hours for run in to_do):,.2f} {kind} hours, by FLOPs of networks and scores at "
+            f"{rate}. Batch: micro-batch x accumulation x devices. Runs go to {self.root}."
         )
 
     def _show_commands(self, to_do: Sequence[Run], resources: Resources) -> None:
         if resources.cluster:
             for processes, on_gpus in dict.fromkeys((resources.processes(run), run.on_gpu) for run in to_do):
-                words = sbatch_words(processes, on_gpus, resources)
-                self.console.print(f"# sbatch {words}", highlight=False, soft_wrap=True)
+                self._say(f"# sbatch {sbatch_text(processes, on_gpus, resources)}")
         for run in to_do:
-            words = shlex.join(resources.arguments(run)) if run.is_ready else f"# {run.name}: {run.state}"
-            self.console.print(f"srgan fit {words}" if run.is_ready else words, highlight=False, soft_wrap=True)
+            self._say(f"srgan fit {shlex.join(resources.fit_options(run))}  # {run.name}: {run.state}")
+        if to_do:
+            self._say(f"Nothing was run; {PLAN} in the folder of each run has its settings.")
 
     def _launch(self, to_do: Sequence[Run], resources: Resources) -> int:
         gpus = count_gpus() if any(run.on_gpu for run in to_do) else 0
@@ -133,12 +130,11 @@ class Campaign:
                 "Expected a GPU for these runs, found no CUDA device; DRY_RUN=1 shows the plan, CLUSTER=slurm submits."
             )
         try:
-            jobs = resources.jobs or gpus or usable_cores()
-            failed = launch(to_do, jobs, gpus, resources, self.console, self.check) if to_do else []
+            failed = launch(to_do, resources.jobs or gpus or usable_cores(), gpus, resources, self.console)
         except Stopped:
-            self.console.print("Stopped: the same command goes on.")
+            self._say("Stopped. Run the same command again to resume.")
             return 130
-        self.console.print(f"{len(to_do) - len(failed)} of {len(to_do)} runs ended well.", highlight=False)
+        self._say(f"{len(to_do) - len(failed)} of {len(to_do)} runs ended well.")
         return 1 if failed else 0
 
     def _submit(self, to_do: Sequence[Run], resources: Resources, prices: "dict[Run, Price]") -> int:
@@ -148,19 +144,17 @@ class Campaign:
             tried |= set(ready)
             jobs = queue.submit(ready, resources)
             self._show(prices, jobs)
-            ids = " ".join(sorted({job.id.partition("_")[0] for job in jobs.values()}))
-            self.console.print(
-                f"Look: squeue --jobs {ids.replace(' ', ',')}; log.txt in each run's folder. Stop: scancel {ids}. The "
-                "same command shows where they are, submits what is missing, and writes what the finished ones allow.",
-                highlight=False,
-                soft_wrap=True,
+            ids = sorted({job.id.partition("_")[0] for job in jobs.values()})
+            self._say(
+                f"Look: squeue --jobs {','.join(ids)}; log.txt in each run's folder. Stop: scancel {' '.join(ids)}. "
+                "The same command shows where they are, submits what is missing, and reports on the finished ones."
             )
             if not resources.wait:
                 return 0
             try:
                 wait(queue, ready)
             except KeyboardInterrupt:
-                self.console.print("The jobs go on; the same command shows where they are.")
+                self._say("The jobs go on; the same command shows where they are.")
                 return 130
         return 1 if any(run.state != FINISHED for run in to_do) else 0
 

@@ -5,22 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NamedTuple
 
 from rich.console import Console
 
-from reproduce.plan.resources import Resources, choose_gpus, refuse_too_few_gpus, threads_of_each
+from reproduce.plan.resources import Resources, check_gpus, choose_gpus, threads_of_each
 from reproduce.plan.run import REPOSITORY, Run
 from srgan.utils.progress import Progress
 
 POLL_SECONDS = 0.5
 SECONDS_TO_STOP = 60.0
-
-Check = Callable[[Run], str | None]
-"""What is wrong with a run that has ended; None if nothing is."""
 
 
 class Stopped(Exception):
@@ -34,9 +31,7 @@ class _Active(NamedTuple):
     gpus: list[int]
 
 
-def launch(
-    runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, console: Console, check: Check | None = None
-) -> list[Run]:
+def launch(runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, console: Console) -> list[Run]:
     """Trains runs, up to `jobs` at a time, each once the one that it starts from has finished.
 
     Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the
@@ -48,7 +43,6 @@ def launch(
         gpus: CUDA devices to share out; 0 for the CPU.
         resources: what each run gets.
         console: where to say what failed.
-        check: looks at each run that has ended well.
 
     Returns:
         The runs that failed, or that waited for one that did; the log of each is `log.txt` in its folder.
@@ -59,7 +53,7 @@ def launch(
             go on from their last checkpoint.
     """
     needs = {run: resources.processes(run) for run in runs}
-    refuse_too_few_gpus(needs, gpus)
+    check_gpus(needs, gpus)
     threads = threads_of_each(list(needs.values()), gpus, jobs)
     waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
     with _signals() as received, Display(runs) as display:
@@ -73,15 +67,14 @@ def launch(
                     active[run] = _Active(_start(run, resources, chosen, threads), chosen)
                 if not active:
                     break  # what waits does so for a run that failed
-                for run, started in list(active.items()):
-                    if started.process.poll() is not None:
-                        del active[run]
-                        _kill(started.process)  # what is left of a run of several processes
-                        problem = _problem(run, started.process.returncode, check)
-                        if problem:
-                            failed.append(run)
-                            with Progress.external_write_mode():
-                                console.print(f"[red]failed[/] {run.name}: {problem}", highlight=False, soft_wrap=True)
+                for run in [run for run, started in active.items() if started.process.poll() is not None]:
+                    process = active.pop(run).process
+                    _kill(process)  # what is left of a run of several processes
+                    if process.returncode:
+                        failed.append(run)
+                        with Progress.external_write_mode():
+                            words = f"[red]failed[/] {run.name}: see {run.folder.path / 'log.txt'}"
+                            console.print(words, highlight=False, soft_wrap=True)
                 display.update(list(active), [run for run in runs if run not in waiting and run not in active])
                 time.sleep(POLL_SECONDS)
         finally:
@@ -91,12 +84,6 @@ def launch(
     return failed + waiting
 
 
-def _problem(run: Run, status: int, check: Check | None) -> str | None:
-    if status:
-        return f"see {run.folder.path / 'log.txt'}"
-    return check(run) if check else None
-
-
 def _start(run: Run, resources: Resources, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
     """A process in a session of its own: signals reach it through us alone."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
@@ -104,17 +91,12 @@ def _start(run: Run, resources: Resources, gpus: Sequence[int], threads: int) ->
         shared = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # a share of the machine's, perhaps
         names = shared.split(",") if shared else [str(gpu) for gpu in range(max(gpus) + 1)]
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(names[gpu] for gpu in gpus)
-    run.folder.path.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "srgan", "fit", *resources.fit_options(run)]
     with (run.folder.path / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "srgan", "fit", *resources.arguments(run)],
-            cwd=REPOSITORY,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
-        )
+        )  # fmt: skip
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
@@ -30,15 +30,10 @@ MOST_TIMEOUTS = 1_000  # a run goes on for as many jobs of HOURS as it needs
 
 @dataclass(frozen=True)
 class FitJob:
-    """`srgan fit` as submitit calls it, once in each process (Slurm: task) of a job, and again after a requeue.
+    """`srgan fit` as submitit calls it, once in each process (Slurm: task) of a job, and again after a requeue."""
 
-    Attributes:
-        options: of `srgan fit`.
-        log: takes what the first process prints.
-    """
-
-    options: list[str]
-    log: Path
+    options: list[str]  # of `srgan fit`
+    log: Path  # takes what the first process prints
 
     def __call__(self) -> None:
         """Trains or resumes, in this process, so that a signal of Slurm's reaches training itself.
@@ -57,12 +52,15 @@ class FitJob:
         requeue = signal.getsignal(number)  # submitit's: writes down `checkpoint()`, asks Slurm, exits
         assert callable(requeue)
         if environment.global_rank == 0:
-            _print_to(self.log)
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("ab") as file:
+                for descriptor in (1, 2):
+                    os.dup2(file.fileno(), descriptor)
         status = main(self.options)
-        stopped = status > 128
-        if status and not stopped:
+        if 0 < status <= 128:
             raise RuntimeError(f"Expected exit status 0 of srgan fit, found {status}. See {self.log}.")
-        if stopped and environment.global_rank == 0 and _state_of(environment.raw_job_id) == "RUNNING":
+        running = ("squeue", "--noheader", "--jobs", environment.raw_job_id, "--format=%T")  # not if Slurm ends it
+        if status and environment.global_rank == 0 and _slurm(*running).strip() == "RUNNING":
             requeue(number, None)
 
     def checkpoint(self) -> "DelayedSubmission":
@@ -72,24 +70,11 @@ class FitJob:
         return DelayedSubmission(self)
 
 
-def _print_to(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        for descriptor in (1, 2):
-            os.dup2(file.fileno(), descriptor)
+class Job(NamedTuple):
+    """A job that Slurm knows."""
 
-
-def _state_of(job_id: str) -> str:
-    """In Slurm's words; a job that Slurm is ending is not RUNNING any more."""
-    return _slurm("squeue", "--noheader", "--jobs", job_id, "--format=%T").strip()
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job that Slurm knows: its id ("12_3": the third of array 12) and state in Slurm's words."""
-
-    id: str
-    state: str
+    id: str  # "12_3": the third of array 12
+    state: str  # in Slurm's words
 
 
 class Queue:
@@ -114,11 +99,14 @@ class Queue:
         self.folder = root.resolve() / "slurm"
         self.record = self.folder / "jobs.json"
 
+    def _submitted(self) -> dict[str, list[str]]:
+        """Name of each array -> folders of its runs."""
+        return json.loads(self.record.read_text()) if self.record.exists() else {}
+
     def jobs(self) -> dict[str, Job]:
         """Waiting and running jobs, by the folder of their run."""
-        submitted: dict[str, list[str]] = json.loads(self.record.read_text()) if self.record.exists() else {}
+        submitted, found = self._submitted(), dict[str, Job]()
         listed = _slurm("squeue", "--me", "--noheader", "--array", "--format=%K|%i|%T|%j") if submitted else ""
-        found: dict[str, Job] = {}
         for line in listed.splitlines():
             index, job_id, state, name = line.strip().split("|", 3)  # others' names may have a | in them
             if name in submitted:
@@ -153,14 +141,13 @@ class Queue:
         from submitit.core.utils import FailedJobError
 
         name = f"srgan-{uuid.uuid4().hex[:8]}"
-        submitted = json.loads(self.record.read_text()) if self.record.exists() else {}
-        write_json(self.record, submitted | {name: [_key(run) for run in runs]})
+        write_json(self.record, self._submitted() | {name: [_key(run) for run in runs]})
         executor = SlurmExecutor(self.folder, max_num_timeout=MOST_TIMEOUTS)
         executor.update_parameters(**sbatch_parameters(name, processes, runs[0].on_gpu, resources))
         try:
             with executor.batch():
                 for run in runs:
-                    executor.submit(FitJob(resources.arguments(run), run.folder.path.resolve() / "log.txt"))
+                    executor.submit(FitJob(resources.fit_options(run), run.folder.path.resolve() / "log.txt"))
         except FailedJobError as error:
             raise RuntimeError(f"Slurm refused the jobs: {error}") from error
 
@@ -184,24 +171,19 @@ def sbatch_parameters(name: str, processes: int, on_gpus: bool, resources: Resou
     }
 
 
-def sbatch_words(processes: int, on_gpus: bool, resources: Resources) -> str:
+def sbatch_text(processes: int, on_gpus: bool, resources: Resources) -> str:
     """The options that a user would look for in the script of an array."""
     parameters = sbatch_parameters("", processes, on_gpus, resources)
     shown = {name: value for name, value in parameters.items() if name in SHOWN} | parameters["additional_parameters"]
-    return " ".join(
-        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
-        for name, value in shown.items()
-        if name != "chdir"
-    )
+    del shown["chdir"]
+    words = {name.replace("_", "-"): "" if value is True else f"={value}" for name, value in shown.items()}
+    return " ".join(f"--{name}{value}" for name, value in words.items())
 
 
 def wait(queue: Queue, runs: Sequence[Run]) -> None:
     """Shows progress until no run is waiting or running; Ctrl-C ends the showing, not the jobs."""
     with Display(runs) as display:
-        while jobs := queue.jobs():
-            queued = [run for run in runs if _key(run) in jobs]
-            if not queued:
-                return
+        while queued := [run for run in runs if _key(run) in (jobs := queue.jobs())]:
             running = [run for run in queued if jobs[_key(run)].state == "RUNNING"]
             display.update(running, [run for run in runs if run not in queued])
             time.sleep(POLL_SECONDS)
@@ -219,7 +201,6 @@ def _slurm(*command: str) -> str:
     """
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:
-        raise RuntimeError(
-            f"Expected an answer from Slurm, found: {finished.stderr.strip() or finished.stdout.strip()}"
-        )
+        words = finished.stderr.strip() or finished.stdout.strip()
+        raise RuntimeError(f"Expected an answer from Slurm, found: {words}")
     return finished.stdout

@@ -11,29 +11,17 @@ from srgan.utils.provenance import usable_cores
 
 @dataclass(frozen=True)
 class Resources:
-    """How an experiment is carried out.
+    """How an experiment is carried out."""
 
-    Attributes:
-        jobs: runs at a time; 0: as many as there are GPUs, else cores; on a cluster: no limit.
-        gpus: processes of each run (on each node), one GPU each; 0: as many as the run says.
-        cluster: "slurm", or "" for this machine.
-        nodes: machines of each run.
-        cpus: of each process on a cluster; 0: 8 beside a GPU, else 1.
-        hours: limit of one job on a cluster; a run that needs longer is saved, requeued, and goes on.
-        sbatch: further options of sbatch, e.g. {"partition": "gpu", "mem": "64G"}.
-        wait: whether to show progress until all jobs on a cluster have ended.
-        dry_run: whether to show plan and commands alone.
-    """
-
-    jobs: int = 0
-    gpus: int = 0
-    cluster: str = ""
-    nodes: int = 1
-    cpus: int = 0
-    hours: float = 24.0
-    sbatch: Mapping[str, str | bool] = field(default_factory=dict)
-    wait: bool = False
-    dry_run: bool = False
+    jobs: int = 0  # runs at a time; 0: as many as there are GPUs, else cores; on a cluster: no limit
+    gpus: int = 0  # processes of each run (on each node), one GPU each; 0: as many as the run says
+    cluster: str = ""  # "slurm", or "" for this machine
+    nodes: int = 1  # machines of each run
+    cpus: int = 0  # of each process on a cluster; 0: 8 beside a GPU, else 1
+    hours: float = 24.0  # limit of one job on a cluster; a run that needs longer is saved, requeued, and goes on
+    sbatch: Mapping[str, str | bool] = field(default_factory=dict)  # further options, e.g. {"mem": "64G"}
+    wait: bool = False  # whether to show progress until all jobs on a cluster have ended
+    dry_run: bool = False  # whether to show plan and commands alone
 
     def processes(self, run: Run) -> int:
         """Processes (Slurm: tasks) of a run on each node.
@@ -48,9 +36,9 @@ class Resources:
             )
         return self.gpus or run.devices // self.nodes
 
-    def arguments(self, run: Run) -> list[str]:
-        """Options of `srgan fit` for a run on these."""
-        return run.fit_arguments(self.processes(run), self.nodes)
+    def fit_options(self, run: Run) -> list[str]:
+        """Options of `srgan fit` for a run on these, after writing its plan."""
+        return run.write_plan(self.processes(run), self.nodes)
 
 
 def count_gpus() -> int:
@@ -60,7 +48,7 @@ def count_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def refuse_too_few_gpus(needs: Mapping[Run, int], gpus: int) -> None:
+def check_gpus(needs: Mapping[Run, int], gpus: int) -> None:
     """Checks that each run's processes find a GPU each; on the CPU (`gpus` 0) all do.
 
     Raises:
@@ -76,30 +64,19 @@ def refuse_too_few_gpus(needs: Mapping[Run, int], gpus: int) -> None:
 
 
 def choose_gpus(need: int, taken: Iterable[Sequence[int]], gpus: int, jobs: int) -> list[int] | None:
-    """Which GPUs the next run gets: the least busy; None while too few are free. On the CPU none are needed.
+    """Which GPUs the next run gets: the least busy; None while too few are free, [] on the CPU (`gpus` 0).
 
-    Args:
-        need: GPUs of the run.
-        taken: those of the active runs.
-        gpus: how many there are; 0 for the CPU.
-        jobs: runs at a time; more than there are GPUs share them evenly.
+    More runs at a time (`jobs`) than there are GPUs share them evenly; `taken` are those of the active runs.
     """
     if not gpus:
         return []
     load = Counter(gpu for some in taken for gpu in some)
-    runs_on_a_gpu = math.ceil(jobs / gpus)
-    free = sorted((gpu for gpu in range(gpus) if load[gpu] < runs_on_a_gpu), key=lambda gpu: load[gpu])
+    free = sorted((gpu for gpu in range(gpus) if load[gpu] < math.ceil(jobs / gpus)), key=lambda gpu: load[gpu])
     return free[:need] if len(free) >= need else None
 
 
 def threads_of_each(needs: Sequence[int], gpus: int, jobs: int) -> int:
-    """CPU threads of each process: beside GPUs, an even share of the cores for all processes at a time.
-
-    Args:
-        needs: processes of each run.
-        gpus: CUDA devices; 0 for the CPU, where every process has one thread, so that results do not vary.
-        jobs: runs at a time.
-    """
+    """CPU threads of each process: an even share of the cores beside GPUs, else one, so that results do not vary."""
     if not gpus:
         return 1
     processes = min(sum(sorted(needs, reverse=True)[:jobs]), gpus * math.ceil(jobs / gpus))

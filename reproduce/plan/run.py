@@ -1,6 +1,5 @@
-"""A run of an experiment: settings, a name, a folder, and how far it is. No torch in here."""
+"""A run of an experiment: its settings, label and folder, and how far it is. No torch in here."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -11,9 +10,11 @@ import yaml
 
 from srgan.cli.configs import path_of
 from srgan.runs.folder import RunFolder, flatten_settings
+from srgan.utils.files import write_text
 
 Scale = Literal["mini", "small", "paper"]
 REPOSITORY = Path(__file__).parents[2]
+EVIDENCE = REPOSITORY / "docs" / "evidence"
 
 # Settings that plans, tables and figures speak of, by their dotted names.
 BATCH_SIZE = "data.init_args.batch_size"
@@ -22,34 +23,25 @@ IMAGE_SIZE = "data.init_args.image_size"
 IMAGES = "data.init_args.path"
 ITERATIONS = "model.iterations"
 SEED = "model.seed"
-FRACTION = "model.constraint.init_args.compensation.init_args.compensated_fraction"
 
 FINISHED, TO_DO, OUTDATED = "finished", "to do", "made with other settings"
+PLAN = "plan.yaml"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Run:
-    """One training run: `configs/*.yaml` one over the other, and what is changed in them.
+    """One training run: `configs/*.yaml` one over the other, and what is changed in them."""
 
-    Attributes:
-        name: for people.
-        folder: where it goes.
-        configs: files of `configs/`, by their names without suffix.
-        overrides: further settings by their dotted names.
-        devices: processes that train it together, one GPU each.
-        after: the run from whose checkpoint it starts, once that has finished; None for a fresh start.
-        checkpoint: iteration of the kept one; None: the last.
-        missing: why it cannot be made here; None if it can.
-    """
-
-    name: str
-    folder: RunFolder
-    configs: tuple[str, ...]
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    devices: int = 1
+    name: str  # for people
+    label: str | None = None  # of its method, written into run.json; None: its constraint's own
+    folder: RunFolder  # where it goes
+    configs: tuple[str, ...]  # files of `configs/`, by their names without suffix
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # further settings by their dotted names
+    devices: int = 1  # processes that train it together, one GPU each
+    # the run whose checkpoint it starts from, once that has finished; None for a fresh start
     after: "Run | None" = None
-    checkpoint: int | None = None
-    missing: str | None = None
+    checkpoint: int | None = None  # iteration of that checkpoint; None: the last
+    missing: str | None = None  # why it cannot be made here; None if it can
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -73,6 +65,10 @@ class Run:
         return int(self.flat[CHANNELS])
 
     @property
+    def iterations(self) -> int:
+        return int(self.flat[ITERATIONS])
+
+    @property
     def on_gpu(self) -> bool:
         return bool(self.flat.get("trainer.accelerator") != "cpu")
 
@@ -85,13 +81,8 @@ class Run:
         return last if self.checkpoint is None else last.with_name(f"{self.checkpoint:08d}.ckpt")
 
     @property
-    def iterations(self) -> int:
-        """Its length."""
-        return int(self.flat[ITERATIONS])
-
-    @property
     def first_iteration(self) -> int:
-        """Where it starts: at that of the checkpoint, else at 0."""
+        """That of the checkpoint it starts from, else 0."""
         return (self.checkpoint or self.after.iterations) if self.after else 0
 
     @property
@@ -101,8 +92,7 @@ class Run:
 
     @property
     def iterations_done(self) -> int:
-        progress = self.folder.read_progress()
-        return progress["iteration"] if progress else 0
+        return (self.folder.read_progress() or {"iteration": 0})["iteration"]
 
     @property
     def state(self) -> str:
@@ -124,21 +114,26 @@ class Run:
         there = flatten_settings(recorded)
         return {name: (there.get(name), here) for name, here in self.flat.items() if not _same(there.get(name), here)}
 
-    def fit_arguments(self, processes: int = 1, nodes: int = 1) -> list[str]:
-        """Options of `srgan fit` that make or resume it in the repository's folder.
+    def write_plan(self, processes: int = 1, nodes: int = 1) -> list[str]:
+        """Writes `plan.yaml`, all that it takes to train or resume the run, into its folder.
 
         Args:
             processes: on each node.
             nodes: machines.
+
+        Returns:
+            the options of `srgan fit`: that file.
         """
-        words = [word for name in self.configs for word in ("-c", name)]
-        words += [word for name, value in self.overrides.items() for word in (f"--{name}", _as_text(value))]
-        words += ["--from-checkpoint", str(self.source)] if self.after else []
-        words += ["--run", str(self.folder.path)]
-        if processes * nodes > 1:
-            words += ["--trainer.devices", str(processes), "--trainer.num_nodes", str(nodes)]
-            words += ["--trainer.strategy", "ddp"]
-        return words
+        plan: dict[str, Any] = {"run": str(self.folder.path)}
+        plan |= {"label": self.label} if self.label else {}
+        plan |= {"from_checkpoint": str(self.source)} if self.source else {}
+        parallel = {"trainer": {"devices": processes, "num_nodes": nodes, "strategy": "ddp"}}
+        plan |= merged(self.settings, parallel if processes * nodes > 1 else {})
+        text = f"# {self.name}. To make it again elsewhere: srgan fit -c {PLAN} --run FOLDER\n"
+        path = self.folder.path / PLAN
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text + yaml.safe_dump(plan, sort_keys=False))
+        return ["-c", str(path)]
 
 
 @cache
@@ -187,7 +182,3 @@ def _same(there: Any, here: Any) -> bool:
         return float(there) == float(here)
     except (TypeError, ValueError):
         return bool(there == here)
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

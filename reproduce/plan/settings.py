@@ -8,43 +8,25 @@ METHODS: tuple[Method, ...] = ("sn", "sr")
 
 
 class Cell(NamedTuple):
-    """One cell of Table II: best scores before collapse where the run collapsed.
+    """One cell of Table II: best scores before collapse where the run collapsed."""
 
-    Attributes:
-        IS: Inception Score.
-        IS_std: its deviation.
-        FID: Fréchet Inception Distance.
-        FID_std: its deviation.
-        collapsed: by mode and by spectrum; in the paper they always go together.
-    """
-
-    IS: float
-    IS_std: float
-    FID: float
-    FID_std: float
-    collapsed: bool = False
+    IS: float  # Inception Score
+    IS_std: float  # its deviation
+    FID: float  # Fréchet Inception Distance
+    FID_std: float  # its deviation
+    collapsed: bool = False  # by mode and by spectrum; in the paper they always go together
 
 
 class Setting(NamedTuple):
-    """One row of Tables I and II.
+    """One row of Tables I and II."""
 
-    Attributes:
-        name: group_batch-channels, as the paper writes it.
-        dataset: what is generated.
-        batch_size: the discriminator's global batch.
-        discriminator_channels: CH.
-        compensation: which SR the paper applies.
-        sn: published result of SN-GAN.
-        sr: published result of SR-GAN.
-    """
-
-    name: str
-    dataset: Dataset
-    batch_size: int
-    discriminator_channels: int
-    compensation: Literal["sr-s", "sr-d"]
-    sn: Cell
-    sr: Cell
+    name: str  # group_batch-channels, as the paper writes it
+    dataset: Dataset  # what is generated
+    batch_size: int  # the discriminator's global batch
+    discriminator_channels: int  # CH
+    compensation: Literal["sr-s", "sr-d"]  # which SR the paper applies
+    sn: Cell  # published result of SN-GAN
+    sr: Cell  # published result of SR-GAN
 
     @property
     def group(self) -> str:

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reproduce.plan.resources import count_gpus
 from reproduce.plan.run import BATCH_SIZE, CHANNELS, IMAGE_SIZE, IMAGES, REPOSITORY, SEED, Run, Scale
 from reproduce.plan.settings import SETTINGS, Method, Setting
+from reproduce.plan.variants import BRANCH, SN, SR_D, SR_S, Variant
 from srgan.runs.folder import RunFolder
 
-# One setting of each group, the cheapest that shows the group's width.
-MINI_DEFAULT = ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64")
+# One setting of each group; A to C have one batch, so that the width alone differs.
+MINI_DEFAULT = ("A_64-128", "B_64-64", "C_64-32", "D_128-256", "E_256-32")
 # One setting of each group of CIFAR-10 up to the paper's width ratio of 8 (C), all of one batch.
 SMALL_DEFAULT = ("A_64-128", "B_64-64", "C_64-32")
 SMALL_WIDTHS = 4  # of which the paper's are multiples
@@ -24,30 +25,27 @@ BASES = {
     "imagenet128": ("imagenet128",),
 }
 """Data set, or another scale than paper -> files of `configs/`, the later ones over the earlier."""
-AUTHORS_SCALE = {"sr-d": {"model.constraint.init_args.scale": "keep"}}
-"""What makes a configuration the authors' method, of which the paper has results: SR-d keeps the raw weights' scale."""
 PREPARED_IMAGENET = "data/imagenet128"  # as configs/imagenet128.yaml says
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TableRun(Run):
-    """A run of one cell.
+    """A run of a row of Table I."""
 
-    Attributes:
-        setting: the row.
-        method: the column.
-        seed: of everything random in it.
-    """
-
-    setting: Setting
-    method: Method
-    seed: int
+    setting: Setting  # the row
+    method: Method  # its column in Table II, "sn" or "sr"
+    seed: int  # Random seed
 
 
 def default_settings(scale: Scale) -> list[str]:
     """Rows that the table has where nobody asks for others."""
     by_scale = {"mini": MINI_DEFAULT, "small": SMALL_DEFAULT}
     return list(by_scale.get(scale, [setting.name for setting in SETTINGS]))
+
+
+def default_seeds(scale: Scale) -> list[int]:
+    """Seeds that the table has where nobody asks for others; at scale mini three, by which no setting was chosen."""
+    return [31, 32, 33] if scale == "mini" else [1]
 
 
 def table_runs(
@@ -74,7 +72,7 @@ def table_runs(
     """
     methods, seeds = list(methods), list(seeds)
     return [
-        table_run(scale, setting, method, seed, root, overrides or {})
+        table_run(scale, setting, seed, root, overrides or {}, column(setting, method), method)
         for setting in rows(names)
         for seed in seeds
         for method in methods
@@ -94,49 +92,54 @@ def rows(names: Iterable[str]) -> list[Setting]:
     return [setting for setting in SETTINGS if setting.name in names]
 
 
+def column(setting: Setting, method: Method) -> Variant:
+    """What the paper runs in a column of a row."""
+    return SN if method == "sn" else {"sr-s": SR_S, "sr-d": SR_D}[setting.compensation]
+
+
 def table_run(
     scale: Scale,
     setting: Setting,
-    method: Method,
     seed: int,
     root: Path,
     overrides: Mapping[str, Any],
-    constraint: str | None = None,
-    part: str | None = None,
+    variant: Variant,
+    part: str,
+    sn: TableRun | None = None,
 ) -> TableRun:
     """One run of a row.
 
     Args:
         scale: "mini", "small" or "paper".
         setting: the row.
-        method: the column.
-        seed: of everything random in it.
+        seed: Random seed.
         root: the folder of all runs.
-        overrides: further settings.
-        constraint: its configuration; None: SN, or the paper's compensation for this row.
-        part: what the run is called beside its row and seed; None: the method.
+        overrides: settings that win over the variant's.
+        variant: what is run.
+        part: of the folder's name, beside the seed.
+        sn: the run of SN whose checkpoint a variant after SN starts from.
     """
-    config = constraint or ("sn" if method == "sn" else setting.compensation)
     sizes = {BATCH_SIZE: setting.batch_size, CHANNELS: setting.discriminator_channels}
     if scale == "mini":
         sizes = {BATCH_SIZE: mini_batch_size(setting), CHANNELS: mini_channels(setting.discriminator_channels)}
     if scale == "small":
         sizes[CHANNELS] = setting.discriminator_channels // SMALL_WIDTHS
-        here = {} if count_gpus() else {"trainer.accelerator": "cpu"}
-        overrides = here | from_folder(overrides)
+        overrides = ({} if count_gpus() else {"trainer.accelerator": "cpu"}) | from_folder(overrides)
     imagenet = scale == "paper" and setting.dataset == "imagenet128"
-    return TableRun(
-        name=f"{setting.name} {part or method.upper()} seed {seed}",
-        folder=RunFolder(root / setting.name / f"{part or method}-seed{seed}"),
-        configs=(*(BASES[setting.dataset if scale == "paper" else scale]), config),
-        overrides={**sizes, SEED: seed, **AUTHORS_SCALE.get(config, {}), **overrides},
+    run = TableRun(
+        name=f"{setting.name} {variant.label if part not in ('sn', 'sr') else part.upper()} seed {seed}",
+        label=variant.label,
+        folder=RunFolder(root / setting.name / f"{part}-seed{seed}"),
+        configs=(*BASES[setting.dataset if scale == "paper" else scale], variant.config),
+        overrides={**sizes, SEED: seed, **variant.overrides(sizes[CHANNELS]), **overrides},
         # Four for ImageNet, as the authors; with its micro-batch set, only power steps depend on it.
         devices=4 if imagenet else 1,
         missing=missing_images(scale, setting),
         setting=setting,
-        method=method,
+        method="sn" if variant.config == "sn" else "sr",
         seed=seed,
     )
+    return replace(run, after=sn, checkpoint=BRANCH) if variant.after_sn else run
 
 
 def missing_images(scale: Scale, setting: Setting) -> str | None:
@@ -145,7 +148,7 @@ def missing_images(scale: Scale, setting: Setting) -> str | None:
         return "not run: scale small is of CIFAR-10 alone"
     prepared = (REPOSITORY / PREPARED_IMAGENET / "state.json").exists()
     if scale == "paper" and setting.dataset == "imagenet128" and not prepared:
-        return f"not run: first srgan prepare imagenet ROOT {PREPARED_IMAGENET}"
+        return f"not run: first srgan prepare ROOT {PREPARED_IMAGENET}"
     return None
 
 

@@ -1,8 +1,24 @@
-"""Generated parts of pages that people write: between two comments."""
+"""Generated text: tables as Markdown, and the parts of hand-written pages that stand between two comments."""
 
+import re
 from pathlib import Path
 
+from pandas import DataFrame
+
 from srgan.utils.files import write_text
+
+NUMBERS = re.compile(r"[-+x]?[ \d.,:%±+-]*\d[%]?(?: (?:of|to|→) [-+]?[\d.,%]+)*|–|")
+"""A cell of numbers, set right, where the site keeps it in one line."""
+
+
+def markdown_table(table: DataFrame) -> str:
+    """A table of texts as Markdown."""
+    lines = [[str(cell) for cell in line] for line in table.itertuples(index=False)]
+    columns = list(zip(*lines, strict=True)) or [()] * len(table.columns)
+    rule = [
+        "---:" if any(map(str.strip, column)) and all(map(NUMBERS.fullmatch, column)) else "---" for column in columns
+    ]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in (table.columns, rule, *lines))
 
 
 def put_into(page: Path, part: str, text: str) -> None:

@@ -9,19 +9,17 @@ from scipy.stats import binomtest, f, t
 
 LEVEL = 0.05
 CONFIDENCE = 0.95
+INCONCLUSIVE = "inconclusive"
+UNABLE = "cannot reach significance"
+"""So few pairs that p is above `LEVEL` even if all agree."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A second method against a first one, over n pairs.
+    """A second method against a first one, over n pairs."""
 
-    Attributes:
-        ratios: second / first of each pair.
-        lower_is_better: of the score.
-    """
-
-    ratios: tuple[float, ...]
-    lower_is_better: bool
+    ratios: tuple[float, ...]  # second / first of each pair
+    lower_is_better: bool  # of the score
 
     @property
     def n(self) -> int:
@@ -54,10 +52,11 @@ class Pairs:
     @property
     def change_in_words(self) -> str:
         """E.g. "-12% (95 % interval -20% to -3%)"."""
-        words = f"{self.change:+.0%}"
-        if interval := self.interval:
-            words += f" (95 % interval {interval[0]:+.0%} to {interval[1]:+.0%})"
-        return words
+        return f"{self.change:+.0%}" + (f" (95 % interval {self.interval_in_words})" if self.interval else "")
+
+    @property
+    def interval_in_words(self) -> str:
+        return "{:+.0%} to {:+.0%}".format(*self.interval) if self.interval else "–"
 
     @property
     def p(self) -> float:
@@ -92,6 +91,25 @@ class Pairs:
     def holds(self) -> bool | None:
         """Whether the second is better, if so many pairs decide it; None if they do not."""
         return decided_by_signs(self.ahead, self.behind, self.n)
+
+    @property
+    def verdict(self) -> str:
+        """What so many pairs decide at `LEVEL`."""
+        if self.smallest_p > LEVEL:
+            return UNABLE
+        return {True: "better", False: "worse", None: INCONCLUSIVE}[self.holds]
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """Texts of a table's line, by its columns."""
+        return {
+            "pairs": str(self.n),
+            "SR ahead in": str(self.ahead),
+            "p": f"{self.p:.2g}",
+            "relative change": f"{self.change:+.0%}",
+            "95 % interval": self.interval_in_words,
+            "SR is": self.verdict,
+        }
 
     @property
     def smallest_p(self) -> float:
@@ -144,20 +162,6 @@ def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bo
 
 
 def in_words(name: str, score: str, pairs: Pairs) -> str:
-    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), change -12% (95 % ...)."."""
-    return f"{_numbers(name, score, pairs)}."
-
-
-def _numbers(name: str, score: str, pairs: Pairs) -> str:
+    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), relative change -12%."."""
     ahead = f"{name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
-    return f"{score}: {ahead}, change {pairs.change_in_words}"
-
-
-def judged_in_words(name: str, score: str, pairs: Pairs) -> str:
-    """The same, with what so many pairs decide."""
-    words = _numbers(name, score, pairs)
-    if pairs.smallest_p > LEVEL:
-        count = "1 pair decides" if pairs.n == 1 else f"{pairs.n} pairs decide"
-        return f"{words}. {count} nothing: p would be {pairs.smallest_p:.2g} if all agreed."
-    verdict = {True: "significant", False: "significant the other way", None: "not significant"}[pairs.holds]
-    return f"{words}: {verdict} at the {LEVEL:.0%} level."
+    return f"{score}: {ahead}, relative change {pairs.change_in_words}."

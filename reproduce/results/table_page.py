@@ -1,71 +1,109 @@
-"""What the page of a table shows on top of its runs: `front.json`, which `srgan report` renders."""
+"""Table II as Markdown and as a page that leads from each cell to its runs."""
 
-from collections.abc import Sequence
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from reproduce.plan.run import Scale
-from reproduce.results.paper_claims import DIFFERENCES, audit, changes, finding_words, published
-from reproduce.results.table import (
-    LEGEND,
-    LEGEND_OF_ALL,
-    Row,
-    final_scores,
-    layout,
-    legend_of_final,
-    provenance,
-    significance,
+from pandas import DataFrame
+
+from reproduce.plan.run import FINISHED
+from reproduce.results.generated import markdown_table
+from reproduce.results.picture import ALT
+from reproduce.results.table import ResultsTable
+from srgan.report.page import write_page
+from srgan.runs.recorded import VERDICTS
+
+LEGEND = {
+    "mini": (
+        "Scale mini: stacked digits (scikit-learn), 16 x 16, nets and batches scaled down; FID_cls and IS_cls by a "
+        "classifier trained on the digits, modes of 1,000. Not comparable with the paper's numbers, only with "
+        "one another: the columns to compare are the changes from SN to SR."
+    ),
+    "small": (
+        "Scale small: CIFAR-10 at 16 x 16, widths a quarter of the paper's, its rates, 10,000 iterations; FID_cls and "
+        "IS_cls by a classifier trained on the images. Not comparable with the paper's numbers, only with one another."
+    ),
+    "paper": "Scale paper: the protocol of the paper; [ours - paper] in brackets.",
+}
+LEGEND_OF_ALL = (
+    "MC: mode collapse (by medians of three evaluations), SC: spectral collapse. As in the paper, a run that collapsed "
+    "shows its best evaluation before the collapse, any other its last. SC, a tail mean below half its largest "
+    "value in half of the layers, goes by all singular values; under SR-s, which lets those beyond i fall (Fig. 7c), "
+    "by the first i."
 )
-from srgan.utils.files import write_json
-
-Section = dict[str, Any]
-AUDIT = (
-    "What the paper says of Table II, recomputed from the paper's own numbers and from ours where both methods have "
-    "finished. The averages over all rows are not the published ones; over the rows in which SN collapsed they are "
-    "{IS} (IS) and {FID} (FID). At scale mini the scores are others, so figures of FID and IS are shown without a "
-    "verdict."
+LEGEND_OF_COMPARISON = (
+    "SR against SN over pairs of runs with one setting and one seed, apart by what SN does in the paper. p: one-sided "
+    'sign test of "SR is better", each score by itself. Relative change: geometric mean over the pairs, with '
+    'Student\'s interval. "Inconclusive": neither "better" nor "worse" at the 5 % level.'
 )
 
 
-def write_front(rows: Sequence[Row], scale: Scale, root: Path) -> None:
-    """Writes `front.json` into the folder of the table's runs."""
-    sections = [_table(rows, scale, root), *_final(rows), _audit(rows, scale), _differences()]
-    write_json(root / "front.json", {"title": f"Table II, scale {scale}: SN-GAN against SR-GAN", "sections": sections})
+def described_table(table: ResultsTable) -> str:
+    """Markdown with its legend, and a table of the final scores where there are any."""
+    text = f"{markdown_table(table.shown)}\n{' '.join(legend(table))}\n"
+    if len(table.comparison):
+        text = f"{markdown_table(table.comparison)}\n{LEGEND_OF_COMPARISON}\n\n{text}"
+    if len(table.final_scores):
+        text += f"\n{legend_of_final(table)}\n\n{markdown_table(table.final_scores)}"
+    return text
 
 
-def _table(rows: Sequence[Row], scale: Scale, root: Path) -> Section:
-    header, lines = layout(rows, scale)
-    for cell in (cell for line in lines for cell in line if "runs" in cell):
-        cell["runs"] = [[name, folder.path.relative_to(root).as_posix()] for name, folder in cell["runs"].items()]
-    paragraphs = [LEGEND[scale], f"{LEGEND_OF_ALL} {provenance(rows)} Paper: arXiv:1908.10999."]
-    paragraphs += [words] if (words := significance(rows, scale)) else []
-    return {"title": "Table II", "paragraphs": paragraphs, "table": {"groups": None, "header": header, "rows": lines}}
+def legend(table: ResultsTable) -> list[str]:
+    return [LEGEND[table.scale], f"{LEGEND_OF_ALL} {table.provenance()}"]
 
 
-def _final(rows: Sequence[Row]) -> list[Section]:
-    header, lines = final_scores(rows)
-    if not lines:
-        return []
-    table = {"groups": None, "header": header, "rows": lines}
-    return [{"title": "Final scores", "paragraphs": [legend_of_final(rows)], "table": table}]
+def legend_of_final(table: ResultsTable) -> str:
+    """What the final scores are of, by the protocols that the runs recorded."""
+    protocols = list(dict.fromkeys(table.runs.protocol.dropna()))
+    several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
+    return (
+        f"Scores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The table "
+        "above has the protocol in training."
+    )
 
 
-def _audit(rows: Sequence[Row], scale: Scale) -> Section:
-    lines = []
-    for claim, of_paper, of_ours in audit(rows, scale):
-        cells = [
-            {"text": finding_words(finding), "kind": "collapsed" if finding and finding.holds is False else ""}
-            for finding in (of_paper, of_ours)
-        ]
-        lines.append([claim.place, claim.words, *cells])
-    table = {"groups": None, "header": ["Section", "The paper says", "its Table II says", "ours says"], "rows": lines}
-    collapsed = published().query("`modes sn`")
-    averages = {score: f"{changes(score, collapsed).mean():+.1f} %" for score in ("IS", "FID")}
-    return {"title": "Paper audit", "paragraphs": [AUDIT.format(**averages)], "table": table}
+def write_table_page(table: ResultsTable, root: Path, output: Path, picture: Path | None = None) -> None:
+    """The page of the runs below a folder, with the table, the comparison and its picture on top."""
+    cells = {"header": list(table.shown.columns), "rows": _cells(table, root)}
+    paragraphs = [*legend(table), "Paper: arXiv:1908.10999."]
+    front: list[dict[str, Any]] = [{"title": "Table II", "paragraphs": paragraphs, "table": cells}]
+    if len(table.comparison):
+        front.insert(0, _plain("SR against SN", LEGEND_OF_COMPARISON, table.comparison) | _shown(picture))
+    if len(table.final_scores):
+        front.append(_plain("Final scores", legend_of_final(table), table.final_scores))
+    write_page(root, output, f"Table II, scale {table.scale}: SN-GAN against SR-GAN", front)
 
 
-def _differences() -> Section:
-    header = ["", "the paper", "the authors' code", "srgan"]
-    table = {"groups": None, "header": header, "rows": [list(line) for line in DIFFERENCES]}
-    words = "Where the paper and its published code say different things, which no number here decides."
-    return {"title": "Paper and code", "paragraphs": [words], "table": table}
+def _shown(picture: Path | None) -> dict[str, str]:
+    """A picture and its words, inside the page."""
+    if picture is None:
+        return {}
+    return {"picture": f"data:image/png;base64,{b64encode(picture.read_bytes()).decode()}", "alt": ALT}
+
+
+def _plain(title: str, words: str, frame: DataFrame) -> dict[str, Any]:
+    rows = [[{"text": str(cell)} for cell in line] for line in frame.itertuples(index=False)]
+    return {"title": title, "paragraphs": [words], "table": {"header": list(frame.columns), "rows": rows}}
+
+
+def _cells(table: ResultsTable, root: Path) -> list[list[dict[str, Any]]]:
+    """The texts that are shown, with what the page colours and links."""
+    rows = []
+    for line in table.shown.to_dict("records"):
+        done = table.runs[(table.runs.setting == line["Setting"]) & (table.runs.state == FINISHED)]
+        row = []
+        for name, text in line.items():
+            cell: dict[str, Any] = {"text": text}
+            if "ours SN" in name:
+                cell["kind"] = "ours" if len(done) else "gap"
+            if name == f"{table.fid} ours SN → SR":
+                cell["runs"] = [
+                    [f"{run.method.upper()} seed {run.seed}", run.folder.relative_to(root).as_posix()]
+                    for _, run in done.sort_values(["method", "seed"]).iterrows()
+                ]
+            if name.startswith("collapse"):
+                own = done[done.method == name.split()[1].lower()]
+                cell["kind"] = "collapsed" if "MC" in text or own[list(VERDICTS)].any(axis=None) else ""
+            row.append(cell)
+        rows.append(row)
+    return rows

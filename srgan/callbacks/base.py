@@ -1,4 +1,4 @@
-"""The base of all callbacks: a run folder and the iteration as the only clock. `Pace` thins looks in between."""
+"""The base of all callbacks: a run folder and the iteration as the only clock. `RateLimiter` thins looks in between."""
 
 import shlex
 import sys
@@ -14,14 +14,14 @@ from srgan.training.module import AdversarialTraining
 from srgan.utils.progress import Progress
 
 
-class Pace:
+class RateLimiter:
     """Says at most once in so many seconds that something is due."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         self.seconds = seconds
         self.last = -inf
 
-    def has_passed(self) -> bool:
+    def ready(self) -> bool:
         """Whether the seconds have passed since this was last true."""
         now = time.monotonic()
         if now - self.last <= self.seconds:
@@ -31,16 +31,10 @@ class Pace:
 
 
 class RunCallback(pl.Callback):
-    """Acts every so many iterations, at the last one, and (if `at_start`) before the first.
+    """Acts every so many iterations (0: never), at the last one, and (if `at_start`) before the first.
 
-    Only the first process acts, unless the callback needs all of them (`on_all_ranks`).
-
-    Args:
-        every: iterations between two acts; 0 switches the callback off.
-
-    Attributes:
-        folder: where to write; set before training starts.
-        thresholds: of the verdicts, for warnings; set before training starts.
+    Only the first process acts, unless the callback needs all of them (`on_all_ranks`); writing files stays with the
+    first. `folder` and the `thresholds` of warnings are set before training starts.
     """
 
     at_start = False
@@ -86,17 +80,16 @@ class RunCallback(pl.Callback):
         return module.iteration % self.every == 0 or module.iteration == module.iterations
 
 
-def rescue(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
-    """With what to go on from a checkpoint: lower learning rates, or SR-s where it is not on already."""
-    on = module.constraint.label.startswith("SR-s")
-    change, option = ("lower learning rates", "") if on else ("lower learning rates or SR-s", "-c sr-s ")
+def recovery_hint(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
+    """What to change from a checkpoint on: the learning rates, or SR-s where it is not on already."""
+    change, option = "lower learning rates", ""
+    if not module.constraint.is_remedy:
+        change, option = "lower learning rates or SR-s", "-c sr-s "
     return f"{change}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"
 
 
-def how_to_go_on(folder: RunFolder, module: AdversarialTraining) -> str:
-    """Advice after a divergence."""
+def resume_hint(folder: RunFolder, module: AdversarialTraining) -> str:
     if not folder.checkpoint.exists():
         return "There is no checkpoint yet: start again with lower learning rates, in another --run folder."
-    return (
-        f"The last healthy checkpoint stays: go on from it with {rescue(module, shlex.quote(str(folder.checkpoint)))}"
-    )
+    hint = recovery_hint(module, shlex.quote(str(folder.checkpoint)))
+    return f"The last healthy checkpoint is kept: resume from it with {hint}"

@@ -11,19 +11,19 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
-from srgan.callbacks.base import RunCallback, how_to_go_on
+from srgan.callbacks.base import RunCallback, resume_hint
 from srgan.checkpoints.reading import nonfinite_tensor
 from srgan.checkpoints.writing import RunCheckpointIO
 from srgan.training.module import AdversarialTraining
-from srgan.utils.distributed import POLITE_STOPS
+from srgan.utils.distributed import GRACEFUL_SIGNALS
+from srgan.utils.lightning_internals import keep_signal_handlers
 
 
-class Checkpoints(RunCallback, Checkpoint):
-    """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a polite stop.
+class CheckpointSaver(RunCallback, Checkpoint):
+    """Keeps `checkpoints/last.ckpt`, and all of every `keep_every` iterations; saves on a graceful stop.
 
-    Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 let the iteration end, save, and stop; a second Ctrl-C stops at once.
-    One that the process was told to ignore, as nohup does with SIGHUP, stays ignored.
-    It is enough that one process of a run gets the signal: all of them stop after the same iteration.
+    Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2, to any process of the run, let the iteration end, save, and stop all
+    of them; a second Ctrl-C stops at once. A signal that the process ignores, as SIGHUP under nohup, stays ignored.
     Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
     counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's
     `Checkpoint` puts it behind the other callbacks, so that whatever it saves has been recorded.
@@ -37,27 +37,24 @@ class Checkpoints(RunCallback, Checkpoint):
         super().__init__(every)
         if every < 1 or keep_every < 0:
             raise ValueError(
-                "Expected checkpoints.every of at least 1, since a run without checkpoints cannot go on after a stop, "
+                "Expected checkpoints.every of at least 1, since a run without checkpoints cannot be resumed, "
                 f"and keep_every of at least 0 (none stay), found {every} and {keep_every}."
             )
         self.keep_every = keep_every
         self.received: signal.Signals | None = None
         self.saved_iteration: int | None = None
-        self.stops_at_once = False
+        self.stops_immediately = False
         self.trains = False  # what fails from here on is not the checkpoint that it went on from
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Writes files our way, and keeps Lightning from handling signals.
-
-        It would end a run unsaved, or requeue it by a file of its own.
-        """
+        """Writes files our way, and takes over the signals."""
         trainer.strategy.checkpoint_io = RunCheckpointIO()
-        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        keep_signal_handlers(trainer)
         if trainer.world_size > 1:
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
-        for number in POLITE_STOPS:
+        for number in GRACEFUL_SIGNALS:
             if signal.getsignal(number) is signal.SIG_IGN:
                 continue
             self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
@@ -71,14 +68,14 @@ class Checkpoints(RunCallback, Checkpoint):
 
     def _stop_after_iteration(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        if self.stops_at_once:
-            raise StoppedAtOnce
-        signal.signal(number, _stop_at_once if number == signal.SIGINT else signal.SIG_IGN)
+        if self.stops_immediately:
+            raise ImmediateStop
+        signal.signal(number, _stop_immediately if number == signal.SIGINT else signal.SIG_IGN)
 
     def agreed_signal(self, world_size: int) -> signal.Signals | None:
         """One for all processes of the run: a signal reaches them at different moments, or one of them only.
 
-        The hosts agree among themselves: an answer from a GPU would come only after all that it still has to do.
+        The hosts agree, since an answer from a GPU would come only after all that it still has to do.
         """
         number = torch.tensor(int(self.received or 0))
         if world_size > 1:
@@ -113,7 +110,7 @@ class Checkpoints(RunCallback, Checkpoint):
         if broken := nonfinite_tensor(module.state_dict()):
             raise FloatingPointError(
                 f"Expected finite weights after iteration {module.iteration}, found NaN or infinity in {broken}: "
-                f"training has diverged. {how_to_go_on(self.folder, module)}"
+                f"training has diverged. {resume_hint(self.folder, module)}"
             )
         path = self.folder.checkpoint
         kept = [path.with_name(f"{module.iteration:08d}.ckpt")] if keep else []
@@ -121,32 +118,31 @@ class Checkpoints(RunCallback, Checkpoint):
         self.saved_iteration = module.iteration
 
     @contextmanager
-    def stopping_at_once(self, trainer: pl.Trainer) -> Iterator[None]:
-        """Around work that any run may be cut in, since all before it is saved: a polite stop ends the work quietly.
+    def stopping_immediately(self, trainer: pl.Trainer) -> Iterator[None]:
+        """Around work that a graceful stop may cut, since all before it is saved.
 
-        Several processes share such work and wait for each other, so theirs goes on to its end.
+        Several processes share such work and wait for each other, so theirs is finished.
         """
         self.trains = True
         try:
-            self.stops_at_once = trainer.world_size == 1
+            self.stops_immediately = trainer.world_size == 1
             yield
-        except StoppedAtOnce:
+        except ImmediateStop:
             pass
         finally:
-            self.stops_at_once = False
+            self.stops_immediately = False
 
 
-def checkpoints_of(trainer: pl.Trainer) -> Checkpoints:
-    """The callback that saves a run."""
+def checkpoints_of(trainer: pl.Trainer) -> CheckpointSaver:
     saver = trainer.checkpoint_callback
-    assert isinstance(saver, Checkpoints)
+    assert isinstance(saver, CheckpointSaver)
     return saver
 
 
-class StoppedAtOnce(BaseException):
+class ImmediateStop(BaseException):
     """By a second Ctrl-C, or by a polite stop of work that is not worth finishing."""
 
 
-def _stop_at_once(number: int, frame: FrameType | None) -> None:
+def _stop_immediately(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)
-    raise StoppedAtOnce
+    raise ImmediateStop

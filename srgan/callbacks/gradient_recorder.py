@@ -1,4 +1,4 @@
-"""Records gradient norms of every layer of both nets."""
+"""Records gradient norms of every layer of both networks."""
 
 from math import isfinite
 
@@ -34,13 +34,9 @@ class GradientRecorder(RunCallback):
 
 @torch.no_grad()
 def gradient_norms(module: nn.Module) -> dict[str, float]:
-    """L2 norm of the gradient of each layer, over its weight and bias together.
+    """L2 norm of each layer's gradient, weight and bias together: qualified name -> norm, in definition order.
 
-    Args:
-        module: a net after a backward pass.
-
-    Returns:
-        qualified layer name -> norm, in definition order. Layers without a gradient are left out.
+    Layers without a gradient are left out.
     """
     squares: dict[str, torch.Tensor] = {}
     for name, parameter in module.named_parameters():

@@ -2,24 +2,24 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.base import Pace, RunCallback
-from srgan.loggers.base import RunView
+from srgan.callbacks.base import RateLimiter, RunCallback
+from srgan.loggers.base import RunLogger
 from srgan.loggers.rows import History
 from srgan.training.module import AdversarialTraining
 
 
-class Publisher(RunCallback):
-    """Once a second gives new rows of the histories to all loggers: numbers to any, media to ours.
+class LoggerFeed(RunCallback):
+    """Gives new rows of the histories to all loggers, once a second: numbers to any, media to ours.
 
-    Comes last among the callbacks. Every start tells a logger the whole history: what a resumed run recorded before it
-    was stopped is in its files. A logger that goes on where it was (Weights & Biases, online) takes what it lacks.
+    Last among the callbacks. Every start feeds a logger the whole history, since what a resumed run recorded before is
+    in its files; a logger that resumes (Weights & Biases, online) takes what it lacks.
     """
 
     history: History | None = None
 
     def __init__(self) -> None:
         super().__init__(every=1)
-        self.pace = Pace()
+        self.rate_limiter = RateLimiter()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Files beyond the checkpoint are forgotten by now: from here on they only grow."""
@@ -34,7 +34,7 @@ class Publisher(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         # The last row is not whole before the final scores.
-        if module.iteration < module.iterations and self.pace.has_passed():
+        if module.iteration < module.iterations and self.rate_limiter.ready():
             self._publish(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -49,9 +49,9 @@ class Publisher(RunCallback):
         if not rows:
             return
         assert self.history is not None
-        self.folder.refuse_losses()
+        self.folder.check_not_lost()
         for logger in trainer.loggers:
-            if isinstance(logger, RunView):
+            if isinstance(logger, RunLogger):
                 logger.log_rows(rows, self.history)
             else:
                 for row in rows:
@@ -65,5 +65,5 @@ class Publisher(RunCallback):
         self._publish(trainer)
         record = self.folder.read_record() or {}
         for logger in trainer.loggers:
-            if isinstance(logger, RunView):
+            if isinstance(logger, RunLogger):
                 logger.summarize(record)

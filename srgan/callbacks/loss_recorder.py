@@ -6,7 +6,7 @@ from collections import deque
 import pytorch_lightning as pl
 import torch
 
-from srgan.callbacks.base import RunCallback, how_to_go_on
+from srgan.callbacks.base import RunCallback, resume_hint
 from srgan.losses import Loss
 from srgan.runs.folder import DISCRIMINATOR_NEAR_ZERO
 from srgan.training.module import AdversarialTraining
@@ -31,7 +31,6 @@ class LossRecorder(RunCallback):
         self.recent: deque[float] = deque(maxlen=RECORDS_NEAR_ZERO + 1)  # losses of D
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed run goes on from its records."""
         if trainer.is_global_zero:
             self.recent.extend(row["loss/discriminator"] for row in self.folder.read_losses()[-RECORDS_NEAR_ZERO - 1 :])
 
@@ -41,7 +40,7 @@ class LossRecorder(RunCallback):
         if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(
                 f"Expected finite losses, found {values} in iteration {module.iteration}: training has diverged. "
-                f"{how_to_go_on(self.folder, module)}"
+                f"{resume_hint(self.folder, module)}"
             )
         self.folder.append_row(self.folder.losses, {"iteration": module.iteration} | values)
         self.recent.append(values["loss/discriminator"])
@@ -49,7 +48,7 @@ class LossRecorder(RunCallback):
 
     def _warn_near_zero(self, module: AdversarialTraining) -> None:
         """Warns at the first of the records at which D's loss has stayed near zero for so many of them."""
-        if module.loss.boundary is None:  # without a boundary the loss has no zero to be near to
+        if module.loss.decision_threshold is None:  # without a decision threshold the loss has no zero to be near to
             return
         limit = NEAR_ZERO * undecided_loss(module.loss)
         near = [loss < limit for loss in self.recent]
@@ -67,5 +66,5 @@ class LossRecorder(RunCallback):
 
 def undecided_loss(loss: Loss) -> float:
     """D's loss where it calls nothing real or generated: 2 for the hinge."""
-    undecided = torch.full((1,), loss.boundary or 0.0)
+    undecided = torch.full((1,), loss.decision_threshold or 0.0)
     return float(loss.discriminator(undecided, undecided))

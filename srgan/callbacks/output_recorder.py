@@ -10,10 +10,10 @@ from torch import Tensor
 
 from srgan.callbacks.base import RunCallback
 from srgan.data.image_data import ImageData, Split
-from srgan.data.images import dequantize
 from srgan.networks import Generator
 from srgan.networks.sampling import GeneratorStatistics, generate
 from srgan.training.module import AdversarialTraining
+from srgan.utils.images import dequantize
 from srgan.utils.randomness import counter_rows
 
 BATCH_SIZE = 250
@@ -27,7 +27,7 @@ class OutputRecorder(RunCallback):
 
     Args:
         every: iterations between two records.
-        images: of each kind; fewer where a split has fewer.
+        images: images of each kind; fewer where a split has fewer.
         generator_statistics: "running" (test mode) or "batch".
     """
 
@@ -40,12 +40,8 @@ class OutputRecorder(RunCallback):
         self.images = images
         self.generator_statistics: GeneratorStatistics = generator_statistics
 
-    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
-        """Reads the test split, if there is one, before training starts.
-
-        Raises:
-            ValueError: it cannot be read, or has classes that a conditional pair was not made for.
-        """
+    def check_possible(self, generator: Generator, data: ImageData) -> None:
+        """Reads the test split before training starts; ValueError if it has classes unknown to a conditional pair."""
         if not self.every or not data.has_test_split:
             return
         largest = int(data.labels("test").max())

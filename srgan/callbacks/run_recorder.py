@@ -1,6 +1,5 @@
 """The summary of a run: what decided it, and what came out."""
 
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -8,30 +7,30 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from srgan.callbacks.base import Pace, RunCallback
-from srgan.callbacks.checkpoint_saver import Checkpoints, StoppedAtOnce, checkpoints_of
+from srgan.callbacks.base import RateLimiter, RunCallback
+from srgan.callbacks.checkpoint_saver import CheckpointSaver, ImmediateStop, checkpoints_of
 from srgan.collapse import CollapseThresholds, Verdict, reported_scores
 from srgan.runs.folder import SHOWN_SCORES, RunFolder
 from srgan.runs.recorded import verdicts_of
 from srgan.training.module import AdversarialTraining
-from srgan.utils.duration import Pacemaker, warning
 from srgan.utils.files import write_json, write_text
 from srgan.utils.progress import Progress
 from srgan.utils.provenance import commit, hardware, now, peak_memory, versions
 
 
 class RunRecorder(RunCallback):
-    """Writes `run.json` when training starts and ends, and `progress.json` while it goes on.
+    """Writes `run.json` when training starts and ends, and `progress.json` during training.
 
     Comes first among the callbacks: on resume it drops what was recorded beyond the checkpoint.
 
     Args:
         config: every setting of the run, resolved.
         command: what was typed.
-        parent: the checkpoint of another run from which this one goes on; None for a fresh start.
+        parent: the checkpoint of another run that this one started from; None for a fresh start.
         constraint: label, sentence and note of the run's constraint.
         marks: how far the histories went at the checkpoint from which the run goes on (`RunFolder.history_marks`);
             None for a run that begins.
+        label: what to call the run; None: the constraint's label.
     """
 
     def __init__(
@@ -41,6 +40,7 @@ class RunRecorder(RunCallback):
         parent: dict[str, Any] | None,
         constraint: dict[str, str | None],
         marks: dict[str, list[int]] | None = None,
+        label: str | None = None,
     ) -> None:
         super().__init__(every=1)
         self.marks = marks
@@ -49,13 +49,13 @@ class RunRecorder(RunCallback):
             "command": command,
             "config": config,
             "parent": parent,
+            "label": label or constraint["label"],
             "constraint": constraint,
             "commit": commit(),
             "versions": versions(),
         }
         self.started = 0.0
-        self.pace = Pace()
-        self.pacemaker: Pacemaker | None = None
+        self.rate_limiter = RateLimiter()
         self.began = 0
         self.bar: Progress | None = None
 
@@ -80,31 +80,25 @@ class RunRecorder(RunCallback):
         self.folder.begun = True
         write_json(self.folder.record, self.record)
         self.started = time.monotonic()
-        if trainer.strategy.root_device.type == "cpu":
-            self.pacemaker = Pacemaker(pl_module.iterations)
         self.bar = Progress(self.folder.path.name, pl_module.iterations, done=pl_module.iteration)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if isinstance(trainer.checkpoint_callback, Checkpoints):
+        if isinstance(trainer.checkpoint_callback, CheckpointSaver):
             trainer.checkpoint_callback.trains = True
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        hours = self.pacemaker.hours_left(module.iteration, time.monotonic()) if self.pacemaker else None
-        if hours is not None and (said := warning(hours, self.record["command"])):
-            with Progress.external_write_mode():
-                print(f"{self.folder.path}: {said}", file=sys.stderr, flush=True)
-        if self.pace.has_passed():
+        if self.rate_limiter.ready():
             self._report(module)
             assert self.bar is not None
-            self.bar.set_postfix_str(latest_news(self.folder), refresh=False)
+            self.bar.set_postfix_str(format_latest_scores(self.folder), refresh=False)
             self.bar.update(module.iteration - self.bar.n)
 
     def _report(self, module: AdversarialTraining) -> None:
         """Once a second: nothing that training waits for the disk for."""
-        self.folder.refuse_losses()
+        self.folder.check_not_lost()
         progress = {"iteration": module.iteration, "iterations": module.iterations}
-        write_json(self.folder.progress, progress, lasting=False)
+        write_json(self.folder.progress, progress, durable=False)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
@@ -123,7 +117,7 @@ class RunRecorder(RunCallback):
                 "seconds": round(self.record["seconds"] + elapsed, 1),
                 "peak_memory": peak_memory(trainer),
             } | outcome(self.folder, self.thresholds)
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             write_json(self.folder.record, self.record)
 
     def _close_bar(self) -> None:
@@ -136,22 +130,22 @@ class RunRecorder(RunCallback):
         """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
         checkpoint["srgan_config"] = self.record["config"]
         if trainer.is_global_zero:  # which writes both
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """A run that diverged says so; one that was stopped at once says what is not saved, and goes on from there."""
+        """Records that a run diverged, or what is not saved of one that was stopped immediately."""
         self._close_bar()
         if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
             return  # nothing was written yet, or all of it was moved
-        if isinstance(exception, StoppedAtOnce):
+        if isinstance(exception, ImmediateStop):
             missing = f"iterations {self.saved_iteration(trainer) + 1} to {self.record['iterations']}"
             write_json(self.folder.record, self.record | {"status": "stopped", "missing": [missing]})
         elif isinstance(exception, Exception):
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 
     def saved_iteration(self, trainer: pl.Trainer) -> int:
-        """From which the same command would go on."""
+        """From which the same command would resume."""
         saver = checkpoints_of(trainer)
         return self.began if saver.saved_iteration is None else saver.saved_iteration
 
@@ -167,7 +161,6 @@ def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]
     return {"reported": reported, "verdicts": verdicts | {"thresholds": asdict(thresholds)}}
 
 
-def latest_news(folder: RunFolder) -> str:
-    """The newest scores, short."""
+def format_latest_scores(folder: RunFolder) -> str:
     scores = folder.read_scores()
     return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""

@@ -2,14 +2,14 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.base import RunCallback, rescue
+from srgan.callbacks.base import RunCallback, recovery_hint
 from srgan.callbacks.checkpoint_saver import checkpoints_of
 from srgan.collapse import collapsed_scores, is_lower_better
 from srgan.data.image_data import ImageData
-from srgan.metrics.features import FeatureName, feature_network, refuse_missing_features
-from srgan.metrics.intra import refuse_lacking_classes
+from srgan.metrics.features import FeatureName, check_features, feature_network
+from srgan.metrics.intra import check_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, refuse_few_images
+from srgan.metrics.scores import Scorer, check_enough_images
 from srgan.networks import Generator
 from srgan.runs.folder import OtherRunError
 from srgan.training.module import AdversarialTraining
@@ -48,20 +48,19 @@ class ScoreRecorder(RunCallback):
         self.final = final.after(protocol) if final else None
         self.scorer: Scorer | None = None
 
-    def refuse_impossible(self, generator: Generator, data: ImageData) -> None:
+    def check_possible(self, generator: Generator, data: ImageData) -> None:
         """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
 
         Raises:
             ValueError: they do not fit one another, or the classifier that scores has nothing to learn.
-            FileNotFoundError: the feature network's weights are missing.
-            RuntimeError: they cannot be downloaded.
+            OSError, RuntimeError: the feature network's weights are missing, or cannot be downloaded.
         """
         if not self.every:
             return
         for protocol in (self.protocol, *([self.final] if self.final else [])):
-            refuse_few_images(data, protocol)
-            refuse_lacking_classes(data, protocol, generator.num_classes)
-        refuse_missing_features(self.features, self.inception_weights, data)
+            check_enough_images(data, protocol)
+            check_classes(data, protocol, generator.num_classes)
+        check_features(self.features, self.inception_weights, data)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares the scorer before the first iteration, so that what is missing is said at once."""
@@ -70,11 +69,7 @@ class ScoreRecorder(RunCallback):
             self._make_scorer(trainer, pl_module)
 
     def _make_scorer(self, trainer: pl.Trainer, pl_module: AdversarialTraining) -> Scorer:
-        """What scores; never another feature network than the one that scored this run before.
-
-        Raises:
-            OtherRunError: it is another one.
-        """
+        """What scores; OtherRunError if another feature network scored this run before."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageData)
         ranks, device = pl_module.ranks, pl_module.device
@@ -84,11 +79,11 @@ class ScoreRecorder(RunCallback):
             raise OtherRunError(
                 f"Expected the {features.name} with weights {stored['weights_hash']} that scored this run before, "
                 f"found {features.weights_hash}: scores of both cannot be compared. Bring back the cache of then "
-                "(SRGAN_CACHE), or go on in a new folder (--run NEW --from-checkpoint CKPT)."
+                "(SRGAN_CACHE), or continue in a new folder (--run NEW --from-checkpoint CKPT)."
             )
         self.scorer = Scorer(features, data, self.protocol, ranks)
         if trainer.is_global_zero:
-            self.folder.refuse_losses()
+            self.folder.check_not_lost()
             write_json(self.folder.protocol, self.scorer.describe())
         return self.scorer
 
@@ -109,27 +104,22 @@ class ScoreRecorder(RunCallback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run that was stopped in its final scores, after which it trains no more."""
-        assert isinstance(pl_module, AdversarialTraining)
-        saver = checkpoints_of(trainer)
-        if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
-            with saver.stopping_at_once(trainer):
-                self._make_scorer(trainer, pl_module)
-                self._record_final(trainer, pl_module)
+        self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The final scores take far longer than those in training: the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
         saver = checkpoints_of(trainer)
         if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
-            with saver.stopping_at_once(trainer):
+            with saver.stopping_immediately(trainer):
                 self._record_final(trainer, pl_module)
 
     def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        assert self.scorer is not None
-        scores = self.scorer.of_generators(module.generator, module.generator_ema, self.final)
+        scorer = self.scorer or self._make_scorer(trainer, module)
+        scores = scorer.of_generators(module.generator, module.generator_ema, self.final)
         if trainer.is_global_zero:
-            final = {"protocol": self.scorer.describe(self.final), "scores": scores}
-            self.folder.refuse_losses()
+            final = {"protocol": scorer.describe(self.final), "scores": scores}
+            self.folder.check_not_lost()
             write_json(self.folder.final, {"iteration": module.iteration} | final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
@@ -143,6 +133,6 @@ class ScoreRecorder(RunCallback):
                 module,
                 MODE_COLLAPSE,
                 f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
-                "Look at the samples and at the spectra. If it stays, go on from a checkpoint of that time with "
-                f"{rescue(module)}",
+                "Look at the samples and at the spectra. If it stays, resume from a checkpoint of that time with "
+                f"{recovery_hint(module)}",
             )

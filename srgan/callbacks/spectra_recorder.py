@@ -2,12 +2,12 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.base import RunCallback, rescue
+from srgan.callbacks.base import RunCallback, recovery_hint
 from srgan.collapse import SpectralCollapse
 from srgan.constraints import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import convolutions, divides_by_sigma_1, layer_kind
 from srgan.runs.folder import SpectralLayer, normalized
-from srgan.runs.scale_growth import MOST_GROWTH, ScaleGrowth
+from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 from srgan.training.module import AdversarialTraining
 
 SPECTRAL_COLLAPSE = "spectral collapse"
@@ -28,7 +28,7 @@ class SpectraRecorder(RunCallback):
         self.collapse, self.growth = SpectralCollapse(self.thresholds), ScaleGrowth()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed run goes on from its records."""
+        """A resumed run continues its records."""
         assert isinstance(pl_module, AdversarialTraining)
         self.collapse, self.growth = SpectralCollapse(self.thresholds), ScaleGrowth()
         history = self.folder.read_spectra() if trainer.is_global_zero else None
@@ -49,15 +49,15 @@ class SpectraRecorder(RunCallback):
                 module,
                 SPECTRAL_COLLAPSE,
                 f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
-                "largest so far: in the paper mode collapse goes along with it. Go on from a checkpoint "
-                f"before it with {rescue(module)}",
+                "largest so far: in the paper mode collapse goes along with it. Resume from a checkpoint "
+                f"before it with {recovery_hint(module)}",
             )
         if slow := self.growth.add({name: float(values[name][0]) for name in scale_free_layers(module)}):
             method = "" if hasattr(module.constraint, "scale") else "-c sn-unit "
             self.warn(
                 module,
                 SLOW,
-                f"sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} times its start. Spectral normalization "
+                f"sigma_1 of {', '.join(slow)} has passed {MAX_GROWTH:g} times its start. Spectral normalization "
                 "hides that scale from D but not from Adam, whose steps turn these layers a third as far as at first: "
                 "too slow a D loses modes. Resume from an earlier checkpoint at the scale of the start: srgan fit ... "
                 f"{method}--model.constraint.init_args.scale {self.growth.start:.2g} --run NEW --from-checkpoint CKPT",

@@ -10,31 +10,32 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from srgan.utils.optional_packages import advice
+
 PACKAGE = "srgan."
 KNOWN = {"model": "srgan.training.AdversarialTraining", "scores": "srgan.callbacks.ScoreRecorder"}
 """Settings without a class path of their own -> what they build."""
+NOT_HERE = object()
+"""A class of ours whose module needs an extra that is not installed, so that nothing can be built of it."""
 
 
-def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
-    """Refuses settings of a run that would import code from elsewhere.
+def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
+    """Raises ValueError for settings of a run that would import code from elsewhere.
 
     Args:
         settings: resolved; of them "model", "data" and "scores" are built again.
         origin: the file that they are from.
         allowed: class paths that the user trusts beside this package's.
-
-    Raises:
-        ValueError: a class path of somebody else's or of another version's, or a text in the place of an object.
     """
     built = {"data": settings.get("data")} | {
         name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()
     }
     named = set(_class_paths(built)) - set(allowed)
-    foreign = sorted(path for path in named if not path.startswith(PACKAGE))
-    if foreign:
+    third_party = sorted(path for path in named if not path.startswith(PACKAGE))
+    if third_party:
         raise ValueError(
-            f"Expected classes of srgan in the settings of '{origin}', found {', '.join(foreign)}. Nothing of it was "
-            f"imported. If you trust that code, add --allow {foreign[0]}"
+            f"Expected classes of srgan in the settings of '{origin}', found {', '.join(third_party)}. Nothing of it "
+            f"was imported. If you trust that code, add --allow {third_party[0]}"
         )
     if unknown := sorted(path for path in named if not _is_ours(path)):
         raise ValueError(
@@ -51,11 +52,17 @@ def refuse_foreign_classes(settings: Mapping[str, Any], origin: Path, allowed: C
 
 def _is_ours(path: str) -> bool:
     """Whether a path below this package leads to a class that is defined in it, not to one that a module imported."""
+    found = _located(path)
+    return found is NOT_HERE or (inspect.isclass(found) and found.__module__.startswith(PACKAGE))
+
+
+def _located(path: str) -> Any:
+    """What a path leads to: an object, nothing, or `NOT_HERE`."""
     try:
-        found = pydoc.locate(path)
-    except pydoc.ErrorDuringImport:
-        return False
-    return inspect.isclass(found) and found.__module__.startswith(PACKAGE)
+        return pydoc.locate(path)
+    except pydoc.ErrorDuringImport as error:
+        missing = error.value
+        return NOT_HERE if isinstance(missing, ModuleNotFoundError) and advice(missing.name) else None
 
 
 def _class_paths(settings: Any) -> Iterator[str]:
@@ -72,17 +79,17 @@ def _class_paths(settings: Any) -> Iterator[str]:
 def _misplaced_texts(settings: Any, kind: Any, place: str, allowed: Collection[str]) -> Iterator[str]:
     """Places of texts where `kind`, a class or an annotation, does not take one."""
     if isinstance(settings, str):
-        if not _takes_text(kind):
+        if kind is not NOT_HERE and not _takes_text(kind):
             yield place
     elif isinstance(settings, Mapping) and "class_path" in settings:
         path = str(settings["class_path"])
         if path not in allowed:  # the user's own are as they are
-            found = pydoc.locate(path)
-            yield from _misplaced_texts(settings.get("init_args") or {}, found, place, allowed)
+            yield from _misplaced_texts(settings.get("init_args") or {}, _located(path), place, allowed)
     elif isinstance(settings, Mapping):
         hints = _parameters(kind)
         for name, value in settings.items():
-            yield from _misplaced_texts(value, hints.get(name), f"{place}.{name}", allowed)
+            expected = NOT_HERE if kind is NOT_HERE else hints.get(name)
+            yield from _misplaced_texts(value, expected, f"{place}.{name}", allowed)
     elif isinstance(settings, list | tuple):
         for value in settings:
             yield from _misplaced_texts(value, kind, place, allowed)

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from srgan.checkpoints.allowed_classes import refuse_foreign_classes
+from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.checkpoints.model_card import model_card
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
-from srgan.checkpoints.sizes import ABSURD
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
+from srgan.checkpoints.sizes import MAX_COUNT
 from srgan.utils.files import write_atomically, write_json, write_text
-from srgan.utils.optional_packages import installed_version
+from srgan.utils.optional_packages import installed_version, require
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 FILES = [WEIGHTS, SETTINGS, CARD]
@@ -32,14 +31,17 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
 
     Args:
         checkpoint: that can be loaded again, or nothing is written.
-        folder: a new or empty one, or one that was written before, of which these files are replaced.
+        folder: new, empty, or written before: then these files are replaced.
         name: OWNER/NAME, by which the card says it is loaded.
 
     Raises:
         ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
     """
-    refuse_other_content(folder)
-    constraint = rebuild_training(checkpoint).constraint
+    require("safetensors")
+    from safetensors.torch import save
+
+    check_same_content(folder)
+    constraint = rebuild_nets(checkpoint).constraint
     scores, protocol = recorded_scores(checkpoint)
     about = without_places(
         {
@@ -60,12 +62,8 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     write_json(folder / SETTINGS, about)
 
 
-def refuse_other_content(folder: Path) -> None:
-    """Before files are put into a folder, one of which is a README.md.
-
-    Raises:
-        ValueError: it is not new, not empty, and not written before.
-    """
+def check_same_content(folder: Path) -> None:
+    """Raises ValueError for a folder that is not new, empty or exported: a README.md of somebody's may be in it."""
     if folder.exists() and not (is_exported(folder) or (folder.is_dir() and not any(folder.iterdir()))):
         raise ValueError(
             f"Expected a new or empty folder, or one of srgan push or pull, found '{folder}'. Choose another."
@@ -96,22 +94,22 @@ def without_places(content: Any) -> Any:
 
 
 def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads settings and weights. What the settings name is judged before any of it is imported.
-
-    Args:
-        folder: that `write_folder` wrote.
-        allowed: class paths beside this package's that the settings may name.
+    """Reads what `write_folder` wrote. What the settings name is judged before any of it is imported.
 
     Raises:
-        ValueError: it is another folder, a file is missing or damaged, or settings name classes of somebody else's.
+        ValueError: it is another folder, a file is missing or damaged, or a class path is neither ours nor `allowed`.
     """
+    require("safetensors")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         about = json.loads((folder / SETTINGS).read_bytes())
         settings = about["settings"]
         checkpoint = RunCheckpoint(
             folder, settings, load_file(folder / WEIGHTS), int(about["iteration"]), str(about["constraint"])
         )
-        if not 0 <= checkpoint.iteration < ABSURD:
+        if not 0 <= checkpoint.iteration < MAX_COUNT:
             raise ValueError(f"iteration {about['iteration']}")
         if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in SECTIONS):
             raise ValueError(f"settings without one of {', '.join(sorted(SECTIONS))}")
@@ -120,5 +118,5 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
             f"Expected {SETTINGS} and {WEIGHTS} as srgan push writes them in '{folder}', found "
             f"{type(error).__name__}: {error}. Take another copy."
         ) from None
-    refuse_foreign_classes(checkpoint.config, folder, allowed)
+    check_class_paths(checkpoint.config, folder, allowed)
     return checkpoint

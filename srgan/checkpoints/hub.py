@@ -1,4 +1,4 @@
-"""The Hugging Face hub: folders of trained nets, there and back. Needs huggingface_hub, of the extra `hub`."""
+"""The Hugging Face hub: uploading and downloading trained networks. Needs huggingface_hub, of the extra `hub`."""
 
 import re
 from collections.abc import Iterator
@@ -12,11 +12,7 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 @contextmanager
 def _in_words(what: str, name: str) -> Iterator[None]:
-    """Whatever the hub's client raises as one sentence.
-
-    Raises:
-        OSError: with the first line of its reason.
-    """
+    """Turns whatever the hub's client raises into an OSError of one line."""
     from huggingface_hub.errors import HTTPError
 
     try:
@@ -27,10 +23,7 @@ def _in_words(what: str, name: str) -> Iterator[None]:
 
 
 def upload(folder: Path, name: str, private: bool) -> str:
-    """Puts a folder's files on the hub, as a commit to the model OWNER/NAME, which is made if it is not there.
-
-    Returns:
-        its address.
+    """Uploads a folder's files as a commit to the model OWNER/NAME, which is made if needed; returns its address.
 
     Raises:
         OSError: there is no such owner, no login (`hf auth login`, or HF_TOKEN), or no way to the hub.
@@ -45,11 +38,7 @@ def upload(folder: Path, name: str, private: bool) -> str:
 
 
 def download(name: str, folder: Path | None = None) -> Path:
-    """The folder of a model of the hub, in the hub's own cache or where it is wanted.
-
-    Raises:
-        OSError: there is no such model, or no way to it.
-    """
+    """The folder of a model of the hub, in the hub's own cache or in `folder`; OSError if there is none."""
     from huggingface_hub import snapshot_download
 
     with _in_words("the hub's model", name):

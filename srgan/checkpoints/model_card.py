@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 CARD = """\
 ---
 library_name: srgan
@@ -50,6 +48,8 @@ images = gan.generate(16)  # [16, 3, {image_size}, {image_size}] float32 in [-1,
 
 def model_card(about: Mapping[str, Any], name: str) -> str:
     """Markdown, from what config.json holds; `name` is the model's id on the hub."""
+    import yaml  # of an extra
+
     settings = about["settings"]
     model, data = settings["model"], settings["data"]
     networks = model["networks"]["init_args"]

@@ -1,6 +1,6 @@
 """A trained pair of nets out of a checkpoint, drawn from as its run did: `srgan.load`, `srgan sample`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
 from srgan.networks import Discriminator, Generator
 from srgan.networks.sampling import GRID_PURPOSE, GRID_SEED, GeneratorStatistics, independent_copy, truncated_latents
-from srgan.utils.progress import Progress
 
 BATCH_SIZE = 64
 
@@ -25,7 +25,7 @@ def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Col
         source: a checkpoint, the folder of a run (its last checkpoint), a folder that `srgan push` or `srgan pull`
             wrote, or, where no such file is, the id "OWNER/NAME" of a model on the Hugging Face hub (extra `hub`).
         ema: whether the generator is its moving average, of a run with `--model.ema_decay`.
-        device: of both nets, by its name; "auto" is CUDA where there is some.
+        device: name of the device for both networks; "auto" is CUDA where there is some.
         allow: class paths of yours that the settings name, to import.
 
     Raises:
@@ -40,14 +40,14 @@ def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Col
     """
     place = chosen_device(device)
     checkpoint = read_source(source, allow)
-    training = rebuild_training(checkpoint).eval().to(place)
-    generator = training.generator_ema if ema else training.generator
+    nets = rebuild_nets(checkpoint).eval().to(place)
+    generator = nets.generator_ema if ema else nets.generator
     if generator is None:
         raise ValueError(
             f"Expected a moving average of the generator in '{checkpoint.path}', found a run without one "
             "(model.ema_decay null). Leave ema out to draw from its last weights."
         )
-    return TrainedGAN(checkpoint, generator, training.discriminator)
+    return TrainedGAN(checkpoint, generator, nets.discriminator)
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class TrainedGAN:
             num_images: how many.
             labels: class of all images, or of each `[num_images]`; None draws classes uniformly.
             truncation: the largest |z_i|, 0.02 ... 10: what is beyond is drawn again; None: no truncation.
-            seed: of the latents and classes.
+            seed: Random seed of latents and classes.
 
         Returns:
-            `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.data.images.quantize` makes bytes of it.
+            `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.utils.images.quantize` makes bytes of it.
 
         Raises:
             ValueError: there is no image, no such class, or the truncation is out of range.
@@ -107,7 +107,7 @@ class TrainedGAN:
             raise ValueError(f"Expected at least one image, found {num_images}.")
         z, drawn = self.grid_latents(num_images, seed, truncation)
         classes = drawn if labels is None else self._classes(labels, num_images)
-        return render(self.network(), z, classes, show=False)
+        return torch.cat(list(rendered(self.network(), z, classes)))
 
     def _classes(self, labels: int | Sequence[int] | Tensor, num_images: int) -> Tensor:
         """`[num_images]` int64."""
@@ -143,8 +143,7 @@ class TrainedGAN:
     def network(self) -> Generator:
         """A copy to draw single images from.
 
-        Where the run's grids take batch statistics, it keeps those of the run's own grid, since the images of a walk
-        are not a batch like those in training.
+        Where the run's grids take batch statistics, it keeps those of the run's own grid: a walk is no training batch.
         """
         if self.grid_settings["generator_statistics"] == "batch":
             return frozen_on(self.generator, *self.grid_latents(self.grid_settings["rows"] ** 2))
@@ -160,22 +159,15 @@ class TrainedGAN:
 
 
 @torch.no_grad()
-def render(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE, show: bool = True) -> Tensor:
-    """Images `[B, 3, H, W]` float32 in [-1, 1] of z `[B, d]` and labels `[B]`, on the CPU; shows how far it is."""
-    parts = []
-    with Progress("images", len(z), show) as progress:
-        for some_z, some_labels in zip(z.split(batch_size), labels.split(batch_size), strict=True):
-            parts.append(network(some_z, some_labels).float().cpu())
-            progress.update(len(some_z))
-    return torch.cat(parts)
+def rendered(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BATCH_SIZE) -> Iterator[Tensor]:
+    """Images `[B, 3, H, W]` float32 in [-1, 1] of z `[B, d]` and labels `[B]`, on the CPU, batch by batch."""
+    for some_z, some_labels in zip(z.split(batch_size), labels.split(batch_size), strict=True):
+        yield network(some_z, some_labels).float().cpu()
 
 
 @torch.no_grad()
 def frozen_on(generator: Generator, z: Tensor, labels: Tensor) -> Generator:
-    """A copy in test mode whose batch norms keep the statistics of one batch.
-
-    So images that come in odd company, such as those of a walk, look as they do in that batch.
-    """
+    """A copy in test mode whose batch norms keep the statistics of one batch: other images look as they do there."""
     watched, frozen = independent_copy(generator, "batch"), independent_copy(generator, "running")
     for layer, kept in zip(watched.modules(), frozen.modules(), strict=True):
         if isinstance(kept, nn.BatchNorm2d):
@@ -193,11 +185,7 @@ def _keep_statistics(kept: nn.BatchNorm2d, _: nn.Module, inputs: tuple[Tensor], 
 
 
 def chosen_device(name: str) -> torch.device:
-    """By name; "auto" is CUDA where there is some. Streams of random numbers differ between CPU and CUDA.
-
-    Raises:
-        ValueError: there is no such device.
-    """
+    """By name; "auto" is CUDA where there is some. ValueError where this machine has no such device."""
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(0, device=device)

@@ -1,26 +1,23 @@
-"""Checkpoint files, read without running anything that is in them, and the training that one of ours describes."""
+"""Checkpoint files, read without running anything that is in them."""
 
 import argparse
-import copy
+import codecs
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.checkpoints.allowed_classes import refuse_foreign_classes
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.runs.folder import RunFolder
-
-if TYPE_CHECKING:
-    from srgan.training.module import AdversarialTraining
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,6 @@ class RunCheckpoint:
 
     @property
     def title(self) -> str:
-        """What it is, in a line."""
         name = self.run.path.name if self.run else self.path.resolve().name
         return f"{name}: {self.constraint}, iteration {self.iteration:,}"
 
@@ -75,9 +71,12 @@ def read_file(path: Path) -> Any:
     if damage := damage_of(path):
         raise ValueError(f"Expected a file written by torch.save at '{path}', found {damage}. Take another copy of it.")
     try:
-        with torch.serialization.safe_globals(harmless_globals()), warnings.catch_warnings():
+        with allowed_globals(harmless_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they are about is refused below
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            if isinstance(content, torch.jit.ScriptModule):  # which an older torch reads
+                raise TypeError("TorchScript")
+            return content
     except OSError:
         raise
     except Exception as error:  # bytes that are no pickle end in errors of any class
@@ -87,8 +86,7 @@ def read_file(path: Path) -> Any:
 def damage_of(path: Path) -> str | None:
     """What is wrong with a file that torch.save wrote as a zip archive; None for a sound one, and for other files.
 
-    The archive has a CRC-32 of each of its parts, which torch.load does not look at. A flipped bit that leaves no trace
-    here lies where nothing is stored.
+    The archive has a CRC-32 of each of its parts, which torch.load does not check.
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":
@@ -110,8 +108,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             "save it again: torch.save(content, 'weights.pth')."
         )
     if isinstance(error, pickle.UnpicklingError) and "Weights only load failed" in text:
-        foreign = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
-        which = f" ({next(filter(None, foreign.groups())).rstrip('.')})" if foreign else ""
+        third_party = re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)|but got (.+)", text)
+        which = f" ({next(filter(None, third_party.groups())).rstrip('.')})" if third_party else ""
         return (
             f"Expected tensors and plain values in '{path}', found pickled Python code{which}. Nothing of it was run. "
             "Where it was made, save the weights by themselves: torch.save(model.state_dict(), 'weights.pth')."
@@ -134,23 +132,47 @@ def harmless_globals() -> list[Any]:
     """
     builtins = [bool, dict, float, int, list, set, str, tuple]
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDGSU"}
-    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
+    makers: dict[str, Any] = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
     paths = {"PosixPath": PurePosixPath, "WindowsPath": PureWindowsPath}
     return [
         argparse.Namespace,
-        (_plain_dict, "collections.defaultdict"),
+        _under_name("_codecs", "encode", codecs.encode),  # of the bytes in arrays
+        _under_name("collections", "defaultdict", _plain_dict),
         *builtins,
         np.ndarray,
         np.dtype,
         *sorted(dtypes, key=str),
-        *((maker, f"numpy.{core}.multiarray.{name}") for name, maker in makers.items() for core in ("core", "_core")),
-        *((pure, f"{module}.{prefix}{name}") for name, pure in paths.items()
+        *(_under_name(f"numpy.{core}.multiarray", name, maker)
+          for name, maker in makers.items() for core in ("core", "_core")),
+        *(_under_name(module, prefix + name, pure) for name, pure in paths.items()
           for module in ("pathlib", "pathlib._local") for prefix in ("", "Pure")),
     ]  # fmt: skip
 
 
 def _plain_dict(_factory: object = None) -> dict[Any, Any]:
     return {}
+
+
+def _under_name(module: str, name: str, made: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes an object for a name in a pickle."""
+
+    def make(*arguments: Any) -> Any:
+        return made(*arguments)
+
+    make.__module__, make.__name__, make.__qualname__ = module, name, name
+    return make
+
+
+@contextmanager
+def allowed_globals(more: list[Any]) -> Iterator[None]:
+    """Lets torch.load take these beside what it takes anyway, for a while."""
+    before = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(more)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
@@ -163,15 +185,11 @@ def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
 
 
 def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads a checkpoint of `srgan fit`. What its settings name is judged before any of it is imported.
-
-    Args:
-        path: of the file, or of a run, for its last one.
-        allowed: class paths beside this package's that its settings may name.
+    """Reads a checkpoint of `srgan fit`, or the last one of a run. Class paths are judged before anything is imported.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another file, or its settings name classes of somebody else's.
+        ValueError: it is another file, or a class path in its settings is neither ours nor `allowed`.
     """
     path = checkpoint_at(path)
     expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "
@@ -182,48 +200,8 @@ def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpo
     checkpoint = run_checkpoint(path, content)
     if checkpoint is None:
         raise ValueError(f"{expected}it does not hold the settings of a run.")
-    refuse_foreign_classes(checkpoint.config, path, allowed)
+    check_class_paths(checkpoint.config, path, allowed)
     return checkpoint
-
-
-def rebuild_training(checkpoint: RunCheckpoint) -> "AdversarialTraining":
-    """Networks and constraint as they were in the run, with the checkpoint's weights. Not compiled.
-
-    Raises:
-        ValueError: settings of another version, or weights of other networks, or ones that are not finite.
-    """
-    import jsonargparse  # these take seconds, which looking at weights alone does not need
-
-    from srgan.training.module import AdversarialTraining
-    from srgan.training.parser_messages import reason_of
-
-    if broken := nonfinite_tensor(checkpoint.weights):
-        raise ValueError(
-            f"Expected finite weights in '{checkpoint.path}', found NaN or infinity in {broken}: that training had "
-            "diverged. Take an earlier checkpoint."
-        )
-    refuse_absurd_sizes(checkpoint.config, f"'{checkpoint.path}'")
-    wanted = {"model": copy.deepcopy(checkpoint.config["model"])}
-    wanted["model"]["compile"] = False
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(AdversarialTraining, "model")
-    try:
-        module: AdversarialTraining = parser.instantiate_classes(parser.parse_object(wanted))["model"]
-    except (argparse.ArgumentError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"Expected settings that this version of srgan knows in '{checkpoint.path}', found: {reason_of(error)}"
-        ) from error
-    except (RuntimeError, MemoryError) as error:
-        if not (problem := memory_problem(error)):
-            raise
-        raise ValueError(f"Expected nets that fit into memory in '{checkpoint.path}', found {problem}.") from error
-    try:
-        module.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f"Expected weights of the networks that '{checkpoint.path}' describes, found others: {error}"
-        ) from error
-    return module
 
 
 def nonfinite_tensor(tensors: Mapping[str, Tensor]) -> str | None:

@@ -11,17 +11,15 @@ from srgan.checkpoints.reading import checkpoint_at, read_file
 from srgan.checkpoints.writing import ResumePoint, find_resume_point, reinstate
 from srgan.data import ImageData
 from srgan.runs.folder import RunFolder, flatten_settings
-from srgan.training.compatibility import refuse_other_images, refuse_unfit_checkpoint
+from srgan.training.compatibility import check_checkpoint, check_same_images
 from srgan.training.module import AdversarialTraining
 
 
 class Start(NamedTuple):
-    """What a run goes on from.
+    """What a run starts from: a `checkpoint` to load, if any.
 
-    Attributes:
-        checkpoint: to load; None begins from nothing.
-        parent: where the run branched off when it first started; None if it did not.
-        marks: of its history at its own checkpoint; None for a new run.
+    `parent` says where the run branched off when it first started, if it did; `marks` are those of its history at its
+    own checkpoint, None for a new run.
     """
 
     checkpoint: str | None = None
@@ -37,15 +35,7 @@ def start_of(
     module: AdversarialTraining,
     data: ImageData,
 ) -> Start:
-    """Finds the checkpoint that a run goes on from.
-
-    Args:
-        folder: of the run.
-        config: its settings, resolved.
-        from_checkpoint: another run, or one of its checkpoints, that it is told to go on from.
-        trainer: whose processes have to agree.
-        module: that goes on.
-        data: whose order of images carries on.
+    """Finds the checkpoint that a run starts from: its own last one, or one of another run (`from_checkpoint`).
 
     Raises:
         ValueError: the folder holds another run or damaged files only, or the checkpoint does not fit this one.
@@ -56,15 +46,15 @@ def start_of(
     parent: dict[str, Any] | None = before.get("parent") if before else None
     began = parent["checkpoint"] if parent else None
     if before:
-        _refuse_other_settings(folder, before["config"], config, data)
+        _check_same_settings(folder, before["config"], config, data)
         if from_checkpoint and began not in (source, str(RunFolder(Path(from_checkpoint)).checkpoint)):  # there or gone
             raise ValueError(
-                f"Expected the run in '{folder.path}' to go on as it started, from {began}, "
+                f"Expected the run in '{folder.path}' to resume as it started, from {began}, "
                 f"found --from-checkpoint {source}. Choose another --run folder."
             )
     if point := _agreed_resume_point(trainer, folder):
         if before and before["status"] != "finished":
-            refuse_other_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
+            check_same_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
         return Start(str(folder.checkpoint), parent, point.marks)
     source = source or began
     if not source:
@@ -82,7 +72,7 @@ def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[s
     """What a run records of the checkpoint at which it branches off."""
     stored = read_file(Path(source))
     try:
-        refuse_unfit_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
+        check_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
         parent = {
             "checkpoint": source,
             "iteration": int(stored["srgan"]["iteration"]),
@@ -99,12 +89,10 @@ def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[s
 
 
 def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint | None:
-    """What the first process finds, in its place. Processes that a launcher started together hear it from the first.
+    """What the first process finds; processes that a launcher started together hear it from the first.
 
-    Those that Lightning starts begin after the first has found it, and find the same.
-
-    Raises:
-        ValueError: see `find_resume_point`; on all processes.
+    Those that Lightning starts begin after the first has put it in place, and find the same. Raises as
+    `find_resume_point`, on all processes.
     """
     found: ResumePoint | ValueError | None = None
     environment = getattr(trainer.strategy, "cluster_environment", None)
@@ -124,13 +112,8 @@ def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint 
     return found
 
 
-def _refuse_other_settings(
-    folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData
-) -> None:
-    """Compares what decides a result; loggers, devices, workers and the cadence of looking may change.
-
-    So may where the data lie: whether they are the same is told by their content.
-    """
+def _check_same_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData) -> None:
+    """Compares what decides a result; loggers, devices, workers, logging intervals and the data's place may change."""
     stored, wanted = flatten_settings(recorded), flatten_settings(config)
     deciding = ("model.", "data.", "scores.", "verdicts.", "outputs.", "trainer.precision", "trainer.sync_batchnorm")
     may_change = (".num_workers", "outputs.every", *(f"data.init_args.{name}" for name in data.locations))
@@ -143,6 +126,6 @@ def _refuse_other_settings(
         lines = "".join(f"\n  {key}: {stored.get(key)} there, {wanted.get(key)} here" for key in differing)
         raise ValueError(
             f"Expected the settings of the run in '{folder.path}', found others:{lines}\n"
-            "Choose another --run folder; to go on from its checkpoint there, add "
+            "Choose another --run folder; to start it from this run's checkpoint, add "
             f"--from-checkpoint {shlex.quote(str(folder.checkpoint))}"
         )

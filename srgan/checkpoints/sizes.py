@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from srgan.runs.folder import flatten_settings
 
-ABSURD = 10**9
+MAX_COUNT = 10**9
 """From here on a count or a size is a slip of the pen."""
 NO_COUNT = ("seed",)
 ALLOCATORS = (
@@ -23,25 +21,20 @@ ALLOCATORS = (
 """What PyTorch, oneDNN and CUDA say, in errors of one class, when there is no memory."""
 
 
-def refuse_absurd_sizes(settings: Mapping[str, Any], origin: str) -> None:
-    """Refuses counts that would run on without end, or whose tensors no machine holds.
+def check_sizes(settings: Mapping[str, Any], origin: str) -> None:
+    """Raises ValueError, naming the setting, for counts that never end, or whose tensors no machine holds.
 
-    Args:
-        settings: nested.
-        origin: where they are from, as the message says it.
-
-    Raises:
-        ValueError: names the setting.
+    `origin` is where the settings are from, as the message says it.
     """
     for name, value in flatten_settings(dict(settings)).items():
-        if isinstance(value, int) and abs(value) >= ABSURD and not name.endswith(NO_COUNT):
-            raise ValueError(f"Expected sizes and counts below {ABSURD:,} in {origin}, found {name} {value}. Lower it.")
+        if isinstance(value, int) and abs(value) >= MAX_COUNT and not name.endswith(NO_COUNT):
+            raise ValueError(
+                f"Expected sizes and counts below {MAX_COUNT:,} in {origin}, found {name} {value}. Lower it."
+            )
 
 
 def memory_problem(error: BaseException) -> str | None:
     """What an allocator said, in a line; None for any other error."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATORS)
-    ):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in ALLOCATORS):
         return next((line.strip() for line in str(error).splitlines() if line.strip()), "no memory left").rstrip(".")
     return None

@@ -13,15 +13,11 @@ from srgan.utils.optional_packages import advice
 
 
 def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads the checkpoint that a source stands for. Files win over models of the hub.
-
-    Args:
-        source: as in `srgan.load`.
-        allowed: class paths beside this package's that its settings may name.
+    """Reads the checkpoint that a source stands for, as in `srgan.load`. Files win over models of the hub.
 
     Raises:
         FileNotFoundError: there is nothing.
-        ValueError: it is another file or folder, or its settings name classes of somebody else's.
+        ValueError: it is something else, or a class path in its settings is neither ours nor `allowed`.
     """
     path = expanded(source)
     if path.exists() or path.suffix == ".ckpt" or not HUB_ID.fullmatch(str(source)):
@@ -37,12 +33,7 @@ def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpo
 
 
 def read_local(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Of a checkpoint, the folder of a run (its last one), or a folder that `srgan push` wrote.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is another one.
-    """
+    """Of a checkpoint, the folder of a run (its last one), or a folder that `srgan push` wrote."""
     if is_exported(path):
         return read_folder(path, allowed)
     return read_run_checkpoint(path, allowed)

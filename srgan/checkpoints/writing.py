@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from srgan.checkpoints.reading import damage_of, read_file
 from srgan.runs.folder import RunFolder
-from srgan.utils.files import place_link, write_atomically
+from srgan.utils.files import atomic_link, write_atomically
 
 
 class RunCheckpointIO(TorchCheckpointIO):
@@ -23,15 +23,9 @@ class RunCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: list[Path] | None = None
     ) -> None:
-        """Replaces a checkpoint by one that is on the disk and was read back.
+        """Replaces a checkpoint by one that is on the disk and was read back; OSError if it cannot be.
 
-        Args:
-            checkpoint: its content.
-            path: of the file.
-            storage_options: further names of the same file, which are there before `path` changes.
-
-        Raises:
-            OSError: the disk is full, or gives back other bytes than were written.
+        `storage_options` are further names of the same file, which are there before `path` changes.
         """
         path = Path(path)
 
@@ -39,9 +33,9 @@ class RunCheckpointIO(TorchCheckpointIO):
             if damage := damage_of(written):
                 raise OSError(f"Expected the bytes that were written to '{path}' back, found {damage}. Check the disk.")
             for name in storage_options or []:
-                place_link(written, name)
+                atomic_link(written, name)
             if path.exists():
-                place_link(path, path.with_name("previous.ckpt"))
+                atomic_link(path, path.with_name("previous.ckpt"))
 
         archive = BytesIO()  # PyTorch's archive writer hides why a file could not be written to
         torch.save(checkpoint, archive)
@@ -49,12 +43,9 @@ class RunCheckpointIO(TorchCheckpointIO):
 
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on.
+    """Where a run resumes: a sound checkpoint of it, and the marks of its histories then (`RunFolder.history_marks`).
 
-    Attributes:
-        checkpoint: a sound file of the run.
-        marks: of its histories when it was saved, see `RunFolder.history_marks`.
-        notice: why it is not the last checkpoint; empty if it is.
+    `notice` says why it is not the last checkpoint; empty if it is.
     """
 
     checkpoint: Path
@@ -65,10 +56,7 @@ class ResumePoint(NamedTuple):
 def find_resume_point(folder: RunFolder) -> ResumePoint | None:
     """The newest checkpoint of a run that is sound and whose histories are; None for a run without checkpoints.
 
-    Going on from an older one computes the same again, so a run loses time by damage and nothing else.
-
-    Raises:
-        ValueError: there are checkpoints, but none to go on from.
+    An older one computes the same again, so damage costs time and nothing else. ValueError if none of them is sound.
     """
     kept = sorted(folder.checkpoint.parent.glob("[0-9]*.ckpt"), reverse=True)
     found = [path for path in (folder.checkpoint, folder.previous_checkpoint, *kept) if path.exists()]
@@ -77,11 +65,11 @@ def find_resume_point(folder: RunFolder) -> ResumePoint | None:
         marks, problem = _examine(path, folder)
         if marks is not None:
             notice = "".join(f"{one} " for one in problems)
-            return ResumePoint(path, marks, f"{notice}Goes on from '{path}'." if notice else "")
+            return ResumePoint(path, marks, f"{notice}Resuming from '{path}'." if notice else "")
         problems.append(problem)
     if problems:
         raise ValueError(
-            f"Expected a checkpoint in '{folder.path}' to go on from, found none that is sound: {' '.join(problems)} "
+            f"Expected a checkpoint in '{folder.path}' to resume from, found none that is sound: {' '.join(problems)} "
             "Choose another --run folder, or remove this one to start anew."
         )
     return None
@@ -106,4 +94,4 @@ def reinstate(folder: RunFolder, point: ResumePoint) -> None:
     if point.notice:
         print(f"{folder.path}: {point.notice}", file=sys.stderr)
     if point.checkpoint != folder.checkpoint:
-        place_link(point.checkpoint, folder.checkpoint)
+        atomic_link(point.checkpoint, folder.checkpoint)

@@ -6,7 +6,6 @@ experiment. Short names of methods are spelled out here, as on the command line.
 
 import codecs
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,54 +20,18 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Text(NamedTuple):
-    """Settings as they were given.
-
-    Attributes:
-        origin: a file, or the words of an option.
-        prefix: the dotted name of the setting that they are put under; "" for a whole configuration.
-        content: YAML.
-    """
+    """Settings as they were given: YAML from `origin`, a file or an option, for what lies below `prefix`."""
 
     origin: str
     prefix: str
     content: str
 
 
-class Value(NamedTuple):
-    """A setting in a text: its value, the line, counted from 1, and where in the text the value stands."""
-
-    text: str
-    line: int
-    start: int
-    end: int
-
-
-@dataclass
-class _Level:
-    """A mapping or sequence that is open: the key or place of what comes next."""
-
-    is_mapping: bool
-    key: str = ""
-    count: int = 0
-    lines: dict[str, int] = field(default_factory=dict)
-
-    def enter(self, event: yaml.NodeEvent) -> bool:
-        """Takes note of a child; whether it is a key."""
-        is_key = self.is_mapping and self.count % 2 == 0
-        if is_key:
-            self.key = event.value if isinstance(event, yaml.ScalarEvent) else f"#{self.count}"
-        elif not self.is_mapping:
-            self.key = str(self.count)
-        self.count += 1
-        return is_key
-
-
 def with_settings_read(arguments: list[str]) -> list[str]:
     """The arguments; a file that calls a method by its short name is replaced by its text, the name spelled out.
 
     Raises:
-        ValueError: a file is not UTF-8, refers to parts of itself, gives a setting twice, or gives one that follows
-            others another value.
+        ValueError: a file is not UTF-8, has an alias or a setting twice, or sets what follows other settings.
         OSError: a file cannot be read.
     """
     read: list[str] = []
@@ -80,7 +43,7 @@ def with_settings_read(arguments: list[str]) -> list[str]:
         else:
             word = argument
         text = _text_of(option, word)
-        spelled = refuse_ambiguity(text) if text else None
+        spelled = check_ambiguity(text) if text else None
         if spelled is not None and option in OPTIONS:
             if read[-1:] == [option] and not argument.startswith("-"):
                 read.pop()
@@ -103,81 +66,82 @@ def _read(path: Path) -> str:
         return content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        found = "one in UTF-16" if utf16 else f"byte {content[error.start]:#04x} in line {_line(content, error.start)}"
+        line = content.count(b"\n", 0, error.start) + 1
+        found = "one in UTF-16" if utf16 else f"byte {content[error.start]:#04x} in line {line}"
         raise ValueError(f"Expected settings in UTF-8 in '{path}', found {found}. Save it as UTF-8.") from None
 
 
-def _line(content: bytes, place: int) -> int:
-    return content.count(b"\n", 0, place) + 1
-
-
-def refuse_ambiguity(text: Text) -> str | None:
-    """Refuses what stands for something else than it seems to.
-
-    Returns:
-        the text with the short name of a method spelled out; None if it has none, or is no YAML, of which the parser
-        tells.
+def check_ambiguity(text: Text) -> str | None:
+    """The text with the short name of a method spelled out; None if it has none, or is no YAML, as the parser will say.
 
     Raises:
-        ValueError: says where.
+        ValueError: something stands for something else than it seems to; says where.
     """
     try:
         found = dict(values_of(text))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return None
     for target, (sources, compute) in LINKS.items():
         if target in found and not _follows(found[target], [found.get(source) for source in sources], compute):
             raise ValueError(
                 f"Expected no {target} in {text.origin}, since it follows {' and '.join(sources)}, found one in line "
-                f"{found[target].line}. Set {sources[0]}."
+                f"{_line(found[target])}. Set {sources[0]}."
             )
     named = found.get(CONSTRAINT)
-    if named is None or named.text not in METHODS:
+    if named is None or named.value not in METHODS:
         return None
-    return text.content[: named.start] + settings_of(named.text) + text.content[named.end :]
+    start, end = named.start_mark.index, named.end_mark.index
+    return text.content[:start] + settings_of(named.value) + text.content[end:]
 
 
-def _follows(given: Value, sources: list[Value | None], compute: Callable[..., Any]) -> bool:
+def _follows(given: yaml.ScalarNode, sources: list[yaml.ScalarNode | None], compute: Callable[..., Any]) -> bool:
     """Whether a setting is what the settings that it follows make of it, as in the config.yaml of a run."""
     try:
-        made: object = compute(*(int(source.text) for source in sources if source is not None))
-        return int(given.text) == made
+        made: object = compute(*(int(source.value) for source in sources if source is not None))
+        return int(given.value) == made
     except (ValueError, TypeError):
         return False
 
 
-def values_of(text: Text) -> Iterator[tuple[str, Value]]:
-    """Dotted name -> value of each scalar setting of a text.
+def values_of(text: Text) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Dotted name -> node of each scalar setting of a text.
 
     Raises:
         ValueError: an alias, which may hold itself or stand for more than fits any memory, or a setting given twice.
         yaml.YAMLError: it is no YAML.
     """
-    levels: list[_Level] = []
-    lines: dict[str, int] = {}
-    for event in yaml.parse(text.content, yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError(
-                f"Expected settings without YAML aliases (*name) in {text.origin}, found one. Write them out."
-            )
-        if isinstance(event, yaml.CollectionEndEvent):
-            levels.pop()
-        if not isinstance(event, yaml.NodeEvent):
-            continue
-        is_key = bool(levels) and levels[-1].enter(event)
-        name = ".".join([text.prefix] * bool(text.prefix) + [level.key for level in levels])
-        start, end = event.start_mark, event.end_mark
-        assert start is not None
-        assert end is not None
-        line = start.line + 1
-        if is_key:
-            if name in lines:
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text.content, yaml.SafeLoader)):
+        raise ValueError(f"Expected settings without YAML aliases (*name) in {text.origin}, found one. Write them out.")
+    yield from _scalars(yaml.compose(text.content, yaml.SafeLoader), text.prefix, text.origin)
+
+
+def _scalars(node: yaml.Node | None, name: str, origin: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Those at or below a node of this name."""
+    if isinstance(node, yaml.ScalarNode):
+        yield name, node
+    elif isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            yield from _scalars(item, _below(name, place), origin)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for place, (key, value) in enumerate(node.value):
+            is_name = isinstance(key, yaml.ScalarNode)
+            setting = _below(name, key.value if is_name else f"#{2 * place}")
+            if setting in lines:
                 raise ValueError(
-                    f"Expected each setting once in {text.origin}, found {name} in lines {lines[name]} and {line}, of "
-                    "which the first would be lost. Make one of them."
+                    f"Expected each setting once in {origin}, found {setting} in lines {lines[setting]} and "
+                    f"{_line(key)}, of which the first would be lost. Make one of them."
                 )
-            lines[name] = line
-        elif isinstance(event, yaml.ScalarEvent):
-            yield name, Value(event.value, line, start.index, end.index)
-        if isinstance(event, yaml.CollectionStartEvent):
-            levels.append(_Level(isinstance(event, yaml.MappingStartEvent)))
+            lines[setting] = _line(key)
+            yield from () if is_name else _scalars(key, setting, origin)
+            yield from _scalars(value, setting, origin)
+
+
+def _below(name: str, key: object) -> str:
+    return f"{name}.{key}" if name else str(key)
+
+
+def _line(node: yaml.Node) -> int:
+    """Counted from 1."""
+    line: int = node.start_mark.line + 1
+    return line

@@ -1,7 +1,6 @@
 """The configuration files that come with the package, by name; `srgan configs` shows them. No torch in here."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,16 +16,11 @@ def folder() -> Path:
 
 
 def names() -> list[str]:
-    """Of all of them, sorted."""
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
 def path_of(name: str) -> Path:
-    """The file of a name.
-
-    Raises:
-        ValueError: there is none; the message lists those that there are.
-    """
+    """The file of a name; ValueError, listing the names, if there is none."""
     if name not in names():
         raise ValueError(f"Expected a file, or one of {', '.join(names())}; found '{name}'.")
     return folder() / f"{name}.yaml"
@@ -38,11 +32,7 @@ def first_sentence(name: str) -> str:
 
 
 def with_paths(arguments: Sequence[str]) -> list[str]:
-    """The arguments, `-c NAME` with the path of the file that the name stands for. A file of that name wins.
-
-    Raises:
-        ValueError: there is neither.
-    """
+    """The arguments, `-c NAME` with the path of the file that the name stands for. A file of that name wins."""
     found: list[str] = []
     for argument in arguments:
         option, equals, value = argument.partition("=")
@@ -60,21 +50,15 @@ def _path(value: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`srgan configs [NAME]`; returns the exit status: 0, or 2 for a name that is none."""
     parser = argparse.ArgumentParser(
         prog="srgan configs",
-        description="Lists the configurations that srgan fit knows by name (-c digits -c sr-s), or prints one. A file "
-        "of your own goes by its path, and wins over a name. Later ones change earlier ones.",
+        description="List the configurations that srgan fit knows by name (-c digits -c sr-s), or print one. A YAML "
+        "file of your own is given by its path. Later ones override earlier ones.",
     )
-    parser.add_argument("name", nargs="?", help="print this one")
-    name = parser.parse_args(arguments).name
-    try:
-        if name:
-            print(path_of(name).read_text(), end="")
-            return 0
-    except ValueError as error:
-        print(f"srgan configs: {error}", file=sys.stderr)
-        return 2
+    parser.add_argument("name", nargs="?", help="configuration to print")
+    if name := parser.parse_args(arguments).name:
+        print(path_of(name).read_text(), end="")
+        return 0
     width = max(map(len, names()))
     for known in names():
         print(f"{known:{width}}  {first_sentence(known)}")

@@ -1,7 +1,6 @@
 """`srgan dashboard`: a Weights & Biases workspace and report for a project of srgan's runs, and Table II as a table."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,24 +12,22 @@ if TYPE_CHECKING:  # it takes a second to import
     from pandas import DataFrame
 
 DESCRIPTION = """\
-Creates a workspace and a report of Weights & Biases for a project of srgan's runs: spectra first. Without a login it
-builds and validates both, and says what they hold. Each call makes new ones and changes none that exist."""
+Create a Weights & Biases workspace and report for a project of srgan runs. Without a login, both are built, validated
+and summarized only. Each call creates new ones and leaves existing ones alone."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command; returns the exit status: 0 done (or shown, without a login), 2 on wrong input."""
-    options = _parser().parse_args(list(arguments))
+    """Creates both, or shows them without a login."""
+    options = _parser().parse_args(arguments)
+    import wandb
+
     from srgan.loggers.wandb_runs import logged_in, wandb_mode
     from srgan.loggers.wandb_workspace import described, report, workspace
 
-    try:
-        table = read_table(expanded(options.table)) if options.table else None
-    except (OSError, ValueError) as error:
-        print(f"srgan dashboard: {error}", file=sys.stderr)
-        return 2
+    table = read_table(expanded(options.table)) if options.table else None
     mode = wandb_mode()
     connected = not options.dry_run and mode == "online" and logged_in()
-    entity = options.entity or (_own_entity() if connected else "ENTITY")
+    entity = options.entity or (str(wandb.Api().default_entity) if connected else "ENTITY")
     dashboard, pages = workspace(entity, options.project), report(entity, options.project)
     print(described(dashboard, pages))
     if table is not None:
@@ -47,12 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_table(path: Path) -> "DataFrame":
-    """The rows of a CSV file, each column of one type, None for what is empty.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no table, or one without rows.
-    """
+    """The rows of a CSV file, each column of one type, None for what is empty; ValueError if it is no table."""
     import pandas
 
     try:
@@ -81,20 +73,10 @@ def publish_table(table: "DataFrame", path: Path, entity: str | None, project: s
     return f"published: {place}"
 
 
-def _own_entity() -> str:
-    import wandb
-
-    return str(wandb.Api().default_entity)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="srgan dashboard", description=DESCRIPTION)
-    parser.add_argument("--entity", help="user or team that owns the project (default: the account's own)")
-    parser.add_argument("--project", default="srgan", help="project of the runs (default: srgan)")
-    parser.add_argument("--table", metavar="CSV", help="a table2.csv, published as a table in a run of its own")
-    parser.add_argument("--dry-run", action="store_true", help="build, validate and show; create nothing")
+    parser.add_argument("--entity", help="user or team that owns the project (default: your account)")
+    parser.add_argument("--project", default="srgan", help="project (default: %(default)s)")
+    parser.add_argument("--table", metavar="CSV", help="also publish this table2.csv as a table")
+    parser.add_argument("--dry-run", action="store_true", help="build, validate and show, but create nothing")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -11,50 +11,45 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonargparse
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
-from srgan.checkpoints.reading import RunCheckpoint, rebuild_training
+from srgan.checkpoints.reading import RunCheckpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
+from srgan.constraints.nets import Nets
 from srgan.data import ImageData
-from srgan.metrics.features import FeatureName, feature_network, hash_weights, refuse_missing_features
-from srgan.metrics.intra import chosen_classes, refuse_lacking_classes
+from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
+from srgan.metrics.intra import check_classes, chosen_classes
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.scores import Scorer, refuse_few_images
-from srgan.training.module import AdversarialTraining
+from srgan.metrics.scores import Scorer, check_enough_images
 from srgan.training.parser_messages import reason_of
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
-from srgan.utils.provenance import commit, now, processor, versions
+from srgan.utils.provenance import commit, device_name, now, versions
 
 HELP = """\
 usage: srgan evaluate RUN|CHECKPOINT [options]
 
-Scores the generator of a run (its last checkpoint) or of a checkpoint again: by its own protocol, or by another.
+Compute FID, IS, KID, precision, recall, density and coverage of a checkpoint's generator. Options that are not given
+are as in the checkpoint's run: its final protocol if it has one, else the one used in training.
 
   srgan evaluate runs/NAME --output scores.json
   srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
   srgan evaluate CHECKPOINT --protocol.intra_fid_classes 1000 --devices 8
   srgan evaluate CHECKPOINT --data.init_args.path /elsewhere/images.tar
-  srgan evaluate CHECKPOINT --help        all options, with the checkpoint's settings as defaults
+  srgan evaluate CHECKPOINT --help        all options, with their defaults from the checkpoint
 """
 DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a setting of the run's data, as in srgan fit."
 
 
 class Stored(NamedTuple):
-    """A checkpoint with what it was trained with.
+    """A checkpoint's networks with its weights, and the data that it was trained on unless told otherwise."""
 
-    Attributes:
-        module: with the checkpoint's weights.
-        data: that it was trained on, unless told otherwise.
-        iteration: of the checkpoint.
-    """
-
-    module: AdversarialTraining
+    nets: Nets
     data: ImageData
     iteration: int
 
@@ -63,8 +58,8 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     """What the command understands: as in `srgan fit`, with the checkpoint's own settings as defaults."""
     parser = jsonargparse.ArgumentParser(
         prog="srgan evaluate RUN|CHECKPOINT",
-        description="Scores the generator of a checkpoint again. What is not said is as in the checkpoint's run: its "
-        "final protocol if it has one, else that in training.",
+        description="Score the generator of a checkpoint. Options that are not given are as in the checkpoint's run: "
+        "its final protocol if it has one, else the one used in training.",
         exit_on_error=False,
     )
     recorder = jsonargparse.ArgumentParser(exit_on_error=False)
@@ -75,15 +70,21 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
     parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
     parser.add_argument("--features", type=FeatureName, default=stored.features)
     parser.add_argument(
-        "--inception_weights", type=str | None, default=stored.inception_weights, help="torch-fidelity's"
+        "--inception_weights",
+        type=str | None,
+        default=stored.inception_weights,
+        help="path of torch-fidelity's Inception weights; downloaded once by default",
     )
     parser.add_subclass_arguments(ImageData, "data", instantiate=False)
-    parser.add_argument("--devices", type=int, default=1, help="that share the work")
+    parser.add_argument("--devices", type=int, default=1, help="number of devices that share the work")
     parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
     parser.add_argument(
-        "--allow", action="append", default=[], help="a class of yours that the checkpoint's settings name, to import"
+        "--allow",
+        action="append",
+        default=[],
+        help="class of your own that the settings name and that may be imported; may be repeated",
     )
-    parser.add_argument("--output", type=Path | None, default=None, help="JSON file for scores and protocol")
+    parser.add_argument("--output", type=Path | None, default=None, help="write scores and protocol to this JSON file")
     parser.set_defaults(
         {
             "data": copy.deepcopy(checkpoint.config["data"]),
@@ -94,7 +95,7 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Scores; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    """Scores, prints, and writes what was asked for."""
     warnings.filterwarnings("ignore", module="lightning_fabric")
     path, *options = arguments or ["--help"]
     if path in ("-h", "--help"):
@@ -109,12 +110,9 @@ def main(arguments: list[str]) -> int:
         if chosen.output:
             chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
         record = evaluate(stored, chosen)
-    except (ValueError, OSError) as error:
-        print(f"srgan evaluate: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("srgan evaluate: stopped, no scores. What is known of the real images is kept.", file=sys.stderr)
-        return 130
+        print("srgan evaluate: no scores yet; statistics of the real images are kept.", file=sys.stderr)
+        raise
     if record:
         record = {"checkpoint": path, "command": ["srgan", "evaluate", *arguments]} | record
         show(record)
@@ -124,11 +122,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
-    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the options.
-
-    Args:
-        path: of the checkpoint.
-        options: of the command line.
+    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the command's options.
 
     Returns:
         the training, and the options: "protocol" is a `ScoreProtocol`.
@@ -154,7 +148,7 @@ def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stor
         data = data_class(**chosen.data.init_args.as_dict())
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
-    return Stored(rebuild_training(checkpoint), data, checkpoint.iteration), chosen
+    return Stored(rebuild_nets(checkpoint), data, checkpoint.iteration), chosen
 
 
 def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
@@ -164,42 +158,38 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
         ValueError: networks, data and protocol do not fit one another.
         FileNotFoundError: data or the feature network's weights are missing.
     """
-    module, data, iteration = stored
+    nets, data, iteration = stored
     protocol: ScoreProtocol = options.protocol
     if protocol.intra_fid_classes:
-        classes = chosen_classes(protocol, module.generator.num_classes)
+        classes = chosen_classes(protocol, nets.generator.num_classes)
         protocol = replace(protocol, intra_fid_classes=len(classes))
-    if module.networks.image_size != data.image_size:
-        raise ValueError(f"Expected data of {module.networks.image_size} pixels, found {data.image_size}.")
-    if protocol.intra_fid_classes and module.generator.num_classes != data.num_labels:
+    if nets.networks.image_size != data.image_size:
+        raise ValueError(f"Expected data of {nets.networks.image_size} pixels, found {data.image_size}.")
+    if protocol.intra_fid_classes and nets.generator.num_classes != data.num_labels:
         raise ValueError(
-            f"Expected data of the generator's {module.generator.num_classes} classes for FID within classes, found "
+            f"Expected data of the generator's {nets.generator.num_classes} classes for FID within classes, found "
             f"{data.num_labels} in {data.name}."
         )
     name, weights = options.features, options.inception_weights
     # All that can be refused is refused before there are several processes, of which one would wait for another.
     _fetch(data, name, weights)
-    refuse_few_images(data, protocol)
-    refuse_lacking_classes(data, protocol, module.generator.num_classes)
+    check_enough_images(data, protocol)
+    check_classes(data, protocol, nets.generator.num_classes)
     fabric = _devices(options)
-    ranks = Ranks(fabric.global_rank, fabric.world_size)
+    ranks = ProcessGroup(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
-    module.to(fabric.device)
-    scores = scorer.of_generators(module.generator, module.generator_ema, protocol)
+    nets.to(fabric.device)
+    scores = scorer.of_generators(nets.generator, nets.generator_ema, protocol)
     if ranks.rank:
         return {}
-    cuda = fabric.device.type == "cuda"
     return {
         "iteration": iteration,
-        "constraint": module.constraint.label,
-        "generator_hash": hash_weights(module.generator),
+        "constraint": nets.constraint.label,
+        "generator_hash": hash_weights(nets.generator),
         "commit": commit(),
         "versions": versions(),
-        "hardware": {
-            "device": torch.cuda.get_device_name(fabric.device) if cuda else processor(),
-            "devices": ranks.world_size,
-        },
+        "hardware": {"device": device_name(fabric.device), "devices": ranks.world_size},
         "ended": now(),
         "protocol": scorer.describe(protocol),
         "scores": scores,
@@ -207,11 +197,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
 
 
 def _devices(options: jsonargparse.Namespace) -> Fabric:
-    """Launched.
-
-    Raises:
-        ValueError: this machine has no such devices.
-    """
+    """Launched; ValueError if this machine has no such devices."""
     strategy = "ddp" if options.devices > 1 else "auto"
     try:
         fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
@@ -225,24 +211,18 @@ def _devices(options: jsonargparse.Namespace) -> Fabric:
 
 
 def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None) -> None:
-    """Data and weights, where they are not there yet.
-
-    Raises:
-        ValueError: data and feature network do not fit one another.
-        FileNotFoundError: something is missing, or cannot be downloaded.
-    """
+    """Fetches data and weights where they are missing; FileNotFoundError if they cannot be downloaded."""
     try:
         data.prepare_data()
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
     try:
-        refuse_missing_features(features, inception_weights, data)
+        check_features(features, inception_weights, data)
     except RuntimeError as error:
         raise FileNotFoundError(str(error)) from error
 
 
 def show(record: dict[str, Any]) -> None:
-    """The record as a table."""
     table = Table("score", "value")
     for name, value in record["scores"].items():
         if not isinstance(value, list):

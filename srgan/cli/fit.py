@@ -13,53 +13,37 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from srgan.callbacks import (
-    Checkpoints,
-    GradientRecorder,
-    LossRecorder,
-    OutputRecorder,
-    Publisher,
-    RunCallback,
-    RunRecorder,
-    SampleGrids,
-    ScoreRecorder,
-    SpectraRecorder,
-)
-from srgan.callbacks.checkpoint_saver import StoppedAtOnce, checkpoints_of
+from srgan import callbacks
+from srgan.callbacks.checkpoint_saver import ImmediateStop, checkpoints_of
 from srgan.checkpoints.resume import start_of
-from srgan.checkpoints.sizes import memory_problem, refuse_absurd_sizes
+from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.cli.config_text import with_settings_read
 from srgan.cli.configs import with_paths
-from srgan.cli.fit_options import LINKS, refuse_arguments, refuse_callbacks, refuse_precision, with_methods
+from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, spelled_out
 from srgan.collapse import CollapseThresholds
 from srgan.data import ImageData
-from srgan.loggers.base import RunView
+from srgan.loggers.base import RunLogger
 from srgan.networks import DEFAULT_PAIR
 from srgan.runs.folder import LostHistoryError, OtherRunError, RunFolder
 from srgan.training.module import AdversarialTraining
 from srgan.training.parser_messages import INSTEAD, reason_of
 from srgan.utils.cpu import settle_on_cpu
 from srgan.utils.distributed import is_connection_loss
-from srgan.utils.files import expanded, make_folder, only_process
+from srgan.utils.files import expanded, file_lock, make_folder
 
 MEASURING = {
-    "losses": LossRecorder,
-    "gradients": GradientRecorder,
-    "spectra": SpectraRecorder,
-    "outputs": OutputRecorder,
-    "samples": SampleGrids,
-    "scores": ScoreRecorder,
-    "checkpoints": Checkpoints,
+    "losses": callbacks.LossRecorder,
+    "gradients": callbacks.GradientRecorder,
+    "spectra": callbacks.SpectraRecorder,
+    "outputs": callbacks.OutputRecorder,
+    "samples": callbacks.SampleGridRecorder,
+    "scores": callbacks.ScoreRecorder,
+    "checkpoints": callbacks.CheckpointSaver,
 }
-TRAINER_DEFAULTS = {
-    "devices": 1,
-    "logger": False,
-    "max_epochs": -1,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
+TRAINER_DEFAULTS = {"devices": 1, "logger": False, "max_epochs": -1, "enable_progress_bar": False,
+                    "enable_model_summary": False}  # fmt: skip
 
-DESCRIPTION = "Trains a generator and a discriminator under a constraint, or resumes a run. In short: srgan fit --help"
+DESCRIPTION = "Train a generator and a discriminator under a constraint, or resume a run. In short: srgan fit --help"
 SMALLER_NETS = "Or lower the widths, latent_dim or image_size of --model.networks.init_args and --data.init_args."
 STOPPED_EARLY, FAILED = 3, 1
 """Exit statuses of runs that Lightning or a callback ended before their last iteration, and of runs that failed."""
@@ -81,23 +65,27 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Refuses what the Trainer would take in silence."""
-        refuse_precision(self.config["trainer"])
-        refuse_absurd_sizes(self.config.as_dict(), "the settings of a run")
+        check_precision(self.config["trainer"])
+        check_sizes(self.config.as_dict(), "the settings of a run")
         super().instantiate_classes()
-        refuse_callbacks(self.trainer)
+        check_callbacks(self.trainer)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
         """The data modules share out the batch themselves."""
         return super().instantiate_trainer(**settings, use_distributed_sampler=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--run", type=str, help="Folder of the run (required). The same folder again resumes.")
+        parser.add_argument(
+            "--run", type=str, help="Output folder of the run (required). Run again with the same folder to resume."
+        )
+        parser.add_argument(
+            "--label", type=str | None, default=None, help="Name in reports and tables; default: the method's label."
+        )
         parser.add_argument(
             "--from-checkpoint",
             type=str | None,
             default=None,
-            help="Another run, or one of its checkpoints, to go on from: weights, optimizers, iteration and "
-            "randomness carry on.",
+            help="Run or checkpoint to start from: weights, optimizers, iteration and random state are kept.",
         )
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
@@ -108,7 +96,7 @@ class RunCLI(LightningCLI):
         parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
         for action in parser._actions:
             if action.dest == "config":
-                action.help = "A configuration by its name (srgan configs), or a YAML file, which wins if it exists."
+                action.help = "Configuration by name (see srgan configs), or YAML file."
         parser.set_defaults({"model.networks": {"class_path": f"srgan.networks.{type(DEFAULT_PAIR).__name__}"}})
         for target, (sources, compute) in LINKS.items():
             parser.link_arguments(sources, target, compute_fn=compute)
@@ -121,10 +109,10 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         argparse.ArgumentError: an argument that the parser does not know or understand.
         ValueError: settings that do not go together, or options that do not apply.
         OSError: a file of settings is missing.
-        TypeError, MisconfigurationException: Lightning's refusals.
+        TypeError, MisconfigurationException: from Lightning.
     """
-    arguments = with_methods(with_paths(arguments))
-    refuse_arguments(arguments)
+    arguments = spelled_out(with_paths(arguments))
+    check_arguments(arguments)
     arguments = with_settings_read(arguments)
     composed = cli(
         AdversarialTraining,
@@ -158,16 +146,13 @@ def main(arguments: list[str]) -> int:
     try:
         cli = compose(arguments)
     except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
-        print(f"srgan fit: {reason_of(error)}", file=sys.stderr)
-        return 2
+        return wrong(reason_of(error))
     except (RuntimeError, MemoryError) as error:
         if not (problem := memory_problem(error)):
             raise
-        print(f"srgan fit: Expected nets that fit into memory, found {problem}. {SMALLER_NETS}", file=sys.stderr)
-        return 2
+        return wrong(f"Expected networks that fit into memory, found {problem}. {SMALLER_NETS}")
     if not cli.config["run"]:
-        print("srgan fit: expected a folder for the run, found none. Add --run runs/NAME.", file=sys.stderr)
-        return 2
+        return wrong("--run is required, e.g. --run runs/NAME")
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return train(cli, arguments)
     folder = RunFolder(cli.config["run"])
@@ -175,10 +160,15 @@ def main(arguments: list[str]) -> int:
         make_folder(folder.path)
         folder.lock.touch()
     except OSError as error:
-        print(f"srgan fit: expected a folder for --run that can be written to, found: {error}", file=sys.stderr)
-        return 2
-    with only_process(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
+        return wrong(f"--run is not a writable folder: {error}")
+    with file_lock(folder.lock, f"{folder.path}: another process trains this run; waiting for it."):
         return train(cli, arguments)
+
+
+def wrong(message: str) -> int:
+    """Says what is wrong with the settings; returns the exit status."""
+    print(f"srgan fit: {message}", file=sys.stderr)
+    return 2
 
 
 def train(cli: RunCLI, arguments: list[str]) -> int:
@@ -186,19 +176,17 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
     try:
         folder, checkpoint = prepare(cli, arguments)
     except (ValueError, OSError) as error:
-        print(f"srgan fit: {error}", file=sys.stderr)
-        return 2
+        return wrong(str(error))
     record = folder.read_record()
     if record and record["status"] == "finished":
-        print(f"{folder.path}: finished already, {iterations_of(record['iterations'])}. Nothing to do.")
+        print(f"{folder.path}: already finished, {format_iterations(record['iterations'])}.")
         return 0
     try:
         provide(cli)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:  # of reading and downloading: nothing is computed
         if problem := memory_problem(error):
             error = MemoryError(f"Expected data that fit into memory, found {problem}. Choose a smaller image_size.")
-        print(f"srgan fit: {error}", file=sys.stderr)
-        return 2
+        return wrong(str(error))
     if cli.trainer.strategy.root_device.type == "cpu":
         settle_on_cpu()
     try:
@@ -207,39 +195,37 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         lost = folder.lost() if isinstance(error, FileNotFoundError) else None
         print(f"{folder.path}: failed: {lost or error}", file=sys.stderr)
         return FAILED
-    except StoppedAtOnce:
-        print(f"{folder.path}: stopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
+    except ImmediateStop:
+        print(f"{folder.path}: stopped; run the command again to resume from the last checkpoint.", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
-        if words := failure_of_the_machine(error, cli):
+        if words := format_machine_failure(error, cli):
             print(f"{folder.path}: failed: {words}", file=sys.stderr)
             return FAILED
         if checkpoint is None or checkpoints_of(cli.trainer).trains:
             raise
         problem = f"{type(error).__name__}: {reason_of(error)}"
-        print(f"srgan fit: Expected a checkpoint to go on from at '{checkpoint}', found {problem}", file=sys.stderr)
-        return 2
+        return wrong(f"Expected a checkpoint to resume from at '{checkpoint}', found {problem}")
     return conclude(cli, folder)
 
 
-def failure_of_the_machine(error: Exception, cli: RunCLI) -> str | None:
+def format_machine_failure(error: Exception, cli: RunCLI) -> str | None:
     """What happened and what to do, where it is the memory or another process that failed; None for other errors."""
     if problem := memory_problem(error):
         micro = cli.model.micro_batch_size or cli.datamodule.batch_size // cli.trainer.world_size
         return (
             f"Expected the training to fit into memory, found {problem}. Set --model.micro_batch_size below {micro} "
-            f"(the images of an update are then taken a part at a time). {SMALLER_NETS} What was saved stays."
+            f"(more, smaller backward passes per update). {SMALLER_NETS} The last checkpoint is kept."
         )
     if cli.trainer.world_size > 1 and is_connection_loss(error):
         return (
             f"Expected {cli.trainer.world_size} processes to train together, found one of them gone (killed, out of "
-            "memory, or its machine is down). What was saved stays; the same command goes on from the last checkpoint."
+            "memory, or its machine is down). Run the same command again to resume from the last checkpoint."
         )
     return None
 
 
-def iterations_of(count: int) -> str:
-    """A number of iterations in words."""
+def format_iterations(count: int) -> str:
     return "1 iteration" if count == 1 else f"{count} iterations"
 
 
@@ -249,14 +235,14 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
     if cli.model.iteration == cli.model.iterations and not missing:
-        message, status = f"finished, {iterations_of(cli.model.iterations)}.", 0
+        message, status = f"finished, {format_iterations(cli.model.iterations)}.", 0
     elif saver.received:
-        message = f"stopped after {iterations_of(cli.model.iteration)}; the same command goes on."
+        message = f"stopped after {format_iterations(cli.model.iteration)}; run the command again to resume."
         status = 128 + saver.received
     else:
         message = (
-            f"ended early after {iterations_of(cli.model.iteration)}, by a limit of Lightning's (max_time, max_epochs, "
-            "fast_dev_run, limit_train_batches) or a callback; saved. Without that limit the same command goes on."
+            f"stopped early after {format_iterations(cli.model.iteration)} by a limit of the Trainer (max_time, "
+            "max_epochs, fast_dev_run, limit_train_batches) or a callback; run again without it to resume."
         )
         status = STOPPED_EARLY
     if cli.trainer.is_global_zero:
@@ -268,48 +254,49 @@ def provide(cli: RunCLI) -> None:
     """Fetches data and weights before the trainer starts; on the first process, for which the others then wait.
 
     Raises:
-        ValueError: data, nets and score protocols do not fit one another.
-        OSError: data or weights are missing.
-        RuntimeError: they cannot be downloaded.
+        ValueError: data, networks and score protocols do not fit one another.
+        OSError, RuntimeError: data or weights are missing, or cannot be downloaded.
     """
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     cli.datamodule.prepare_data()
     cli.datamodule.setup("fit")
     for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, ScoreRecorder | OutputRecorder):
-            callback.refuse_impossible(cli.model.generator, cli.datamodule)
+        if isinstance(callback, callbacks.ScoreRecorder | callbacks.OutputRecorder):
+            callback.check_possible(cli.model.generator, cli.datamodule)
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
-    """Binds callbacks and loggers to the run folder; says which checkpoint to go on from.
+    """Binds callbacks and loggers to the run folder; returns it and the checkpoint to start from.
 
     Raises:
-        ValueError: nets, data and devices that do not fit one another, a folder that holds a run of other settings, or
-            a logger that cannot be opened.
-        FileNotFoundError: the checkpoint to go on from is missing.
+        ValueError: networks, data and devices that do not fit one another, a folder that holds a run of other settings,
+            or a logger that cannot be opened.
+        FileNotFoundError: the checkpoint to start from is missing.
     """
     cli.model.join(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])
     config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
-    for key in ("config", "run", "from_checkpoint"):
+    label = cli.config["label"]
+    for key in ("config", "run", "label", "from_checkpoint"):
         config.pop(key, None)
     start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
-    recorder = RunRecorder(config, ["srgan", "fit", *arguments], start.parent, cli.model.constraint.words, start.marks)
+    command, words = ["srgan", "fit", *arguments], cli.model.constraint.words
+    recorder = callbacks.RunRecorder(config, command, start.parent, words, start.marks, label)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
-    callbacks: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
-    callbacks[:] = [recorder, *callbacks, Publisher()]
-    for callback in callbacks:
-        if isinstance(callback, RunCallback):
+    attached: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
+    attached[:] = [recorder, *attached, callbacks.LoggerFeed()]
+    for callback in attached:
+        if isinstance(callback, callbacks.RunCallback):
             callback.folder, callback.thresholds = folder, thresholds
     for logger in cli.trainer.loggers:
-        if isinstance(logger, RunView):
+        if isinstance(logger, RunLogger):
             logger.bind(folder, recorder.record)
     return folder, start.checkpoint
 
 
 def _quiet_libraries() -> None:
-    """Leaves errors and our own words on the terminal."""
+    """Leaves errors and our own messages on the terminal."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for noise in ("torchmetrics", "pytorch_lightning", "lightning_fabric", "torch.jit"):
         warnings.filterwarnings("ignore", module=noise)

@@ -5,53 +5,55 @@ from itertools import pairwise
 HELP = """\
 usage: srgan fit -c NAME [-c NAME ...] --run FOLDER [options]
 
-Trains a generator and a discriminator under a constraint, or resumes a run where it was stopped.
+Train a generator and a discriminator under a constraint, or resume a run.
 
 examples:
   srgan fit -c digits -c sr-s --run runs/digits-sr-s
-      SR-GAN on embedded data, minutes on a laptop; the same command again resumes
+      SR-GAN on built-in data, minutes on a laptop; run the same command again to resume
   srgan fit -c folder -c sr-s --run runs/mine --data.init_args.path photographs.tar
-      on images of your own
+      your own images
   srgan fit -c digits -c sr-s --run runs/rescued --from-checkpoint runs/digits-sn
-      another constraint from a checkpoint on
+      continue from a checkpoint under another constraint
 
 run:
-  -c, --config NAME       a configuration by its name (`srgan configs` lists them), or a YAML file of your own, which
-                          wins if it exists; later ones change earlier ones, options change them all
-  --run FOLDER            of everything that the run writes (required)
-  --from-checkpoint RUN   (or a checkpoint of it) to go on from: weights, optimizers, iteration, randomness carry on
-  --print_config          prints what all this comes to, and trains nothing
+  -c, --config NAME       configuration by name (see `srgan configs`) or YAML file; later ones override earlier ones,
+                          and options override both
+  --run FOLDER            output folder of the run (required)
+  --from-checkpoint RUN   run or checkpoint to start from: weights, optimizers, iteration and random state are kept
+  --print_config          print the resolved configuration and exit
 
 data:
-  --data.init_args.path PATH       of -c folder and -c hub
-  --data.init_args.batch_size N    of the discriminator
+  --data.init_args.path PATH       images, for -c folder and -c hub
+  --data.init_args.batch_size N    batch size of the discriminator
   --data.init_args.image_size N    height and width
-  --data.init_args.num_workers N   processes that read images
+  --data.init_args.num_workers N   processes that load images
 
 training:
-  --model.constraint NAME          none, sn, sr-s, sr-d, clip, gp ..., in place of its configuration
-  --model.iterations N             updates of the generator
-  --model.n_dis N                  updates of the discriminator for each of them
-  --model.seed N                   of everything random
+  --model.constraint NAME          none, sn, sr-s, sr-d, clip, gp, ...
+  --sr.fraction X                  i / N, the hyperparameter of sr-s (default: 0.5)
+  --sr.scale unit|keep|X           scale of D's raw weights under SR; --sr.NAME sets any option of SR
+  --model.iterations N             generator updates
+  --model.n_dis N                  discriminator updates per generator update
+  --model.seed N                   random seed
   --model.generator_optimizer.learning_rate X
   --model.discriminator_optimizer.learning_rate X
   --model.networks.init_args.generator_channels N
   --model.networks.init_args.discriminator_channels N
-  --model.micro_batch_size N       images at a time, where a batch is too large for the memory
+  --model.micro_batch_size N       images per backward pass, for batches that do not fit into memory
 
-looking at it, every N iterations (0: never):
+logging intervals, in generator iterations (0 = off):
   --losses.every N   --gradients.every N   --spectra.every N   --outputs.every N   --samples.every N
   --scores.every N   --scores.features inception|classifier   --scores.protocol.num_fake_images N
-  --checkpoints.every N            what a stopped run goes on from
-  -c wandb, -c tensorboard         numbers and pictures there, too
+  --checkpoints.every N            checkpoint interval
+  -c wandb, -c tensorboard         also log to Weights & Biases or TensorBoard
 
-machine:
+hardware:
   --trainer.accelerator cpu|gpu
   --trainer.devices N   --trainer.num_nodes N   --trainer.strategy ddp
   --trainer.precision bf16-mixed
-  --trainer.max_time DD:HH:MM:SS   ends early and saves; without it the same command goes on
+  --trainer.max_time DD:HH:MM:SS   save and stop after this time; run again without it to resume
 
-all options: srgan fit --help=all; of a class: srgan fit --data.help srgan.data.FolderData
+All options: srgan fit --help=all. Options of a class: srgan fit --data.help srgan.data.FolderData
 """
 
 

@@ -6,6 +6,7 @@ or harm, without a word: they are refused with what to use instead.
 
 import json
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,7 +23,7 @@ from pytorch_lightning.callbacks import (
 )
 
 from srgan import constraints
-from srgan.constraints.registry import METHODS
+from srgan.constraints import METHODS, Constraint, SpectralMap, SpectralRegularization
 from srgan.training.joining import PRECISIONS
 from srgan.training.module import optimizer_steps
 from srgan.training.parser_messages import INSTEAD
@@ -37,12 +38,15 @@ REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     BackboneFinetuning: "Both nets train from the first iteration on.",
     ModelPruning: "It would change the weights behind the optimizers.",
 }
-GONE = {
+RENAMED = {
     "--seed_everything": "--model.seed",
     "--optimizer": "--model.generator_optimizer and --model.discriminator_optimizer",
     "--lr_scheduler": "--model.linear_decay",
 }
 """Arguments that people may expect -> what does that here."""
+
+SHORT = "--sr."
+"""How options of spectral regularization begin that are spelled out as `--model.constraint.init_args...`."""
 
 
 def _same(value: int) -> int:
@@ -58,13 +62,13 @@ LINKS: dict[str, tuple[tuple[str, ...], Callable[..., int]]] = {
 """Setting that follows others, and is not set by itself -> those, and what makes it of them."""
 
 
-def refuse_arguments(arguments: list[str]) -> None:
+def check_arguments(arguments: list[str]) -> None:
     """Refuses arguments that are not there.
 
     Raises:
         ValueError: with what to use instead.
     """
-    instead = {gone: f"Set {option}." for gone, option in GONE.items()}
+    instead = {gone: f"Set {option}." for gone, option in RENAMED.items()}
     instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
     for target, (sources, _) in LINKS.items():
         followed = f"Set {' and '.join(f'--{source}' for source in sources)}, which it follows."
@@ -76,7 +80,7 @@ def refuse_arguments(arguments: list[str]) -> None:
                 raise ValueError(f"Expected no {name}, which does not apply here. {way_out}")
 
 
-def refuse_precision(trainer: Namespace) -> None:
+def check_precision(trainer: Namespace) -> None:
     """Refuses settings of the Trainer with another precision than those that training goes with.
 
     Raises:
@@ -91,7 +95,7 @@ def refuse_precision(trainer: Namespace) -> None:
         )
 
 
-def refuse_callbacks(trainer: pl.Trainer) -> None:
+def check_callbacks(trainer: pl.Trainer) -> None:
     """Refuses callbacks that do not go with two optimizers stepped by hand.
 
     Raises:
@@ -105,10 +109,19 @@ def refuse_callbacks(trainer: pl.Trainer) -> None:
                 )
 
 
-def with_methods(arguments: list[str]) -> list[str]:
-    """The arguments, `--model.constraint NAME` with one of METHODS spelled out as the settings that it stands for."""
+def spelled_out(arguments: list[str]) -> list[str]:
+    """The arguments with the long form of short ones.
+
+    `--model.constraint NAME`, of METHODS, becomes the settings that it stands for; `--sr.scale X` becomes a setting of
+    `SpectralRegularization`, and `--sr.fraction X`, or any other name that it has not, one of its spectral map.
+    """
+    own = {field.name for field in fields(SpectralRegularization)}
     spelled: list[str] = []
     for argument in arguments:
+        if argument.startswith(SHORT):
+            setting = argument.removeprefix(SHORT)
+            of_map = "" if setting.partition("=")[0].partition(".")[0] in own else "spectral_map.init_args."
+            argument = f"--model.constraint.init_args.{of_map}{setting}"
         name = argument.removeprefix("--model.constraint=")
         if name in METHODS and (name != argument or spelled[-1:] == ["--model.constraint"]):
             argument = argument.removesuffix(name) + settings_of(name)
@@ -118,13 +131,17 @@ def with_methods(arguments: list[str]) -> list[str]:
 
 def settings_of(method: str) -> str:
     """JSON of the class that a method's name stands for."""
-    made = METHODS[method]()
-    arguments: dict[str, Any] = {}
-    if compensation := getattr(made, "compensation", None):
-        arguments["compensation"] = {"class_path": _path(compensation)}
-    if scale := getattr(made, "scale", None):
-        arguments["scale"] = scale
-    return json.dumps({"class_path": _path(made)} | ({"init_args": arguments} if arguments else {}))
+    return json.dumps(_settings(METHODS[method]()))
+
+
+def _settings(value: Any) -> Any:
+    """A value as the parser takes it: constraints and spectral maps by their class, other values by their fields."""
+    if not is_dataclass(value):
+        return value
+    arguments = {field.name: _settings(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Constraint | SpectralMap):
+        return {"class_path": _path(value)} | ({"init_args": arguments} if arguments else {})
+    return arguments
 
 
 def _path(value: object) -> str:

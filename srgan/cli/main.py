@@ -7,18 +7,8 @@ from importlib import import_module
 
 from srgan.utils.optional_packages import advice, installed_version
 
-COMMANDS = {
-    "fit": "srgan.cli.fit_help",
-    "evaluate": "srgan.cli.evaluate",
-    "report": "srgan.cli.report",
-    "spectra": "srgan.cli.spectra",
-    "sample": "srgan.cli.sample",
-    "push": "srgan.cli.push",
-    "pull": "srgan.cli.pull",
-    "dashboard": "srgan.cli.dashboard",
-    "prepare": "srgan.cli.prepare",
-    "configs": "srgan.cli.configs",
-}
+OTHERS = ("evaluate", "report", "spectra", "sample", "push", "pull", "dashboard", "prepare", "configs")
+COMMANDS = {"fit": "srgan.cli.fit_help"} | {name: f"srgan.cli.{name}" for name in OTHERS}
 """Command -> the module whose `main(arguments) -> exit status` runs it."""
 
 HELP = """\
@@ -27,39 +17,39 @@ usage: srgan COMMAND [options]
 SR-GAN: spectral regularization for combating mode collapse in GANs.
 
 commands:
-  fit        train a generator and a discriminator, or resume a run:
+  fit        train a generator and a discriminator; run the same command again to resume:
                srgan fit -c digits -c sr-s --run runs/digits-sr-s
-             the same command again resumes a run that was stopped; another constraint goes on from a checkpoint:
+             continue from a checkpoint under another constraint:
                srgan fit -c digits -c sr-s --run runs/digits-rescued \\
                    --from-checkpoint runs/digits-sn
-  evaluate   score the generator of a checkpoint again, under any protocol:
+  evaluate   compute FID, IS, KID, precision and recall of a checkpoint:
                srgan evaluate runs/digits-sr-s --output scores.json
-  report     a run, or a folder of runs, as one page that opens anywhere:
+  report     write a run, or a folder of runs, as one self-contained HTML page:
                srgan report runs/digits-sr-s
-  spectra    singular values of any checkpoint, ours or not:
-               srgan spectra resnet18.pth --picture spectra.png
-  sample     images from a checkpoint's generator: grids, classes, truncation, walks:
+  spectra    compute the singular values of any PyTorch or Chainer checkpoint:
+               srgan spectra resnet18.pth --plot spectra.png
+  sample     draw images from a checkpoint: grids, classes, truncation, interpolations:
                srgan sample runs/digits-sr-s
-  push       nets of a checkpoint for others: safetensors, settings, a model card, in a folder or on Hugging Face's hub:
+  push       export a checkpoint as safetensors with a model card, to a folder or the Hugging Face hub:
                srgan push runs/digits-sr-s OWNER/NAME
-  pull       a model of that hub as a folder:
+  pull       download a model from the hub:
                srgan pull OWNER/NAME
-  dashboard  a Weights & Biases workspace and report for a project of such runs:
+  dashboard  create a Weights & Biases workspace and report for a project:
                srgan dashboard --entity NAME --project srgan
-  prepare    turn a folder or tar file of photographs into Arrow files that training reads, once:
-               srgan prepare imagenet /data/ILSVRC2012 data/imagenet128
-  configs    the configurations that -c knows by name, or the text of one:
+  prepare    convert a folder or tar file of photographs to Arrow files for training:
+               srgan prepare /data/ILSVRC2012 data/imagenet128
+  configs    list the configurations that come with srgan, or print one:
                srgan configs digits
-  all options of a command: srgan COMMAND --help
+  srgan COMMAND --help shows all options of a command.
 
 options:
-  -h, --help     this text
-  --version      the version
+  -h, --help     show this help
+  --version      show the version
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status (2: wrong usage or a missing package, 130: stopped by Ctrl-C)."""
+    """Runs one command; returns the exit status (2: wrong input or a missing package, 130: stopped by Ctrl-C)."""
     command, *options = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("-h", "--help"):
         print(HELP, end="")
@@ -83,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads, as `head` does, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (ValueError, OSError) as error:  # of wrong input; the message says what to do
+        if command == "fit":  # which reports wrong input itself
+            raise
+        print(f"srgan {command}: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"srgan {command}: stopped.", file=sys.stderr)
         return 130

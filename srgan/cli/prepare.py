@@ -7,44 +7,43 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from srgan.cli.arguments import positive
 from srgan.prepare.image_sources import printable
 from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
-from srgan.utils.files import expanded, only_process
+from srgan.utils.files import expanded, file_lock
 from srgan.utils.optional_packages import require
 from srgan.utils.provenance import usable_cores
 
 SHOWN = 20
 EPILOG = """\
-ROOT is the folder of the official layout (train/<synset>/*.JPEG), any folder or uncompressed tar file of
-<split>/<class>/<image> or <class>/<image>, or the official ILSVRC2012_img_train.tar as it is.
+ROOT is ImageNet's official folder (train/<synset>/*.JPEG), its official ILSVRC2012_img_train.tar, or any folder or
+uncompressed tar file of <split>/<class>/<image> or <class>/<image>.
 
-Every image is turned upright (EXIF), converted to RGB, cut to the central square of its short side, and resized
-(bilinear, antialiased). What is no readable image is left out and listed in OUT/report.json. A command that was
-stopped, however it was, goes on when typed again, to the same bytes; on a finished OUT it checks that ROOT, where it
-is still there, has the same files, and the sizes of OUT's, and makes damaged ones anew.
+Each image is rotated upright (EXIF), converted to RGB, center-cropped to a square and resized (bilinear, antialiased).
+Files that are not readable images are left out and listed in OUT/report.json. Run the same command again to resume: the
+result is the same bit for bit. On a finished OUT this checks the list of files in ROOT, if it is still there, and the
+sizes of OUT's files, and remakes damaged ones.
 
 OUT opens with datasets.load_from_disk(OUT).
 
-exit status: 0 every file is an image in OUT; 1 finished, but files were left out; 2 not possible, the message says
-why; 130 stopped.
+exit status: 0 every file is an image in OUT; 1 finished, but files were left out; 2 error; 130 stopped.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepares a data set; returns the exit status."""
     options = parse(arguments)
     require("datasets")
     out: Path = options.out
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        refuse_places(options.root, out, options.split)
-        with only_process(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
+        check_places(options.root, out, options.split)
+        with file_lock(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
             report, made = prepare(**vars(options))
     except KeyboardInterrupt:
-        print(printable(f"{out}: stopped; the same command goes on."), file=sys.stderr)
+        print(printable(f"{out}: stopped; run the command again to resume."), file=sys.stderr)
         return 128 + signal.SIGINT
     except MemoryError as error:
-        return refused(f"too little memory for {error}. The same command, with fewer --workers, goes on")
+        return refused(f"too little memory for {error}. Run it again with fewer --workers to resume")
     except (ValueError, OSError) as error:
         return refused(str(error))
     finally:
@@ -60,13 +59,8 @@ def refused(why: str) -> int:
     return 2
 
 
-def refuse_places(root: Path, out: Path, split: str) -> None:
-    """Before anything is written. Inside of ROOT, the result would be listed as images the next time.
-
-    Raises:
-        FileNotFoundError: ROOT is missing and needed.
-        ValueError: OUT is inside of ROOT.
-    """
+def check_places(root: Path, out: Path, split: str) -> None:
+    """Raises an error, before anything is written, if ROOT is missing or OUT lies in it, where it would be listed."""
     if not root.exists() and not (out / JOB).exists():
         raise FileNotFoundError(f"Expected a folder or tar file of images at '{root.resolve()}', found nothing.")
     listed = (root / split if (root / split).is_dir() else root).resolve()
@@ -75,56 +69,41 @@ def refuse_places(root: Path, out: Path, split: str) -> None:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Options; exits with 2 on wrong ones."""
-    parser = argparse.ArgumentParser(prog="srgan prepare", description="Prepares a data set for training, once.")
-    data_sets = parser.add_subparsers(title="data sets", metavar="DATA_SET", required=True)
-    imagenet = data_sets.add_parser(
-        "imagenet",
-        help="a folder or tar file of photographs to small squares, for srgan.data.HubData",
-        description="Prepares ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
+    parser = argparse.ArgumentParser(
+        prog="srgan prepare",
+        description="Convert ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    imagenet.add_argument("root", metavar="ROOT", type=place, help="folder or uncompressed tar file of images")
-    imagenet.add_argument("out", metavar="OUT", type=place, help="folder of the result, new or to be gone on with")
-    imagenet.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
-    imagenet.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: train)")
-    cores = usable_cores()
-    imagenet.add_argument(
-        "--workers", type=positive, default=cores, metavar="N",
-        help="images decoded at a time (default: the cores, %(default)s here)",
+    parser.add_argument("root", metavar="ROOT", type=place, help="folder or uncompressed tar file of images")
+    parser.add_argument("out", metavar="OUT", type=place, help="output folder, new or to be resumed")
+    parser.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
+    parser.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), metavar="N",
+        help="images decoded in parallel (default: one per core, %(default)s here)",
     )  # fmt: skip
-    imagenet.add_argument("--retry", action="store_true", help="try again what was left out")
-    imagenet.add_argument("--verify", action="store_true", help="check every byte of what OUT has already")
+    parser.add_argument("--retry", action="store_true", help="retry files that were left out")
+    parser.add_argument("--verify", action="store_true", help="check every byte of existing output")
     return parser.parse_args(arguments)
 
 
 def place(text: str) -> Path:
-    """An argument that is a path."""
     try:
         return expanded(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def positive(text: str) -> int:
-    """An argument of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
-    return int(text)
-
-
 def folder_name(text: str) -> str:
-    """An argument that is the name of one folder."""
     if not text or "/" in text or text.startswith("."):
         raise argparse.ArgumentTypeError(f"expected the name of a folder in ROOT, found '{text}'")
     return text
 
 
 def print_report(out: Path, report: dict[str, Any], made: int) -> None:
-    """What became of the files."""
     counts = f"{report['images']:,} images of {report['classes']:,} classes from {report['files']:,} files"
-    print(f"{out}: {counts}, {made:,} read now{'' if made else ': finished already'}.")
+    print(f"{out}: {counts}, {made:,} read now{'' if made else ': already finished'}.")
     unreadable = [f"{entry['file']}: {entry['reason']}" for entry in report["unreadable"]]
     passed_over = "passed over, hidden or in no class folder"
     for title, lines in (("left out, unreadable", unreadable), (passed_over, report["ignored"])):

@@ -9,28 +9,17 @@ from srgan.utils.files import expanded
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns the exit status: 0, 2 (nothing to report on), 130 (stopped by Ctrl-C; no page is left half-written)."""
+    """Writes the page, or leaves the one before as it was."""
     parser = argparse.ArgumentParser(
         prog="srgan report",
-        description="Writes a run, or all runs below a folder, as one HTML file that opens without a network.",
-        epilog="Runs that are still training are shown as far as they are; run the command again for more.",
+        description="Write a run, or all runs below a folder, as one self-contained HTML file.",
+        epilog="Runs that are still training are shown up to now; run the command again to update.",
     )
-    parser.add_argument(
-        "folder", type=expanded, metavar="RUN_OR_FOLDER", help="a run's folder, or one with runs below it"
-    )
-    parser.add_argument(
-        "--output", type=expanded, metavar="FILE", help="where to write; default: report.html in the folder"
-    )
+    parser.add_argument("folder", type=expanded, metavar="RUN_OR_FOLDER", help="run folder, or a folder of runs")
+    parser.add_argument("--output", type=expanded, metavar="FILE", help="(default: report.html in the folder)")
     options = parser.parse_args(arguments)
     output = options.output or options.folder / "report.html"
-    try:
-        written = write_page(options.folder, output)
-    except OSError as error:
-        print(f"srgan report: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("srgan report: stopped; nothing was written.", file=sys.stderr)
-        return 130
+    written = write_page(options.folder, output)
     for note in written.notes:
         print(f"left out: {note}", file=sys.stderr)
     print(f"{output}: {written.runs} run{'s' * (written.runs != 1)}, {written.size / 1e6:.1f} MB")

@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from srgan.cli.arguments import add_allow, positive
 from srgan.utils.files import expanded
 from srgan.utils.optional_packages import advice
 
@@ -12,72 +13,68 @@ SUFFIXES = (".png", ".gif", ".mp4")
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan sample",
-        description="Images from the generator of a checkpoint of srgan fit. Without options: the grid that the run "
-        "itself drew at that iteration (samples/*.png), bit for bit on the same kind of device.",
+        description="Draw images from the generator of a checkpoint. Without options: the grid that the run itself "
+        "drew at that iteration (samples/*.png), bit for bit on the same kind of device.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "checkpoint", metavar="RUN|CKPT",
-        help="the folder of a run (its last checkpoint), a checkpoint, a folder of srgan pull, or OWNER/NAME",
+        help="run folder (its last checkpoint), checkpoint, folder written by srgan pull, or OWNER/NAME on the hub",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=expanded, metavar="FILE", help=".png, .gif or .mp4 (default: named by content)"
-    )
-    parser.add_argument("--gif", action="store_true", help="an animation where --output does not say so")
-    parser.add_argument("--rows", type=_positive, metavar="N", help="of a grid (default: the run's)")
-    parser.add_argument("--columns", type=_positive, metavar="N", help="images in a row")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the latents (default: the run's)")
-    parser.add_argument("--classes", metavar="K[,K...]|all", help="a row for each class of a conditional generator")
+    parser.add_argument("--output", type=expanded, metavar="FILE", help=".png, .gif or .mp4")
+    parser.add_argument("--gif", action="store_true", help="write an animation (without --output)")
+    parser.add_argument("--rows", type=positive, metavar="N", help="rows of the grid (default: as in the run)")
+    parser.add_argument("--columns", type=positive, metavar="N", help="images per row")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed of the latents (default: as in the run)")
+    parser.add_argument("--classes", metavar="K[,K...]|all", help="one row per class of a conditional generator")
     parser.add_argument(
         "--truncation", type=float, metavar="THRESHOLD",
-        help="a threshold: entries of z beyond +-THRESHOLD are drawn again, as BigGAN does: better single images, less "
-        "variety (not StyleGAN's psi, which pulls latents to their mean)",
+        help="truncation trick as in BigGAN: resample entries of z beyond +-THRESHOLD; better single images, less "
+        "variety (this is not StyleGAN's psi)",
     )  # fmt: skip
-    parser.add_argument("--ema", action="store_true", help="the moving average of the generator (--model.ema_decay)")
-    parser.add_argument("--frames", type=_positive, default=24, metavar="N", help="from point to point (default: 24)")
     parser.add_argument(
-        "--allow", action="append", default=[], metavar="CLASS_PATH",
-        help="a class of yours that the checkpoint's settings name, to import; once for each",
-    )  # fmt: skip
+        "--ema", action="store_true", help="use the moving average of the generator (--model.ema_decay)"
+    )
+    parser.add_argument(
+        "--frames",
+        type=positive,
+        default=24,
+        metavar="N",
+        help="frames between two points of an animation (default: %(default)s)",
+    )
+    add_allow(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
-    parser.add_argument("--number", type=_positive, metavar="N", help="of --images (default: as the run scores)")
-    kinds = parser.add_argument_group("instead of a grid of independent images").add_mutually_exclusive_group()
-    kinds.add_argument("--walk", type=_positive, metavar="N", help="N walks between points, along great circles")
-    kinds.add_argument("--dimension", metavar="D[,D...]|all", help="a row for each latent dimension, from -2 to 2")
+    parser.add_argument(
+        "--num-images", type=positive, metavar="N", help="for --export-images (default: as many as are scored)"
+    )
+    kinds = parser.add_argument_group("instead of a grid of independent samples").add_mutually_exclusive_group()
+    kinds.add_argument("--walk", type=positive, metavar="N", help="N spherical interpolations between latents")
+    kinds.add_argument("--dimension", metavar="D[,D...]|all", help="one row per latent dimension, from -2 to 2")
     kinds.add_argument(
-        "--images", type=expanded, metavar="FOLDER|FILE.npz",
-        help="single images: those that the run's scores are measured on, the first of them first",
+        "--export-images", type=expanded, metavar="FOLDER|FILE.npz",
+        help="export single images for other tools: the ones on which the scores are computed",
     )  # fmt: skip
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Draws and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
     options = arguments_parser().parse_args(arguments)
-    try:
-        path = options.images or _picture(options)
-        from srgan.inspection.sheets import make  # takes seconds; wrong wishes do not wait for it
+    path = options.export_images or _picture(options)
+    from srgan.inspection.sheets import make  # takes seconds; wrong options do not wait for it
 
+    try:
         print(make(options, path))
-    except (ValueError, OSError) as error:
-        print(f"srgan sample: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        again = " The same command goes on." if options.images and options.images.suffix != ".npz" else ""
-        print(f"srgan sample: stopped.{again}", file=sys.stderr)
-        return 130
+        if options.export_images and path.suffix != ".npz":
+            print("srgan sample: run the same command again to resume.", file=sys.stderr)
+        raise
     return 0
 
 
 def _picture(options: argparse.Namespace) -> Path:
-    """Where the picture goes.
-
-    Raises:
-        ValueError: another suffix, nothing that moves, or no PyAV.
-    """
+    """Where the picture goes; ValueError for another suffix, nothing that moves, or no PyAV."""
     kinds = {"walk": options.walk, "dimensions": options.dimension, "classes": options.classes}
     name = next((name for name, chosen in kinds.items() if chosen), "samples")
     path: Path = options.output or Path(f"{name}.gif" if options.gif else f"{name}.png")
@@ -89,9 +86,3 @@ def _picture(options: argparse.Namespace) -> Path:
     if suffix == ".mp4" and not importlib.util.find_spec("av"):
         raise ValueError(f"{advice('av')}; or write a .gif.")
     return path
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, found {text}")
-    return int(text)

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,89 +28,75 @@ EXPLANATION = (
     "sigma_k/sigma_1. effective rank: exp(entropy of sigma/sum sigma). stable rank: sum sigma^2/sigma_1^2. "
     "condition: sigma_1/sigma_N."
 )
-MOST_NAMES = 5  # in a note
-MOST_PANELS = 60
-LONGEST_TITLE = 21  # characters that fit above a panel
+MAX_NAMES = 5  # in a note
+MAX_PANELS = 60
+MAX_TITLE_LENGTH = 21  # characters that fit above a panel
 
 
 def arguments_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
     parser = argparse.ArgumentParser(
         prog="srgan spectra",
-        description="Singular values of every weight in a checkpoint, as a table, a picture, files. A weight is read "
-        "as the matrix [out, in * k * k]. Nothing that the file may hold beside tensors is run.",
+        description="Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. "
+        "No code in the file is run.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "checkpoint", type=expanded, metavar="RUN|CKPT",
-        help="the folder of a run (its last checkpoint), or a file of torch.save (.pt, .pth, .ckpt), .safetensors, a "
-        "Hugging Face folder of either, or Chainer's .npz",
+        help="run folder (its last checkpoint), file of torch.save (.pt, .pth, .ckpt), .safetensors, Hugging Face "
+        "folder of either, or Chainer .npz",
     )  # fmt: skip
-    parser.add_argument("--picture", type=expanded, metavar="FILE.png|pdf", help="sigma_k / sigma_1 of each layer")
-    parser.add_argument("--log", action="store_true", help="the picture's vertical axis is logarithmic")
-    parser.add_argument("--csv", type=expanded, metavar="FILE", help="the table, in full precision")
-    parser.add_argument("--json", type=expanded, metavar="FILE", help="the table and every singular value")
+    parser.add_argument("--plot", type=expanded, metavar="FILE.png|pdf", help="plot sigma_k / sigma_1 of each layer")
+    parser.add_argument("--log-scale", action="store_true", help="logarithmic vertical axis of the plot")
+    parser.add_argument("--csv", type=expanded, metavar="FILE", help="write the table in full precision")
+    parser.add_argument("--json", type=expanded, metavar="FILE", help="write the table and all singular values")
     parser.add_argument(
         "--layers", action="append", default=[], metavar="GLOB",
-        help="only layers of such names; may be repeated (default: of a checkpoint of srgan fit 'discriminator.*')",
+        help="only layers of these names; may be repeated (default for srgan checkpoints: 'discriminator.*')",
     )  # fmt: skip
     parser.add_argument(
         "--transposed", action="append", default=[], metavar="GLOB",
-        help="layers that are transposed convolutions, [in, out, k, k], which a file does not tell; may be repeated",
+        help="layers that are transposed convolutions, [in, out, k, k]; may be repeated",
     )  # fmt: skip
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Prints and writes; returns the exit status: 0 done, 2 on wrong input, 130 when stopped by Ctrl-C."""
+    """Prints the table and notes on it, and writes what was asked for."""
     options = arguments_parser().parse_args(arguments)
-    try:
-        if options.picture:
-            require("matplotlib")
-            refuse_other_formats(options.picture)
-        file = inspect_file(options.checkpoint)
-        globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
-        weights = matching(file.weights, globs, "--layers")
-        spectra = spectra_of(weights, options.transposed)
-        falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
-        print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
-        _print_table(spectra, falls)
-        print(EXPLANATION)
-        for note in [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed)):
-            print(f"- {note}")
-        for note in _remarks(spectra):
-            print(f"- {note}")
-        if len(weights) < len(file.weights) and not options.layers:
-            print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
-        for path in _write(file, spectra, options):
-            print(f"wrote {path}")
-    except BrokenPipeError:
-        raise  # `| head` has read enough, which is no error
-    except (ValueError, OSError) as error:
-        print(f"srgan spectra: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    if options.plot:
+        require("matplotlib")
+        check_format(options.plot)
+    file = inspect_file(options.checkpoint)
+    globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
+    weights = matching(file.weights, globs, "--layers")
+    spectra = spectra_of(weights, options.transposed)
+    falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
+    print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
+    _print_table(spectra, falls)
+    print(EXPLANATION)
+    notes = [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed))
+    for note in [*notes, *_remarks(spectra)]:
+        print(f"- {note}")
+    if len(weights) < len(file.weights) and not options.layers:
+        print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
+    for path in _write(file, spectra, options):
+        print(f"wrote {path}")
     return 0
 
 
-def refuse_other_formats(path: Path) -> None:
-    """Before the work of which it is a picture.
-
-    Raises:
-        ValueError: pictures are written in other formats than this.
-    """
+def check_format(path: Path) -> None:
+    """Raises ValueError, before the work that is to be plotted."""
     from srgan.plotting import FORMATS
 
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"Expected --picture FILE.png or FILE.pdf, found '{path}'.")
+        raise ValueError(f"Expected --plot FILE.png or FILE.pdf, found '{path}'.")
 
 
 def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
     """What the run's record until a checkpoint says of its spectra.
 
     Returns:
-        layer -> its tail mean in units of the largest until then; whether the spectra have collapsed, in words.
+        layer -> its tail mean relative to the largest until then; whether the spectra have collapsed, in a sentence.
     """
     history = checkpoint.run.read_spectra() if checkpoint.run else None
     if history is None or not (until := history.iterations <= checkpoint.iteration).any():
@@ -152,7 +137,6 @@ def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> N
 
 
 def _open_questions(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
-    """What a state dict leaves open."""
     notes = []
     if any(len(layer.shape) > 2 for layer in spectra) and not told_transposed:
         notes.append(
@@ -179,11 +163,10 @@ def _remarks(spectra: Sequence[LayerSpectrum]) -> list[str]:
 
 
 def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    return ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
 
 
 def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> list[Path]:
-    """The files that were asked for."""
     if options.csv:
         write_text(options.csv, _csv(spectra))
     if options.json:
@@ -192,10 +175,10 @@ def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argpa
         )
         record = {"checkpoint": str(file.path), "iteration": iteration, "constraint": constraint}
         write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
-    if options.picture:
+    if options.plot:
         title = file.checkpoint.title if file.checkpoint else file.path.name
-        draw(spectra, title, "log" if options.log else "linear", options.picture)
-    return [path for path in (options.csv, options.json, options.picture) if path]
+        draw(spectra, title, "log" if options.log_scale else "linear", options.plot)
+    return [path for path in (options.csv, options.json, options.plot) if path]
 
 
 def _csv(spectra: Sequence[LayerSpectrum]) -> str:
@@ -210,17 +193,13 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
 
 
 def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path: Path) -> None:
-    """A panel for each layer.
-
-    Raises:
-        ValueError: all layers hold NaN or infinity, or there are more than a page has panels for.
-    """
+    """A panel for each layer; ValueError if all hold NaN or infinity, or there are more than a page has panels for."""
     from srgan.plotting import grid_of_layers, save, style  # the extra report
 
     finite = [layer for layer in spectra if layer.is_finite]
-    if not 0 < len(finite) <= MOST_PANELS:
+    if not 0 < len(finite) <= MAX_PANELS:
         raise ValueError(
-            f"Expected 1 to {MOST_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
+            f"Expected 1 to {MAX_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
             "--layers GLOB."
         )
     panels = {
@@ -239,6 +218,6 @@ def short_names(names: Sequence[str]) -> list[str]:
         shared += 1
     shorter = [".".join(part[shared:]) for part in parts]
     return [
-        name if len(name) <= LONGEST_TITLE else f"{place}…{name[-LONGEST_TITLE + 4 :]}"
+        name if len(name) <= MAX_TITLE_LENGTH else f"{place}…{name[-MAX_TITLE_LENGTH + 4 :]}"
         for place, name in enumerate(shorter, start=1)
     ]

@@ -1,4 +1,4 @@
-"""What keeps a discriminator Lipschitz: values with up to four moments, and the one-liner on top."""
+"""What keeps a discriminator Lipschitz, a value for each method, and the one-liners on top."""
 
 from srgan.constraints.base import Combination, Constraint, Unconstrained
 from srgan.constraints.batch_normalization import BatchNormalization
@@ -12,21 +12,13 @@ from srgan.constraints.r1 import R1Penalty
 from srgan.constraints.registry import METHODS
 from srgan.constraints.regularize import regularize
 from srgan.constraints.row_sum import RowSumNormalization
-from srgan.constraints.schedule import Schedule
 from srgan.constraints.slogan import SLOGAN
 from srgan.constraints.spectral_normalization import SpectralNormalization
-from srgan.constraints.spectral_regularization import (
-    Compensation,
-    Dynamic,
-    Form,
-    Project,
-    Reparametrize,
-    SpectralRegularization,
-    Static,
-)
+from srgan.constraints.spectral_regularization import Schedule, SpectralRegularization
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.weight_clipping import WeightClipping
 from srgan.constraints.weight_normalization import WeightNormalization
+from srgan.spectral import Dynamic, SpectralMap, Static
 
 __all__ = [
     "DRAGAN",
@@ -34,19 +26,16 @@ __all__ = [
     "SLOGAN",
     "BatchNormalization",
     "Combination",
-    "Compensation",
     "Constraint",
     "DiscriminatorStep",
     "Dynamic",
-    "Form",
     "GradientPenalty",
     "OrthonormalRegularization",
-    "Project",
     "R1Penalty",
     "Regularization",
-    "Reparametrize",
     "RowSumNormalization",
     "Schedule",
+    "SpectralMap",
     "SpectralNormalization",
     "SpectralRegularization",
     "Static",

@@ -8,11 +8,11 @@ from torch.nn.utils import parametrizations, parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm as TorchSpectralNormHook
 from torch.nn.utils.spectral_norm import SpectralNormLoadStateDictPreHook
 
-from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_valueless, unparametrize_advice
+from srgan.constraints.layers import check_has_values, constrained, is_sharded, raw_weight, unparametrize_advice
 from srgan.constraints.parametrization import RawWeight
 
 # Buffers in which layers of other libraries (BigGAN's, torch-mimicry's, ...) keep a spectral norm's state.
-_FOREIGN_SPECTRAL_NORM = ("u0", "sv0", "sn_u", "sn_sigma")
+_THIRD_PARTY_SPECTRAL_NORM = ("u0", "sv0", "sn_u", "sn_sigma")
 
 
 def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
@@ -22,7 +22,7 @@ def _parametrization_classes(layer: nn.Module) -> list[type[nn.Module]]:
     return [type(module) for module in layer.get_submodule("parametrizations.weight").children()]
 
 
-def refuse_foreign_weight(layer: nn.Module) -> None:
+def check_raw_weight(layer: nn.Module) -> None:
     """Passes raw weights, both spectral norms of PyTorch, and our own parametrizations."""
     classes = _parametrization_classes(layer)
     known = classes == [parametrizations._SpectralNorm] or (len(classes) == 1 and constrained(layer) is not None)
@@ -31,18 +31,18 @@ def refuse_foreign_weight(layer: nn.Module) -> None:
     hooks = [hook for hook in layer._forward_pre_hooks.values() if getattr(hook, "name", None) == "weight"]
     if hasattr(layer, "weight_orig") and not any(isinstance(hook, TorchSpectralNormHook) for hook in hooks):
         raise ValueError("expected a raw weight, found one under another hook (pruning?). Remove that first.")
-    foreign = [name for name in _FOREIGN_SPECTRAL_NORM if name in layer._buffers]
-    if foreign:
+    third_party = [name for name in _THIRD_PARTY_SPECTRAL_NORM if name in layer._buffers]
+    if third_party:
         raise ValueError(
-            f"expected a raw weight, found a layer with a spectral norm of its own (buffer '{foreign[0]}'), which "
+            f"expected a raw weight, found a layer with a spectral norm of its own (buffer '{third_party[0]}'), which "
             "would normalize twice. Build the discriminator with plain torch.nn layers."
         )
     if is_sharded(layer):
         raise ValueError(
             "expected a whole weight, found one that fully_shard has split. Regularize first, then shard, then make "
-            "the optimizer; the sharded discriminator can be under 'sn' or SR-s with form=Reparametrize()."
+            "the optimizer; the sharded discriminator can be under 'sn' or SR-s with mode='reparametrization'."
         )
-    refuse_valueless(layer)
+    check_has_values(layer)
 
 
 def replace_parametrization(layer: nn.Module, parametrization: RawWeight, draw: Callable[[int], Tensor]) -> None:
@@ -69,7 +69,7 @@ def replace_parametrization(layer: nn.Module, parametrization: RawWeight, draw: 
     converged = u is not None and u.shape == parametrization.u.shape
     parametrization.u.copy_(u if u is not None and converged else draw(len(parametrization.u)))
     _register(layer, parametrization)
-    accept_foreign_names(layer)
+    accept_third_party_names(layer)
 
 
 def _register(layer: nn.Module, parametrization: RawWeight) -> None:
@@ -125,12 +125,12 @@ def forget_load_hooks(layer: nn.Module, which: Callable[[object], bool]) -> None
             del layer._load_state_dict_pre_hooks[key]
 
 
-def accept_foreign_names(layer: nn.Module) -> None:
+def accept_third_party_names(layer: nn.Module) -> None:
     """Lets a constrained layer load the weight of a plain layer, or of one under PyTorch's spectral norm."""
-    layer.register_load_state_dict_pre_hook(rename_foreign)
+    layer._register_load_state_dict_pre_hook(rename_third_party, with_module=True)  # torch 2.5 has a public name
 
 
-def rename_foreign(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def rename_third_party(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Rewrites the entries of one layer in a state dict about to be loaded.
 
     The power vector of a spectral norm is taken over. Nothing is recorded yet for a weight from elsewhere, and no
@@ -138,11 +138,11 @@ def rename_foreign(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: 
     """
     parametrization = constrained(layer)
     original, own = f"{prefix}parametrizations.weight.original", f"{prefix}parametrizations.weight.0."
-    foreign = [name for name in (f"{prefix}weight", f"{prefix}weight_orig") if name in state]
-    if parametrization is None or not (foreign or f"{own}_u" in state):
+    third_party = [name for name in (f"{prefix}weight", f"{prefix}weight_orig") if name in state]
+    if parametrization is None or not (third_party or f"{own}_u" in state):
         return
-    if foreign:
-        state[original] = state.pop(foreign[0])
+    if third_party:
+        state[original] = state.pop(third_party[0])
     for name in (f"{prefix}weight_v", f"{own}_v"):
         state.pop(name, None)
     expected = parametrization.state_for(state[original])

@@ -1,46 +1,63 @@
-"""What keeps a discriminator Lipschitz: a value with up to four moments.
+"""What keeps a discriminator Lipschitz, as a value: a frozen dataclass of settings, and what it does.
 
-A training step calls `attach` once, adds `penalty` to the discriminator's loss, and calls `after_update`
-after each discriminator update; loggers ask for its `report`. Nobody asks which constraint it is.
+A training step calls `attach` once, adds `penalty` to D's loss and calls `after_update` after D's optimizer steps;
+loggers ask for its `report`. Nobody asks which constraint it is: what else depends on it is a property of it.
+A constraint overrides what it needs of `parametrization`, `penalty`, `after_update` and `report`; those that add
+layers, or cannot go with all of them, `add_layers` and `check`, too.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import refuse_foreign_weight, replace_parametrization
-from srgan.constraints.batch_norm_hook import refuse_batch_norm, remove_batch_norm
-from srgan.constraints.gains import refuse_gain
+from srgan.constraints.attaching import check_raw_weight, replace_parametrization
+from srgan.constraints.batch_norm_hook import check_no_batch_norm, remove_batch_norm
 from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight, power_vector
 from srgan.constraints.refusing import words_of_refusals
 from srgan.constraints.step import DiscriminatorStep
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 class Constraint:
     """No constraint on the discriminator, and the base of those that constrain it."""
 
-    label: str = "none"
-    """Short name, for tables and plots."""
-    sentence: str = "no constraint on the discriminator; its spectra are only watched"
-    """What it does, for people."""
-    note: str | None = None
-    """What to know when reading its verdicts."""
-    acts_after_updates: bool = False
-    """Whether `after_update` does anything, so that somebody has to call it."""
-    differentiates_twice: bool = False
+    needs_double_backward: bool = False
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
+    needs_per_sample_gradients: bool = False
+    """Whether its penalty is on the gradient at each image by itself, which batch norm in D would mix."""
     adds_batch_norm: bool = False
     """Whether `add_layers` puts batch norms behind convolutions."""
     adds_parameters: bool = False
     """Whether it has parameters of its own, which DDP must know from its start."""
-    normalizes: bool = False
-    """Whether it divides weights by a norm of theirs, so that the layer must use them as they are."""
-    separates_images: bool = False
-    """Whether its penalty is on the slope at each image by itself, which batch norm in D would mix."""
+
+    @property
+    def label(self) -> str:
+        """Short name, for tables and plots."""
+        return "none"
+
+    @property
+    def sentence(self) -> str:
+        """What it does, for people."""
+        return "no constraint on the discriminator; its spectra are only watched"
+
+    @property
+    def note(self) -> str | None:
+        """What to know when reading its verdicts."""
+        return None
+
+    @property
+    def has_post_step(self) -> bool:
+        """Whether `after_update` does anything, so that somebody has to call it."""
+        return type(self).after_update is not Constraint.after_update
+
+    @property
+    def is_remedy(self) -> bool:
+        """Whether it is what a run is advised to go on with after a collapse."""
+        return False
 
     @property
     def words(self) -> dict[str, str | None]:
@@ -77,14 +94,12 @@ class Constraint:
                 "Expected a discriminator with convolution, linear or embedding layers of torch.nn, found none in "
                 f"{type(discriminator).__name__}. Build it of those, or name your own by layers= of srgan.regularize."
             )
-        self.refuse(discriminator, chosen)
+        self.check(discriminator, chosen)
         attached: dict[str, RawWeight] = {}
         refused: dict[str, str] = {}
         for name, layer in chosen.items():
             try:
-                refuse_foreign_weight(layer)
-                if self.normalizes:
-                    refuse_gain(layer)
+                check_raw_weight(layer)
                 attached[name] = self.parametrization(layer)
             except ValueError as error:
                 refused[name] = str(error)
@@ -93,13 +108,13 @@ class Constraint:
             raise ValueError(words_of_refusals(refused, chosen if some_remain else None))
         for name, parametrization in attached.items():
             layer = chosen[name]
-            parametrization.judged = self.judged_values(layer)
+            parametrization.constraint = self
             replace_parametrization(layer, parametrization, partial(power_vector, seed, name))
             if not self.adds_batch_norm:
                 remove_batch_norm(layer, fold=False)
         self.add_layers(discriminator, chosen)
 
-    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """Looks for what this constraint cannot go with, before anything changes.
 
         Args:
@@ -109,18 +124,18 @@ class Constraint:
         Raises:
             ValueError: it is there.
         """
-        if self.separates_images:
-            refuse_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
+        if self.needs_per_sample_gradients:
+            check_no_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """Adds layers of the constraint's own, behind the parametrizations; arguments as for `refuse`."""
+        """Adds layers of the constraint's own, behind the parametrizations; arguments as for `check`."""
 
     def penalty(self, step: DiscriminatorStep) -> Tensor | None:
         """What is added to the discriminator's loss in one micro-batch, a scalar; None for nothing."""
         return None
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
 
@@ -138,11 +153,17 @@ class Constraint:
         """
         return min(raw_matrix(layer).shape)
 
+    def label_on(self, layer: nn.Module) -> str:
+        """What one of its layers is under; SR leaves linear layers to SN."""
+        return self.label
 
+
+@dataclass(frozen=True)
 class Unconstrained(Constraint):
     """The discriminator as it is; its raw spectra are still watched."""
 
 
+@dataclass(frozen=True)
 class Combination(Constraint):
     """Several constraints together, e.g. SN with a gradient penalty.
 
@@ -154,36 +175,46 @@ class Combination(Constraint):
             that it spoils.
     """
 
-    def __init__(self, constraints: Sequence[Constraint]) -> None:
+    constraints: Sequence[Constraint]
+
+    def __post_init__(self) -> None:
         parts: list[Constraint] = []
-        for one in constraints:
+        for one in self.constraints:
             parts += one.constraints if isinstance(one, Combination) else [one]
-        own = [part for part in parts if type(part).parametrization is not Constraint.parametrization]
-        if len(parts) < 2 or len(own) > 1:
+        object.__setattr__(self, "constraints", tuple(parts))
+        if len(parts) < 2 or len(self._parametrizing) > 1:
             raise ValueError(
                 "Expected at least two constraints of which one at most parametrizes the weights, found "
                 f"{', '.join(part.label for part in parts) or 'none'}. Leave all but one of those out."
             )
-        self.constraints: list[Constraint] = parts
-        self._parametrizing = own[0] if own else Constraint()
-        self.label = " + ".join(part.label for part in parts)
-        self.sentence = "; ".join(part.sentence for part in parts)
-        self.note = " ".join(part.note for part in parts if part.note) or None
-        for name in ("acts_after_updates", "differentiates_twice", "adds_batch_norm", "adds_parameters", "normalizes"):
-            setattr(self, name, any(getattr(part, name) for part in parts))
-        self.separates_images = any(part.separates_images for part in parts)
-        if self.separates_images and self.adds_batch_norm:
+        if self.needs_per_sample_gradients and self.adds_batch_norm:
             raise ValueError(
                 f"Expected no batch norm beside a penalty on the slope at each image, found {self.label}. Leave one "
                 "of them out."
             )
 
-    def parametrization(self, layer: nn.Module) -> RawWeight:
-        return self._parametrizing.parametrization(layer)
+    @property
+    def _parametrizing(self) -> list[Constraint]:
+        return [part for part in self.constraints if type(part).parametrization is not Constraint.parametrization]
 
-    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    @property
+    def label(self) -> str:
+        return " + ".join(part.label for part in self.constraints)
+
+    @property
+    def sentence(self) -> str:
+        return "; ".join(part.sentence for part in self.constraints)
+
+    @property
+    def note(self) -> str | None:
+        return " ".join(part.note for part in self.constraints if part.note) or None
+
+    def parametrization(self, layer: nn.Module) -> RawWeight:
+        return (self._parametrizing or [Constraint()])[0].parametrization(layer)
+
+    def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         for part in self.constraints:
-            part.refuse(discriminator, layers)
+            part.check(discriminator, layers)
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         for part in self.constraints:
@@ -194,7 +225,7 @@ class Combination(Constraint):
         return torch.stack(penalties).sum() if penalties else None
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         for part in self.constraints:
             part.after_update(discriminator, iteration, update, n_dis, ranks)
@@ -205,13 +236,19 @@ class Combination(Constraint):
     def judged_values(self, layer: nn.Module) -> int:
         return min(part.judged_values(layer) for part in self.constraints)
 
+    def label_on(self, layer: nn.Module) -> str:
+        return " + ".join(part.label_on(layer) for part in self.constraints)
 
-def refuse_negative(weight: float) -> float:
-    """The weight of a penalty, if it is one.
 
-    Raises:
-        ValueError: it is negative, infinite or NaN.
-    """
+def _joined(flag: str) -> property:
+    return property(lambda combination: any(getattr(part, flag) for part in combination.constraints))
+
+
+for _name in [name for name in vars(Constraint) if isinstance(getattr(Constraint(), name), bool)]:
+    setattr(Combination, _name, _joined(_name))  # one rule for all flags, those that are yet to come included
+
+
+def check_nonnegative(weight: float) -> None:
+    """Raises a ValueError for a penalty's weight that is negative, infinite or NaN."""
     if not 0 <= weight < float("inf"):
         raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
-    return weight

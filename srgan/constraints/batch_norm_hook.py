@@ -17,7 +17,7 @@ def normalize_output(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     return normalized
 
 
-def refuse_batch_norm(discriminator: nn.Module, layers: Mapping[str, nn.Module], way_out: str) -> None:
+def check_no_batch_norm(discriminator: nn.Module, layers: Mapping[str, nn.Module], way_out: str) -> None:
     """Passes batch norm that a constraint has put behind some layers, and refuses any other.
 
     Raises:

@@ -1,16 +1,18 @@
 """Batch normalization in the discriminator."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.batch_norm_hook import normalize_output, refuse_batch_norm
+from srgan.constraints.batch_norm_hook import check_no_batch_norm, normalize_output
 from srgan.constraints.layers import CONVOLUTIONS, raw_weight, spectral_layers
 
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
+@dataclass(frozen=True)
 class BatchNormalization(Constraint):
     """Batch norm behind each convolution of D but the first and those with a single output channel.
 
@@ -24,16 +26,16 @@ class BatchNormalization(Constraint):
         momentum: of the running averages.
     """
 
+    eps: float = 1e-5
+    momentum: float = 0.1
+
     adds_batch_norm = True
     adds_parameters = True
     label = "batch norm"
     sentence = "batch normalization behind each convolution of D but the first"
 
-    def __init__(self, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        self.eps, self.momentum = eps, momentum
-
-    def refuse(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        refuse_batch_norm(discriminator, layers, "Leave out this constraint.")
+    def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        check_no_batch_norm(discriminator, layers, "Leave out this constraint.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         first = next((layer for _, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)), None)

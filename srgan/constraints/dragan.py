@@ -1,11 +1,14 @@
 """DRAGAN."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
+@dataclass(frozen=True)
 class DRAGAN(Constraint):
     """`lambda E[(||grad D(xhat)||_2 - 1)^2]` near the data (Kodali et al. 2017).
 
@@ -21,14 +24,19 @@ class DRAGAN(Constraint):
         ValueError: the weight is negative.
     """
 
-    label = "DRAGAN"
-    differentiates_twice = True
+    weight: float = 10.0
 
-    def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
-        self.sentence = f"gradient penalty near the data (DRAGAN), λ = {weight:g}"
+    label = "DRAGAN"
+    needs_double_backward = True
+
+    def __post_init__(self) -> None:
+        check_nonnegative(self.weight)
+
+    @property
+    def sentence(self) -> str:
+        return f"gradient penalty near the data (DRAGAN), λ = {self.weight:g}"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         noise = step.uniform("dragan", *step.real.shape[1:])
         xhat = step.real.float() + 0.5 * step.standard_deviation_of_real() * noise
-        return self.weight * (step.slopes(xhat, step.real_labels) - 1).square().mean()
+        return self.weight * (step.gradient_norms(xhat, step.real_labels) - 1).square().mean()

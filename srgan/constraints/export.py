@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import forget_load_hooks, rename_foreign, restore_weight
+from srgan.constraints.attaching import forget_load_hooks, rename_third_party, restore_weight
 from srgan.constraints.batch_norm_hook import remove_batch_norm
 from srgan.constraints.handle import release
-from srgan.constraints.layers import constrained, is_sharded, raw_weight, refuse_non_module
+from srgan.constraints.layers import check_module, constrained, is_sharded, raw_weight
 from srgan.constraints.refusing import layer_called
-from srgan.constraints.selecting import bare
+from srgan.constraints.selecting import unwrap_model
 
 
 def unregularize(discriminator: nn.Module) -> nn.Module:
@@ -38,7 +38,7 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
         >>> sorted(srgan.unregularize(D).state_dict())
         ['0.bias', '0.weight']
     """
-    modules = refuse_non_module(discriminator).named_modules()
+    modules = check_module(discriminator).named_modules()
     layers = {name: layer for name, layer in modules if constrained(layer) is not None}
     for name, layer in layers.items():
         if is_sharded(layer):
@@ -69,7 +69,7 @@ def _weight_in_use(layer: nn.Module) -> Tensor:
 def _restore(layer: nn.Module, in_use: Mapping[nn.Parameter, Tensor]) -> None:
     raw = restore_weight(layer)
     raw.copy_(in_use[raw])
-    forget_load_hooks(layer, lambda hook: hook is rename_foreign)
+    forget_load_hooks(layer, lambda hook: hook is rename_third_party)
     remove_batch_norm(layer, fold=True)
 
 
@@ -96,4 +96,4 @@ def export(discriminator: nn.Module) -> nn.Module:
         >>> torch.allclose(exported(x), D.eval()(x), atol=1e-6), sorted(exported.state_dict())
         (True, ['0.bias', '0.weight'])
     """
-    return unregularize(copy.deepcopy(bare(discriminator)))
+    return unregularize(copy.deepcopy(unwrap_model(discriminator)))

@@ -23,7 +23,7 @@ class _Product(NamedTuple):
     output: Tensor
 
 
-def refuse_gain(layer: nn.Module) -> None:
+def check_gain(layer: nn.Module) -> None:
     """Refuses a layer that is a multiple of what its parameter says, as under an equalized learning rate.
 
     A norm would hold the parameter at 1, and the layer in use at the gain: with 1 / sqrt(fan-in) in each layer nothing

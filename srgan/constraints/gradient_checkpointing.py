@@ -1,6 +1,7 @@
 """What a forward pass with a state owes to gradient checkpointing and to torch.func."""
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,8 @@ def _checkpointed_region() -> tuple[Any, object]:
 
     PyTorch tells nobody. The frame is in the closure of the hook through which the region saves tensors.
     """
+    if not hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"):
+        return _region_on_the_stack()
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
     if hooks is None:
         return None, None
@@ -78,6 +81,20 @@ def _checkpointed_region() -> tuple[Any, object]:
         return cells["target_frame_ref"].cell_contents(), cells["gid"].cell_contents
     if "frame" in cells and hasattr(cells["frame"].cell_contents, "recompute_fn"):
         return cells["frame"].cell_contents, None
+    return None, None
+
+
+def _region_on_the_stack() -> tuple[Any, object]:
+    """The same by the calls that are open, where an older torch does not show its hooks."""
+    call = sys._getframe().f_back
+    while call:
+        if call.f_globals.get("__name__") == "torch.utils.checkpoint":
+            names = call.f_locals
+            if call.f_code.co_name == "unpack_hook" and "gid" in names:
+                return names["frame"], names["gid"]
+            if call.f_code.co_name == "checkpoint" and "gen" in names:
+                return names["gen"].gi_frame.f_locals["new_frame"], None
+        call = call.f_back
     return None, None
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import Chosen, constrained, is_sharded, raw_weight, spectral_layers
+from srgan.constraints.layers import LayerSubset, constrained, is_sharded, layer_kind, raw_weight, spectral_layers
 from srgan.constraints.refusing import layer_called
-from srgan.constraints.selecting import bare
+from srgan.constraints.selecting import unwrap_model
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.stepping import parameters_of, part_in, stepped
 
@@ -45,6 +45,15 @@ class Regularization:
         release(layers)
         for layer in layers.values():
             _acting[layer] = weakref.ref(self)
+
+    def __repr__(self) -> str:
+        """The constraint, and what each layer is under, a line each."""
+        head = f"{type(self).__name__}({self.constraint!r}, n_dis={self.n_dis}, seed={self.seed}):"
+        rows = [
+            f"  {name or '(itself)'}: {layer_kind(layer)} under {self.constraint.label_on(layer)}"
+            for name, layer in self.layers.items()
+        ]
+        return "\n".join([head, *(rows or ["  no layer: a later call has taken all"])])
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -86,7 +95,7 @@ class Regularization:
         real_labels = no_labels if real_labels is None else real_labels
         images = [x.detach() if x.dim() == 4 else x.detach().reshape(len(x), -1, 1, 1) for x in (real, fake)]
         step = DiscriminatorStep(
-            _Scores(self.layers, bare(self.discriminator), real.shape[1:], given),
+            _Scores(self.layers, unwrap_model(self.discriminator), real.shape[1:], given),
             images[0],
             real_labels,
             images[1],
@@ -97,7 +106,7 @@ class Regularization:
             images[0],
         )
         # The fused attention kernels have no second derivative.
-        with sdpa_kernel(SDPBackend.MATH) if self.constraint.differentiates_twice else nullcontext():
+        with sdpa_kernel(SDPBackend.MATH) if self.constraint.needs_double_backward else nullcontext():
             penalty = self.constraint.penalty(step)
         return real.new_zeros(()) if penalty is None else penalty
 
@@ -107,7 +116,7 @@ class Regularization:
         self._counts = [UpdateCount() for _ in optimizers]
         for index, optimizer in enumerate(optimizers):
             self._handles.append(optimizer.register_step_post_hook(partial(self._after_step, index)))
-        if self.constraint.acts_after_updates:
+        if self.constraint.has_post_step:
             self._watch = StepWatch()
             self._handles += [layer.register_forward_pre_hook(self._watch) for layer in self._layers.values()]
 
@@ -125,10 +134,10 @@ class Regularization:
             return
         if self._watch is not None:
             self._watch.restart()
-            refuse_sharded(layers)
+            check_not_sharded(layers)
         counted, count = self._counted_by(index, layers), self._counts[index]
         updates = count.read(counted)
-        D = bare(self.discriminator)
+        D = unwrap_model(self.discriminator)
         everything = layers == dict(spectral_layers(D))
         moved = part_in(D, stepped(optimizer), None if everything else layers)
         self.constraint.after_update(moved, *divmod(updates, self.n_dis), self.n_dis)
@@ -196,7 +205,7 @@ def release(layers: Mapping[str, nn.Module]) -> None:
             handle.stop()
 
 
-def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
+def check_not_sharded(layers: Mapping[str, nn.Module]) -> None:
     """Refuses weights that fully_shard has split, whose spectra no process has.
 
     Raises:
@@ -206,7 +215,7 @@ def refuse_sharded(layers: Mapping[str, nn.Module]) -> None:
         if is_sharded(layer):
             raise ValueError(
                 f"{layer_called(name)}: expected a whole weight to act on, found one that fully_shard has split. Use "
-                "SR-s with form=Reparametrize(), which acts in the forward pass, or shard without this layer."
+                "SR-s with mode='reparametrization', which acts in the forward pass, or shard without this layer."
             )
 
 
@@ -246,7 +255,7 @@ class StepWatch:
             )
 
 
-class _Scores(Chosen):
+class _Scores(LayerSubset):
     """D as penalties call it: images `[B, ...]` and labels -> scores `[B]`, the mean over an image's patches."""
 
     def __init__(

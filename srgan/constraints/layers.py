@@ -8,7 +8,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm as SpectralNormHook
 
-from srgan.constraints.parametrization import RawWeight
+from srgan.constraints.parametrization import RECORDED_RATIOS, RawWeight
 from srgan.constraints.refusing import layer_called
 from srgan.spectral import matricize, normalized_spectrum, spectrum
 
@@ -17,7 +17,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 
 
-def refuse_non_module(module: nn.Module) -> nn.Module:
+def check_module(module: nn.Module) -> nn.Module:
     """The module, if it is one.
 
     Raises:
@@ -28,7 +28,7 @@ def refuse_non_module(module: nn.Module) -> nn.Module:
     return module
 
 
-class Chosen(nn.Module):
+class LayerSubset(nn.Module):
     """Some layers of a network under their names, for code that asks a network for its layers and parameters.
 
     Args:
@@ -57,7 +57,7 @@ def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
     And of layers of other classes that a constraint was asked to take.
     """
-    if isinstance(module, Chosen):
+    if isinstance(module, LayerSubset):
         yield from module.layers.items()
         return
     for name, layer in module.named_modules():
@@ -199,7 +199,12 @@ def raw_matrices(layer: nn.Module) -> Tensor:
     return W if groups == 1 else W.unflatten(0, (groups, -1))
 
 
-def refuse_undivided(layer: nn.Module) -> None:
+def recorded_ratios(layer: nn.Module) -> Tensor:
+    """r_k of one layer under a constraint, `[N]`: what SR-d remembers of its spectrum."""
+    return layer.get_buffer(RECORDED_RATIOS)
+
+
+def check_divisible(layer: nn.Module) -> None:
     """Refuses a layer whose weight cannot be divided by a norm of it.
 
     Raises:
@@ -215,7 +220,7 @@ def refuse_undivided(layer: nn.Module) -> None:
         raise ValueError("expected dense gradients, found an embedding with sparse=True.")
 
 
-def refuse_valueless(layer: nn.Module) -> None:
+def check_has_values(layer: nn.Module) -> None:
     """Refuses a weight that has no real values.
 
     Raises:
@@ -260,9 +265,9 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """
     measure = normalized_spectrum if normalized else spectrum
     values: dict[str, Tensor] = {}
-    for name, layer in spectral_layers(refuse_non_module(module)):
+    for name, layer in spectral_layers(check_module(module)):
         try:
-            refuse_valueless(layer)
+            check_has_values(layer)
             values[name] = measure(raw_matrix(layer)).cpu()
         except ValueError as error:
             raise ValueError(f"{layer_called(name)}: {error}") from error

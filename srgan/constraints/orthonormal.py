@@ -1,17 +1,19 @@
 """Orthonormal regularization of weights."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
 from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize
 from srgan.utils.precision import without_autocast
 
 
+@dataclass(frozen=True)
 class OrthonormalRegularization(Constraint):
     """`beta ||W W^T - I||_F^2` summed over all layers (Brock et al. 2017), on the smaller side of W `[out, in k k]`.
 
@@ -23,13 +25,18 @@ class OrthonormalRegularization(Constraint):
         ValueError: the weight is negative.
     """
 
+    weight: float = 1e-4
+    off_diagonal: bool = False
+
     label = "orthonormal"
 
-    def __init__(self, weight: float = 1e-4, off_diagonal: bool = False) -> None:
-        self.weight = refuse_negative(weight)
-        self.off_diagonal = off_diagonal
-        formula = "‖WWᵀ ∘ (1 − I)‖²" if off_diagonal else "‖WWᵀ − I‖²"
-        self.sentence = f"orthonormal regularization, {weight:g} {formula} of each layer"
+    def __post_init__(self) -> None:
+        check_nonnegative(self.weight)
+
+    @property
+    def sentence(self) -> str:
+        formula = "‖WWᵀ ∘ (1 − I)‖²" if self.off_diagonal else "‖WWᵀ − I‖²"
+        return f"orthonormal regularization, {self.weight:g} {formula} of each layer"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         return self.weight * torch.stack([excess.square().sum() for excess in self.excesses(step.discriminator)]).sum()

@@ -12,6 +12,7 @@ checkpoint written under one constraint loads under any other, where neither add
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from torch import Tensor, nn
 from srgan.spectral import matricize
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_generator
+
+if TYPE_CHECKING:
+    from srgan.constraints.base import Constraint
 
 _WRITES_NOTHING = {"requires_grad_", "share_memory_", "detach_"}
 """Methods of tensors that act in place, but not on their numbers."""
@@ -35,12 +39,12 @@ class RawWeight(nn.Module):
         groups: of a grouped convolution.
 
     Attributes:
-        judged: how many singular values decide on a collapse, see `Constraint.judged_values`.
+        constraint: that it belongs to.
     """
 
     divides_by_sigma_1: bool = False
     """Whether the scale of W makes no difference to what the layer uses."""
-    judged: int
+    constraint: "Constraint"
     u: Tensor
     recorded_ratios: Tensor
     updates: Tensor
@@ -50,7 +54,6 @@ class RawWeight(nn.Module):
         self.output_dim, self.groups = output_dim, groups
         m, n = matricize(weight, output_dim).shape
         ranks = groups * min(m // groups, n)
-        self.judged = min(m, n)
         self.register_buffer("u", torch.zeros(m, device=weight.device, dtype=weight.dtype))  # until `attach` draws it
         self.register_buffer("recorded_ratios", torch.zeros(ranks, device=weight.device, dtype=weight.dtype))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=weight.device))
@@ -94,8 +97,3 @@ class RawWeight(nn.Module):
 def power_vector(seed: int, name: str, m: int) -> Tensor:
     """The first u `[m]` of a layer, by its name: N(0, 1), not normalized and not warmed up, as the authors'."""
     return torch.randn(m, generator=counter_generator("cpu", seed, f"power vector of {name}"))
-
-
-def recorded_ratios(layer: nn.Module) -> Tensor:
-    """SR-d's r_k of one layer, `[N]`."""
-    return layer.get_buffer(RECORDED_RATIOS)

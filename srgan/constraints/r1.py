@@ -1,11 +1,14 @@
 """The R1 penalty."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
+@dataclass(frozen=True)
 class R1Penalty(Constraint):
     """`gamma / 2 E[||grad D(x)||_2^2]` on real images alone (Mescheder et al. 2018, Eq. 9).
 
@@ -16,12 +19,17 @@ class R1Penalty(Constraint):
         ValueError: gamma is negative.
     """
 
-    label = "R1"
-    differentiates_twice = separates_images = True
+    gamma: float = 10.0
 
-    def __init__(self, gamma: float = 10.0) -> None:
-        self.gamma = refuse_negative(gamma)
-        self.sentence = f"R1 penalty, γ = {gamma:g}: the slope of D on real images"
+    label = "R1"
+    needs_double_backward = needs_per_sample_gradients = True
+
+    def __post_init__(self) -> None:
+        check_nonnegative(self.gamma)
+
+    @property
+    def sentence(self) -> str:
+        return f"R1 penalty, γ = {self.gamma:g}: the slope of D on real images"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
-        return self.gamma / 2 * step.slopes(step.real, step.real_labels).square().mean()
+        return self.gamma / 2 * step.gradient_norms(step.real, step.real_labels).square().mean()

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-MOST_NAMES = 5
+MAX_NAMES = 5
 
 
-def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
+def listed(names: Sequence[str], most: int = MAX_NAMES) -> str:
     """Some names for a sentence: "'a', 'b' and 7 more"."""
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")

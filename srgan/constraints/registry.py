@@ -1,6 +1,7 @@
 """The constraints by name."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from srgan.constraints.base import Constraint, Unconstrained
@@ -12,32 +13,23 @@ from srgan.constraints.r1 import R1Penalty
 from srgan.constraints.row_sum import RowSumNormalization
 from srgan.constraints.slogan import SLOGAN
 from srgan.constraints.spectral_normalization import SpectralNormalization
-from srgan.constraints.spectral_regularization import Dynamic, SpectralRegularization, Static
+from srgan.constraints.spectral_regularization import SpectralRegularization
 from srgan.constraints.weight_clipping import WeightClipping
 from srgan.constraints.weight_normalization import WeightNormalization
+from srgan.spectral import Dynamic, Static
 
 
-def unit_scale(**settings: Any) -> SpectralNormalization:
-    """SN with its convolutions' raw weights at sigma_1 = 1; settings are `SpectralNormalization`'s."""
-    return SpectralNormalization(**{"scale": "unit", **settings})
-
-
-def static(compensated_fraction: float = 0.5, **settings: Any) -> SpectralRegularization:
-    """SR-s with i = `compensated_fraction` N; further settings are `SpectralRegularization`'s."""
-    return SpectralRegularization(Static(compensated_fraction), **settings)
-
-
-def dynamic(**settings: Any) -> SpectralRegularization:
-    """SR-d; settings are `SpectralRegularization`'s."""
-    return SpectralRegularization(Dynamic(), **settings)
+def static(fraction: float = 0.5, **settings: Any) -> SpectralRegularization:
+    """SR-s with i = `fraction` N; further settings are `SpectralRegularization`'s."""
+    return SpectralRegularization(Static(fraction), **settings)
 
 
 METHODS: dict[str, Callable[..., Constraint]] = {
     "none": Unconstrained,
     "sn": SpectralNormalization,
-    "sn-unit": unit_scale,
+    "sn-unit": partial(SpectralNormalization, scale="unit"),
     "sr-s": static,
-    "sr-d": dynamic,
+    "sr-d": partial(SpectralRegularization, Dynamic()),
     "clip": WeightClipping,
     "weight-norm": WeightNormalization,
     "row-sum": RowSumNormalization,

@@ -14,7 +14,7 @@ from srgan.constraints.base import Constraint
 from srgan.constraints.handle import Regularization
 from srgan.constraints.refusing import listed
 from srgan.constraints.registry import METHODS
-from srgan.constraints.selecting import Selection, bare, select_layers
+from srgan.constraints.selecting import Selection, select_layers, unwrap_model
 from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrapped
 
 
@@ -32,7 +32,7 @@ def regularize(
     """Puts a discriminator under spectral normalization or regularization, in place.
 
     SN goes onto every convolution, linear and embedding layer that trains; SR acts on the convolutions (Section 2)
-    among them. The projecting form, and SR-d's recording, act after the discriminator's optimizer steps, which the
+    among them. Projections, and SR-d's recording, act after the discriminator's optimizer steps, which the
     given optimizer announces: there is nothing to add to the training loop but the penalty of a method that has one.
     Called again, on the discriminator, a part, a parent or a wrapper of it, it changes the method of the layers that
     it names and keeps weights and power vectors, as of a discriminator that has been under SN so far. SR-d with the
@@ -44,8 +44,8 @@ def regularize(
         method: a name in `srgan.constraints.METHODS`, such as "sn", "sn-unit", "sr-s" (static), "sr-d" (dynamic),
             "none", or a constraint value.
         optimizer: the discriminator's, with every weight of it that trains; a list if it has several. Needed by SR,
-            unless by SR-s with `form=Reparametrize()`. A layer counts as moved by a step if it is in the optimizer and
-            has a gradient, whatever its `requires_grad` then is. Parameters that the method adds join the group of
+            unless by SR-s with `mode="reparametrization"`. A layer counts as moved by a step if it is in the optimizer
+            and has a gradient, whatever its `requires_grad` then is. Parameters that the method adds join the group of
             their layer's weight.
         n_dis: discriminator steps per generator step, the unit in which a `Schedule` counts.
         layers: which layers, if not all that train (frozen ones and a backbone that stays in evaluation mode are left
@@ -53,7 +53,7 @@ def regularize(
             classes of your own whose matrix is named `weight`.
         exclude: which layers not, in the same way.
         seed: of the random numbers of penalties, and of the first power vectors. PyTorch's own random state stays.
-        options: of the method, e.g. `compensated_fraction=0.25`, `scale="unit"`, `form=Project(Schedule(1, "last"))`.
+        options: of the method, e.g. `fraction=0.25`, `scale="unit"`, `schedule=Schedule(1, "last")`.
 
     Returns:
         a handle: the same `discriminator`, the `constraint`, `penalty(real, fake)` and the number of `updates`. State
@@ -75,16 +75,16 @@ def regularize(
         >>> [round(s, 4) for s in sigma[:4].tolist()], bool(sigma[4] < 1), handle.updates
         ([1.0, 1.0, 1.0, 1.0], True, 1)
     """
-    plain = bare(discriminator)
+    plain = unwrap_model(discriminator)
     constraint = _built(method, options)
     for name, value, least in (("n_dis", n_dis, 1), ("seed", seed, 0)):
         if not isinstance(value, Integral) or value < least:
             raise ValueError(f"Expected a whole number {name} >= {least}, found {value!r}.")
     optimizers = unwrapped(optimizer)
-    if constraint.acts_after_updates and not optimizers:
+    if constraint.has_post_step and not optimizers:
         raise ValueError(
             "Expected the discriminator's optimizer: this constraint acts after each of its steps. "
-            "Pass optimizer=..., or use SR-s with form=Reparametrize(), which acts in the forward pass alone."
+            "Pass optimizer=..., or use SR-s with mode='reparametrization', which acts in the forward pass alone."
         )
     chosen = select_layers(plain, layers, exclude)
     trains, resting = split_by_training(plain, chosen, optimizers)
@@ -96,7 +96,7 @@ def regularize(
             stacklevel=2,
         )
     if constraint.adds_parameters:
-        _refuse_wrapped(chosen)
+        _check_not_wrapped(chosen)
     before = set(plain.parameters())
     constraint.attach(plain, chosen, seed)
     handle = Regularization(discriminator, constraint, chosen, n_dis, seed)
@@ -106,7 +106,7 @@ def regularize(
     return handle
 
 
-def _refuse_wrapped(layers: Mapping[str, nn.Module]) -> None:
+def _check_not_wrapped(layers: Mapping[str, nn.Module]) -> None:
     """Refuses new parameters below a DDP that is there already and would not average their gradients."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return

@@ -1,15 +1,18 @@
 """Row-sum normalization."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import raw_matrix, raw_parts, refuse_undivided, spectral_layers
+from srgan.constraints.gains import check_gain
+from srgan.constraints.layers import check_divisible, raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 
 
+@dataclass(frozen=True)
 class RowSumNormalization(Constraint):
     """`W / max_a sum_b |W_ab|`: every layer has operator norm 1 from l-infinity to l-infinity.
 
@@ -20,10 +23,10 @@ class RowSumNormalization(Constraint):
 
     label = "row sum"
     sentence = "row-sum normalization: each discriminator weight divided by its largest row sum of |W| (l∞ norm)"
-    normalizes = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        refuse_undivided(layer)
+        check_divisible(layer)
+        check_gain(layer)
         return RowSumNorm(*raw_parts(layer))
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:

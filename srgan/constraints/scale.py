@@ -6,30 +6,22 @@ Of such a weight D sees W / sigma_1 alone, and under Adam `W -> 2 W` with twice 
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from srgan.spectral import Scale
 from srgan.utils.precision import without_autocast
 
-Scale = Literal["unit", "keep"] | float
-"""What becomes of a raw weight's sigma_1: 1 ("unit"), what it is ("keep"), or this number."""
 
-
-def checked_scale(scale: Scale) -> Scale:
-    """The scale, if it is one.
-
-    Raises:
-        ValueError: another word, or a number that is not finite and above 0.
-    """
+def check_scale(scale: Scale) -> None:
+    """Raises a ValueError for another word than those of `Scale`, or a number that is not finite and above 0."""
     known = scale in ("unit", "keep") if isinstance(scale, str) else 0 < scale < math.inf
     if not known:
         raise ValueError(f"Expected scale 'unit', 'keep' or a number above 0, found {scale!r}.")
-    return scale
 
 
-def scale_words(scale: Scale) -> str:
+def format_scale(scale: Scale) -> str:
     """For labels: "unit scale"."""
     words = {"unit": "unit scale", "keep": "scale kept"}
     return words[scale] if isinstance(scale, str) else f"scale {scale:g}"
@@ -38,13 +30,6 @@ def scale_words(scale: Scale) -> str:
 def scale_sentence(scale: Scale) -> str:
     """For sentences: "σ₁ of the raw weights set to 1"."""
     return "σ₁ of the raw weights " + ("kept" if scale == "keep" else f"set to {1 if scale == 'unit' else scale:g}")
-
-
-def scaled(sigma: Tensor, scale: Scale) -> Tensor:
-    """Singular values `[..., N]`, from the largest, times what brings the largest to the scale."""
-    if scale == "keep":
-        return sigma
-    return (1.0 if scale == "unit" else scale) * (sigma / sigma[..., :1])
 
 
 SMALLEST_NORM = 1e-30  # of W^T u: what an all-zero weight is divided by, without overflow

@@ -6,20 +6,20 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, constrained, refuse_non_module, spectral_layers
+from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, check_module, constrained, spectral_layers
 
 Predicate = Callable[[str, nn.Module], bool]
 Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
 """Layers by glob patterns of their names, by types, or by a function of name and layer."""
 
 
-def bare(module: nn.Module) -> nn.Module:
+def unwrap_model(module: nn.Module) -> nn.Module:
     """The network within torch.compile's, DataParallel's and DistributedDataParallel's wrappers.
 
     Raises:
         TypeError: this is no module.
     """
-    refuse_non_module(module)
+    check_module(module)
     while True:
         inner = module._modules.get("_orig_mod")
         if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):

@@ -1,12 +1,15 @@
 """SLOGAN."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from srgan.constraints.base import Constraint, refuse_negative
+from srgan.constraints.base import Constraint, check_nonnegative
 from srgan.constraints.step import DiscriminatorStep
 
 
+@dataclass(frozen=True)
 class SLOGAN(Constraint):
     """`lambda E[(|D(x) - D(y)| / ||x - y||_2 - 1)^2]` over pairs of samples.
 
@@ -21,11 +24,16 @@ class SLOGAN(Constraint):
         ValueError: the weight is negative.
     """
 
+    weight: float = 10.0
+
     label = "SLOGAN"
 
-    def __init__(self, weight: float = 10.0) -> None:
-        self.weight = refuse_negative(weight)
-        self.sentence = f"penalty on D's slope over pairs of samples (SLOGAN, our reading), λ = {weight:g}"
+    def __post_init__(self) -> None:
+        check_nonnegative(self.weight)
+
+    @property
+    def sentence(self) -> str:
+        return f"penalty on D's slope over pairs of samples (SLOGAN, our reading), λ = {self.weight:g}"
 
     def penalty(self, step: DiscriminatorStep) -> Tensor:
         real, fake = step.real.float(), step.fake.float()

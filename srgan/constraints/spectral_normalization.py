@@ -1,22 +1,24 @@
 """SN (Eq. 4)."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
+from srgan.constraints.gains import check_gain
 from srgan.constraints.gradient_checkpointing import (
     is_recomputing,
     is_transformed,
     once_per_forward,
     outside_transforms,
 )
-from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight, refuse_undivided
+from srgan.constraints.layers import check_divisible, constrained, convolutions, raw_parts, raw_weight
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.scale import Scale, checked_scale, scale_sentence, scale_weights, scale_words
-from srgan.spectral import matricize, power_iteration, spectral_normalize
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.constraints.scale import check_scale, format_scale, scale_sentence, scale_weights
+from srgan.spectral import Scale, matricize, power_iteration, spectral_normalize
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""
@@ -24,6 +26,7 @@ PowerSteps = tuple[Tensor, Tensor, Tensor]
 STEPS_IN_EVALUATION = 16  # PyTorch's own spectral norm takes 15 when it is attached
 
 
+@dataclass(frozen=True)
 class SpectralNormalization(Constraint):
     """SN: `W_SN = W / sigma_1` (Eq. 4) on every convolution, linear and embedding layer.
 
@@ -37,28 +40,36 @@ class SpectralNormalization(Constraint):
         ValueError: there is not even one step, or no such scale.
     """
 
-    label = "SN"
-    sentence = "spectral normalization: each discriminator weight divided by its σ₁"
-    normalizes = True
+    power_iterations: int = 1
+    scale: Scale = "keep"
 
-    def __init__(self, power_iterations: int = 1, scale: Scale = "keep") -> None:
-        if power_iterations < 1:
-            raise ValueError(f"Expected power_iterations >= 1, found {power_iterations}.")
-        self.power_iterations, self.scale = power_iterations, checked_scale(scale)
-        if scale != "keep":
-            self.label += f", {scale_words(scale)}"
-            self.sentence += f"; in convolutions {scale_sentence(scale)}"
-            self.acts_after_updates = True
+    def __post_init__(self) -> None:
+        check_power_iterations(self.power_iterations)
+        check_scale(self.scale)
+
+    @property
+    def label(self) -> str:
+        return "SN" + (f", {format_scale(self.scale)}" if self.has_post_step else "")
+
+    @property
+    def sentence(self) -> str:
+        scale = f"; in convolutions {scale_sentence(self.scale)}" if self.has_post_step else ""
+        return f"spectral normalization: each discriminator weight divided by its σ₁{scale}"
+
+    @property
+    def has_post_step(self) -> bool:
+        return self.scale != "keep"
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        refuse_undivided(layer)
+        check_divisible(layer)
+        check_gain(layer)
         return SpectralNorm(*raw_parts(layer), self.power_iterations)
 
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Brings the convolutions to their scale; every rank computes the same."""
-        if not self.acts_after_updates:
+        if not self.has_post_step:
             return
         weights, matrices, us = [], [], []
         for layer in convolutions(discriminator).values():
@@ -68,6 +79,12 @@ class SpectralNormalization(Constraint):
                 matrices.append(matricize(W.detach(), own.output_dim))
                 us.append(own.u)
         scale_weights(weights, matrices, us, self.scale)
+
+
+def check_power_iterations(power_iterations: int) -> None:
+    """Raises a ValueError where there is not even one step."""
+    if power_iterations < 1:
+        raise ValueError(f"Expected power_iterations >= 1, found {power_iterations}.")
 
 
 class SpectralNorm(RawWeight):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_rows
 
@@ -38,7 +38,7 @@ class DiscriminatorStep:
     update: int
     rows: range
     real_of_update: Tensor
-    ranks: Ranks = ALONE
+    ranks: ProcessGroup = SINGLE_PROCESS
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
         """Numbers in [0, 1) `[B, *shape]`, a function of (seed, purpose, iteration, update, row) alone.
@@ -50,21 +50,21 @@ class DiscriminatorStep:
         )
 
     def scores(self, images: Tensor, labels: Tensor) -> Tensor:
-        """D's outputs `[B]` in float32: a penalty on slopes does not go through half precision."""
+        """D's outputs `[B]` in float32: a gradient penalty does not go through half precision."""
         with without_autocast(images.device):
             scores: Tensor = self.discriminator(images.float(), labels)
             return scores.float()
 
-    def slopes(self, images: Tensor, labels: Tensor) -> Tensor:
+    def gradient_norms(self, images: Tensor, labels: Tensor) -> Tensor:
         """`||grad D(x)||_2` of each image `[B]`, differentiable in D's weights.
 
-        The gradient of the sum is taken: where D mixes the images of a batch (batch norm), a slope is one of all.
+        The gradient of the sum is taken: where D mixes the images of a batch (batch norm), a norm is one of all.
         """
         x = images.detach().float().requires_grad_()
         with without_autocast(x.device):  # of the backward pass, whose graph is gone through again
             (gradient,) = torch.autograd.grad(self.scores(x, labels).sum(), x, create_graph=True)
-            slopes: Tensor = gradient.flatten(1).norm(dim=1)
-            return slopes
+            norms: Tensor = gradient.flatten(1).norm(dim=1)
+            return norms
 
     @torch.no_grad()
     def standard_deviation_of_real(self) -> Tensor:

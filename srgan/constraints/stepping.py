@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from srgan.constraints.layers import Chosen, raw_weight, spectral_layers, weight_if_any
+from srgan.constraints.layers import LayerSubset, raw_weight, spectral_layers, weight_if_any
 from srgan.constraints.refusing import listed, pattern_of
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
@@ -67,13 +67,13 @@ def part_in(discriminator: nn.Module, parameters: set[int], layers: Mapping[str,
         parameters: ids of those that train.
         layers: some layers of it, if the constraint is not on all.
     """
-    whole = discriminator if layers is None else Chosen(layers)
+    whole = discriminator if layers is None else LayerSubset(layers)
     all_parameters = list(whole.parameters())
     trained = [parameter for parameter in all_parameters if id(parameter) in parameters]
     if len(trained) == len(all_parameters):
         return whole
     kept = {name: layer for name, layer in spectral_layers(whole) if id(raw_weight(layer)) in parameters}
-    return Chosen(kept, trained)
+    return LayerSubset(kept, trained)
 
 
 def split_by_training(

@@ -5,10 +5,11 @@ import warnings
 from torch import nn
 
 from srgan.collapse import CollapseThresholds, SpectralCollapse
+from srgan.constraints.base import Constraint
 from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
-from srgan.constraints.selecting import bare
+from srgan.constraints.selecting import unwrap_model
 from srgan.runs.folder import normalized
-from srgan.runs.scale_growth import MOST_GROWTH, ScaleGrowth
+from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 
 
 class SpectralWatch:
@@ -25,7 +26,7 @@ class SpectralWatch:
     def __init__(self, discriminator: nn.Module, every: int, thresholds: CollapseThresholds) -> None:
         if every < 1:
             raise ValueError(f"Expected a look every 1 or more steps, found {every}.")
-        self.discriminator, self.every = bare(discriminator), every
+        self.discriminator, self.every = unwrap_model(discriminator), every
         self.steps = 0
         self.collapsed_at: int | None = None
         self._collapse, self._growth = SpectralCollapse(thresholds), ScaleGrowth()
@@ -58,21 +59,26 @@ class SpectralWatch:
         """
         judged = {name: layer for name, layer in spectral_layers(self.discriminator) if is_judged(layer)}
         sigma = {name: values.numpy() for name, values in spectra(self.discriminator, normalized=False).items()}
-        counts = {name: getattr(constrained(layer), "judged", None) for name, layer in judged.items()}
-        kept = {name: normalized(sigma[name])[:count] for name, count in counts.items()}
+        constraints = {
+            name: own.constraint if (own := constrained(layer)) else Constraint() for name, layer in judged.items()
+        }
+        kept = {
+            name: normalized(sigma[name])[: constraints[name].judged_values(layer)] for name, layer in judged.items()
+        }
         if fallen := self._collapse.add(kept):
+            held = all(constraint.is_remedy for constraint in constraints.values())
+            remedy = "lower learning rates" if held else "srgan.regularize(D, 'sr-s', optimizer=...)"
             self.collapsed_at = self.steps
             warnings.warn(
                 f"Spectral collapse at step {self.steps} of the discriminator: {', '.join(fallen)} below "
                 f"{self._collapse.thresholds.tail_mean:g} of the largest tail mean so far. In the paper mode "
-                "collapse goes along with it: go back to an earlier checkpoint and on with "
-                "srgan.regularize(D, 'sr-s', optimizer=...).",
+                f"collapse goes along with it: go back to an earlier checkpoint and on with {remedy}.",
                 stacklevel=3,  # where the loop calls step()
             )
         scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]
         if slow := self._growth.add({name: float(sigma[name][0]) for name in scaled}):
             warnings.warn(
-                f"Slow discriminator at step {self.steps}: sigma_1 of {', '.join(slow)} has passed {MOST_GROWTH:g} "
+                f"Slow discriminator at step {self.steps}: sigma_1 of {', '.join(slow)} has passed {MAX_GROWTH:g} "
                 "times its start. Spectral normalization hides that scale from D but not from Adam, whose steps turn "
                 "these layers a third as far as at first. Resume from an earlier checkpoint at the scale of the "
                 f"start: srgan.regularize(D, ..., scale={self._growth.start:.2g}, optimizer=...).",

@@ -1,14 +1,16 @@
 """Weight clipping."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from srgan.constraints.base import Constraint
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
+@dataclass(frozen=True)
 class WeightClipping(Constraint):
     """After each D update every weight of D into [-c, c] (WGAN: Arjovsky et al. 2017, Algorithm 1).
 
@@ -19,18 +21,21 @@ class WeightClipping(Constraint):
         ValueError: c is not positive.
     """
 
-    label = "clip"
-    acts_after_updates = True
+    c: float = 0.01
 
-    def __init__(self, c: float = 0.01) -> None:
-        if not 0 < c < float("inf"):
-            raise ValueError(f"Expected a positive bound c, found {c}.")
-        self.c = c
-        self.sentence = f"weight clipping: each weight of D into [-{c:g}, {c:g}] after each update"
+    label = "clip"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.c < float("inf"):
+            raise ValueError(f"Expected a positive bound c, found {self.c}.")
+
+    @property
+    def sentence(self) -> str:
+        return f"weight clipping: each weight of D into [-{self.c:g}, {self.c:g}] after each update"
 
     @torch.no_grad()
     def after_update(
-        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: Ranks = ALONE
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         for parameter in discriminator.parameters():
             parameter.clamp_(-self.c, self.c)

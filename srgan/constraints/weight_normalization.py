@@ -1,14 +1,17 @@
 """Weight normalization."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import raw_parts, refuse_undivided
+from srgan.constraints.layers import check_divisible, raw_parts
 from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize
 
 
+@dataclass(frozen=True)
 class WeightNormalization(Constraint):
     """`W = g v / ||v||` for each output (Salimans & Kingma 2016, Eq. 2), on every layer with a spectrum.
 
@@ -22,7 +25,7 @@ class WeightNormalization(Constraint):
     adds_parameters = True
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        refuse_undivided(layer)
+        check_divisible(layer)
         return WeightNorm(*raw_parts(layer))
 
 

@@ -8,8 +8,8 @@ from torchvision.datasets import CIFAR10
 
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
-from srgan.data.images import shrink
 from srgan.utils.files import expanded
+from srgan.utils.images import shrink
 
 STORED_SIZE = 32
 
@@ -24,41 +24,23 @@ class CIFAR10Data(ImageData):
         image_size: H = W: 32, 16 or 8.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
-        seed: of the order of the images and of the dequantization noise.
-
-    Raises:
-        ValueError: another image size.
+        seed: Random seed of the order of the images and of the dequantization noise.
     """
 
-    name = "cifar10"
+    name, title = "cifar10", "CIFAR-10"
+    image_sizes = (32, 16, 8)
+    content_is_fixed = True
     locations = ("root",)
     num_classes = 10
 
     def __init__(
-        self,
-        root: str = "data",
-        image_size: int = STORED_SIZE,
-        batch_size: int = 64,
-        n_dis: int = 5,
-        seed: int = 0,
+        self, root: str = "data", image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0
     ) -> None:
         super().__init__(image_size, batch_size, n_dis, seed)
-        if image_size not in (8, 16, STORED_SIZE):
-            raise ValueError(f"Expected an image size of 32, 16 or 8 for CIFAR-10, found {image_size}.")
         self.root = str(expanded(root))
 
-    @property
-    def key(self) -> str:
-        """torchvision checks the download by md5."""
-        return f"{self.name}-{self.image_size}"
-
     def prepare_data(self) -> None:
-        """Downloads on one process per machine.
-
-        Raises:
-            RuntimeError: the download failed; says how to go on without a network.
-        """
-        download(CIFAR10, self.root, "CIFAR-10", CIFAR10.filename)
+        download(CIFAR10, self.root, self.title)
 
     def load(self, split: Split) -> LabelledImages:
         return _load_cifar10(self.root, split, self.image_size)

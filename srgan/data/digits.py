@@ -25,20 +25,16 @@ class DigitsData(ImageData):
         image_size: 8, 16, 32, 64 or 128.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
-        seed: of the draws and of the dequantization noise.
-
-    Raises:
-        ValueError: another image size.
+        seed: Random seed of the draws and of the dequantization noise.
     """
 
-    name = "stacked-digits"
+    name, title = "stacked-digits", "stacked digits"
+    image_sizes = (8, 16, 32, 64, 128)
     num_classes = 10
     num_modes = 1_000
 
     def __init__(self, image_size: int = 16, batch_size: int = 16, n_dis: int = 5, seed: int = 0) -> None:
         super().__init__(image_size, batch_size, n_dis, seed)
-        if image_size not in (8, 16, 32, 64, 128):
-            raise ValueError(f"Expected an image size of 8, 16, 32, 64 or 128 for stacked digits, found {image_size}.")
 
     @cached_property
     def _digits(self) -> LabelledImages:

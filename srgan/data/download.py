@@ -1,22 +1,16 @@
 """Data sets that torchvision downloads."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
+from torchvision.datasets import CIFAR10, STL10
 
 
-def download(data_set: Callable[..., object], root: str, title: str, archive: str) -> None:
-    """Downloads and unpacks on one process per machine, unless it is there.
-
-    Args:
-        data_set: class of torchvision's.
-        root: folder of the download.
-        title: of the data set.
-        archive: the file that it comes in.
+def download(data_set: type[CIFAR10] | type[STL10], root: str, title: str) -> None:
+    """Downloads and unpacks below `root` on one process per machine, unless it is there.
 
     Raises:
-        RuntimeError: the download failed; says how to go on without a network.
+        RuntimeError: the download failed; says what to do without a network.
     """
     try:
         Path(root).mkdir(parents=True, exist_ok=True)
@@ -24,6 +18,6 @@ def download(data_set: Callable[..., object], root: str, title: str, archive: st
             data_set(root, download=True)
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
-            f"{title} is not in '{Path(root).resolve()}' and cannot be downloaded: {error}. Put {archive} there, or "
-            "train on a folder or tar of its images: -c folder."
+            f"{title} is not in '{Path(root).resolve()}' and cannot be downloaded: {error}. Put {data_set.filename} "
+            "there, or train on a folder or tar of its images: -c folder."
         ) from error

@@ -10,16 +10,9 @@ import numpy as np
 import torch
 
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
-from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, faint_words, read_image
-from srgan.prepare.image_sources import (
-    Listing,
-    Source,
-    left_out,
-    list_sources,
-    opened,
-    printable,
-    refuse_emptied_classes,
-)
+from srgan.prepare import image_sources
+from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, format_faintness, read_image
+from srgan.prepare.image_sources import Listing, Source, check_emptied_classes, left_out, list_sources, printable
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
 
@@ -39,7 +32,7 @@ class FolderData(ImageData):
         image_size: H = W.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
-        seed: of the order of the images and of the dequantization noise.
+        seed: Random seed of the order of the images and of the dequantization noise.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -57,8 +50,7 @@ class FolderData(ImageData):
                 f"Expected a folder or tar of images at '{self.path.absolute()}', found nothing. "
                 "Set --data.init_args.path; its layout is train/<class>/<image> or <class>/<image>."
             )
-
-        self.name = self.path.absolute().name.split(".")[0]
+        self.name = self.title = self.path.absolute().name.split(".")[0]
 
     @property
     def num_classes(self) -> int:
@@ -83,12 +75,13 @@ class FolderData(ImageData):
     @cached_property
     def _splits(self) -> dict[Split, LabelledImages]:
         """What `_decode` found, now or before."""
-        listing = None if self.path.is_file() else self._list()
+        listing = None if self.path.is_file() else list_sources(self.path, SPLITS, compressed=True, classless=True)
         cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{self._fingerprint(listing)}.npz"
         if stored := read_cached(cache, "images", "labels", "splits", "notes"):
             images, labels, splits, notes = stored.values()
         else:
-            images, labels, splits, notes = self._decode(listing or self._list())
+            listing = listing or list_sources(self.path, SPLITS, compressed=True, classless=True)
+            images, labels, splits, notes = self._decode(listing)
             write_cached(cache, images=images, labels=labels, splits=splits, notes=notes)
         say(notes.tolist())
 
@@ -99,9 +92,6 @@ class FolderData(ImageData):
         if (splits == "").all():
             return dict.fromkeys(SPLITS, part(slice(None)))
         return {name: part(splits == name) for name in SPLITS if (splits == name).any()}
-
-    def _list(self) -> Listing:
-        return list_sources(self.path, SPLITS, compressed=True, classless=True)
 
     def _fingerprint(self, listing: Listing | None) -> str:
         """Of what would be decoded: the rule, and place, size and time of change of every file, behind its links."""
@@ -121,7 +111,7 @@ class FolderData(ImageData):
         classes = {name: label for label, name in enumerate(sorted({source.class_name for source in training}))}
         sources = [source for source in listing.sources if source.class_name in classes]
         images, reasons = self._read(sources)
-        refuse_emptied_classes(self.path, training, reasons)
+        check_emptied_classes(self.path, training, reasons)
         kept = np.array([source.path not in reasons for source in sources])
         images = images if kept.all() else images[kept]
         sources = [source for source in sources if source.path not in reasons]
@@ -130,22 +120,22 @@ class FolderData(ImageData):
             *left_out(self.path, list(reasons), next(iter(reasons.values()), "")),
             *left_out(self.path, listing.ignored, "in no class folder"),
             *left_out(self.path, strangers, "test images of no class of training"),
-            *filter(None, [faint_words(int(images.max()))]),
+            *filter(None, [format_faintness(int(images.max()))]),
         ]
         labels = np.array([classes[source.class_name] for source in sources], dtype=np.int64)
         splits = np.array([source.split or "" for source in sources])
         return images, labels, splits, np.array([printable(note) for note in notes], dtype=np.str_)
 
     def _read(self, sources: Sequence[Source]) -> tuple[np.ndarray, dict[str, str]]:
-        """Pixels `[N, 3, H, W]` uint8, and of files that are no images, whose pixels mean nothing, path -> why.
+        """Pixels `[N, 3, H, W]` uint8, and why of files that are no images, by their paths: their pixels mean nothing.
 
         Raises:
-            ValueError: an image is damaged; a file cannot be read.
+            ValueError: an image is damaged, or a file cannot be read.
         """
         images = np.empty((len(sources), 3, self.image_size, self.image_size), np.uint8)
         reasons: dict[str, str] = {}
         with (
-            opened(self.path) if self.path.is_file() else nullcontext() as archive,
+            image_sources.opened(self.path) if self.path.is_file() else nullcontext() as archive,
             Progress(f"decoding {self.path.name}", len(sources)) as progress,
         ):
             for place in sorted(range(len(sources)), key=lambda place: sources[place].start):  # as they lie in a tar
@@ -161,7 +151,7 @@ class FolderData(ImageData):
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
-    """In bytes and nanoseconds, of the file behind a link; of what is not there, which reading will name, none."""
+    """In bytes and nanoseconds, of the file behind a link; zeros where there is none, which reading will tell."""
     try:
         found = path.stat()
     except OSError:

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.data.hub_source import at_home, open_split, refuse_unfinished, size_words, two_columns
+from srgan.data.hub_source import at_home, check_finished, format_size, open_split, two_columns
 from srgan.data.image_data import ImageData, LabelledImages, Split, digest_of, say
-from srgan.prepare.decoding import PIXELS, UnreadableImage, faint_words, read_image
+from srgan.prepare.decoding import PIXELS, UnreadableImage, format_faintness, read_image
 from srgan.prepare.preparation import features_of
-from srgan.utils.files import cache_folder, only_process, read_json, write_json
+from srgan.utils.files import cache_folder, file_lock, read_json, write_json
 
 if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
 
-FEW = 5_000
+MIN_PARALLEL_IMAGES = 5_000
 """Images that one process has decoded before several have started."""
 
 
@@ -37,7 +37,7 @@ class HubData(ImageData):
 
     Args:
         path: a folder, or the name of a data set on the hub. Write ./NAME to be refused where no folder is.
-        subset: of several that a data set has; load_dataset calls it name.
+        subset: name of one of several subsets (load_dataset's `name`).
         train_split: what training sees; of no account where `path` holds one split only.
         test_split: what training never sees; None where there is no such split.
         test_path: where the test split is, if not in `path`: another prepared folder.
@@ -47,7 +47,7 @@ class HubData(ImageData):
         image_size: H = W.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
-        seed: of the order of the images and of the dequantization noise.
+        seed: Random seed of the order of the images and of the dequantization noise.
         num_workers: processes that decode and, in training, read ahead; the images are the same for any number.
 
     Raises:
@@ -81,8 +81,8 @@ class HubData(ImageData):
         if test_split is not None or test_path is not None:
             self.places["test"] = (path if test_path is None else test_path, test_split)
         for place, _ in self.places.values():
-            refuse_unfinished(place)
-        self.name = Path(path).name
+            check_finished(place)
+        self.name = self.title = Path(path).name
         self._opened: dict[Split, _Rows] = {}
 
     def prepare_data(self) -> None:
@@ -133,11 +133,8 @@ class HubData(ImageData):
         if split in self._opened:
             return self._opened[split]
         if split not in self.places:
-            raise ValueError(
-                "Expected a test split, found none. Set test_split to its name, or test_path to its folder."
-            )
-        data = open_split(*self.places[split], self.subset)
-        data = two_columns(data, self.image_column, self.label_column)
+            raise ValueError("Expected a test split, found none. Set test_split to its name, or test_path to a folder.")
+        data = two_columns(open_split(*self.places[split], self.subset), self.image_column, self.label_column)
         rows = self._decoded(data)
         self._check(split, rows.data)
         self._opened[split] = rows
@@ -154,30 +151,27 @@ class HubData(ImageData):
             if image.length != 3 * self.image_size**2:
                 raise ValueError(
                     f"Expected images of {self.image_size} x {self.image_size} in '{self.name}', found "
-                    f"{size_words(image.length)}. Set image_size, or run srgan prepare imagenet ROOT OUT --image-size "
+                    f"{format_size(image.length)}. Set image_size, or run srgan prepare ROOT OUT --image-size "
                     f"{self.image_size}"
                 )
             return _Rows(data.with_format("arrow"), fingerprint)
         cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{fingerprint}.arrow"
-        with only_process(cache.with_suffix(".lock"), f"Another process decodes '{self.name}'; waiting for it."):
-            found = (
-                data.cast_column("image", Image(decode=False))
-                .map(
-                    partial(_decode, image_size=self.image_size),
-                    with_indices=True,
-                    batched=True,
-                    batch_size=100,
-                    features=features_of(self.image_size, data.features.get("label")),
-                    num_proc=self.num_workers if self.num_workers > 1 and len(data) >= FEW else None,
-                    cache_file_name=str(cache),
-                    load_from_cache_file=True,
-                    new_fingerprint=fingerprint,
-                    desc=f"decoding {self.name}",
-                )
-                .with_format("arrow")
+        with file_lock(cache.with_suffix(".lock"), f"Another process decodes '{self.name}'; waiting for it."):
+            found = data.cast_column("image", Image(decode=False)).map(
+                partial(_decode, image_size=self.image_size),
+                with_indices=True,
+                batched=True,
+                batch_size=100,
+                features=features_of(self.image_size, data.features.get("label")),
+                num_proc=self.num_workers if self.num_workers > 1 and len(data) >= MIN_PARALLEL_IMAGES else None,
+                cache_file_name=str(cache),
+                load_from_cache_file=True,
+                new_fingerprint=fingerprint,
+                desc=f"decoding {self.name}",
             )
+            found = found.with_format("arrow")
             content, brightest = _content_of(found, cache.with_suffix(".json"))
-        say(filter(None, [faint_words(brightest)]))
+        say(filter(None, [format_faintness(brightest)]))
         return _Rows(found, content)
 
     def _check(self, split: Split, data: "Dataset") -> None:

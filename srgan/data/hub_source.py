@@ -12,14 +12,14 @@ if TYPE_CHECKING:  # the library takes a second to import
     from datasets import Dataset
 
 
-def refuse_unfinished(path: str) -> None:
-    """Raises FileNotFoundError for a folder that is not there or not finished."""
+def check_finished(path: str) -> None:
+    """Raises FileNotFoundError for a folder that is not there, or not finished."""
     folder = Path(path)
     begun = (folder / JOB).exists() and not (folder / FINISHED).exists()
     if begun or (path.startswith((".", "/")) and not folder.exists()):
         what = "one whose preparation is not finished. Run the same command again" if begun else "nothing. Run"
         raise FileNotFoundError(
-            f"Expected a data set in the folder '{folder.resolve()}', found {what}: srgan prepare imagenet ROOT {path}"
+            f"Expected a data set in the folder '{folder.resolve()}', found {what}: srgan prepare ROOT {path}"
         )
 
 
@@ -28,7 +28,7 @@ def at_home(path: str) -> str:
     return str(expanded(path)) if path.startswith("~") else path
 
 
-def size_words(length: int) -> str:
+def format_size(length: int) -> str:
     """What a column of lists of `length` bytes holds; -1 stands for lists of any length."""
     side = isqrt(max(length, 0) // 3)
     return f"{side} x {side}" if length == 3 * side**2 and side else "lists of bytes that are no square RGB images"
@@ -38,23 +38,22 @@ def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
     """One split of a data set on the disk or on the hub.
 
     Args:
-        path: of a folder that the library wrote, or of anything that `load_dataset` takes.
+        path: a folder that the library wrote, or anything that `load_dataset` takes.
         split: its name; None, or any name, for a folder that holds a single split.
-        subset: of several; None where there is one.
+        subset: name of one of several subsets; None if there is only one.
 
     Raises:
-        ValueError: there is no such split, or the library cannot open it; says why.
+        ValueError: no such split, or the library cannot open it; says why.
     """
     from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
     folder = Path(path)
     saved = any((folder / name).exists() for name in ("state.json", "dataset_dict.json"))
     try:
-        found = (
-            load_from_disk(path) if saved else load_dataset(str(folder.resolve()) if folder.exists() else path, subset)
-        )
+        place = str(folder.resolve()) if folder.exists() else path
+        found = load_from_disk(path) if saved else load_dataset(place, subset)
     except Exception as error:  # its own, pyarrow's of a file that was cut short, KeyError of one that it did not write
-        hint = f" Run again, which mends it: srgan prepare imagenet ROOT {path}" if (folder / JOB).exists() else ""
+        hint = f" Run again, which mends it: srgan prepare ROOT {path}" if (folder / JOB).exists() else ""
         why = f"{type(error).__name__}: {error}" if isinstance(error, LookupError | TypeError) else str(error)
         why = "it has no rows" if isinstance(error, IndexError) else why
         raise ValueError(f"'{path}' cannot be opened as a data set of Hugging Face's: {why}.{hint}") from error
@@ -95,9 +94,7 @@ def two_columns(data: "Dataset", image_column: str | None, label_column: str | N
         )
     label = _column("label_column", label_column, integers if label_column else classes)
     if label is None and integers:
-        say(
-            [f"No labels are used; {', '.join(integers)} holds whole numbers. To take them: label_column {integers[0]}"]
-        )
+        say([f"No labels are used; {', '.join(integers)} holds integers. To use them: label_column {integers[0]}"])
     columns = {image: "image"} if label is None else {image: "image", label: "label"}
     return data.select_columns(list(columns)).rename_columns(columns)
 

@@ -1,6 +1,7 @@
 """Data modules: images as bytes, in memory or on disk, indexed by the iteration that uses them."""
 
 import copy
+import itertools
 import signal
 import sys
 from abc import abstractmethod
@@ -15,8 +16,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from srgan.data.images import dequantize
-from srgan.utils.distributed import ALONE, POLITE_STOPS, Ranks
+from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, ProcessGroup
+from srgan.utils.images import dequantize
 from srgan.utils.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
@@ -56,20 +57,28 @@ class ImageData(pl.LightningDataModule):
         image_size: H = W that the networks see.
         batch_size: the discriminator's global batch, the Batch of Table I.
         n_dis: discriminator updates per iteration; each has images of its own.
-        seed: of the order of the images and of the dequantization noise.
+        seed: Random seed of the order of the images and of the dequantization noise.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: a size is below 1, or not one of `image_sizes`.
+
+    Attributes:
+        name: identifies the data set in keys and messages.
+        title: its name for people.
+        image_sizes: allowed image sizes; empty: any.
+        content_is_fixed: whether the name says which images these are, as for downloads that are checked by md5.
+        locations: settings that only say where the images lie: a run may resume where they are found elsewhere.
+        num_modes: combinations of the classes of the three channels, where each is an image of its own; else None.
+        num_workers: processes that read ahead; 0 where images are in memory.
     """
 
     name: str
-    """Of the data set, in words."""
+    title: str
+    image_sizes: tuple[int, ...] = ()
+    content_is_fixed = False
     locations: tuple[str, ...] = ()
-    """Settings that say where the images lie and nothing else: a run may go on where they are found elsewhere."""
     num_modes: int | None = None
-    """Combinations of the classes of the three channels, where each is a picture of its own; else None."""
     num_workers: int = 0
-    """Processes that read ahead; 0 where images are in memory."""
 
     def __init__(self, image_size: int, batch_size: int, n_dis: int, seed: int) -> None:
         super().__init__()
@@ -77,6 +86,9 @@ class ImageData(pl.LightningDataModule):
             raise ValueError(
                 f"Expected image_size, batch_size and n_dis of at least 1, found {image_size}, {batch_size}, {n_dis}."
             )
+        if self.image_sizes and image_size not in self.image_sizes:
+            sizes = " or ".join(", ".join(map(str, self.image_sizes)).rsplit(", ", 1))
+            raise ValueError(f"Expected an image size of {sizes} for {self.title}, found {image_size}.")
         self.image_size = image_size
         self.batch_size = batch_size
         self.n_dis = n_dis
@@ -96,7 +108,6 @@ class ImageData(pl.LightningDataModule):
         return self.load(split).labels
 
     def num_images(self, split: Split) -> int:
-        """Size of a split."""
         return len(self.load(split).images)
 
     @property
@@ -117,11 +128,11 @@ class ImageData(pl.LightningDataModule):
     @property
     def key(self) -> str:
         """Names the exact pixels and labels, wherever they lie: for caches of statistics, and for a resumed run."""
-        return f"{self.name}-{self.image_size}-{self.digest}"
+        return f"{self.name}-{self.image_size}" + ("" if self.content_is_fixed else f"-{self.digest}")
 
     @cached_property
     def digest(self) -> str:
-        """Of all pixels and labels. A data set that is known by its name, such as CIFAR-10, needs none in its key."""
+        """Of all pixels and labels."""
         splits: tuple[Split, ...] = ("train", "test") if self.has_test_split else ("train",)
         return digest_of(self.load(split) for split in splits)
 
@@ -139,7 +150,7 @@ class ImageData(pl.LightningDataModule):
         positions = epoch_positions(self.seed, iteration * count, count, self.num_images("train"))
         return self.fetch("train", positions[rows])
 
-    def batch(self, iteration: int, ranks: Ranks = ALONE) -> Batch:
+    def batch(self, iteration: int, ranks: ProcessGroup = SINGLE_PROCESS) -> Batch:
         """One rank's share of the real images of one iteration, as bytes."""
         share = torch.tensor(ranks.share(self.batch_size))
         rows = torch.arange(self.n_dis)[:, None] * self.batch_size + share
@@ -149,22 +160,24 @@ class ImageData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of iterations, starting where the module in training stands."""
-        trainer = self.trainer
-        assert trainer is not None
-        iterations = _Iterations(cast(_HasIteration, trainer.lightning_module))
+        assert self.trainer is not None
+        iterations = _Iterations(cast(_HasIteration, self.trainer.lightning_module))
         return DataLoader(
-            _BatchOfIteration(self, Ranks(trainer.global_rank, trainer.world_size)),
+            _BatchOfIteration(self, self._ranks),
             batch_size=None,
             sampler=iterations,
             num_workers=self.num_workers,
             worker_init_fn=_leave_signals_to_the_parent if self.num_workers else None,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
         )
+
+    @property
+    def _ranks(self) -> ProcessGroup:
+        return ProcessGroup(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE_PROCESS
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
-        ranks = Ranks(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else ALONE
-        rows, images = ranks.share(self.batch_size), batch.images
+        rows, images = self._ranks.share(self.batch_size), batch.images
         noise = [
             counter_rows(
                 torch.rand, rows, tuple(images.shape[2:]), images.device,
@@ -196,8 +209,8 @@ class ImageData(pl.LightningDataModule):
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """A polite stop lets the iteration end, and the iteration needs its images."""
-    for number in POLITE_STOPS:
+    """A graceful stop lets the iteration end, and the iteration needs its images."""
+    for number in GRACEFUL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -208,16 +221,11 @@ class _Iterations(Sampler[int]):
         self.module = module
 
     def __iter__(self) -> Iterator[int]:
-        iteration = self.module.iteration
-        while True:
-            yield iteration
-            iteration += 1
+        return itertools.count(self.module.iteration)
 
 
 class _BatchOfIteration(Dataset[Batch]):
-    """Item t is the batch of iteration t."""
-
-    def __init__(self, data: ImageData, ranks: Ranks) -> None:
+    def __init__(self, data: ImageData, ranks: ProcessGroup) -> None:
         self.data, self.ranks = copy.copy(data), ranks
         self.data.trainer = None  # processes that read ahead may get a pickled copy, which a trainer has none of
 
@@ -243,11 +251,7 @@ def digest_of(parts: Iterable[LabelledImages]) -> str:
 
 
 def check_labelled_images(data: LabelledImages, image_size: int, origin: str) -> LabelledImages:
-    """The border between files and training.
-
-    Raises:
-        ValueError: no images, or not `[N, C, image_size, image_size]` uint8 with one label each.
-    """
+    """The images, if they are `[N, C, image_size, image_size]` uint8, N > 0, with one label each; else ValueError."""
     images, labels = data
     expected = (image_size, image_size)
     if len(images) == 0 or images.dtype != torch.uint8 or images.shape[2:] != expected or len(labels) != len(images):

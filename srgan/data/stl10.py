@@ -9,12 +9,12 @@ from torchvision.datasets import STL10
 
 from srgan.data.download import download
 from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images
-from srgan.data.images import shrink
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
+from srgan.utils.images import shrink
 from srgan.utils.progress import Progress
 
 STORED_SIZE, IMAGE_SIZE = 96, 32
-PIECE = 1000
+CHUNK = 1000
 
 
 class STL10Data(ImageData):
@@ -28,40 +28,23 @@ class STL10Data(ImageData):
         image_size: 32.
         batch_size: the discriminator's global batch.
         n_dis: discriminator updates per iteration.
-        seed: of the order of the images and of the dequantization noise.
-
-    Raises:
-        ValueError: another image size.
+        seed: Random seed of the order of the images and of the dequantization noise.
     """
 
-    name = "stl10"
+    name, title = "stl10", "STL-10"
+    image_sizes = (IMAGE_SIZE,)
+    content_is_fixed = True
     locations = ("root",)
     num_classes = 1
 
     def __init__(
-        self,
-        root: str = "data",
-        image_size: int = IMAGE_SIZE,
-        batch_size: int = 64,
-        n_dis: int = 5,
-        seed: int = 0,
+        self, root: str = "data", image_size: int = IMAGE_SIZE, batch_size: int = 64, n_dis: int = 5, seed: int = 0
     ) -> None:
         super().__init__(image_size, batch_size, n_dis, seed)
-        if image_size != IMAGE_SIZE:
-            raise ValueError(f"Expected an image size of {IMAGE_SIZE} for STL-10, found {image_size}.")
         self.root = str(expanded(root))
 
-    @property
-    def key(self) -> str:
-        """torchvision checks the download by md5."""
-        return f"{self.name}-{self.image_size}"
-
     def prepare_data(self) -> None:
-        """Downloads and shrinks on one process per machine.
-
-        Raises:
-            RuntimeError: the download failed; says how to go on without a network.
-        """
+        """Downloads and shrinks on one process per machine."""
         splits: tuple[Split, Split] = ("train", "test")
         for split in splits:
             if not shrunk_path(split).exists():
@@ -88,9 +71,9 @@ def shrunk(path: Path) -> np.ndarray:
     originals = np.memmap(path, np.uint8, "r").reshape(-1, 3, STORED_SIZE, STORED_SIZE)
     images = np.empty((len(originals), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     with Progress(f"shrinking {path.name}", len(images)) as progress:
-        for start in range(0, len(images), PIECE):
-            columns_first = originals[start : start + PIECE]
-            images[start : start + PIECE] = shrink(columns_first.transpose(0, 1, 3, 2), STORED_SIZE // IMAGE_SIZE)
+        for start in range(0, len(images), CHUNK):
+            columns_first = originals[start : start + CHUNK]
+            images[start : start + CHUNK] = shrink(columns_first.transpose(0, 1, 3, 2), STORED_SIZE // IMAGE_SIZE)
             progress.update(len(columns_first))
     return images
 
@@ -100,7 +83,7 @@ def _load_stl10(root: str, split: Split) -> LabelledImages:
     if stored := read_cached(shrunk_path(split), "images"):
         images = stored["images"]
     else:
-        download(STL10, root, "STL-10", STL10.filename)
+        download(STL10, root, STL10Data.title)
         images = shrunk(Path(root) / STL10.base_folder / binary_file(split)[0])
         write_cached(shrunk_path(split), images=images)
     labels = torch.zeros(len(images), dtype=torch.int64)

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from srgan.data.images import grid_picture
 from srgan.utils.files import write_atomically
+from srgan.utils.images import grid_picture
 
 FRAMES_PER_SECOND = 20
 
@@ -31,8 +31,7 @@ def write_gif(frames: Sequence[Image.Image], path: Path) -> None:
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     duration = round(1000 / FRAMES_PER_SECOND)  # ms; GIF keeps hundredths of a second
     write_atomically(
-        path,
-        lambda file: first.save(file, "GIF", save_all=True, append_images=others, duration=duration, loop=0),
+        path, lambda file: first.save(file, "GIF", save_all=True, append_images=others, duration=duration, loop=0)
     )
 
 

@@ -20,10 +20,10 @@ class Weight:
     """One weight of a checkpoint.
 
     Attributes:
-        name: of the layer, without wrappers; of the tensor where it is not called "weight" or "W".
+        name: the layer's, without wrappers; the tensor's where it is not called "weight" or "W".
         tensor: `[out, in, ...]`, or `[in, out, ...]` of a transposed convolution, which nothing here can tell.
         behind: what makes the layer's weight of this one: "spectral norm", "weight norm", ...; "" for nothing.
-        scale: of a float8 weight, one number or one for each row or block; None: 1.
+        scale: factor of a float8 weight, one number or one per row or block; None: 1.
     """
 
     name: str
@@ -125,7 +125,6 @@ def _is_weight_name(name: str) -> bool:
 
 
 def _weights_of(tensors: dict[str, Tensor]) -> list[Weight]:
-    """The weights of one state dict."""
     weights = []
     for name, tensor in tensors.items():
         if _is_matrix(tensor):

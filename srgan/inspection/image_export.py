@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from srgan.checkpoints.pretrained import TrainedGAN
-from srgan.data.images import quantize
 from srgan.metrics.features import hash_weights
 from srgan.networks.sampling import SCORED, truncated_latents
 from srgan.utils.files import write_atomically, write_json, write_text
+from srgan.utils.images import quantize
 from srgan.utils.progress import Progress
 
 RECORD, LABELS = "images.json", "labels.csv"
@@ -28,18 +28,15 @@ def export(
     threshold: float | None,
     classes: list[int] | None,
 ) -> int:
-    """Writes the first images of the stream that the run's scores are measured on. What is None is as in the run.
+    """Writes the first images of the stream that the run's scores are measured on; what is None is as in the run.
 
     Args:
         stored: the generator.
         path: a folder, or a file *.npz of `arr_0` [N, H, W, 3] uint8 and, with classes, `arr_1` [N] int64.
-        number: of images.
-        seed: of the latents.
-        threshold: of truncation.
-        classes: in turn; None draws them uniformly.
-
-    Returns:
-        How many images there are.
+        number: how many images; returned.
+        seed: Random seed of the latents.
+        threshold: truncation threshold.
+        classes: classes to cycle through; None draws them uniformly.
 
     Raises:
         ValueError: impossible numbers, or a folder that holds something else.
@@ -87,18 +84,14 @@ def _name(row: int) -> str:
 
 
 def _begin_folder(folder: Path, record: dict[str, Any], count: int, batch_size: int) -> int:
-    """The row to go on from: the last batch that was begun is written again, since a kill may have cut it.
-
-    Raises:
-        ValueError: the folder holds something else, or more images.
-    """
+    """The row to resume from: the last batch that was begun is written again, since a kill may have cut it."""
     existing = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         path = folder / RECORD
         if not path.exists() or json.loads(path.read_text()) != record:
             raise ValueError(
                 f"Expected a new or an empty folder, or one in which the same images were begun, found '{folder}'. "
-                "Choose another for --images."
+                "Choose another for --export-images."
             )
     if len(existing) > count:
         raise ValueError(

@@ -10,14 +10,8 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """Spherical interpolation (White 2016): `sin((1-t) w) / sin w a + sin(t w) / sin w b`, w the angle between a and b.
 
     A straight line leaves the shell of radius sqrt(d) on which nearly all of N(0, I) lies; the arc stays near it.
-
-    Args:
-        a: `[..., d]`, where t is 0.
-        b: `[..., d]`, where t is 1.
-        t: `[T]` in [0, 1].
-
-    Returns:
-        `[..., T, d]`. (Anti)parallel points, between which no arc is singled out, are joined by a straight line.
+    Points a (t = 0) and b (t = 1) `[..., d]`, t `[T]` in [0, 1] -> `[..., T, d]`. (Anti)parallel points, between which
+    no arc is singled out, are joined by a straight line.
     """
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1).clamp(-1, 1)
     w = cosine.acos()[..., None, None]
@@ -30,15 +24,11 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def walks(points: Tensor, steps: int, closed: bool) -> Tensor:
-    """From each point to the next, by `slerp` in equal steps.
-
-    Args:
-        points: `[N, P, d]`, P >= 2.
-        steps: from one point to the next.
-        closed: whether the walk ends one step before its first point, so that it can be repeated for ever.
+    """From each of the points `[N, P, d]`, P >= 2, to the next, by `slerp` in `steps` equal steps.
 
     Returns:
-        `[N, T, d]`: T = P * steps closed, (P - 1) * steps + 1 else, with all points on the way.
+        `[N, T, d]`, T = (P - 1) * steps + 1, with all points on the way; of a closed walk, which ends one step before
+        its first point so that it can repeat for ever, T = P * steps.
     """
     t = torch.arange(steps, device=points.device) / steps
     following = points.roll(-1, dims=1)

@@ -20,7 +20,7 @@ from srgan.utils.progress import Progress
 NUMBERS = ("tail_mean", "p10", "p50", "effective_rank", "stable_rank", "condition")
 """Of a spectrum, what a single checkpoint tells: the others compare with what was before."""
 
-MOST_NAMES = 12  # in a message
+MAX_NAMES = 12  # in a message
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,8 @@ class LayerSpectrum:
     """Singular values of one weight, read as the matrix `[out, in * k * k]`.
 
     Attributes:
-        name: of the layer.
-        shape: of the weight.
+        name, shape, behind: of the weight, see `Weight`.
         sigma: `[N]` float64, from the largest; all NaN if the weight holds NaN or infinity.
-        behind: see `Weight`.
     """
 
     name: str
@@ -86,12 +84,7 @@ def layer_spectrum(weight: Weight, transposed: bool) -> LayerSpectrum:
 def spectra_of(weights: Sequence[Weight], transposed: Sequence[str] = ()) -> list[LayerSpectrum]:
     """Decomposes all; large ones take a while.
 
-    Args:
-        weights: of a checkpoint.
-        transposed: globs of names of transposed convolutions, `[in, out, k, k]`.
-
-    Raises:
-        ValueError: a glob matches nothing.
+    `transposed` are globs of names of transposed convolutions, `[in, out, k, k]`; ValueError if one matches nothing.
     """
     turned = {weight.name for weight in matching(weights, transposed, "--transposed")}
     spectra = []
@@ -103,15 +96,11 @@ def spectra_of(weights: Sequence[Weight], transposed: Sequence[str] = ()) -> lis
 
 
 def matching(weights: Sequence[Weight], globs: Sequence[str], option: str) -> list[Weight]:
-    """Those whose names match one of the globs that an option gave.
-
-    Raises:
-        ValueError: a glob matches nothing.
-    """
+    """Those whose names match one of the globs that an option gave; ValueError if a glob matches nothing."""
     names = [weight.name for weight in weights]
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
-            near = difflib.get_close_matches(glob.strip("*"), names, MOST_NAMES, 0.5) or names[:MOST_NAMES]
+            near = difflib.get_close_matches(glob.strip("*"), names, MAX_NAMES, 0.5) or names[:MAX_NAMES]
             raise ValueError(
                 f"Expected {option} '{glob}' to match a layer, found no match. "
                 f"There are {len(names)}, among them {', '.join(near)}."
@@ -121,13 +110,9 @@ def matching(weights: Sequence[Weight], globs: Sequence[str], option: str) -> li
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """A checkpoint file.
+    """A checkpoint file: its weights, and names of other tensors of two or more dimensions.
 
-    Attributes:
-        path: of it.
-        weights: all of them.
-        others: names of other tensors of two or more dimensions.
-        checkpoint: what it is, if `srgan fit` wrote it.
+    `checkpoint` is what it is if `srgan fit` wrote it.
     """
 
     path: Path
@@ -147,7 +132,7 @@ def inspect_file(path: Path) -> InspectedFile:
     content = read_checkpoint(path)
     weights, others = find_weights(content)
     if not weights:
-        keys = list(content)[:MOST_NAMES] if isinstance(content, dict) else type(content).__name__
+        keys = list(content)[:MAX_NAMES] if isinstance(content, dict) else type(content).__name__
         raise ValueError(
             f"Expected weights in '{path}' (floating-point tensors of two or more dimensions, in a state dict or in a "
             f"dict that holds one), found none. It holds: {keys}."

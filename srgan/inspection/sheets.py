@@ -10,15 +10,16 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srgan.checkpoints.pretrained import TrainedGAN, load, render
-from srgan.data.images import PADDING, grid_picture, quantize
+from srgan.checkpoints.pretrained import TrainedGAN, load, rendered
 from srgan.inspection.animations import write_animation
 from srgan.inspection.image_export import export
 from srgan.inspection.latents import along_dimensions, walks
 from srgan.networks.sampling import GRID_SEED, check_threshold
 from srgan.utils.files import write_atomically
+from srgan.utils.images import PADDING, grid_picture, quantize
+from srgan.utils.progress import Progress
 
-LARGEST_VALUE = 2.0  # to which one dimension goes, in standard deviations
+MAX_COORDINATE = 2.0  # to which one dimension goes, in standard deviations
 POINTS_OF_AN_ANIMATION = 4
 DEFAULT_COLUMNS = 9
 FONT_SIZE = 13  # pixels
@@ -36,24 +37,28 @@ def make(options: argparse.Namespace, path: Path) -> str:
     """Writes single images for other tools, a picture or an animation; says what it wrote.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint.
-        ValueError: a class or a dimension that the generator does not have, or another impossible wish.
+        ValueError: a class or a dimension that the generator does not have, or other options that do not fit it.
     """
     if options.truncation is not None:
         check_threshold(options.truncation)
     stored = load(options.checkpoint, options.ema, options.device, options.allow)
     classes = numbers(options.classes, stored.generator.num_classes, "class") if options.classes else []
-    if options.images:
-        count = export(stored, path, options.number, options.seed, options.truncation, classes or None)
+    if options.export_images:
+        count = export(stored, path, options.num_images, options.seed, options.truncation, classes or None)
         return f"{stored.checkpoint.title}: {count:,} images in {path}"
     moves = path.suffix.lower() != ".png"
     sheet = chosen_sheet(stored, options, classes, moves)
     rows, columns = sheet.labels.shape
     if options.walk or options.dimension or classes:
-        images = quantize(render(stored.network(), sheet.z.flatten(0, 1), sheet.labels.flatten()))
+        parts = rendered(stored.network(), sheet.z.flatten(0, 1), sheet.labels.flatten())
     else:  # one batch, as the run drew it
-        images = render(stored.batch_network(None), sheet.z.flatten(0, 1), sheet.labels.flatten(), rows * columns)
-        images = quantize(images)
+        parts = rendered(stored.batch_network(None), sheet.z.flatten(0, 1), sheet.labels.flatten(), rows * columns)
+    drawn = []
+    with Progress("images", rows * columns) as progress:
+        for part in parts:
+            drawn.append(quantize(part))
+            progress.update(len(part))
+    images = torch.cat(drawn)
     if moves:
         write_animation(images.unflatten(0, (rows, columns)), math.ceil(math.sqrt(rows)), path)
         what = f"{rows} images in {columns} frames"
@@ -65,11 +70,6 @@ def make(options: argparse.Namespace, path: Path) -> str:
 
 
 def chosen_sheet(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
-    """The points and classes that were asked for.
-
-    Raises:
-        ValueError: a dimension that the generator does not have, or several classes for one point.
-    """
     if options.dimension:
         return _dimensions(stored, options, classes, moves)
     if options.walk:
@@ -104,7 +104,7 @@ def _dimensions(stored: TrainedGAN, options: argparse.Namespace, classes: list[i
         raise ValueError(f"Expected one of the --classes with --dimension, found {len(classes)}.")
     (z,), (label,) = stored.grid_latents(1, _seed(options), options.truncation)
     values = torch.linspace(
-        -LARGEST_VALUE, LARGEST_VALUE, options.frames if moves else options.columns or DEFAULT_COLUMNS
+        -MAX_COORDINATE, MAX_COORDINATE, options.frames if moves else options.columns or DEFAULT_COLUMNS
     )
     if moves:
         values = torch.cat([values, values[1:-1].flip(0)])
@@ -118,11 +118,7 @@ def _seed(options: argparse.Namespace) -> int:
 
 
 def numbers(text: str, count: int, what: str) -> list[int]:
-    """Numbers of 0 ... count - 1, from "0,3,5-7" or "all".
-
-    Raises:
-        ValueError: something else, or out of range.
-    """
+    """Numbers of 0 ... count - 1, from "0,3,5-7" or "all"; ValueError for anything else, or out of range."""
     if count == 0:
         raise ValueError(f"Expected a conditional generator for a {what}, found one without classes.")
     if text == "all":

@@ -8,19 +8,14 @@ from srgan.loggers.rows import History, Row
 from srgan.runs.folder import RunFolder
 
 
-class RunView(ABC):
+class RunLogger(ABC):
     """A view of a run folder: it knows the folder, takes whole rows, and says in the end what came out."""
 
     @abstractmethod
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
-        """Says which run this is, before it starts.
+        """Says which run this is, before it starts; ValueError, with what to do, if the logger cannot be opened.
 
-        Args:
-            folder: of the run.
-            record: what run.json starts with: "config", "parent", "commit", "command".
-
-        Raises:
-            ValueError: the view cannot be opened; the message says what to do.
+        `record` is what run.json starts with: "config", "parent", "commit", "command", ...
         """
 
     @abstractmethod

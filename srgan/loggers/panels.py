@@ -27,12 +27,11 @@ class Panel:
 
     Attributes:
         title: above the chart; no two panels have the same.
-        section: of the workspace and of the report.
-        keys: that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
+        section: its section in the workspace and the report.
+        keys: keys that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
         range_y: smallest and largest value on the vertical axis; None: of the data.
         log_y: whether the vertical axis is logarithmic.
-        kind: lines over iterations, a bar per run (of values that a run has once), pictures, or curves (a custom chart
-            and its table).
+        kind: lines over iterations, bars of values that a run has once, pictures, or curves (a chart and its table).
     """
 
     title: str
@@ -70,7 +69,7 @@ SECTIONS: Mapping[str, str] = {
     SAMPLES: "The same latents at every iteration and under every method.",
     FINAL: "At the last iteration, of more images, by the final protocol of each run.",
     LAYERS: "Every layer of the discriminator by itself.",
-    LOSSES: "Of both players, and on which side of the boundary the discriminator puts a batch.",
+    LOSSES: "Of both players, and on which side of its decision threshold the discriminator puts a batch.",
     OUTPUTS: "On fixed images: a gap between train and test is a discriminator that learned its images by heart.",
     GRADIENTS: "L2 norm of the last update's gradient, layer by layer.",
 }
@@ -121,8 +120,8 @@ PANELS: tuple[Panel, ...] = (
     Panel("Convergence of BEGAN", LOSSES, ("loss/convergence",)),
     Panel("The constraint's own numbers", LOSSES, ("constraint/{number}",)),
     Panel("Accuracy of D", LOSSES, ("accuracy/real", "accuracy/fake"), SHARE),
-    Panel("Mean output on real", OUTPUTS, ("score/real",)),
-    Panel("Mean output on generated", OUTPUTS, ("score/fake",)),
+    Panel("Mean output on real", OUTPUTS, ("logits/real",)),
+    Panel("Mean output on generated", OUTPUTS, ("logits/fake",)),
     Panel("Mean output on fixed images", OUTPUTS, ("outputs/{kind}/mean",)),
     Panel("Gradient norms of G", GRADIENTS, ("gradient/generator/{layer}",), log_y=True),
     Panel("Gradient norms of D", GRADIENTS, ("gradient/discriminator/{layer}",), log_y=True),
@@ -131,5 +130,4 @@ PANELS: tuple[Panel, ...] = (
 
 
 def panels_of(section: str) -> list[Panel]:
-    """The panels of a section, in order."""
     return [panel for panel in PANELS if panel.section == section]

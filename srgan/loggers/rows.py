@@ -18,7 +18,7 @@ from srgan.utils.files import parse_rows
 
 BINS = 64
 SPECTRUM_BINS = np.linspace(0, 1, BINS + 1)
-MOST_POINTS = 64
+MAX_POINTS = 64
 """Of a curve, and of a column of the heat map."""
 
 Histogram = tuple[np.ndarray, np.ndarray]  # counts [B], edges [B + 1]
@@ -45,11 +45,7 @@ class Row:
 
 
 class History:
-    """Follows the growing files of a run.
-
-    Args:
-        folder: of the run. Its histories only grow while it is followed.
-        thresholds: of the verdicts.
+    """Follows the growing files of a run, which only grow while it does.
 
     Attributes:
         iterations: all recorded so far, increasing.
@@ -113,7 +109,6 @@ class History:
         return [rows[iteration] for iteration in sorted(rows)]
 
     def _lines(self, path: Path) -> Iterator[dict[str, Any]]:
-        """New whole lines of an append-only file."""
         if path.exists():
             with path.open("rb") as file:
                 file.seek(self._bytes_read[path])
@@ -158,7 +153,7 @@ class History:
 
 def spread(N: int) -> np.ndarray:
     """Which of N singular values a curve shows: all, or 64 evenly spread ones with the first and the last."""
-    return np.linspace(0, N - 1, min(N, MOST_POINTS)).round().astype(int)
+    return np.linspace(0, N - 1, min(N, MAX_POINTS)).round().astype(int)
 
 
 def _add_outputs(row: Row, history: OutputsHistory, place: int) -> None:

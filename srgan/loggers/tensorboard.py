@@ -9,12 +9,12 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.loggers.base import RunView
+from srgan.loggers.base import RunLogger
 from srgan.loggers.rows import History, Row
 from srgan.runs.folder import RunFolder
 
 
-class TensorBoardView(RunView, TensorBoardLogger):
+class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
     """Writes numbers, histograms and pictures of a run to `tensorboard/` in its folder.
 
     Every start tells the whole history; TensorBoard shows the newest telling alone (of the outcome, all of them).
@@ -26,7 +26,6 @@ class TensorBoardView(RunView, TensorBoardLogger):
 
     @property
     def log_dir(self) -> str:
-        """In the run's folder."""
         assert self.folder is not None
         return str(self.folder.path / "tensorboard")
 

@@ -11,35 +11,26 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.loggers.base import RunView
+from srgan.loggers.base import RunLogger
 from srgan.loggers.panels import AXIS
 from srgan.loggers.rows import History, Row
-from srgan.loggers.wandb_runs import (
-    group_of,
-    id_to_resume,
-    logged_in,
-    remember,
-    run_name,
-    run_of_checkpoint,
-    wandb_mode,
-    wandb_runs,
-)
+from srgan.loggers.wandb_runs import group_of, logged_in, newest_id, remember, run_name, run_of_checkpoint, wandb_mode
 from srgan.plotting import heat_map, pixels, style
 from srgan.runs.folder import RunFolder
 
 
-class SpectralLogger(RunView, WandbLogger):
+class WandbRunLogger(RunLogger, WandbLogger):
     """Logs numbers, histograms, curves, pictures and verdicts of a run to Weights & Biases.
 
     Online, the same `srgan fit` command resumes the same run of Weights & Biases, which gets what it lacks. A run
-    written offline (WANDB_MODE=offline, no account needed) cannot be gone on with: every start writes a new one of the
+    written offline (WANDB_MODE=offline, no account needed) cannot be resumed: every start writes a new one of the
     same group, with the whole history; the newest is the one to upload. What descends from a run by
     `--from-checkpoint` is in its group.
 
     Args:
         project: where the runs go.
         entity: user or team; None: the account's own.
-        name: of the run; None: its folder below `runs/`.
+        name: run name; None: its folder below `runs/`.
         group: None: the name of the run from which it descends, else its own.
         tags: besides the method and the data set.
         job_type: kind of run.
@@ -63,25 +54,23 @@ class SpectralLogger(RunView, WandbLogger):
 
     @rank_zero_only
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
-        """Decides id, group, name and configuration; the files of Weights & Biases go into the run folder too.
-
-        Raises:
-            ValueError: the run is to go online without a login, and nobody is there to ask.
-        """
+        """Decides id, group, name and configuration; the files of Weights & Biases go into the run folder too."""
         self.folder = folder
         init, parent = self._wandb_init, record["parent"]
         init["mode"] = wandb_mode(init["mode"])
-        init["id"] = (id_to_resume(folder.path) if init["mode"] == "online" else None) or secrets.token_hex(4)
+        resumed = newest_id(folder.path, online=True) if init["mode"] == "online" else None
+        init["id"] = resumed or secrets.token_hex(4)
         self._id = init["id"]
         init["name"] = init["name"] or run_name(folder.path)
         init["group"] = init["group"] or group_of(folder.path, parent)
         method = record["constraint"]["label"].lower()
-        init["tags"] = list(dict.fromkeys([*init["tags"], method, _class_name(record["config"]["data"])]))
+        data = record["config"]["data"]["class_path"].rpartition(".")[2]
+        init["tags"] = list(dict.fromkeys([*init["tags"], method, data]))
         init["dir"] = str(folder.path)
         init["config"] = {
             "method": method,
             "folder": str(folder.path),
-            "parent": parent and dict(parent) | {"run": _parent_run(parent["checkpoint"])},
+            "parent": parent and dict(parent) | {"run": newest_id(run_of_checkpoint(Path(parent["checkpoint"])))},
             "commit": record["commit"],
             "command": " ".join(record["command"]),
         }
@@ -166,12 +155,3 @@ def _curves(row: Row, history: History) -> Any:
         title="sigma_k / sigma_1",
         xname="k / N",
     )
-
-
-def _class_name(setting: Mapping[str, Any]) -> str:
-    return str(setting["class_path"]).rpartition(".")[2]
-
-
-def _parent_run(checkpoint: str) -> str | None:
-    newest = wandb_runs(run_of_checkpoint(Path(checkpoint)))[-1:]
-    return newest[0]["id"] if newest else None

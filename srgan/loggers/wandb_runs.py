@@ -12,10 +12,7 @@ LINK = "wandb.json"
 
 
 def wandb_runs(folder: Path) -> list[dict[str, str]]:
-    """Runs of Weights & Biases that a folder was logged to, "id" and "mode" of each, the newest last.
-
-    Offline every start of a run is a new one, which holds the whole history.
-    """
+    """The runs of Weights & Biases that a folder was logged to, "id" and "mode" of each, the newest last."""
     runs: list[dict[str, str]] = (read_json(folder / LINK) or {}).get("runs", [])
     return runs
 
@@ -26,10 +23,10 @@ def remember(folder: Path, run: dict[str, str]) -> None:
         write_json(folder / LINK, {"runs": [*before, run]})
 
 
-def id_to_resume(folder: Path) -> str | None:
-    """Of the newest run, if Weights & Biases' server has it; a run written offline cannot be gone on with."""
+def newest_id(folder: Path, online: bool = False) -> str | None:
+    """Of the newest run; with `online` only if the server has it, since a run written offline cannot be resumed."""
     newest = wandb_runs(folder)[-1:]
-    return newest[0]["id"] if newest and newest[0]["mode"] == "online" else None
+    return newest[0]["id"] if newest and (newest[0]["mode"] == "online" or not online) else None
 
 
 def run_name(folder: Path) -> str:
@@ -44,9 +41,7 @@ def run_name(folder: Path) -> str:
 def group_of(folder: Path, parent: dict[str, Any] | None) -> str:
     """One name for all runs that descend from one another by `--from-checkpoint`: that of the first of them.
 
-    Args:
-        folder: of the run.
-        parent: run.json's "parent": the "checkpoint" from which the run goes on; None for a fresh start.
+    `parent` is run.json's: its "checkpoint" is the one from which the run started; None for a fresh start.
     """
     while parent is not None:
         folder = run_of_checkpoint(Path(parent["checkpoint"]))
@@ -63,7 +58,7 @@ def run_of_checkpoint(checkpoint: Path) -> Path:
 def wandb_mode(chosen: str | None = None) -> str:
     """What was chosen, else WANDB_MODE, else what `wandb offline` left behind: "online", "offline" or "disabled".
 
-    The environment is read anew each time, which Weights & Biases itself does only once per process.
+    Read anew each time, while wandb reads the environment once per process.
     """
     mode: str = chosen or os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
     return {"dryrun": "offline", "run": "online"}.get(mode, mode)  # their old names

@@ -76,11 +76,7 @@ def report(entity: str, project: str) -> wr.Report:
 
 
 def described(dashboard: ws.Workspace, pages: wr.Report) -> str:
-    """Builds what would be sent, in whole, so that everything in it is validated; says what it holds.
-
-    Raises:
-        pydantic.ValidationError: something in it is not what Weights & Biases' package expects.
-    """
+    """What would be sent, built in whole, so that pydantic validates everything in it; a summary of it."""
     view, text = (
         model._to_model().spec.model_dump_json(by_alias=True, exclude_none=True) for model in (dashboard, pages)
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, relu
 
 from srgan.data.image_data import ImageData
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.provenance import convolution_precision
 from srgan.utils.randomness import counter_generator, counter_seed, seeded
@@ -21,12 +21,11 @@ class FeatureNetwork(nn.Module):
     """A frozen network whose features a score compares.
 
     Attributes:
-        name: in protocols and caches.
-        suffix: what its scores are called behind "FID" and "IS": "" for Inception, "_cls" for a classifier.
-        resize: what it does to the size of its input, in words.
+        name: identifies it in protocols and caches.
+        suffix: suffix of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
+        resize: how it resizes its input, for protocols.
         weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
-        num_features: d.
-        num_logits: classes.
+        num_features, num_logits: d, and classes.
         counts_modes: whether its classes are the modes of stacked digits.
     """
 
@@ -73,7 +72,7 @@ class InceptionFeatures(FeatureNetwork):
             into PyTorch's hub folder.
 
     Raises:
-        FileNotFoundError: no file at `weights_path`.
+        OSError: no file at `weights_path`.
         ValueError: another file there.
         RuntimeError: the download failed; says where to put the file.
     """
@@ -161,12 +160,9 @@ class _Classifier(nn.Module):
 class ClassifierFeatures(FeatureNetwork):
     """A small CNN trained on the data set itself, where Inception is the wrong yardstick.
 
-    Its scores are called FID_cls and IS_cls: they compare runs of this package with one another, never with
-    published numbers. Seeded, trained on one thread (so the weights do not depend on the machine's load) and
-    cached. Of stacked digits it reads each channel by itself: 3 x 64 features, 1,000 joint log-probabilities.
-
-    Args:
-        data: what to train on, and what is scored later.
+    Its scores, FID_cls and IS_cls, compare runs of this package with one another, never with published numbers. Seeded,
+    trained on one thread (so that the machine's load does not change the weights) and cached. Stacked digits are read
+    channel by channel: 3 x 64 features, 1,000 joint log-probabilities.
 
     Raises:
         ValueError: the data has fewer than two classes.
@@ -179,7 +175,7 @@ class ClassifierFeatures(FeatureNetwork):
 
     def __init__(self, data: ImageData) -> None:
         super().__init__()
-        self.refuse(data)
+        self.check(data)
         self.counts_modes = data.num_modes is not None
         channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
@@ -197,7 +193,7 @@ class ClassifierFeatures(FeatureNetwork):
         self.eval().requires_grad_(False)
 
     @staticmethod
-    def refuse(data: ImageData) -> None:
+    def check(data: ImageData) -> None:
         """Raises ValueError where there is nothing to learn."""
         if data.num_classes < 2:
             raise ValueError(
@@ -236,16 +232,20 @@ class ClassifierFeatures(FeatureNetwork):
 FeatureName = Literal["inception", "classifier"]
 
 
-def refuse_missing_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
+def check_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
     """Fetches what a feature network needs, and raises what building it would, for a fraction of the time."""
     if name == "inception":
         InceptionFeatures.weights_file(inception_weights)
     else:
-        ClassifierFeatures.refuse(data)
+        ClassifierFeatures.check(data)
 
 
 def feature_network(
-    name: FeatureName, inception_weights: str | None, data: ImageData, device: torch.device, ranks: Ranks = ALONE
+    name: FeatureName,
+    inception_weights: str | None,
+    data: ImageData,
+    device: torch.device,
+    ranks: ProcessGroup = SINGLE_PROCESS,
 ) -> FeatureNetwork:
     """A feature network by its name, on a device; rank zero is first to download, train and cache."""
     turn = torch.zeros(1, device=device)

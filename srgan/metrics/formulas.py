@@ -19,14 +19,8 @@ _ROWS_OF_DISTANCES = 2_000  # times 50,000 distances are 400 MB
 def frechet_distance(mean_real: Tensor, cov_real: Tensor, mean_fake: Tensor, cov_fake: Tensor) -> float:
     """|m_r - m_f|^2 + tr(C_r + C_f - 2 (C_r C_f)^(1/2)), the distance of two Gaussians (Heusel et al. 2017).
 
-    The trace of the root is that of (C_r^(1/2) C_f C_r^(1/2))^(1/2), which is symmetric: real and never negative,
-    also where there are fewer images than features.
-
-    Args:
-        mean_real: `[d]` float64.
-        cov_real: `[d, d]` float64.
-        mean_fake: `[d]` float64.
-        cov_fake: `[d, d]` float64.
+    Means `[d]` and covariances `[d, d]`, float64. The trace of the root is that of (C_r^(1/2) C_f C_r^(1/2))^(1/2),
+    which is symmetric: real and never negative, also with fewer images than features.
     """
     values, vectors = torch.linalg.eigh(cov_real)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
@@ -36,15 +30,10 @@ def frechet_distance(mean_real: Tensor, cov_real: Tensor, mean_fake: Tensor, cov
 
 
 def inception_score(logits: Tensor, splits: int, seed: int) -> tuple[float, float | None]:
-    """exp E_x KL(p(y|x) || p(y)), its mean and deviation over equal parts of shuffled images (Salimans et al. 2016).
-
-    Args:
-        logits: `[N, classes]`.
-        splits: number of parts.
-        seed: of the shuffle.
+    """exp E_x KL(p(y|x) || p(y)) of logits `[N, classes]` (Salimans et al. 2016).
 
     Returns:
-        mean, and the deviation of the population of parts; None with one part.
+        mean and standard deviation over `splits` equal parts of the shuffled images; None for the latter with one part.
     """
     # Floored, since a probability that underflows for all images makes 0 x infinity.
     floored = logits.double().log_softmax(dim=1).clamp_min(-80)
@@ -53,15 +42,10 @@ def inception_score(logits: Tensor, splits: int, seed: int) -> tuple[float, floa
 
 
 def kernel_distance(real: Tensor, fake: Tensor, seed: int) -> tuple[float, float]:
-    """Unbiased squared MMD under the kernel (x y / d + 1)^3, over 100 random subsets (Bińkowski et al. 2018).
-
-    Args:
-        real: `[N, d]` float32.
-        fake: `[M, d]` float32.
-        seed: of the subsets, of 1,000 images each, or of all that there are.
+    """Unbiased squared MMD under the kernel (x y / d + 1)^3 (Bińkowski et al. 2018) of `[N, d]` and `[M, d]` float32.
 
     Returns:
-        mean and deviation.
+        mean and standard deviation over 100 random subsets of 1,000 images each, or of as many as there are.
     """
     size = min(KERNEL_SUBSET_SIZE, len(real), len(fake))
     found = kid_features_to_metric(
@@ -71,16 +55,10 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int) -> tuple[float, float
 
 
 def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
-    """Improved precision and recall (Kynkäänniemi et al. 2019).
-
-    A set covers the balls around its images that reach to the 3rd nearest neighbour.
-
-    Args:
-        real: `[N, d]` float32.
-        fake: `[M, d]` float32.
+    """Improved precision and recall (Kynkäänniemi et al. 2019) of features `[N, d]` and `[M, d]` float32.
 
     Returns:
-        the share of generated images that the real ones cover, and the reverse.
+        the share of generated images inside a ball around a real one up to its 3rd nearest neighbour, and the reverse.
     """
     found = prc_features_to_metric(
         fake, real, prc_neighborhood=PRECISION_NEIGHBOURS, prc_batch_size=_ROWS_OF_DISTANCES, save_cpu_ram=True,
@@ -90,11 +68,7 @@ def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
 
 
 def density_and_coverage(real: Tensor, fake: Tensor) -> tuple[float, float]:
-    """Density and coverage (Naeem et al. 2020), with balls that reach to the 5th nearest real neighbour.
-
-    Args:
-        real: `[N, d]` float32.
-        fake: `[M, d]` float32.
+    """Density and coverage (Naeem et al. 2020) of `[N, d]` and `[M, d]`: balls up to the 5th nearest real neighbour.
 
     Returns:
         in how many real balls a generated image lies, over 5 and averaged; the share of real balls with one inside.
@@ -109,14 +83,7 @@ def density_and_coverage(real: Tensor, fake: Tensor) -> tuple[float, float]:
 
 
 def mode_coverage(logits: Tensor) -> tuple[int, float]:
-    """Modes covered by generated images, each counted as its most probable mode.
-
-    Args:
-        logits: `[B, modes]`.
-
-    Returns:
-        how many modes occur, and KL from their frequencies to uniform, in nats.
-    """
+    """How many modes occur among the most probable ones of logits `[B, modes]`, and KL to uniform, in nats."""
     counts = torch.bincount(logits.argmax(dim=1), minlength=logits.shape[1]).double()
     frequencies = counts[counts > 0] / counts.sum()
     divergence = (frequencies * (frequencies * logits.shape[1]).log()).sum()

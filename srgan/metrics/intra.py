@@ -12,16 +12,12 @@ from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import FeatureSums
 from srgan.networks import Generator
 from srgan.networks.sampling import generate
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.progress import Progress
 
 
 def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
-    """The classes over which a protocol averages: as many as it says, spread evenly over all.
-
-    Raises:
-        ValueError: there are no classes.
-    """
+    """The classes over which a protocol averages, spread evenly over all; ValueError if there are none."""
     if protocol.intra_fid_classes and not num_classes:
         raise ValueError(
             f"Expected a generator with classes for intra_fid_classes {protocol.intra_fid_classes}, found an "
@@ -31,12 +27,8 @@ def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
     return [k * num_classes // count for k in range(count)]
 
 
-def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
-    """Every rank comes to the same answer by itself, so that none waits for one that refused.
-
-    Raises:
-        ValueError: there are no classes, or one of the chosen has fewer than two real images.
-    """
+def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
+    """Raises ValueError, alike on every rank, where a chosen class has fewer than two real images."""
     classes = chosen_classes(protocol, num_classes)
     if not classes:
         return
@@ -52,17 +44,14 @@ def refuse_lacking_classes(data: ImageData, protocol: ScoreProtocol, num_classes
 
 @torch.no_grad()
 def intra_class_distances(
-    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: Ranks
+    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: ProcessGroup
 ) -> list[float]:
     """FID between generated images of each chosen class and the protocol's real ones of that class, on every rank.
 
     The classes are shared over the ranks. A rank reads all the protocol's real images, runs the feature network on
     those of its classes only, and holds their features in main memory: 8 KB per image with Inception.
-
-    Raises:
-        ValueError: the generator has no classes, or a class has fewer than two real images.
     """
-    refuse_lacking_classes(data, protocol, generator.num_classes)
+    check_classes(data, protocol, generator.num_classes)
     classes = chosen_classes(protocol, generator.num_classes)
     device = next(features.parameters()).device
     share = ranks.share(len(classes))

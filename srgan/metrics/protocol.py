@@ -18,10 +18,10 @@ class ScoreProtocol:
         num_real_images: real images for FID; the whole split if it has fewer.
         split: which real images.
         inception_splits: parts over which IS is averaged; 1 for the authors, 10 in the field.
-        batch_size: of the feature network and the generator; FID depends on it in the last digits.
+        batch_size: images per forward pass of both networks; FID depends on it in the last digits.
         generator_statistics: "running" scores the generator in test mode (the authors), "batch" with the
             batch-norm statistics of each batch.
-        seed: of the latents, the same at every evaluation; of IS's shuffle and KID's subsets.
+        seed: Random seed of the latents (the same at every evaluation), IS's shuffle and KID's subsets.
         kid: measure the kernel distance too.
         prdc: measure precision, recall, density and coverage too.
         intra_fid_classes: classes of a conditional generator over which FID within a class is averaged, spread
@@ -45,7 +45,7 @@ class ScoreProtocol:
     intra_fid_images: int = 5_000
 
     def __post_init__(self) -> None:
-        images = DENSITY_NEIGHBOURS + 1 if self.prdc else 2
+        images = self.min_images
         least = {
             "num_fake_images": images, "num_real_images": images, "intra_fid_images": 2, "inception_splits": 1,
             "batch_size": 1, "intra_fid_classes": 0,
@@ -65,6 +65,11 @@ class ScoreProtocol:
             raise ValueError(
                 f"Expected generator_statistics 'running' or 'batch', found {self.generator_statistics!r}."
             )
+
+    @property
+    def min_images(self) -> int:
+        """Real or generated ones that its scores take at least."""
+        return DENSITY_NEIGHBOURS + 1 if self.prdc else 2
 
     @property
     def real(self) -> tuple[object, ...]:

@@ -11,12 +11,12 @@ from srgan.collapse import EMA
 from srgan.data.image_data import ImageData
 from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
-from srgan.metrics.intra import chosen_classes, intra_class_distances, refuse_lacking_classes
+from srgan.metrics.intra import check_classes, chosen_classes, intra_class_distances
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.statistics import LARGEST_SET, FeatureSums, RealStatistics, share_batches
+from srgan.metrics.statistics import MAX_FEATURES, FeatureSums, RealStatistics, share_batches
 from srgan.networks import Generator
 from srgan.networks.sampling import SCORED, generate
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.progress import Progress
 
 Scores = dict[str, Any]
@@ -24,38 +24,28 @@ ImagesOf = Callable[[range], Iterable[Tensor]]
 """Rows of an endless stream of images -> their batches `[B, 3, H, W]` uint8."""
 
 
-def refuse_few_images(data: ImageData, protocol: ScoreProtocol) -> None:
-    """Looks at the images that were found, which may be fewer than the protocol asks for.
-
-    Raises:
-        ValueError: too few.
-    """
+def check_enough_images(data: ImageData, protocol: ScoreProtocol) -> None:
+    """Raises ValueError where a split has fewer images than a protocol needs at least."""
     found = data.num_real_images(protocol.split, protocol.num_real_images)
-    needed = formulas.DENSITY_NEIGHBOURS + 1 if protocol.prdc else 2
-    if found < needed:
+    if found < protocol.min_images:
         raise ValueError(
-            f"Expected at least {needed} real images of {data.name} ({protocol.split}){' for prdc' * protocol.prdc}, "
-            f"found {found}."
+            f"Expected at least {protocol.min_images} real images of {data.name} ({protocol.split})"
+            f"{' for prdc' * protocol.prdc}, found {found}."
         )
 
 
 class Scorer:
     """Scores generated images against a data set. Several ranks share the work; rank zero has the scores.
 
-    Every rank has to be asked for the same scores at the same time.
-
-    Args:
-        features: shared by all scores: one pass per image.
-        data: the real images.
-        protocol: how many of what; further protocols may differ in what does not concern the real images.
-        ranks: who shares the work.
+    Every rank has to ask for the same scores at the same time. Protocols of later calls may differ from `protocol` in
+    what does not concern the real images.
 
     Raises:
         ValueError: the data has too few images for the protocol.
     """
 
     def __init__(
-        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: Ranks = ALONE
+        self, features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         self.features = features
         self.data = data
@@ -63,7 +53,7 @@ class Scorer:
         self.ranks = ranks
         self.device = next(features.parameters()).device
         self.num_real_images = data.num_real_images(protocol.split, protocol.num_real_images)
-        refuse_few_images(data, protocol)
+        check_enough_images(data, protocol)
         self.real = RealStatistics(features, data, protocol.split, self.num_real_images, protocol.batch_size, ranks)
         self.real_sums = self.real.sums()
 
@@ -83,7 +73,7 @@ class Scorer:
         if protocol.prdc:
             described["prdc_neighbours"] = [formulas.PRECISION_NEIGHBOURS, formulas.DENSITY_NEIGHBOURS]
         if protocol.kid or protocol.prdc:
-            described["num_real_features"] = min(self.num_real_images, LARGEST_SET)
+            described["num_real_features"] = min(self.num_real_images, MAX_FEATURES)
         if protocol.intra_fid_classes:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
@@ -91,23 +81,15 @@ class Scorer:
     def of_generators(
         self, last: Generator, average: Generator | None, protocol: ScoreProtocol | None = None
     ) -> Scores:
-        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one.
-
-        Raises:
-            ValueError: as `of_generator`.
-        """
+        """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one."""
         scores = self.of_generator(last, protocol)
         averages = self.of_generator(average, protocol) if average is not None else {}
         return scores | {f"{name}{EMA}": value for name, value in averages.items()}
 
     def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
-        """Scores of a generator under a protocol, by default the scorer's.
-
-        Raises:
-            ValueError: as `of_images`, or the generator or the data lack what the protocol needs.
-        """
+        """Scores of a generator under a protocol, by default the scorer's; see `of_images` and `check_classes`."""
         chosen = protocol or self.protocol
-        refuse_lacking_classes(self.data, chosen, generator.num_classes)
+        check_classes(self.data, chosen, generator.num_classes)
 
         def images_of(rows: range) -> Iterable[Tensor]:
             found = generate(generator, rows, chosen.seed, SCORED, chosen.batch_size, chosen.generator_statistics)
@@ -138,7 +120,7 @@ class Scorer:
         chosen = protocol or self.protocol
         if chosen.real != self.protocol.real:
             raise ValueError(f"Expected a protocol of the real images of {self.protocol}, found {chosen}.")
-        refuse_few_images(self.data, chosen)
+        check_enough_images(self.data, chosen)
         keeps_features = chosen.kid or chosen.prdc
         sums, logits, features = self._pass(images_of, range(chosen.num_fake_images), keeps_features)
         if sums.count != chosen.num_fake_images:
@@ -166,7 +148,6 @@ class Scorer:
     def _scores(
         self, protocol: ScoreProtocol, sums: FeatureSums, logits: Tensor, features: Tensor, real_features: Tensor
     ) -> Scores:
-        """Every score that the protocol asks for."""
         suffix = self.features.suffix
         real = self.real_sums
         fid = formulas.frechet_distance(real.mean, real.covariance, sums.mean, sums.covariance)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from srgan.data.image_data import ImageData, Split
 from srgan.metrics.features import FeatureNetwork, arithmetic
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import cache_folder, read_cached, write_cached
 from srgan.utils.progress import Progress
 
 IMAGES_BETWEEN_SAVES = 50_000
-LARGEST_SET = 50_000
+MAX_FEATURES = 50_000
 """Real images whose features are kept for distances between single images: 400 MB of Inception features."""
 
 
@@ -47,12 +47,11 @@ class FeatureSums:
         self.outer += precise.T @ precise
 
     def join(self, other: "FeatureSums") -> None:
-        """Includes the features of another."""
         self.count += other.count
         self.total += other.total.to(self.total)
         self.outer += other.outer.to(self.outer)
 
-    def over(self, ranks: Ranks) -> "FeatureSums":
+    def over(self, ranks: ProcessGroup) -> "FeatureSums":
         """The sums over all ranks, the same bits on each: added in the order of the ranks."""
         counts = ranks.gather(torch.tensor([self.count], device=self.total.device))
         return FeatureSums(
@@ -74,54 +73,39 @@ def _float64_device(device: torch.device | str) -> torch.device | str:
     return "cpu" if torch.device(device).type == "mps" else device  # MPS has no float64
 
 
-def share_batches(ranks: Ranks, rows: range, batch_size: int) -> range:
-    """One rank's share of some rows, in whole batches.
-
-    So the batches are the same for any number of ranks, and with them the features, bit by bit.
-    """
+def share_batches(ranks: ProcessGroup, rows: range, batch_size: int) -> range:
+    """One rank's share of some rows, in whole batches: they, and the features, are the same for any number of ranks."""
     batches = ranks.share(ceil(len(rows) / batch_size))
     first, last = (min(rows.start + batch * batch_size, rows.stop) for batch in (batches.start, batches.stop))
     return range(first, last)
 
 
+@dataclass
 class RealStatistics:
     """Statistics of a data set's real images under a feature network, each computed once and cached.
 
     Every rank has to ask for the same ones at the same time. What is cached is what rank zero finds; all ranks
-    take part in computing what is not.
-
-    Args:
-        features: the feature network.
-        data: the real images.
-        split: which of them.
-        count: how many: the first in the order of `ImageData.real_images`.
-        batch_size: of the feature network.
-        ranks: who shares the work.
-
-    Raises:
-        ValueError: fewer than two images.
+    take part in computing what is not. The images are the first `count`, at least two, of `ImageData.real_images`.
     """
 
-    def __init__(
-        self, features: FeatureNetwork, data: ImageData, split: Split, count: int, batch_size: int, ranks: Ranks
-    ) -> None:
-        if count < 2:
-            raise ValueError(f"Expected at least two real images of {data.name} ({split}), found {count}.")
-        self.features = features
-        self.data = data
-        self.split = split
-        self.count = count
-        self.batch_size = batch_size
-        self.ranks = ranks
-        self.device = next(features.parameters()).device
-        images = f"{data.key}-{split}-{count}"
-        self.key = f"{images}-{features.name}-{features.weights_hash}-{batch_size}{arithmetic(self.device)}"
+    features: FeatureNetwork
+    data: ImageData
+    split: Split
+    count: int
+    batch_size: int
+    ranks: ProcessGroup
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise ValueError(
+                f"Expected at least two real images of {self.data.name} ({self.split}), found {self.count}."
+            )
+        self.device = next(self.features.parameters()).device
+        network = f"{self.features.name}-{self.features.weights_hash}-{self.batch_size}{arithmetic(self.device)}"
+        self.key = f"{self.data.key}-{self.split}-{self.count}-{network}"
 
     def sums(self) -> FeatureSums:
-        """Of all the images; on rank zero, empty on the others. A pass that was cut goes on where it last saved.
-
-        On the feature network's device, where the sums of generated images are compared with them.
-        """
+        """Of all the images, on the network's device; on rank zero, empty on others. Resumes where it last saved."""
         path = cache_folder() / "real-statistics" / f"{self.key}.npz"
         sums = FeatureSums.zero(self.features.num_features)
         if self.ranks.rank == 0 and (stored := read_cached(path, "count", "total", "outer")):
@@ -147,7 +131,7 @@ class RealStatistics:
         stored = read_cached(path, "features") if self.ranks.rank == 0 else None
         features = stored["features"] if stored else np.empty(0, np.float32)
         if not self._as_rank_zero(int(stored is not None)):
-            found = list(self._features_of(range(min(self.count, LARGEST_SET))))
+            found = list(self._features_of(range(min(self.count, MAX_FEATURES))))
             width = self.features.num_features
             own = torch.cat([torch.empty(0, width, device=self.device), *found])
             features = self.ranks.gather(own).cpu().numpy()

@@ -22,12 +22,7 @@ def halvings(image_size: int) -> int:
 class Decoder(nn.Module):
     """Code -> linear to 8 x 8 -> [conv3x3, conv3x3] with nearest x2 in between -> conv3x3 -> tanh.
 
-    ELU behind each convolution but the last.
-
-    Args:
-        image_size: H = W: 16, 32 or 64.
-        channels: n, at all resolutions.
-        code_length: of what is decoded.
+    `channels` at all resolutions, ELU behind each convolution but the last; image_size 16, 32 or 64.
     """
 
     def __init__(self, image_size: int, channels: int, code_length: int) -> None:
@@ -49,13 +44,7 @@ class Decoder(nn.Module):
 
 
 class AutoencoderGenerator(Generator):
-    """z -> decoder.
-
-    Args:
-        image_size: H = W: 16, 32 or 64.
-        channels: n of the decoder.
-        latent_dim: length of z.
-    """
+    """z `[B, latent_dim]` -> decoder of so many channels; image_size 16, 32 or 64."""
 
     def __init__(self, image_size: int, channels: int, latent_dim: int) -> None:
         super().__init__()
@@ -71,12 +60,7 @@ class AutoencoderDiscriminator(Discriminator):
     """Images v -> encoder -> bottleneck -> decoder D(v); its output is L(v) = mean |v - D(v)|.
 
     Encoder: conv3x3, then [conv3x3, conv3x3] with conv3x3 of stride 2 in between, ELU behind each, n, 2n, 3n, ...
-    channels; linear to the bottleneck without ELU.
-
-    Args:
-        image_size: H = W: 16, 32 or 64.
-        channels: n.
-        bottleneck: length of the code.
+    channels; linear to a code of length `bottleneck` without ELU. image_size 16, 32 or 64.
     """
 
     scores_alone = True
@@ -132,7 +116,7 @@ class AutoencoderPair(Pair):
     latent_dim: int = 64
     bottleneck: int = 64
 
-    reconstructs = True
+    is_autoencoder = True
 
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:

@@ -83,8 +83,7 @@ class ConditionalBatchNorm(nn.Module):
 class UpBlock(nn.Module):
     """[BN, ReLU, nearest x2, conv3x3, BN, ReLU, conv3x3] + [nearest x2, conv1x1]: H x W -> 2H x 2W.
 
-    The shortcut's convolution sees single pixels, so it commutes with the enlargement and is computed before it,
-    on a quarter of the pixels.
+    The shortcut's convolution commutes with the enlargement and is computed before it, on a quarter of the pixels.
     """
 
     def __init__(self, inputs: int, outputs: int, num_classes: int) -> None:

@@ -21,12 +21,9 @@ def widths_from_4x4(image_size: int, channels: int) -> list[int]:
 
 
 class DCGANGenerator(Generator):
-    """z -> linear to 4 x 4 -> [BN, ReLU, transposed conv4x4 of stride 2] up to the image -> tanh.
+    """z -> linear to 4 x 4 -> [BN, ReLU, transposed conv4x4 of stride 2] up to 16, 32 or 64 pixels -> tanh.
 
-    Args:
-        image_size: H = W: 16, 32 or 64, with 2, 3 or 4 transposed convolutions.
-        channels: at half the image size; twice as many at each lower resolution.
-        latent_dim: length of z.
+    `channels` at half the image size, twice as many at each lower resolution.
     """
 
     def __init__(self, image_size: int, channels: int, latent_dim: int = 100) -> None:
@@ -50,14 +47,10 @@ class DCGANGenerator(Generator):
 
 
 class DCGANDiscriminator(PlainDiscriminator):
-    """Images -> [conv4x4 of stride 2, leaky ReLU] down to 4 x 4 -> linear.
+    """Images of 16, 32 or 64 pixels -> [conv4x4 of stride 2, leaky ReLU] down to 4 x 4 -> linear.
 
-    Departs from the paper: without batch norm, which here is a constraint like all others
-    (`srgan.constraints.BatchNormalization`: behind every convolution but the first, as the paper has it).
-
-    Args:
-        image_size: H = W: 16, 32 or 64, with 2, 3 or 4 convolutions.
-        channels: at half the image size; twice as many at each lower resolution.
+    `channels` at half the image size, twice as many at each lower resolution. Departs from the paper: no batch norm,
+    which is a constraint here (`srgan.constraints.BatchNormalization`).
     """
 
     def __init__(self, image_size: int, channels: int) -> None:

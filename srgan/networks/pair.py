@@ -17,7 +17,7 @@ class Generator(nn.Module, ABC):
     Attributes:
         latent_dim: length of z.
         num_classes: labels are in [0, num_classes); 0 for an unconditional net, which ignores them.
-        memory_format: that convolutions work in.
+        memory_format: layout of the convolutions' tensors.
     """
 
     latent_dim: int
@@ -34,7 +34,7 @@ class Discriminator(nn.Module, ABC):
 
     Attributes:
         num_classes: labels are in [0, num_classes); 0 for an unconditional net, which ignores them.
-        memory_format: that convolutions work in.
+        memory_format: layout of the convolutions' tensors.
         scores_alone: whether an image's score depends on no other image of the batch.
     """
 
@@ -78,14 +78,14 @@ class Pair(ABC):
     Attributes:
         image_size: H = W of the images.
         latent_dim: length of z.
-        num_classes: of conditional nets; 0 for unconditional ones.
-        reconstructs: whether D's outputs are reconstruction losses, lower for "real", in place of scores.
+        num_classes: number of classes of conditional networks; 0 for unconditional ones.
+        is_autoencoder: whether D's outputs are reconstruction losses, lower for "real", in place of scores.
     """
 
     image_size: int
     latent_dim: int
     num_classes: int = 0
-    reconstructs: bool = False
+    is_autoencoder: bool = False
 
     @abstractmethod
     def build(self) -> tuple[Generator, Discriminator]:

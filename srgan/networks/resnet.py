@@ -27,11 +27,7 @@ WIDEST_SIDE_BY_SIDE = 64  # channels; measured on CPUs: a third faster at 8 to 1
 
 
 def check_image_size(image_size: int) -> None:
-    """Refuses what the nets cannot double up to or halve down from.
-
-    Raises:
-        ValueError: the size is not 8 x 2^k.
-    """
+    """Raises ValueError unless the size is 8 x 2^k."""
     if image_size < 8 or image_size & (image_size - 1):
         raise ValueError(f"Expected an image size 8 x 2^k (8, 16, 32, ...), found {image_size}.")
 
@@ -65,7 +61,7 @@ class ResNetGenerator(Generator):
         image_size: H = W, 8 x 2^k; a 32 x 32 generator has 3 up-blocks, a 128 x 128 one 5.
         channels: ch; the paper's CIFAR-10 generator has 256, its ImageNet generator 64.
         latent_dim: length of z.
-        num_classes: the up-blocks' batch norms are class-conditional with that many classes; 0 for none.
+        num_classes: number of classes of the up-blocks' batch norms; 0 for unconditional ones.
         widths: see `generator_multiples`.
     """
 
@@ -103,13 +99,7 @@ class ResNetDiscriminator(Discriminator):
     """Images -> residual blocks -> ReLU -> global SUM pooling -> linear, + <embedding of the class, features>.
 
     The paper's 32 x 32 discriminator has 10 convolutions and a linear layer without bias, its 128 x 128 one 17
-    and a bias. No batch normalization.
-
-    Args:
-        image_size: H = W, 8 x 2^k.
-        channels: the CH of Table I.
-        num_classes: adds the projection head of that many classes; 0 for none.
-        widths: see `discriminator_multiples`.
+    and a bias. No batch normalization. `channels` is CH of Table I; a head of `num_classes` is left out for 0.
     """
 
     scores_alone = True
@@ -178,7 +168,7 @@ class ResNetPair(Pair):
         generator_channels: ch of the generator.
         discriminator_channels: the CH of Table I.
         latent_dim: length of z.
-        num_classes: of class-conditional batch norms in G and the projection head of D; 0 for unconditional nets.
+        num_classes: number of classes; 0 for unconditional networks.
         widths: "constant" (the paper's 32 x 32 nets) or "pyramid" (its 128 x 128 nets).
 
     Raises:

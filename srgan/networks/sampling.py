@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from srgan.data.images import quantize
 from srgan.networks import Generator
+from srgan.utils.images import quantize
 from srgan.utils.randomness import counter_rows
 
 GeneratorStatistics = Literal["running", "batch"]
@@ -43,11 +43,7 @@ def latents(
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuses a truncation that cannot be drawn.
-
-    Raises:
-        ValueError: it is out of range.
-    """
+    """Raises ValueError for a truncation that is out of range."""
     if not SMALLEST_THRESHOLD <= threshold <= LARGEST_THRESHOLD:
         raise ValueError(
             f"Expected a truncation in {SMALLEST_THRESHOLD:g} ... {LARGEST_THRESHOLD:g} (the largest |z_i| that is "
@@ -60,19 +56,8 @@ def truncated_latents(
 ) -> tuple[Tensor, Tensor]:
     """`latents`, truncated if there is a threshold: entries beyond it are drawn again until all are within.
 
-    The truncation trick of BigGAN (Brock, Donahue and Simonyan 2019, section 3.1). Entries within the threshold are
-    those of the untruncated z, and row j is still a function of (seed, purpose, j).
-
-    Args:
-        generator: tells the length of z and the number of classes.
-        rows: of the stream.
-        device: streams of different devices differ.
-        seed: of the stream.
-        purpose: of the stream.
-        threshold: the largest |z_i|; None: no truncation.
-
-    Returns:
-        z `[B, latent_dim]` and classes `[B]` int64.
+    The truncation trick of BigGAN (Brock, Donahue and Simonyan 2019, section 3.1). Entries within the threshold, the
+    largest |z_i|, are those of the untruncated z, and row j is still a function of (seed, purpose, j).
 
     Raises:
         ValueError: the threshold is out of range.
@@ -92,8 +77,7 @@ def truncated_latents(
 def independent_copy(generator: Generator, statistics: GeneratorStatistics) -> Generator:
     """A copy to draw images from, in test mode, but for batch norms under "batch", which take each batch's statistics.
 
-    Raises:
-        ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
+    ValueError for batch statistics of synchronized batch norms, whose batch is spread over devices.
     """
     copied = copy.deepcopy(generator).eval()
     batch_norms = [module for module in copied.modules() if isinstance(module, _BatchNorm)]
@@ -126,8 +110,8 @@ def generate(
     Args:
         generator: a (conditional) generator.
         rows: which images.
-        seed: of latents and labels.
-        purpose: of latents and labels.
+        seed: Random seed of latents and labels.
+        purpose: of the stream of latents and labels.
         batch_size: images per forward pass.
         statistics: batch norm by "running" averages (test mode, the authors) or by each "batch".
         label: the class of all images; None draws classes uniformly.
@@ -135,9 +119,6 @@ def generate(
 
     Yields:
         Up to `batch_size` images at a time.
-
-    Raises:
-        ValueError: batch statistics are asked of synchronized batch norms, whose batch is spread over devices.
     """
     copied = independent_copy(generator, statistics)
     device = next(copied.parameters()).device

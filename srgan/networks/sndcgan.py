@@ -17,10 +17,7 @@ SLOPE = 0.1  # of the leaky ReLU
 class SNDCGANGenerator(Generator):
     """z -> linear to M/8 x M/8 -> three [transposed conv4x4 of stride 2, BN, ReLU] -> conv3x3 -> tanh.
 
-    Args:
-        image_size: M = H = W, a multiple of 8.
-        channels: ch at full resolution, 8 ch behind the linear layer; the paper has 64.
-        latent_dim: length of z.
+    M = image_size is a multiple of 8. `channels` at full resolution, 8 times as many behind the linear layer; 64 there.
     """
 
     def __init__(self, image_size: int, channels: int, latent_dim: int = 128) -> None:
@@ -47,9 +44,7 @@ class SNDCGANGenerator(Generator):
 class SNDCGANDiscriminator(PlainDiscriminator):
     """Images -> three [conv3x3, conv4x4 of stride 2] -> conv3x3 -> linear, leaky ReLU behind each convolution.
 
-    Args:
-        image_size: H = W, a multiple of 8.
-        channels: ch of the first two convolutions, 8 ch of the last; the paper has 64.
+    `channels` of the first two convolutions, 8 times as many of the last; 64 in the paper. Image sizes: multiples of 8.
     """
 
     def __init__(self, image_size: int, channels: int) -> None:

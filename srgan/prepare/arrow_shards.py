@@ -21,14 +21,10 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """An Arrow file whose bytes are a function of this and of the files.
+    """An Arrow file at `path`, whose bytes are a function of the other fields and of the files below `root`.
 
-    Attributes:
-        path: of the Arrow file: images `3 H W` uint8 as fixed-size lists, and labels.
-        root: where the files are.
-        image_size: H = W.
-        sources: the files, in the order of the rows, and their labels.
-        schema: of the Arrow file.
+    `sources` are the files in the order of the rows, with their labels. Columns: images as fixed-size lists of `3 H W`
+    uint8 (H = W = image_size), and labels int64.
     """
 
     path: Path
@@ -38,12 +34,7 @@ class Part(NamedTuple):
     schema: "pyarrow.Schema"
 
     def make(self, pool: ThreadPoolExecutor, progress: Progress) -> None:
-        """Decodes the files, writes the images, then what became of the files.
-
-        Raises:
-            FileNotFoundError: ROOT itself is gone.
-            OSError: the part cannot be written.
-        """
+        """Decodes the files, writes the images, then what became of the files."""
         import pyarrow  # not where a run merely reads what was made
 
         images = np.empty((len(self.sources), 3 * self.image_size**2), np.uint8)
@@ -75,12 +66,7 @@ class Part(NamedTuple):
 
 
 def decoded(root: Path, image_size: int, source: Source) -> np.ndarray | str:
-    """An image `[3, H, W]` uint8, or the reason why it is none.
-
-    Raises:
-        FileNotFoundError: ROOT itself is gone.
-        MemoryError: there is too little; names the file.
-    """
+    """An image `[3, H, W]` uint8, or the reason why it is none; FileNotFoundError where ROOT itself is gone."""
     try:
         return read_image(source.read(root), image_size)
     except MemoryError as error:

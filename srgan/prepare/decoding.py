@@ -17,17 +17,9 @@ PIXELS = "upright, RGB, central square of the short side, then Pillow's antialia
 """Names the rule, for caches."""
 DECODER = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 """Names the libraries, which may differ in the last bit."""
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "PPM",
-    "JPEG2000",
-    *(["AVIF"] if features.check("avif") else []),
-)
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
+if features.check("avif"):
+    FORMATS += ("AVIF",)
 MAX_PIXELS = 120_000_000
 """Of one image, and of all that a process unpacks at a time: 2 GB at most, however many threads share the work."""
 FREE_PIXELS, MAX_PIXELS_PER_BYTE = 1 << 24, 10_000
@@ -47,14 +39,7 @@ class NotAnImage(UnreadableImage):
 
 
 def read_image(content: bytes, image_size: int) -> np.ndarray:
-    """Decodes by content, whatever the file's name says.
-
-    Args:
-        content: the whole file.
-        image_size: H = W of the result.
-
-    Returns:
-        `[3, image_size, image_size]` uint8.
+    """Decodes a whole file by its content, whatever its name says, to `[3, image_size, image_size]` uint8.
 
     Raises:
         NotAnImage: not an image of a format in FORMATS.
@@ -102,7 +87,6 @@ class _Budget:
 
     @contextmanager
     def taking(self, part: int) -> Iterator[None]:
-        """Holds a part, of at most the whole."""
         part = min(part, self.amount)
         with self.changed:
             self.changed.wait_for(lambda: self.left >= part)
@@ -129,7 +113,7 @@ def without_text(png: bytes) -> bytes:
     return b"".join(kept)
 
 
-def faint_words(brightest: int) -> str | None:
+def format_faintness(brightest: int) -> str | None:
     """What to say of a data set whose largest value is `brightest`, 0 ... 255; None where all is well."""
     if brightest >= FAINT:
         return None
@@ -150,12 +134,9 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Greyscale, palettes, CMYK, 16 bits to RGB of 8 bits; transparent parts show white.
+    """Greyscale, palettes, CMYK, 16 bits to RGB of 8 bits; ValueError where the range of the values is not known.
 
-    Departs from the authors' code, which takes C, M, Y for R, G, B and drops transparency.
-
-    Raises:
-        ValueError: the range of the values is not known.
+    Departs from the authors' code, which takes C, M, Y for R, G, B and drops transparency: here it shows white.
     """
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")

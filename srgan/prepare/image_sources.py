@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, Self, cast
+from typing import IO, NamedTuple, cast
 from zipfile import is_zipfile
 
 from srgan.utils.progress import Progress
@@ -26,8 +26,8 @@ class Source(NamedTuple):
 
     Attributes:
         class_name: the folder that says what it shows.
-        path: inside ROOT.
-        start, length: of its bytes inside ROOT, in bytes, where ROOT is a tar file; else 0 and -1, to the end.
+        path: below ROOT.
+        start, length: of its bytes where ROOT is a tar file; else 0 and -1, to the end.
         split: the folder of a split that it lies below, if any.
     """
 
@@ -38,10 +38,10 @@ class Source(NamedTuple):
     split: str | None = None
 
     def read(self, root: Path, archive: IO[bytes] | None = None) -> bytes:
-        """Its bytes, from a tar file that is open already or by opening what it lies in.
+        """Its bytes, from an open tar file or by opening what it lies in.
 
         Raises:
-            OSError: it cannot be read, is too large, or is no file (reading a pipe would wait for ever).
+            OSError: it cannot be read, is too large, or is no file (reading a pipe would never end).
         """
         in_tar = self.length >= 0
         path = root if in_tar else root / self.path
@@ -76,12 +76,12 @@ class Listing(NamedTuple):
 
 
 def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, classless: bool = False) -> Listing:
-    """Lists ROOT: a folder or a tar file of `<split>/<class>/<image>` or `<class>/<image>`.
+    """Lists a folder or tar file `root` of `<split>/<class>/<image>` or `<class>/<image>`.
 
     Args:
-        root: ROOT. The official archives of ImageNet, a tar file of one tar file per class, are a tar file too.
-        splits: names of the splits' folders, the first of which there has to be if there is any.
-        compressed: whether a tar file may be, so that it is read in its order alone.
+        root: the official archives of ImageNet, a tar file of one tar file per class, are tar files too.
+        splits: names of the splits' folders; if there is any, the first has to be there.
+        compressed: whether a tar file may be, so that it can only be read in its order.
         classless: whether images may lie in no class folder where none does; their class is "".
 
     Raises:
@@ -112,20 +112,15 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
     if by_layout[True]:
         ignored += [source.path for source in by_layout[False]]
     else:
-        refuse_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
+        check_merged_classes(root, {(source.class_name, source.path.rpartition("/")[0]) for source in sources})
     latest = {(source.class_name, source.path): source for source in sources}  # a tar file may hold newer versions
     return Listing([latest[key] for key in sorted(latest)], sorted(ignored))
 
 
-def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
-    """Without a folder of a split the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
+def check_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -> None:
+    """Without split folders the innermost folder is the class: cat/2019 and dog/2019 would become one, "2019".
 
-    Args:
-        root: ROOT.
-        class_folders: names of classes, and the folders inside ROOT that gave them.
-
-    Raises:
-        ValueError: two folders give one class.
+    `class_folders` are names of classes and the folders in ROOT that gave them; ValueError if two gave the same.
     """
     found: dict[str, PurePosixPath] = {}
     for class_name, folder in sorted(class_folders):
@@ -138,33 +133,17 @@ def refuse_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) 
 
 
 def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
-    """A line about files that are left out, or none; hidden ones are nobody's images.
-
-    Args:
-        root: ROOT.
-        paths: of the files.
-        why: in words.
-    """
+    """A line about files that are left out, and why, or none; hidden ones are nobody's images."""
     seen = [path for path in paths if not any(map(is_hidden, PurePosixPath(path).parts))]
-    return [f"'{root}': left out {files_of(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
+    return [f"'{root}': left out {format_file_count(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
 
 
-def files_of(count: int) -> str:
-    """A number of files in words."""
+def format_file_count(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
-    """A class of which no file is an image would be missing without a word, and the labels of others with it.
-
-    Args:
-        root: ROOT.
-        sources: that make the classes.
-        reasons: paths of those that are left out -> why.
-
-    Raises:
-        ValueError: all files of a class are left out.
-    """
+def check_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
+    """Raises ValueError where all files of a class are in `reasons`, path -> why it is left out: labels would shift."""
     of_class: dict[str, list[Source]] = {}
     for source in sources:
         of_class.setdefault(source.class_name, []).append(source)
@@ -172,8 +151,9 @@ def refuse_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mappi
     for name, files in emptied.items():
         others = f" (nor in {len(emptied) - 1} other classes)" if len(emptied) > 1 else ""
         raise ValueError(
-            f"Expected images in every class of '{root}', found none in '{name}'{others}: of {files_of(len(files))}, "
-            f"{files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, or remove the class."
+            f"Expected images in every class of '{root}', found none in '{name}'{others}: of "
+            f"{format_file_count(len(files))}, {files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, "
+            "or remove the class."
         )
 
 
@@ -209,13 +189,10 @@ def is_hidden(name: str) -> bool:
 
 
 def _of_folder(root: Path, splits: Sequence[str]) -> Iterator[Source]:
-    """Every file below the splits' folders, or below ROOT where it has no folders of splits.
+    """Every file below the splits' folders, or below ROOT where it has none.
 
-    Links to folders are followed, save those to a folder that they lie in: it is listed already, and again for ever.
-
-    Raises:
-        ValueError: ROOT has other splits only, or a class folder is empty.
-        OSError: a folder cannot be read; it must not go missing silently.
+    Links to folders are followed, save those to a folder that they lie in. ValueError where ROOT has other splits only
+    or a class folder is empty; OSError where a folder cannot be read, since it must not go missing silently.
     """
     others = [name for name in SPLITS if (root / name).is_dir()]
     present = [split for split in splits if (root / split).is_dir()]
@@ -253,11 +230,7 @@ def opened(tar: Path, compressed: bool = True) -> Iterator[IO[bytes]]:
 
 
 def _of_tar(root: Path, compressed: bool) -> Iterator[Source]:
-    """Every file of a tar file and of the tar files in it.
-
-    Raises:
-        ValueError: compressed unless it may be, cut short, or not a tar file.
-    """
+    """Every file of a tar file and of the tar files in it; ValueError if it is cut, compressed or no tar file."""
     try:
         with opened(root, compressed) as file:
             yield from _members(file, 0, PurePosixPath())
@@ -273,7 +246,7 @@ class _Header(tarfile.TarInfo):
     """A header of which the library does not take a cut or damaged one for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "_Header":
         try:
             return super().fromtarfile(archive)
         except tarfile.HeaderError as error:
@@ -297,15 +270,11 @@ def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[So
                 yield from _members(inner, offset + member.offset_data, path.with_suffix(""))
             elif member.isfile() and not member.issparse():
                 yield Source("", str(path), offset + member.offset_data, member.size)
-        _refuse_more(file, archive.offset)
+        _check_no_more(file, archive.offset)
 
 
-def _refuse_more(file: IO[bytes], end: int) -> None:
-    """Behind the block of zeros at byte `end`, which is read by now, zeros alone may follow.
-
-    Raises:
-        tarfile.ReadError: something else does, which readers of tar files pass over in silence.
-    """
+def _check_no_more(file: IO[bytes], end: int) -> None:
+    """Raises ReadError unless only zeros follow the end at byte `end`: readers of tar files skip the rest silently."""
     while block := file.read(1 << 20):
         if block.count(0) != len(block):
             raise tarfile.ReadError(

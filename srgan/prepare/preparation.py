@@ -1,7 +1,7 @@
 """Photographs to a folder that `datasets.load_from_disk` opens, in parts: none is made twice if a command is stopped.
 
 data-00000.arrow, data-00000.json   a part of the images, and what became of its files
-job.json                            what decides the bytes: a folder is gone on with only if it is the same
+job.json                            what decides the bytes: only a folder with the same job is resumed
 report.json                         what was left out
 dataset_info.json, state.json       the library's files, which make one data set of the parts; written last
 """
@@ -15,8 +15,8 @@ from shutil import disk_usage
 from typing import Any
 
 from srgan.prepare.arrow_shards import Part, make_parts, record_of
-from srgan.prepare.decoding import DECODER, PIXELS, faint_words
-from srgan.prepare.image_sources import Listing, list_sources, refuse_emptied_classes
+from srgan.prepare.decoding import DECODER, PIXELS, format_faintness
+from srgan.prepare.image_sources import Listing, check_emptied_classes, list_sources
 from srgan.utils.files import write_json
 from srgan.utils.progress import Progress
 
@@ -29,28 +29,26 @@ def prepare(
     """Makes the parts that are missing or damaged, then one data set of them.
 
     Args:
-        root: folder or tar file of images; a finished `out` can be looked at without it.
-        out: folder of the result, new or to be gone on with.
+        root: folder or tar file of images; not needed to check a finished `out`.
+        out: folder of the result, new or to be resumed.
         image_size: H = W.
         split: name of the split's folder.
         workers: images decoded at a time.
-        retry: also makes anew the parts of which some file became no image.
-        verify: looks at every byte that is there, not at sizes alone.
+        retry: also remakes the parts of which some file became no image.
+        verify: checks every byte that is there, not sizes alone.
 
     Returns:
-        The report (files, images, classes, unreadable, ignored, and what is odd about the pixels), and the number of
-        files that were read now.
+        The report (files, images, classes, unreadable, ignored, faint) and the number of files that were read now.
 
     Raises:
-        FileNotFoundError: `root` is gone, and needed.
         ValueError: `root` or a class in it has no images, or `out` is too full or of another job.
-        OSError: the disk.
+        OSError: `root` is gone, and needed; or the disk.
     """
     listing = list_sources(root, (split,)) if root.exists() else None
     job = {"image_size": image_size, "split": split, "pixels": PIXELS}
     if listing is not None:
         job |= {"files": len(listing.sources), "listing": listing.digest()}
-    count = _refuse_others(out, job)["files"]
+    count = _check_others(out, job)["files"]
     starts = range(0, count, rows_per_part(count))
     paths = [out / f"data-{number:05d}.arrow" for number in range(len(starts))]
     missing = _missing(paths, retry, verify)
@@ -60,7 +58,7 @@ def prepare(
         needed = f" It is needed to make {', '.join(paths[n].name for n in missing)} in '{out}'."
         raise FileNotFoundError(f"Expected images at '{root.resolve()}', found nothing.{needed}")
     job["decoder"] = DECODER
-    _refuse_others(out, job)
+    _check_others(out, job)
     _begin(out, job, len(missing) * starts.step * 3 * image_size**2)
     labels = {name: label for label, name in enumerate(listing.classes)}
     rows = [(source, labels[source.class_name]) for source in listing.sources]
@@ -88,7 +86,7 @@ def _features(image_size: int, class_names: list[str]) -> Any:
     return features_of(image_size, ClassLabel(names=class_names))
 
 
-def _refuse_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
+def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Two preparations in one folder would mix their images. Returns the job that the folder holds."""
     stored: dict[str, Any] = json.loads((out / JOB).read_text()) if (out / JOB).exists() else job
     if differing := [key for key in job if stored[key] != job[key]]:
@@ -102,7 +100,6 @@ def _refuse_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
-    """Numbers of the parts that have to be made."""
     missing = []
     with Progress("checking", len(paths), show=verify) as progress:
         for number, path in enumerate(paths):
@@ -114,11 +111,7 @@ def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
 
 
 def _begin(out: Path, job: dict[str, Any], num_bytes: int) -> None:
-    """Marks the folder as this job's, and as unfinished.
-
-    Raises:
-        ValueError: the folder holds something else, or the disk is too full.
-    """
+    """Marks the folder as this job's and unfinished; ValueError if it holds something else or the disk is too full."""
     strangers = sorted(path.name for path in out.iterdir() if path.name != LOCK)
     if strangers and not (out / JOB).exists():
         raise ValueError(f"Expected a new or empty folder '{out}', found {strangers[0]} in it. Choose another.")
@@ -141,9 +134,9 @@ def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job:
         first = f"{unreadable[0]['file']}: {unreadable[0]['reason']}"
         raise ValueError(f"Expected images, found {len(unreadable)} files, none of which can be read: {first}.")
     reasons = {entry["file"]: entry["reason"] for entry in unreadable}
-    refuse_emptied_classes(root, listing.sources, reasons)
+    check_emptied_classes(root, listing.sources, reasons)
     report: dict[str, Any] = {"files": len(listing.sources), "images": images, "classes": len(listing.classes)}
-    faint = faint_words(max(record.get("brightest", 255) for record in records))
+    faint = format_faintness(max(record.get("brightest", 255) for record in records))
     report |= {"unreadable": unreadable, "ignored": listing.ignored} | ({"faint": faint} if faint else {})
     write_json(out / REPORT, report)
     DatasetInfo(features=_features(job["image_size"], listing.classes)).write_to_directory(str(out))

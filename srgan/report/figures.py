@@ -13,7 +13,7 @@ import numpy as np
 
 from srgan.collapse import EMA, is_lower_better, summarize
 from srgan.runs.folder import SpectralLayer
-from srgan.runs.recorded import Recording, Rows, is_number, number_names
+from srgan.runs.recorded import RecordedRun, Rows, is_number, number_names
 from srgan.utils.downsampling import kept_times, rounded
 
 Figure = dict[str, Any]
@@ -34,13 +34,13 @@ DASHES = ("solid", "dash", "dot")
 
 PLAYERS = {
     "losses": {"discriminator": "loss/discriminator", "generator": "loss/generator"},
-    "mean outputs of D": {"real images": "score/real", "generated images": "score/fake"},
+    "mean outputs of D": {"real images": "logits/real", "generated images": "logits/fake"},
     "accuracy of D": {"real images": "accuracy/real", "generated images": "accuracy/fake"},
 }
 """Plots of what is recorded of both nets: title -> line -> key in losses.jsonl."""
 
 
-def sections(run: Recording, most_values: int) -> tuple[list[Section], dict[str, History]]:
+def sections(run: RecordedRun, most_values: int) -> tuple[list[Section], dict[str, History]]:
     """Everything that is drawn of a run. Every run has the same sections; those without figures say why.
 
     Args:
@@ -56,7 +56,7 @@ def sections(run: Recording, most_values: int) -> tuple[list[Section], dict[str,
     return parts, histories | distributions
 
 
-def numbers(run: Recording) -> tuple[list[tuple[SpectralLayer, list[int]]], list[list[str]]]:
+def numbers(run: RecordedRun) -> tuple[list[tuple[SpectralLayer, list[int]]], list[list[str]]]:
     """The table of layers, whose cells follow the slider.
 
     Returns:
@@ -76,7 +76,7 @@ def numbers(run: Recording) -> tuple[list[tuple[SpectralLayer, list[int]]], list
     return rows, cells
 
 
-def times(run: Recording) -> list[int]:
+def times(run: RecordedRun) -> list[int]:
     """Iterations at which the slider stops: of spectra, else of whatever there is."""
     if run.spectra:
         found: list[int] = run.spectra.iterations[kept_spectra(run)].tolist()
@@ -84,12 +84,12 @@ def times(run: Recording) -> list[int]:
     return sorted({0, *run.folder.read_samples(), *(int(row["iteration"]) for row in [*run.losses, *run.scores])})
 
 
-def kept_spectra(run: Recording) -> np.ndarray:
+def kept_spectra(run: RecordedRun) -> np.ndarray:
     """Indexes of the records of spectra that a page keeps."""
     return kept_times(run.spectra.iterations, MOST_TIMES, run.required) if run.spectra else np.array([], int)
 
 
-def _spectra(run: Recording, most_values: int) -> tuple[Section, dict[str, History]]:
+def _spectra(run: RecordedRun, most_values: int) -> tuple[Section, dict[str, History]]:
     """Each layer's spectrum at the moment, and over time as a heat map."""
     layers, kept = _wide_layers(run), kept_spectra(run)
     figures, histories = [], {}
@@ -122,7 +122,7 @@ def _spectra(run: Recording, most_values: int) -> tuple[Section, dict[str, Histo
     return section | {"name": "spectra"}, histories
 
 
-def _ranks(run: Recording) -> Section:
+def _ranks(run: RecordedRun) -> Section:
     """What summarizes the spectra, a line for each layer."""
     kept = kept_spectra(run)
     lines: dict[str, dict[str, Column]] = {"tail mean": {}, "effective rank / N": {}, "stable rank / N": {}}
@@ -144,7 +144,7 @@ def _ranks(run: Recording) -> Section:
     return _section("Tail mean and ranks", caption, figures, "" if figures else "No spectra were recorded.")
 
 
-def _scores(run: Recording) -> Section:
+def _scores(run: RecordedRun) -> Section:
     """A plot for each score; in a comparison a line for each run."""
     figures = []
     for name, column in _columns(run.scores, len(run.scores)).items():
@@ -157,7 +157,7 @@ def _scores(run: Recording) -> Section:
     return _section("Scores", caption, figures, "" if figures else missing)
 
 
-def _players(run: Recording, outputs: list[Figure]) -> Section:
+def _players(run: RecordedRun, outputs: list[Figure]) -> Section:
     """What D and G minimize, and how D sees both kinds of images."""
     columns = _columns(run.losses, MOST_ROWS)
     figures = []
@@ -177,7 +177,7 @@ def _players(run: Recording, outputs: list[Figure]) -> Section:
     return _section("Losses and the discriminator", caption, figures + outputs, words) | {"alone": True}
 
 
-def _outputs(run: Recording) -> tuple[list[Figure], dict[str, History]]:
+def _outputs(run: RecordedRun) -> tuple[list[Figure], dict[str, History]]:
     """Distributions of D's outputs at the moment, in bins that all times share."""
     history = run.outputs
     if history is None:
@@ -204,7 +204,7 @@ def _outputs(run: Recording) -> tuple[list[Figure], dict[str, History]]:
     return [_figure("outputs of D", lines, horizontal, vertical, note=note)], histories
 
 
-def _gradients(run: Recording) -> Section:
+def _gradients(run: RecordedRun) -> Section:
     figures = []
     for net in ("discriminator", "generator"):
         columns = _columns(
@@ -259,7 +259,7 @@ def _layer_lines(columns: Mapping[str, Column]) -> list[dict[str, Any]]:
     ]
 
 
-def _wide_layers(run: Recording) -> list[SpectralLayer]:
+def _wide_layers(run: RecordedRun) -> list[SpectralLayer]:
     """Those that have more than one singular value."""
     return [layer for layer in run.spectra.layers if layer.rank > 1] if run.spectra else []
 

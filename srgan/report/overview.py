@@ -1,18 +1,23 @@
-"""What the overview of several runs shows: rows of runs that differ in their method alone, and the front page."""
+"""What the overview of several runs shows: rows of runs that differ in their method alone, and tables."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from srgan.collapse import tail_mean
 from srgan.report.words import Mark, badges, facts, marks
-from srgan.runs.recorded import Recording
+from srgan.runs.recorded import RecordedRun
 from srgan.utils.downsampling import kept_times
 
-FRONT = "front.json"
+Section = Mapping[str, Any]
+"""Of a front page: "title", "paragraphs" and perhaps "table" with "header" and "rows", "picture"
+(a data URL) and "alt".
+
+A cell is "text", and perhaps "kind", a class of the page's style, and "runs", pairs of a label and a run's key.
+"""
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")
 """Settings in which runs side by side may differ: the method, and how long or where they went on."""
 
@@ -20,7 +25,7 @@ MOST_POINTS = 60  # of a sparkline
 WIDTH, HEIGHT = 132, 40  # of a sparkline
 
 
-def rows_of_cards(runs: Sequence[Recording], thumbnails: Sequence[str | None]) -> list[dict[str, Any]]:
+def rows_of_cards(runs: Sequence[RecordedRun], thumbnails: Sequence[str | None]) -> list[dict[str, Any]]:
     """Runs of one folder whose settings differ in the method alone, as rows: "folder", "facts", "cards", "keys"."""
     rows: dict[tuple[str, str], list[int]] = {}
     for index, run in enumerate(runs):
@@ -30,7 +35,7 @@ def rows_of_cards(runs: Sequence[Recording], thumbnails: Sequence[str | None]) -
 
     def order(index: int) -> tuple[int, str, str]:
         """From left to right: the shorter name first, so that what a method adds to comes before it."""
-        label = runs[index].record["constraint"]["label"]
+        label = runs[index].label
         return len(label), label, runs[index].key
 
     return [
@@ -44,7 +49,7 @@ def rows_of_cards(runs: Sequence[Recording], thumbnails: Sequence[str | None]) -
     ]
 
 
-def _cards(row: Sequence[tuple[Recording, str | None]]) -> list[dict[str, Any]]:
+def _cards(row: Sequence[tuple[RecordedRun, str | None]]) -> list[dict[str, Any]]:
     """What the cards of a row show; sparklines have the same limits along the row."""
     last = max(run.last_iteration for run, _ in row)
     scores = [_best_score(run)[1] for run, _ in row]
@@ -65,15 +70,15 @@ def _cards(row: Sequence[tuple[Recording, str | None]]) -> list[dict[str, Any]]:
     ]
 
 
-def _tail_mean(run: Recording) -> tuple[np.ndarray, np.ndarray]:
+def _tail_mean(run: RecordedRun) -> tuple[np.ndarray, np.ndarray]:
     """Of all judged layers, over time."""
     if run.spectra is None or not run.spectra.judged():
         return np.array([]), np.array([])
-    judged = run.spectra.judged().values()
+    judged = [run.spectra.spectra[name] for name in run.spectra.judged()]
     return run.spectra.iterations, np.mean([tail_mean(spectra) for spectra in judged], axis=0)
 
 
-def _best_score(run: Recording) -> tuple[np.ndarray, np.ndarray]:
+def _best_score(run: RecordedRun) -> tuple[np.ndarray, np.ndarray]:
     """The score that decides which evaluation is best, over time."""
     rows = [row for row in run.scores if run.best and row.get(run.best["score"]) is not None]
     return np.array([row["iteration"] for row in rows]), np.array([row[run.best["score"]] for row in rows if run.best])
@@ -95,21 +100,7 @@ def _place(mark: Mark, last: int) -> dict[str, Any]:
     return {"x": round(2 + mark.iteration / last * (WIDTH - 4), 1), "dashes": dashes, **vars(mark)}
 
 
-def read_front(root: Path) -> tuple[dict[str, Any] | None, str | None]:
-    """What stands on top of the overview, if the folder holds a front.json; a note if it cannot be read."""
-    path = root / FRONT
-    if not path.exists():
-        return None, None
-    try:
-        front = json.loads(path.read_text())
-        tables = [section["table"] for section in front["sections"] if section.get("table")]
-        for row in (row for table in tables for row in table["rows"]):
-            if not isinstance(row, list):
-                raise ValueError("expected the rows of a table to be lists of cells")
-            row[:] = [cell if isinstance(cell, dict) else {"text": str(cell)} for cell in row]
-        for table in tables:  # set flush left; a gap's reason does not make words of a column
-            columns = zip(*table["rows"], strict=True)
-            table["words"] = [any(len(c["text"]) > 24 and c.get("kind") != "gap" for c in column) for column in columns]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        return None, f"{FRONT}: cannot be read ({type(error).__name__}: {error})"
-    return front, None
+def wide_columns(table: Mapping[str, Any]) -> list[bool]:
+    """Which columns of a front table hold words, set flush left; a gap's reason does not make words of a column."""
+    columns = zip(*table["rows"], strict=True)
+    return [any(len(cell["text"]) > 24 and cell.get("kind") != "gap" for cell in column) for column in columns]

@@ -19,10 +19,10 @@ from plotly.offline import get_plotlyjs
 
 from srgan.report import words
 from srgan.report.figures import numbers, sections, times
-from srgan.report.overview import read_front, rows_of_cards
-from srgan.report.sample_pictures import sample_strip
+from srgan.report.overview import Section, rows_of_cards, wide_columns
+from srgan.report.sample_pictures import grid_data_url, sample_strip
 from srgan.runs.discovery import find_runs, parent_key
-from srgan.runs.recorded import Recording, read_run
+from srgan.runs.recorded import RecordedRun
 from srgan.utils.files import write_text
 from srgan.utils.progress import Progress
 
@@ -57,12 +57,14 @@ class WrittenPage:
     notes: list[str]
 
 
-def write_page(root: Path, output: Path) -> WrittenPage:
+def write_page(root: Path, output: Path, title: str | None = None, front: Sequence[Section] = ()) -> WrittenPage:
     """Writes all runs below a folder as one page.
 
     Args:
         root: a run's folder, or one with runs below it.
         output: the HTML file.
+        title: of the page; None: the folder's name.
+        front: what stands above the runs.
 
     Raises:
         FileNotFoundError: there is no such folder, or no run in it.
@@ -76,44 +78,41 @@ def write_page(root: Path, output: Path) -> WrittenPage:
         )
     most_values = min(MOST_VALUES_OF_A_RUN, SPECTRAL_VALUES // len(found))
     sample_bytes = min(MOST_SAMPLE_BYTES_OF_A_RUN, SAMPLE_BYTES // len(found))
-    runs: list[Recording] = []
+    runs: list[RecordedRun] = []
     thumbnails: list[str | None] = []
     packed: list[tuple[str, str]] = []
     with Progress("reading runs", len(found)) as progress:
-        for source in found:
+        for run in found:
             progress.update(1)
             try:
-                run = read_run(source)
-                content = _content(run, parent_key(source, found), most_values, sample_bytes)
+                content = _content(run, parent_key(run, found), most_values, sample_bytes)
                 _render("page.html", **_overview([run], [None]))
             except UNREADABLE as error:
-                notes.append(f"{source.key}: cannot be read ({type(error).__name__}: {error})")
+                notes.append(f"{run.key}: cannot be read ({type(error).__name__}: {error})")
                 continue
             runs.append(run)
             thumbnails.append(next(reversed(content["samples"].values()), None))
             packed.append((run.key, _packed(json.dumps(content, allow_nan=False, separators=(",", ":")))))
     if not runs:
         raise FileNotFoundError(f"expected a run in '{root}' that can be read, found {'; '.join(notes)}.")
-    front, note = read_front(root)
-    notes += [note] if note else []
     overview = _overview(runs, thumbnails) | {"front": front, "notes": notes, "runs": packed}
-    overview |= {"title": (front or {}).get("title") or root.resolve().name, "plotly": _packed(get_plotlyjs())}
+    overview |= {"title": title or root.resolve().name, "plotly": _packed(get_plotlyjs())}
     page = _render("page.html", **overview)
     write_text(output, page)
     return WrittenPage(len(runs), len(page.encode()), notes)
 
 
-def _overview(runs: Sequence[Recording], thumbnails: Sequence[str | None]) -> dict[str, Any]:
+def _overview(runs: Sequence[RecordedRun], thumbnails: Sequence[str | None]) -> dict[str, Any]:
     """What the first view shows of runs; with one of them alone it tells whether that one can be shown."""
     return {
-        "title": "", "front": None, "notes": [], "runs": [], "plotly": "",
+        "title": "", "front": (), "notes": [], "runs": [], "plotly": "",
         "rows": rows_of_cards(runs, thumbnails),
         "finished": sum(run.record["status"] == "finished" for run in runs),
         "keys": [run.key for run in runs],
     }  # fmt: skip
 
 
-def _content(run: Recording, parent: str | None, most_values: int, sample_bytes: int) -> dict[str, Any]:
+def _content(run: RecordedRun, parent: str | None, most_values: int, sample_bytes: int) -> dict[str, Any]:
     """What `page/page.js` shows of a run."""
     drawn, histories = sections(run, most_values)
     marks = words.marks(run)
@@ -138,6 +137,7 @@ def _content(run: Recording, parent: str | None, most_values: int, sample_bytes:
         "histories": histories,
         "numbers": moving,
         "samples": samples,
+        "real_images": grid_data_url(run.folder.real_images, image_size),
         "recorded_samples": len(pictures),
     }
 
@@ -166,7 +166,7 @@ def _render(template: str, **context: Any) -> str:
     environment = Environment(
         loader=PackageLoader("srgan.report", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"link": link, "asset": _asset}
+    environment.globals |= {"link": link, "asset": _asset, "wide_columns": wide_columns}
     return environment.get_template(template).render(context)
 
 

@@ -36,7 +36,17 @@ def sample_strip(
         kept = times[kept_times(times, most, required)].tolist()
         if sum(len(encoded[t]) for t in kept) <= budget:
             break
-    return {t: f"data:image/webp;base64,{base64.b64encode(encoded[t]).decode()}" for t in kept}
+    return {t: _data_url(encoded[t]) for t in kept}
+
+
+def grid_data_url(path: Path, image_size: int) -> str | None:
+    """One grid, of images of so many pixels, as a data URL; None where it is missing or cut short."""
+    picture = _encoded(path, image_size)
+    return None if picture is None else _data_url(picture)
+
+
+def _data_url(picture: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
 def _encoded(path: Path, image_size: int) -> bytes | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from srgan.runs.recorded import Recording, is_number
+from srgan.runs.recorded import RecordedRun
 
 COLLAPSES = {
     "mode_collapse": ("mode collapse", "#E8590C", "solid", "left"),
@@ -24,7 +24,7 @@ FACTS = {
     "model.n_dis": "D updates per iteration",
     "model.seed": "seed",
 }
-START_OF_SR = "model.constraint.init_args.form.init_args.schedule.start_iteration"
+START_OF_SR = "model.constraint.init_args.schedule.start_iteration"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Mark:
     side: str
 
 
-def marks(run: Recording) -> list[Mark]:
+def marks(run: RecordedRun) -> list[Mark]:
     """The collapses of a run, and where its method changed."""
     found = []
     for kind, look in COLLAPSES.items():
@@ -54,7 +54,7 @@ def marks(run: Recording) -> list[Mark]:
     return found
 
 
-def badges(run: Recording) -> list[tuple[str, str]]:
+def badges(run: RecordedRun) -> list[tuple[str, str]]:
     """Status and verdicts: a class of the page's style, and words."""
     status = run.record["status"]
     found = [("plain", status)] if status == "finished" else [("status", f"{status}{_reached(run)}")]
@@ -72,7 +72,7 @@ def badges(run: Recording) -> list[tuple[str, str]]:
     return found
 
 
-def _reached(run: Recording) -> str:
+def _reached(run: RecordedRun) -> str:
     progress = run.folder.read_progress()
     return f" at {progress['iteration']:,} of {run.record['iterations']:,}" if progress else ""
 
@@ -89,18 +89,17 @@ def facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def final_scores(run: Recording) -> str:
+def final_scores(run: RecordedRun) -> str:
     """By the final protocol; "" where there are none."""
-    scores = (run.folder.read_final() or {}).get("scores", {})
-    return ", ".join(f"{name} {value:,.4g}" for name, value in scores.items() if is_number(value))
+    return ", ".join(f"{name} {value:,.4g}" for name, value in run.final_scores.items())
 
 
-def command(run: Recording) -> str:
+def command(run: RecordedRun) -> str:
     """What was typed, quoted for a shell."""
     return shlex.join(run.record["command"])
 
 
-def provenance(run: Recording) -> list[tuple[str, str]]:
+def provenance(run: RecordedRun) -> list[tuple[str, str]]:
     """Where, when and with what it ran."""
     record = run.record
     seconds = record.get("seconds")

@@ -1,31 +1,14 @@
 """Which runs lie below a folder, and which of them cannot be read."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from srgan.runs.folder import RunFolder
+from srgan.runs.recorded import RecordedRun, recorded_run
 
 NEEDED = ("status", "config", "command", "iterations", "seed")
 
 
-@dataclass(frozen=True)
-class FoundRun:
-    """A run and what names it.
-
-    Attributes:
-        key: its path relative to the folder that is reported on; the folder's own name where it is the run.
-        folder: its files.
-        record: the content of its run.json.
-    """
-
-    key: str
-    folder: RunFolder
-    record: Mapping[str, Any]
-
-
-def find_runs(root: Path) -> tuple[list[FoundRun], list[str]]:
+def find_runs(root: Path) -> tuple[list[RecordedRun], list[str]]:
     """All runs below a folder, the folder itself included, in order of their paths.
 
     Returns:
@@ -41,11 +24,10 @@ def find_runs(root: Path) -> tuple[list[FoundRun], list[str]]:
         raise NotADirectoryError(f"expected a folder, found the file '{root}'. Name the folder of the run.")
     runs, notes = [], []
     for path in sorted(root.rglob("run.json")):
-        folder = RunFolder(path.parent)
         key = path.parent.relative_to(root).as_posix()
         key = root.resolve().name if key == "." else key
         try:
-            runs.append(FoundRun(key, folder, _checked(folder.read_record() or {})))
+            runs.append(_checked(recorded_run(path.parent, key)))
         except (ValueError, OSError, RecursionError) as error:
             notes.append(f"{key}: its run.json cannot be read ({error})")
     if not runs:
@@ -54,17 +36,17 @@ def find_runs(root: Path) -> tuple[list[FoundRun], list[str]]:
     return runs, notes
 
 
-def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    missing = [key for key in NEEDED if key not in record]
-    if missing:
+def _checked(run: RecordedRun | None) -> RecordedRun:
+    missing = NEEDED if run is None else [key for key in NEEDED if key not in run.record]
+    if run is None or missing:
         raise ValueError(f"expected the keys {', '.join(NEEDED)}, found no {', '.join(missing)}")
-    if not isinstance(record["config"], dict):
+    if not isinstance(run.record["config"], dict):
         raise ValueError("expected its config to be an object")
-    return record
+    return run
 
 
-def parent_key(run: FoundRun, runs: Sequence[FoundRun]) -> str | None:
-    """The run among these from whose checkpoint this one goes on; None where it is not among them.
+def parent_key(run: RecordedRun, runs: Sequence[RecordedRun]) -> str | None:
+    """The run among these whose checkpoint this one started from; None where it is not among them.
 
     Runs may have moved since, e.g. from a cluster: then the names of the run and of the folder around it decide.
     """

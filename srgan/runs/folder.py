@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.utils.files import RecordFile, append_json_line, flush, read_json, read_json_lines, remove_leftovers
+from srgan.utils.files import RecordFile, append_json_line, flush, read_json, read_json_lines, remove_temporaries
 
 DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
 """Name of a warning."""
@@ -126,6 +126,7 @@ class RunFolder:
         self.outputs = RecordFile(self.path / "outputs.bin", _outputs_dtype)
         self.spectra = RecordFile(self.path / "spectra.bin", _spectra_dtype)
         self.samples = self.path / "samples"
+        self.real_images = self.path / "real.png"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.previous_checkpoint = self.checkpoint.with_name("previous.ckpt")
         self.protocol = self.path / "protocol.json"
@@ -201,11 +202,11 @@ class RunFolder:
 
     def append_row(self, history: Path, row: dict[str, Any]) -> None:
         """Appends a row to one of the histories of rows."""
-        self.refuse_losses()
+        self.check_not_lost()
         self.written[history.name] = self.written.get(history.name, 0) + append_json_line(history, row)
 
     def _append_record(self, history: RecordFile, layout: dict[str, Any], record: np.ndarray) -> None:
-        self.refuse_losses()
+        self.check_not_lost()
         name = history.path.name
         self.written[name] = self.written.get(name, 0) + history.append(layout, record)
         self.written.setdefault(history.layout.name, history.layout.stat().st_size)
@@ -230,7 +231,7 @@ class RunFolder:
             "are whole, or begins again if there is none."
         )
 
-    def refuse_losses(self) -> None:
+    def check_not_lost(self) -> None:
         """Before anything is written, which would make a folder anew, or take the histories for whole.
 
         Raises:
@@ -303,10 +304,10 @@ class RunFolder:
         for sample_iteration, path in self.read_samples().items():
             if sample_iteration > iteration:
                 path.unlink()
-        remove_leftovers(self.path, "*.json")
-        remove_leftovers(self.path, self.config.name)
+        remove_temporaries(self.path, "*.json")
+        remove_temporaries(self.path, self.config.name)
         for folder in (self.samples, self.checkpoint.parent):
-            remove_leftovers(folder)
+            remove_temporaries(folder)
 
     def _has_final(self, iteration: int) -> bool:
         """Whether there are final scores that can be read, of no later than `iteration`."""

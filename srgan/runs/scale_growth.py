@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from statistics import geometric_mean
 
-MOST_GROWTH = 3.0
+MAX_GROWTH = 3.0
 """Times sigma_1 at the start, beyond which a layer counts as slow."""
 SHARE_OF_LAYERS = 0.5
 """Of slow layers, from which on a discriminator does."""
@@ -39,7 +39,7 @@ class ScaleGrowth:
         for name, now in sigma_1.items():
             first = self._first.setdefault(name, now)
             self.rates[name] = first / now if first > 0 and now > 0 else 1.0
-        slow = [name for name in sigma_1 if self.rates[name] < 1 / MOST_GROWTH]
+        slow = [name for name in sigma_1 if self.rates[name] < 1 / MAX_GROWTH]
         if self.reported or not slow or len(slow) < SHARE_OF_LAYERS * len(sigma_1):
             return []
         self.reported = True

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 
-def refuse_unfit_checkpoint(
+def check_checkpoint(
     checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor], carried: Mapping[str, Any], label: str
 ) -> None:
     """Compares a checkpoint with the training that is to resume from it.
@@ -36,7 +36,7 @@ def refuse_unfit_checkpoint(
         )
     before = stored["carried"]
     if "data" in carried:
-        refuse_other_images(before["data"], carried["data"])
+        check_same_images(before["data"], carried["data"])
     differing = [
         f"{name} was {before.get(name)} and is {value}" for name, value in carried.items() if before.get(name) != value
     ]
@@ -47,7 +47,7 @@ def refuse_unfit_checkpoint(
         )
 
 
-def refuse_other_images(before: str | None, now: str | None) -> None:
+def check_same_images(before: str | None, now: str | None) -> None:
     """A run goes on with the images that it began with, wherever they lie now.
 
     Args:

@@ -1,18 +1,16 @@
 """Whether nets, data, devices and precision of a training fit one another."""
 
 import pytorch_lightning as pl
-from pytorch_lightning.strategies import DDPStrategy
 
 from srgan.data.image_data import ImageData
 from srgan.networks import Pair
 from srgan.utils.distributed import accumulation
+from srgan.utils.lightning_internals import starts_processes_anew
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
-def refuse_unfit(
-    trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, micro_batch_size: int | None
-) -> None:
+def check_fit(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, micro_batch_size: int | None) -> None:
     """Looks at all that a training comes together with, before it starts.
 
     Args:
@@ -47,7 +45,7 @@ def refuse_unfit(
         )
     accumulation(data.batch_size, trainer.world_size, micro_batch_size)
     strategy = trainer.strategy
-    if trainer.world_size > 1 and (not isinstance(strategy, DDPStrategy) or strategy._start_method != "popen"):
+    if trainer.world_size > 1 and not starts_processes_anew(strategy):
         raise ValueError(
             "Expected strategy 'ddp' on several devices, each holding both nets, found "
             f"{getattr(strategy, 'strategy_name', type(strategy).__name__)}. Set --trainer.strategy ddp."

@@ -16,20 +16,20 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
+from srgan.constraints.nets import Nets
 from srgan.constraints.stepping import parameters_of, part_in
 from srgan.constraints.together import Together
 from srgan.data.image_data import Batch, ImageData
 from srgan.losses import FeatureMatching, Hinge, Loss
-from srgan.networks import DEFAULT_PAIR, Generator, Pair
+from srgan.networks import DEFAULT_PAIR, Pair
 from srgan.networks.sampling import latents
 from srgan.training.both import scores_of_both
-from srgan.training.compatibility import refuse_unfit_checkpoint
+from srgan.training.compatibility import check_checkpoint
 from srgan.training.ema import average_into, decay_at
-from srgan.training.joining import refuse_unfit
+from srgan.training.joining import check_fit
 from srgan.training.optimizers import OptimizerSettings
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.precision import without_autocast
-from srgan.utils.randomness import counter_seed, seeded
 
 
 class AdversarialTraining(pl.LightningModule):
@@ -38,32 +38,33 @@ class AdversarialTraining(pl.LightningModule):
     Args:
         networks: kind and sizes of both nets.
         constraint: what keeps the discriminator Lipschitz.
-        loss: of both players; the paper's is `Hinge` (Eq. 6).
+        loss: loss of both players; the paper's is `Hinge` (Eq. 6).
         feature_matching: an additional term of the generator's loss; None for none, as in the paper.
-        generator_optimizer: of the generator.
-        discriminator_optimizer: of the discriminator.
+        generator_optimizer: optimizer of the generator.
+        discriminator_optimizer: optimizer of the discriminator.
         iterations: length of the run in generator updates.
         linear_decay: learning rates fall linearly to 0 from iteration 0 (the authors), else stay constant.
         n_dis: discriminator updates per iteration.
-        generator_turn: how many of them come before the generator's update. The authors' order is 1
+        generator_update_after: how many of them come before the generator's update. The authors' order is 1
             (D update 1, G update, D updates 2 ... n_dis); n_dis is the textbook's.
-        generator_batch_ratio: the generator's batch in units of the discriminator's; the authors take 2.
+        generator_batch_multiplier: the generator's batch in units of the discriminator's; the authors take 2.
         micro_batch_size: images per device and forward pass; the gradients of `batch_size / (micro_batch_size *
             devices)` micro-batches are averaged. Set, the micro-batches are the same for any number of devices;
             None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
             takes a power step.
         normalize_generator: SN on the generator too, as in the authors' ImageNet code.
-        ema_decay: of a moving average of the generator, taken once per iteration and scored beside it, e.g. 0.999;
-            None for none, as in the paper.
+        ema_decay: decay of a moving average of the generator, taken once per iteration and scored beside it, e.g.
+            0.999; None for none, as in the paper.
         channels_last: the nets work on images in PyTorch's channels-last memory format, the faster one for
             convolutions on CPUs and tensor cores.
         compile: both nets go through `torch.compile`.
         compile_mode: of `torch.compile`, where nets are compiled; "reduce-overhead" is CUDA graphs.
-        seed: of the initial weights, of the noise z, and (linked) of the data order.
+        seed: Random seed of the initial weights, the latents z and (linked) the data order.
 
     Raises:
-        ValueError: a count is below 1, `generator_turn` is not in 0 ... n_dis, `ema_decay` is not between 0 and 1, nets
-            are to be compiled whose constraint or loss does not go with that, or the loss does not go with the nets.
+        ValueError: a count is below 1, `generator_update_after` is not in 0 ... n_dis, `ema_decay` is not between 0 and
+            1, nets are to be compiled whose constraint or loss does not go with that, or the loss does not go with the
+            nets.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class AdversarialTraining(pl.LightningModule):
         iterations: int = 50_000,
         linear_decay: bool = True,
         n_dis: int = 5,
-        generator_turn: int = 1,
-        generator_batch_ratio: int = 2,
+        generator_update_after: int = 1,
+        generator_batch_multiplier: int = 2,
         micro_batch_size: int | None = None,
         normalize_generator: bool = False,
         ema_decay: float | None = None,
@@ -88,26 +89,28 @@ class AdversarialTraining(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        smallest = min(iterations, n_dis, generator_batch_ratio, 1 if micro_batch_size is None else micro_batch_size)
-        if smallest < 1 or not 0 <= generator_turn <= n_dis:
+        smallest = min(
+            iterations, n_dis, generator_batch_multiplier, 1 if micro_batch_size is None else micro_batch_size
+        )
+        if smallest < 1 or not 0 <= generator_update_after <= n_dis:
             raise ValueError(
-                "Expected iterations, n_dis, generator_batch_ratio and micro_batch_size of at least 1 and "
-                f"generator_turn in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_ratio}, "
-                f"{micro_batch_size} and {generator_turn}."
+                "Expected iterations, n_dis, generator_batch_multiplier and micro_batch_size of at least 1 and "
+                f"generator_update_after in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_multiplier}, "
+                f"{micro_batch_size} and {generator_update_after}."
             )
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ValueError(
                 f"Expected ema_decay between 0 and 1, as 0.999, or null for no moving average, found {ema_decay}."
             )
-        if compile and (constraint.differentiates_twice or feature_matching):
+        if compile and (constraint.needs_double_backward or feature_matching):
             raise ValueError(
                 f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
                 "feature matching, found compile true. Set --model.compile false."
             )
-        if loss.reconstructs != networks.reconstructs:
+        if loss.is_autoencoder != networks.is_autoencoder:
             wanted, found = (
                 "reconstruction losses, lower for real" if side else "scores, higher for real"
-                for side in (loss.reconstructs, networks.reconstructs)
+                for side in (loss.is_autoencoder, networks.is_autoencoder)
             )
             raise ValueError(
                 f"Expected nets whose D gives {wanted}, for {type(loss).__name__}, found {found} from "
@@ -121,28 +124,18 @@ class AdversarialTraining(pl.LightningModule):
         self.iterations = iterations
         self.linear_decay = linear_decay
         self.n_dis = n_dis
-        self.generator_turn = generator_turn
-        self.generator_batch_ratio = generator_batch_ratio
+        self.generator_update_after = generator_update_after
+        self.generator_batch_multiplier = generator_batch_multiplier
         self.micro_batch_size = micro_batch_size
         self.ema_decay = ema_decay
         self.seed = seed
         self.networks = networks
-        self.ranks = ALONE
+        self.ranks = SINGLE_PROCESS
         self.iteration = 0
         self.losses: dict[str, Tensor] = {}
-        with seeded(counter_seed(seed, "initial weights")):
-            self.generator, self.discriminator = networks.build()
-            constraint.attach(self.discriminator, seed=seed)
-            if normalize_generator:
-                SpectralNormalization().attach(
-                    self.generator, seed=counter_seed(seed, "power vectors of the generator")
-                )
+        nets = Nets(networks, constraint, normalize_generator, ema_decay, channels_last, seed)
+        self.generator, self.discriminator, self.generator_ema = nets.generator, nets.discriminator, nets.generator_ema
         self.generator_weights, self.discriminator_weights = Together(self.generator), Together(self.discriminator)
-        if channels_last:
-            self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
-        self.generator_ema: Generator | None = None
-        if ema_decay is not None:
-            self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         if compile:
             self.generator.compile(mode=compile_mode)
             self.discriminator.compile(mode=compile_mode)
@@ -158,8 +151,8 @@ class AdversarialTraining(pl.LightningModule):
         Raises:
             ValueError: they do not; the message says what would.
         """
-        refuse_unfit(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
-        self.ranks = Ranks(trainer.global_rank, trainer.world_size)
+        check_fit(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
+        self.ranks = ProcessGroup(trainer.global_rank, trainer.world_size)
 
     def on_train_start(self) -> None:
         """Refuses ranks that did not find the same checkpoint, and ends at once what was finished already.
@@ -183,10 +176,10 @@ class AdversarialTraining(pl.LightningModule):
             raise RuntimeError(f"Expected the data of iteration {self.iteration}, found that of {batch.iteration}.")
         self._decay_learning_rates()
         for update, (real, labels) in enumerate(zip(batch.images, batch.labels, strict=True)):
-            if update == self.generator_turn:
+            if update == self.generator_update_after:
                 self._update_generator(real, labels)
             self._update_discriminator(real, labels, update)
-        if self.generator_turn == self.n_dis:
+        if self.generator_update_after == self.n_dis:
             self._update_generator(real, labels)
         if self.generator_ema is not None and self.ema_decay is not None:
             average_into(self.generator_ema, self.generator, decay_at(self.iteration, self.ema_decay))
@@ -228,9 +221,9 @@ class AdversarialTraining(pl.LightningModule):
         self.loss.after_update(self.losses)
 
     def _update_generator(self, real: Tensor, labels: Tensor) -> None:
-        """One optimizer step of G on `generator_batch_ratio` times the discriminator's batch; real images may help."""
+        """One optimizer step of G on `generator_batch_multiplier` times D's batch; real images may help."""
         optimizer, _ = self._both_optimizers()
-        z, classes = self._latents(self.generator_batch_ratio * len(real), "generator")
+        z, classes = self._latents(self.generator_batch_multiplier * len(real), "generator")
         mean_loss = torch.zeros(1, device=self.device)
         self.discriminator.requires_grad_(False)
         optimizer.zero_grad()
@@ -317,11 +310,11 @@ class AdversarialTraining(pl.LightningModule):
         """Takes over the clock. Without a Trainer (`load_from_checkpoint`) nothing goes on yet, and only tensors count.
 
         Raises:
-            ValueError: see `refuse_unfit_checkpoint`.
+            ValueError: see `check_checkpoint`.
         """
         trainer = self._trainer
         carried = {} if trainer is None else self.carried(getattr(trainer, "datamodule", None))
-        refuse_unfit_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
+        check_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]
 
     def carried(self, data: ImageData | None) -> dict[str, Any]:
@@ -329,8 +322,8 @@ class AdversarialTraining(pl.LightningModule):
         return {
             "seed": self.seed,
             "n_dis": self.n_dis,
-            "generator_turn": self.generator_turn,
-            "generator_batch_ratio": self.generator_batch_ratio,
+            "generator_update_after": self.generator_update_after,
+            "generator_batch_multiplier": self.generator_batch_multiplier,
             "latent_dim": self.networks.latent_dim,
             "num_classes": self.networks.num_classes,
             "micro_batch_size": self.micro_batch_size or (data.batch_size // self.ranks.world_size if data else None),

@@ -16,7 +16,7 @@ class OptimizerSettings:
     after it; visible in the first step only.
 
     Attributes:
-        learning_rate: at iteration 0.
+        learning_rate: learning rate at iteration 0.
         betas: decay of the first and second moment; (0, 0.9) in the paper. RMSprop takes the second one alone.
         algorithm: "adam", or "rmsprop" (WGAN: Arjovsky et al. 2017, Algorithm 1).
 

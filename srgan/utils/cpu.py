@@ -17,14 +17,10 @@ def settle_on_cpu() -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process reuse what tensors free, instead of returning it and fetching it anew.
+    """Lets this process reuse what tensors free, instead of returning it and fetching it anew; whether that works.
 
-    By default glibc gives every block above 32 MB back to the system at once, and each new one comes as zeroed pages,
-    a fault for each: the activations of a wide net pay for that in every operation. With this the process keeps the
-    most that it ever held, and some blocks more.
-
-    Returns:
-        whether the C library is one that listens (glibc).
+    By default glibc returns every block above 32 MB to the system at once, and each new one comes as zeroed pages,
+    a fault for each: the activations of a wide network pay for that in every operation.
     """
     try:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-POLITE_STOPS = tuple(
+GRACEFUL_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 )
 """Signals from people, from a terminal that is closed (SIGHUP), and from a cluster that wants its machines back.
@@ -18,13 +18,8 @@ Windows has the first two.
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """This process among those of a run. With more than one, torch.distributed must be initialized.
-
-    Attributes:
-        rank: of this process, in 0 ... world_size - 1.
-        world_size: how many there are.
-    """
+class ProcessGroup:
+    """This process (`rank`) among the `world_size` of a run. Several need an initialized torch.distributed."""
 
     rank: int = 0
     world_size: int = 1
@@ -44,10 +39,7 @@ class Ranks:
 
     @torch.no_grad()
     def average_(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by its mean over the ranks, in place, in one all-reduce.
-
-        All ranks end with the same bits.
-        """
+        """Replaces each tensor by its mean over the ranks, in place, in one all-reduce; bit-identical on all ranks."""
         if self.world_size > 1 and tensors:
             flat = _flat(tensors)
             dist.all_reduce(flat)
@@ -71,7 +63,7 @@ class Ranks:
         return torch.cat(gather_all_tensors(tensor))
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 
 LOST_CONNECTION = (
     "Connection closed by peer",
@@ -98,11 +90,7 @@ def _unflatten_(tensors: Sequence[Tensor], flat: Tensor) -> None:
 
 
 def accumulation(batch_size: int, devices: int, micro_batch_size: int | None) -> int:
-    """Micro-batches per update: `batch_size = micro_batch_size * accumulation * devices`; 1 for None.
-
-    Raises:
-        ValueError: there is none; the message lists what is possible.
-    """
+    """Micro-batches per update, `batch_size = micro_batch_size * accumulation * devices`; else ValueError."""
     if batch_size % devices:
         raise ValueError(
             f"Expected a global batch that divides among the devices, found batch_size {batch_size} on {devices}. "

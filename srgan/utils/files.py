@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 CHECKSUM_BYTES = 4
 WINDOWS = sys.platform == "win32"
@@ -21,11 +20,7 @@ TEMPORARY = ".part"
 
 
 def cache_folder() -> Path:
-    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again.
-
-    Raises:
-        OSError: nobody knows the home folder.
-    """
+    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again."""
     chosen = os.environ.get("SRGAN_CACHE")
     if chosen:
         return expanded(chosen)
@@ -37,11 +32,7 @@ def cache_folder() -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """A path as a shell gives it, with `~` for the home folder; after `--option=`, and in files, no shell does that.
-
-    Raises:
-        ValueError: nobody knows that home folder.
-    """
+    """A path with `~` as the home folder, as a shell makes it; after `--option=`, and in files, no shell does that."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -51,11 +42,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def write_cached(path: Path, **arrays: np.ndarray) -> None:
-    """Writes arrays by name into an .npz of a cache, atomically. The archive has a CRC-32 of each.
-
-    Raises:
-        OSError: it cannot be written; says what to do.
-    """
+    """Writes arrays by name into an .npz of a cache, atomically. The archive has a CRC-32 of each."""
     try:
         write_atomically(path, lambda file: np.savez(file, **cast(Any, arrays)))
     except OSError as error:
@@ -77,13 +64,10 @@ def read_cached(path: Path, *names: str) -> dict[str, np.ndarray] | None:
 
 
 @contextmanager
-def only_process(lock: Path, waiting: str) -> Iterator[None]:
-    """Holds a lock file, which a killed process lets go of; while another process holds it, says so and waits.
+def file_lock(lock: Path, waiting: str) -> Iterator[None]:
+    """Holds a lock file, which a killed process lets go of; while another one holds it, prints `waiting` and waits."""
+    from filelock import FileLock, Timeout  # of an extra
 
-    Args:
-        lock: the file, made where it is missing.
-        waiting: what to say.
-    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
@@ -101,7 +85,7 @@ def write_atomically(
     path: Path,
     write: Callable[[IO[bytes]], object],
     before_replacing: Callable[[Path], object] = lambda written: None,
-    lasting: bool = True,
+    durable: bool = True,
 ) -> None:
     """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing, on the disk.
 
@@ -109,7 +93,7 @@ def write_atomically(
         path: of the file.
         write: writes its content.
         before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
-        lasting: whether to wait until it is on the disk; if not, a power cut may leave it empty.
+        durable: whether to wait until it is on the disk; if not, a power cut may leave it empty.
     """
     make_folder(path.parent)
     temporary = _temporary_name(path)
@@ -117,13 +101,13 @@ def write_atomically(
         with temporary.open("wb") as file:
             write(file)
             file.flush()
-            if lasting:
+            if durable:
                 os.fsync(file.fileno())
         before_replacing(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    if lasting:
+    if durable:
         flush(path.parent)
 
 
@@ -151,17 +135,14 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def remove_leftovers(folder: Path, names: str = "*") -> None:
+def remove_temporaries(folder: Path, names: str = "*") -> None:
     """Removes what a kill left of `write_atomically` for files of such names, which nobody else may write now."""
     for path in folder.glob(f".{names}.*{TEMPORARY}"):
         path.unlink(missing_ok=True)
 
 
-def place_link(existing: Path, name: Path) -> None:
-    """A second name, in place of what had it, for a file that is replaced, never overwritten.
-
-    Where there are no hard links it is a copy.
-    """
+def atomic_link(existing: Path, name: Path) -> None:
+    """A second name, in place of what had it, for a file that is never overwritten; a copy where links do not work."""
     temporary = _temporary_name(name)
     try:
         os.link(existing, temporary)
@@ -172,22 +153,17 @@ def place_link(existing: Path, name: Path) -> None:
     temporary.unlink(missing_ok=True)  # stays where both are names of one file already
 
 
-def write_text(path: Path, text: str, lasting: bool = True) -> None:
-    """Writes UTF-8 text, see `write_atomically`."""
-    write_atomically(path, lambda file: file.write(text.encode()), lasting=lasting)
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()), durable=durable)
 
 
-def write_json(path: Path, content: Any, lasting: bool = True) -> None:
+def write_json(path: Path, content: Any, durable: bool = True) -> None:
     """Writes readable JSON, see `write_atomically`. NaN and infinity are refused: absent numbers are null."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", lasting)
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", durable)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """What `write_json` wrote; None if there is no such file.
-
-    Raises:
-        ValueError: it is damaged.
-    """
+    """What `write_json` wrote; None if there is no such file. ValueError if it is damaged."""
     content = read_file_at(path)
     if content is None:
         return None
@@ -201,11 +177,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_file_at(path: Path) -> bytes | None:
-    """The content of a file; None if there is nothing.
-
-    Raises:
-        ValueError: there is something else, such as a folder, or a pipe, which would not let go of who reads it.
-    """
+    """The content of a file; None if there is nothing. ValueError for a folder, or a pipe, which would never end."""
     if not path.exists():
         return None
     if not path.is_file():
@@ -214,20 +186,12 @@ def read_file_at(path: Path) -> bytes | None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of an append-only file; a last line that a kill cut short is left out. No file, no rows.
-
-    Raises:
-        ValueError: a row is not what was written.
-    """
+    """Rows of an append-only file, without a last line that a kill cut short; none of no file. See `parse_rows`."""
     return parse_rows((read_file_at(path) or b"").rpartition(b"\n")[0], path)
 
 
 def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
-    """The rows in whole lines of an append-only file.
-
-    Raises:
-        ValueError: a row is not what was written.
-    """
+    """The rows in whole lines of an append-only file; ValueError if one is not what was written."""
     return [_checked_row(line, path) for line in lines.splitlines()]
 
 
@@ -271,8 +235,7 @@ class RecordFile:
     def read(self, first: int = 0) -> tuple[dict[str, Any], np.ndarray] | None:
         """Layout and records `[T]` from the `first` on, without one that a kill cut short; None if there are none.
 
-        Raises:
-            ValueError: a record or the layout is not what was written.
+        ValueError if a record or the layout is not what was written.
         """
         layout = read_json(self.layout)
         if layout is None or not self.path.exists():
@@ -299,11 +262,7 @@ class RecordFile:
         return layout, np.ascontiguousarray(found["record"])
 
     def append(self, layout: dict[str, Any], record: np.ndarray) -> int:
-        """Appends a record; the first one writes the layout. Returns how many bytes a record has.
-
-        Raises:
-            ValueError: the records so far have another layout.
-        """
+        """Appends a record, the first with the layout; returns its bytes. ValueError if the layout is another one."""
         stored = read_json(self.layout)
         if stored is None:
             write_json(self.layout, layout)

@@ -112,7 +112,7 @@ def singular_values(W: Tensor) -> Tensor:
     return sigma
 
 
-def refuse_nonfinite(W: Tensor) -> None:
+def check_finite(W: Tensor) -> None:
     """Stops a run that has diverged, before a decomposition hangs on it.
 
     Raises:
@@ -134,7 +134,7 @@ def undirected(weights: Sequence[Tensor]) -> list[int]:
     return [place for place, entry in enumerate(torch.stack(largest).tolist()) if not 0 < entry < math.inf]
 
 
-def refuse_undirected(W: Tensor) -> None:
+def check_has_directions(W: Tensor) -> None:
     """Stops a run whose weight has no singular directions, in one cheap pass over a weight that has.
 
     Args:
@@ -146,7 +146,7 @@ def refuse_undirected(W: Tensor) -> None:
     totals = W.sum((-2, -1)).flatten().tolist()
     if all(math.isfinite(total) and total != 0 for total in totals):
         return
-    refuse_nonfinite(W)  # finite numbers may have an infinite sum
+    check_finite(W)  # finite numbers may have an infinite sum
     if not W.flatten(-2).any(-1).all():
         raise ValueError(
             f"Expected a matrix with a positive largest singular value, found an all-zero {list(W.shape[-2:])} matrix. "

@@ -5,19 +5,33 @@ from importlib.util import find_spec
 
 DISTRIBUTION = "spectral-regularization-gan"
 EXTRA_OF = {
-    "matplotlib": "report",
-    "plotly": "report",
-    "jinja2": "report",
+    "PIL": "train",
+    "av": "report",
     "datasets": "hub",
+    "filelock": "train",
     "huggingface_hub": "hub",
+    "jinja2": "report",
+    "jsonargparse": "train",
+    "lightning_fabric": "train",
+    "matplotlib": "report",
+    "pandas": "wandb",
+    "plotly": "report",
     "pyarrow": "hub",
+    "pytorch_lightning": "train",
+    "rich": "train",
+    "safetensors": "hub",
+    "scipy": "train",
+    "sklearn": "train",
+    "tensorboard": "tensorboard",
+    "torch_fidelity": "train",
+    "torchmetrics": "train",
+    "torchvision": "train",
+    "tqdm": "train",
     "wandb": "wandb",
     "wandb_workspaces": "wandb",
-    "av": "report",
-    "pandas": "wandb",
-    "tensorboard": "tensorboard",
+    "yaml": "train",
 }
-"""Package, as it is imported -> the extra of this distribution that brings it."""
+"""Package, as it is imported -> an extra of this distribution that brings it. Without any: torch and numpy alone."""
 
 
 def installed_version() -> str:
@@ -32,10 +46,10 @@ def require(package: str) -> None:
     """Before work that would miss it in the end only.
 
     Raises:
-        ModuleNotFoundError: it is not installed; the command line says how to.
+        ModuleNotFoundError: it is not installed; says how to.
     """
     if find_spec(package) is None:
-        raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+        raise ModuleNotFoundError(advice(package), name=package)
 
 
 def advice(module: str | None) -> str | None:

@@ -12,7 +12,7 @@ class Progress(tqdm):
     """Counts images or files, from `with Progress(...) as progress` on. On stderr: what is printed may be kept.
 
     Args:
-        what: that is counted, in words.
+        what: what is counted, for people.
         total: how many there will be; None where nobody knows.
         show: False stays silent, as ranks other than zero do.
         done: how many were done before.

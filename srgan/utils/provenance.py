@@ -5,7 +5,7 @@ import platform
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def now() -> str:
     """The time, as run files keep it: UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
@@ -48,15 +48,21 @@ def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
     import torch
 
     device = trainer.strategy.root_device
-    on_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else processor(),
+        "device": device_name(device),
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
         "cores": usable_cores(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-    } | (gpu_arithmetic(device) if on_gpu else {})
+    } | (gpu_arithmetic(device) if device.type == "cuda" else {})
+
+
+def device_name(device: "torch.device") -> str:
+    """The model of a GPU, else of the processor."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def gpu_arithmetic(device: "torch.device") -> dict[str, Any]:
@@ -77,8 +83,9 @@ def convolution_precision(device: "torch.device") -> str:
     import torch
 
     able = torch.cuda.get_device_capability(device) >= (8, 0)
-    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags
-    allowed = flags.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags, of torch 2.9
+    switched_on = flags.conv.fp32_precision == "tf32" if hasattr(flags, "conv") else flags.allow_tf32
+    allowed = switched_on and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
     return "tf32" if able and allowed else "ieee"
 
 

@@ -7,6 +7,7 @@ logged, stopped or resumed before t, nor on the method under study.
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,33 +45,17 @@ def counter_rows(
     purpose: str,
     *counters: int,
 ) -> Tensor:
-    """Some rows of an endless random stream, the same whoever draws them and together with whichever others.
+    """Some rows `[len(rows), *shape]` of an endless random stream, the same whoever draws them, with any others.
 
-    So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split.
-
-    Args:
-        draw: `torch.rand`, `torch.randn`, or what takes `size`, `generator` and `device` as they do.
-        rows: which, in steps of 1.
-        shape: of a row.
-        device: streams of different devices differ.
-        seed: of the run.
-        purpose: of the stream.
-        *counters: the point of the run.
-
-    Returns:
-        `[len(rows), *shape]`.
+    So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split. `draw` is
+    `torch.rand`, `torch.randn`, or what takes `size`, `generator` and `device` as they do; streams of different devices
+    differ. For seed, purpose and counters see `counter_seed`.
     """
     length = rows_per_generator(device)
     first_block = rows.start // length
     blocks = range(first_block, max(-(-rows.stop // length), first_block + 1))
-    drawn = [
-        draw(
-            (length, *shape),
-            generator=counter_generator(device, seed, purpose, *counters, block),
-            device=device,
-        )
-        for block in blocks
-    ]
+    generators = (counter_generator(device, seed, purpose, *counters, block) for block in blocks)
+    drawn = [draw((length, *shape), generator=generator, device=device) for generator in generators]
     first = blocks.start * length
     return torch.cat(drawn)[rows.start - first : rows.stop - first]
 
@@ -84,16 +69,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
-    """Entries `start ... start + count` of an endless stream of shuffled epochs.
-
-    Args:
-        seed: of the run.
-        start: first position in the stream, >= 0.
-        count: how many.
-        size: number of examples in an epoch, >= 1.
+    """Entries `start ... start + count` of an endless stream of shuffled epochs, each of which has every example once.
 
     Returns:
-        `[count]` int64 in [0, size). Each epoch shows every example once.
+        `[count]` int64 in [0, size), for epochs of `size` examples.
     """
     positions = torch.arange(start, start + count)
     drawn = torch.empty(count, dtype=torch.int64)
@@ -103,14 +82,7 @@ def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
     return drawn
 
 
-_last_permutations: dict[tuple[int, int, int], Tensor] = {}
-
-
+@lru_cache(maxsize=4)
 def _epoch_permutation(seed: int, epoch: int, size: int) -> Tensor:
     """The order of one epoch; the last few are kept, since consecutive batches share them."""
-    key = (seed, epoch, size)
-    if key not in _last_permutations:
-        while len(_last_permutations) >= 4:
-            _last_permutations.pop(next(iter(_last_permutations)))
-        _last_permutations[key] = torch.randperm(size, generator=counter_generator("cpu", seed, "epoch", epoch))
-    return _last_permutations[key]
+    return torch.randperm(size, generator=counter_generator("cpu", seed, "epoch", epoch))

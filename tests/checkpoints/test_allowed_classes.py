@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_runs import fit
 
-from srgan.checkpoints.reading import read_file, read_run_checkpoint, rebuild_training
+from srgan.checkpoints.reading import read_file, read_run_checkpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.cli.main import main
 from srgan.runs.folder import RunFolder
 
@@ -36,8 +37,8 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 SETTINGS = ("model", "constraint", "init_args")
-PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",), (*SETTINGS, "compensation"),
-          (*SETTINGS, "form")]  # fmt: skip
+PLACES = [("model", "constraint"), ("model", "networks"), ("model", "loss"), ("data",), (*SETTINGS, "spectral_map"),
+          (*SETTINGS, "schedule")]  # fmt: skip
 
 
 def written(content: dict[str, Any], place: tuple[str, ...], value: Any, path: Path) -> Path:
@@ -85,8 +86,8 @@ def test_what_the_user_names_is_imported(content: dict[str, Any], evil: Path, tm
     path = written(content, place, value, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"add --allow evil\.Evil"):
         read_run_checkpoint(path)
-    training = rebuild_training(read_run_checkpoint(path, ["evil.Evil"]))
-    assert type(training.constraint).__name__ == "Evil"
+    nets = rebuild_nets(read_run_checkpoint(path, ["evil.Evil"]))
+    assert type(nets.constraint).__name__ == "Evil"
     assert evil.exists()
 
 
@@ -108,7 +109,7 @@ def test_every_shipped_setting_is_accepted(content: dict[str, Any], tmp_path: Pa
     assert read_run_checkpoint(path).config == content["srgan_config"]
 
 
-def test_a_class_that_this_version_lacks_is_not_called_foreign(
+def test_a_class_that_this_version_lacks_is_not_called_third_party(
     content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = {"class_path": "srgan.constraints.Gone", "init_args": {"form": "raw"}}
@@ -162,8 +163,11 @@ def test_the_command_line_does_not_start_while_a_file_is_loaded(
         (("model", "networks", "init_args", "generator_channels"), 10**12, "Expected sizes and counts below"),
         (("model", "networks", "init_args", "latent_dim"), 900_000_000, "Expected nets that fit into memory in"),
         (("model", "networks", "init_args", "latent_dim"), None, "Expected settings that this version of srgan knows"),
-        (("model", "n_dis"), None, "Expected settings that this version of srgan knows"),
-        (("model", "iterations"), float("inf"), "Expected settings that this version of srgan knows"),
+        (("model", "seed"), None, "Expected settings that this version of srgan knows"),
+        (("model", "ema_decay"), True, "Expected settings that this version of srgan knows"),
+        (("model", "normalize_generator"), 1, "Expected settings that this version of srgan knows"),
+        (("model", "constraint", "init_args", "scale"), [1.0], "Expected settings that this version of srgan knows"),
+        (("model", "later"), True, "Expected settings that this version of srgan knows"),
         (("model", "constraint", "dict_kwargs"), {"odd": 1}, "Expected settings that this version of srgan knows"),
         (("samples", "rows"), 10**12, "Expected sizes and counts below"),
     ],

@@ -1,6 +1,7 @@
 """`srgan.load`: what a checkpoint holds, wherever it is, and the images of its run."""
 
 import copy
+from inspect import signature
 from pathlib import Path
 
 import inspecting
@@ -12,9 +13,12 @@ from PIL import Image
 import srgan
 from srgan.checkpoints.pretrained import TrainedGAN
 from srgan.checkpoints.reading import read_file
+from srgan.checkpoints.rebuilding import TRAINING_ALONE
 from srgan.cli.main import main
-from srgan.data.images import grid_picture, quantize
+from srgan.constraints.nets import Nets
 from srgan.runs.folder import RunFolder
+from srgan.training import AdversarialTraining
+from srgan.utils.images import grid_picture, quantize
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +108,10 @@ def test_an_average_and_classes_that_are_not_there_are_refused(run: RunFolder, t
         srgan.load(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"Expected a checkpoint.*found nothing"):
         srgan.load(tmp_path / "nowhere")
+
+
+def test_every_setting_of_the_training_is_one_of_the_nets_or_is_none_of_their_business() -> None:
+    """So that a setting of a later version is refused, and a new one is put where it belongs."""
+    of_nets = set(signature(Nets).parameters)
+    assert set(signature(AdversarialTraining).parameters) == of_nets | TRAINING_ALONE
+    assert not of_nets & TRAINING_ALONE

@@ -108,16 +108,16 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     assert (tmp_path / "mine" / "README.md").read_text() == "mine"
 
 
-def test_damaged_and_foreign_folders_are_refused(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_and_third_party_folders_are_refused(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = exported / "config.json"
     whole, weights = settings.read_text(), (exported / "model.safetensors").read_bytes()
-    foreign = json.loads(whole)
-    foreign["settings"]["model"]["networks"]["class_path"] = "os.system"
+    third_party = json.loads(whole)
+    third_party["settings"]["model"]["networks"]["class_path"] = "os.system"
     wrong = {
         "found JSONDecodeError": whole[:50],
         "found KeyError": '{"model_type": "bert"}',
         "settings without one of data, model": '{"settings": {}, "iteration": 1, "constraint": "SN"}',
-        "found os.system. Nothing of it was imported": json.dumps(foreign),
+        "found os.system. Nothing of it was imported": json.dumps(third_party),
     }
     for message, text in wrong.items():
         settings.write_text(text)

@@ -15,8 +15,9 @@ import torch
 from processes import run_on_two
 from tiny_runs import TINY, assert_same_run, fit, state
 
-from srgan.callbacks import Checkpoints
-from srgan.checkpoints.reading import damage_of, nonfinite_tensor, read_file, read_run_checkpoint, rebuild_training
+from srgan.callbacks import CheckpointSaver
+from srgan.checkpoints.reading import damage_of, nonfinite_tensor, read_file, read_run_checkpoint
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.writing import RunCheckpointIO, find_resume_point
 from srgan.cli.main import main
 from srgan.runs.folder import RunFolder
@@ -134,7 +135,7 @@ def test_a_damaged_last_checkpoint_costs_time_and_nothing_else(
     else:
         run.checkpoint.unlink()
     assert fit(run) == 0
-    notices = [line for line in capsys.readouterr().err.splitlines() if "Goes on from" in line]
+    notices = [line for line in capsys.readouterr().err.splitlines() if "Resuming from" in line]
     assert len(notices) == damaged
     assert all("last.ckpt" in line and "previous.ckpt" in line for line in notices)
     assert_same_run(run, whole)
@@ -218,15 +219,15 @@ def test_weights_that_are_not_finite_stop_the_run_and_replace_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = RunFolder(tmp_path / "run")
-    act = Checkpoints.on_train_batch_end
+    act = CheckpointSaver.on_train_batch_end
 
-    def diverge(self: Checkpoints, trainer: Any, module: Any, *rest: Any) -> None:
+    def diverge(self: CheckpointSaver, trainer: Any, module: Any, *rest: Any) -> None:
         if module.iteration == 8:
             with torch.no_grad():
                 next(module.discriminator.parameters()).view(-1)[0] = math.nan
         act(self, trainer, module, *rest)
 
-    monkeypatch.setattr(Checkpoints, "on_train_batch_end", diverge)
+    monkeypatch.setattr(CheckpointSaver, "on_train_batch_end", diverge)
     assert fit(folder) == 1
     said = capsys.readouterr().err
     assert "after iteration 8, found NaN or infinity in discriminator." in said
@@ -266,7 +267,7 @@ def test_no_generator_is_made_of_weights_that_are_not_finite(run: RunFolder) -> 
     content["state_dict"][name] = torch.full_like(content["state_dict"][name], math.inf)
     torch.save(content, run.path / "infinite.ckpt")
     with pytest.raises(ValueError, match=f"found NaN or infinity in {name}"):
-        rebuild_training(read_run_checkpoint(run.path / "infinite.ckpt"))
+        rebuild_nets(read_run_checkpoint(run.path / "infinite.ckpt"))
 
 
 # Several processes, and pages over several runs.
@@ -280,7 +281,7 @@ def test_two_processes_write_one_checkpoint_and_find_the_same_one_again(tmp_path
         if damaged:
             folder.record.write_text(folder.record.read_text().replace('"finished"', '"running"'))
             flip(folder.checkpoint, in_the_largest_tensor(folder.checkpoint))
-        assert ("Goes on from" in run_on_two(words, tmp_path / "logs")) == damaged
+        assert ("Resuming from" in run_on_two(words, tmp_path / "logs")) == damaged
         assert iteration(folder.checkpoint) == 12
         assert {path.name for path in folder.checkpoint.parent.iterdir()} == {
             "last.ckpt", "previous.ckpt", "00000008.ckpt"

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tiny_runs import fit
 
-from srgan.cli.config_text import Text, refuse_ambiguity, values_of, with_settings_read
+from srgan.cli.config_text import Text, check_ambiguity, values_of, with_settings_read
 from srgan.runs.folder import RunFolder
 
 REFUSED = {
@@ -58,11 +58,11 @@ def test_options_that_follow_others_are_refused(
 
 def test_the_same_key_in_several_places_is_no_repetition() -> None:
     content = "a: {b: 1, c: {b: 2}}\nd: [{b: 1}, {b: 2}, [1, 1]]\ne: {[1]: 2}\n"
-    found = {name: value.text for name, value in values_of(Text("here", "", content))}
+    found = {name: node.value for name, node in values_of(Text("here", "", content))}
     assert found == {
         "a.b": "1", "a.c.b": "2", "d.0.b": "1", "d.1.b": "2", "d.2.0": "1", "d.2.1": "1", "e.#0.0": "1", "e.#0": "2",
     }  # fmt: skip
-    assert refuse_ambiguity(Text("here", "", content)) is None
+    assert check_ambiguity(Text("here", "", content)) is None
 
 
 @pytest.mark.parametrize(("codec", "found"), [("utf-16", "one in UTF-16"), ("latin-1", "byte 0xfc in line 2")])

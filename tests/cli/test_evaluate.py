@@ -173,7 +173,7 @@ def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys
     of_classes = ["--protocol.intra_fid_classes", "1000", "--protocol.intra_fid_images", "20"]
     arguments = ["--protocol.seed", "5", *FID_IS_ALONE, *of_classes]
     record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
-    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].module.generator)
+    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].nets.generator)
     assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--protocol.seed", "5"]
     assert (record["iteration"], record["constraint"]) == (4, "SR-d, unit scale")
     assert record["commit"]
@@ -243,7 +243,7 @@ def test_only_a_failed_download_is_missing_data(
     def fail(*_: Any) -> None:
         raise RuntimeError(message)
 
-    where = "feature_network" if error is RuntimeError else "refuse_missing_features"
+    where = "feature_network" if error is RuntimeError else "check_features"
     monkeypatch.setattr(f"srgan.cli.evaluate.{where}", fail)
     arguments = [str(run.checkpoint), "--accelerator", "cpu"]
     if error is RuntimeError:
@@ -253,15 +253,15 @@ def test_only_a_failed_download_is_missing_data(
         assert main(["evaluate", *arguments]) == 2
 
 
-def test_foreign_files_are_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_third_party_files_are_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "found nothing" in refused(capsys, str(tmp_path / "nowhere.ckpt"))
     weights = torch.load(run.checkpoint, weights_only=True)
-    foreign = {
+    third_party = {
         "text.ckpt": b"not a checkpoint at all",
         "empty.ckpt": b"",
         "cut.ckpt": run.checkpoint.read_bytes()[:2000],
     }
-    for name, content in foreign.items():
+    for name, content in third_party.items():
         (tmp_path / name).write_bytes(content)
     torch.save(weights["state_dict"], tmp_path / "plain.ckpt")
     torch.save([1, 2], tmp_path / "list.ckpt")

@@ -73,14 +73,14 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert sorted(folder.read_samples()) == [0, 10, 20]
     assert [row["iteration"] for row in folder.read_losses()] == [5, 10, 15, 20]
     config = yaml.safe_load(folder.config.read_text())
-    assert config["model"]["constraint"]["init_args"]["form"]["init_args"]["schedule"]["every_iterations"] == 5
+    assert config["model"]["constraint"]["init_args"]["schedule"]["every_iterations"] == 5
     assert config == record["config"]
 
 
 def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = RunFolder(finished).record.stat().st_mtime_ns
     assert main(command("sr-s", finished)) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert RunFolder(finished).record.stat().st_mtime_ns == before
 
 
@@ -152,7 +152,7 @@ def test_a_polite_stop_saves_and_the_same_command_goes_on(number: signal.Signals
     os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode == 128 + number
-    assert "the same command goes on" in (tmp_path / "log").read_text()
+    assert "run the command again to resume" in (tmp_path / "log").read_text()
     record = RunFolder(run).read_record()
     assert record is not None
     assert record["status"] == "stopped"
@@ -165,7 +165,7 @@ def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: 
     every_iteration = ["--losses.every", "1"]
     assert main(command("sn", parent, iterations=10)) == 0
     source = ["--from-checkpoint", str(parent)]  # a run stands for its last checkpoint
-    later = ["--model.constraint.init_args.form.init_args.schedule.start_iteration", "15"]
+    later = ["--sr.schedule.start_iteration", "15"]
     assert main(command("sr-d", child, *source, *later, *every_iteration)) == 0
     assert main(command("sn", straight, *every_iteration)) == 0
     record = RunFolder(child).read_record()
@@ -209,7 +209,7 @@ def test_where_a_run_branched_off_is_decided_when_it_starts(
         }  # fmt: skip
     other = str(RunFolder(finished).checkpoint)
     assert main(command("sr-d", run, "--from-checkpoint", other, iterations=30)) == 2
-    assert "to go on as it started" in capsys.readouterr().err
+    assert "to resume as it started" in capsys.readouterr().err
 
 
 def test_a_run_that_began_at_another_one_goes_on_without_it(finished: Path, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_wrong_settings_are_refused(
 
 def test_a_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", *TINY]) == 2
-    assert "Add --run" in capsys.readouterr().err
+    assert "--run is required" in capsys.readouterr().err
 
 
 def test_help_is_light() -> None:

@@ -70,7 +70,7 @@ def test_a_run_that_ends_early_says_so_and_goes_on_without_the_limit(
     folder = RunFolder(tmp_path / "run")
     assert fit(folder, *options) == STOPPED_EARLY
     said = capsys.readouterr().out
-    assert f"ended early after {iteration} iteration{'s' * (iteration != 1)}, by" in said
+    assert f"stopped early after {iteration} iteration{'s' * (iteration != 1)} by" in said
     assert f"Missing: iterations {iteration + 1} to 12." in said
     assert status(folder) == "stopped"
     if iteration:
@@ -111,7 +111,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once_and_its_record_says_what_is_not_save
 ) -> None:
     folder = RunFolder(tmp_path / "run")
     assert fit(folder, "--trainer.callbacks", "test_fit_endings.InterruptsTwice") == 128 + signal.SIGINT
-    assert "stopped at once; the same command goes on from the last checkpoint" in capsys.readouterr().err
+    assert "stopped; run the command again to resume from the last checkpoint" in capsys.readouterr().err
     record = folder.read_record()
     assert record is not None
     assert (record["status"], record["missing"]) == ("stopped", ["iterations 5 to 12"])
@@ -183,7 +183,7 @@ def test_a_place_that_cannot_hold_a_run_is_refused(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert main(["-c", "configs/digits.yaml", "--run", str(tmp_path / where)]) == 2
-    assert "expected a folder for --run that can be written to" in capsys.readouterr().err
+    assert "--run is not a writable folder" in capsys.readouterr().err
 
 
 def test_a_cache_that_cannot_be_written_to_is_said_with_what_to_do(
@@ -226,7 +226,7 @@ def test_a_closed_terminal_saves_and_stops(
 ) -> None:
     folder = RunFolder(tmp_path / "run")
     assert fit(folder, "--trainer.callbacks", "test_fit_endings.Hangup") == 128 + signal.SIGHUP
-    assert "stopped after 7 iterations; the same command goes on" in capsys.readouterr().out
+    assert "stopped after 7 iterations; run the command again to resume" in capsys.readouterr().out
     assert status(folder) == "stopped"
     assert state(folder.checkpoint)["srgan"]["iteration"] == 7
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL

@@ -1,5 +1,6 @@
 """The command line of `srgan fit`: options that do not apply, short names, messages of a sentence."""
 
+import argparse
 import re
 from inspect import signature
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytorch_lightning as pl
 import yaml
 from tiny_runs import assert_identical, fit, state
 
+from srgan.cli.fit import compose
 from srgan.cli.fit_help import HELP
-from srgan.cli.fit_options import GONE, with_methods
+from srgan.cli.fit_options import RENAMED, spelled_out
 from srgan.cli.main import main
 from srgan.constraints import Constraint
 from srgan.constraints.registry import METHODS
@@ -88,7 +90,7 @@ def test_all_options_are_shown_but_those_that_are_refused(capsys: pytest.Capture
         main(["fit", "--help=all"])
     help_text = capsys.readouterr().out
     words = re.split(r"[=,\s\[\]]+", help_text)  # Python 3.13 puts a comma between the names of an option
-    assert not {name for name in GONE if name.count(".") == 0} & set(words)
+    assert not {name for name in RENAMED if name.count(".") == 0} & set(words)
     assert not {f"--trainer.{name}" for name in INSTEAD} & set(words)
     assert help_text.startswith("usage: srgan fit -c NAME")
     order = ["--run", "--model.seed", "--data", "--scores.every", "--trainer.devices"]
@@ -102,6 +104,7 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
     known = {".".join(name.split(".")[:depth]) for name in settings for depth in range(1, 7)}
     others = {"config", "run", "from-checkpoint", "print_config", "help", "data.help"}
     others |= {"data.init_args.path", "data.init_args.num_workers"}  # of images in files
+    others |= {"sr.fraction", "sr.scale", "sr.NAME"}  # short for others
     named = {name.rstrip(".") for name in re.findall(r"--([a-z][\w.-]*)", HELP)}
     assert len(named) > 20
     assert named - others <= known
@@ -123,7 +126,7 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
         (["--trainer.max_time", "3x"], "is not a valid duration"),
         (["--iterations", "3"], "unrecognized arguments: --iterations"),
         (["-c", "absent.yaml"], "Expected a file, or one of batch-norm, "),
-        (["--checkpoints.every", "0"], "a run without checkpoints cannot go on"),
+        (["--checkpoints.every", "0"], "a run without checkpoints cannot be resumed"),
         (["--checkpoints.keep_every", "-1"], "keep_every of at least 0"),
         (["--losses.every", "-1"], "Expected `every` of at least 0"),
         (["--samples.rows", "0"], "Expected samples.rows of at least 1, found 0."),
@@ -185,10 +188,32 @@ def test_a_short_name_is_a_setting_that_jsonargparse_knows(method: str) -> None:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--model.constraint", type=Constraint)
     for arguments in (["--model.constraint", method], [f"--model.constraint={method}"]):
-        built = parser.instantiate_classes(parser.parse_args(with_methods(arguments)))
+        built = parser.instantiate_classes(parser.parse_args(spelled_out(arguments)))
         assert built["model.constraint"].words == METHODS[method]().words
+
+
+def test_settings_of_sr_have_short_names(tmp_path: Path) -> None:
+    """The last one wins, as of every option; a misspelled one is refused."""
+    short = ["--sr.fraction", "0.25", "--sr.scale=keep", "--sr.schedule.every_iterations", "2"]
+    settings = compose(["-c", "digits", "-c", "sr-s", "--run", str(tmp_path), *short]).config["model"]["constraint"]
+    assert settings.init_args.spectral_map.init_args.fraction == 0.25
+    assert (settings.init_args.scale, settings.init_args.schedule.every_iterations) == ("keep", 2)
+    long = "--model.constraint.init_args.spectral_map.init_args.fraction"
+    assert spelled_out(short)[:2] == [long, "0.25"]
+    for method, option in (("sr-s", "--sr.fractoin"), ("sr-d", "--sr.fraction"), ("sn", "--sr.fraction")):
+        with pytest.raises((ValueError, argparse.ArgumentError)):
+            compose(["-c", "digits", "-c", method, "--run", str(tmp_path), option, "0.25"])
+
+
+@pytest.mark.parametrize("method", ["sr-s", "sr-d"])
+def test_the_configuration_of_sr_is_short_and_has_the_defaults(method: str) -> None:
+    path = Path("configs") / f"{method}.yaml"
+    assert len(path.read_text().splitlines()) <= 9
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model.constraint", type=Constraint)
+    assert parser.instantiate_classes(parser.parse_path(str(path)))["model.constraint"] == METHODS[method]()
 
 
 def test_only_the_constraint_has_short_names() -> None:
     arguments = ["--run", "sn", "--model.constraint", "mine.Constraint", "--data", "sn"]
-    assert with_methods(arguments) == arguments
+    assert spelled_out(arguments) == arguments

@@ -118,7 +118,7 @@ def test_every_sentence_of_the_package_arrives(tmp_path: Path, capsys: pytest.Ca
         (["-c", "folder", "--data.init_args.path", "nope"], "Expected a folder or tar of images at '"),
         (["-c", "folder"], "Expected a folder or tar of images at '"),
         (["-c", "hub", "--data.init_args.path", "./nope"], "Expected a data set in the folder '"),
-        (["-c", "imagenet128"], "Run: srgan prepare imagenet ROOT"),
+        (["-c", "imagenet128"], "Run: srgan prepare ROOT"),
         (["-c", "cifar10", "--data.init_args.image_size", "64"], "Expected an image size of 32, 16 or 8 for CIFAR-10"),
         (["-c", "stl10", "--data.init_args.image_size", "64"], "Expected an image size of 32 for STL-10, found 64."),
         (["-c", "digits", "--data.init_args.image_size", "256"], "Expected an image size of 8, 16, 32, 64 or 128"),
@@ -174,7 +174,7 @@ def test_nets_that_no_memory_holds_are_refused_in_a_sentence(
 ) -> None:
     assert fit(RunFolder(tmp_path / "run"), "--model.networks.init_args.generator_channels", "900000000") == 2
     said = capsys.readouterr().err
-    assert said.startswith("srgan fit: Expected nets that fit into memory, found ")
+    assert said.startswith("srgan fit: Expected networks that fit into memory, found ")
     assert "Or lower the widths" in said
     assert said.count("\n") == 1
 

@@ -1,6 +1,7 @@
 """What each constraint of the literature promises: its formula, what it does to weights, and that no split shows."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -29,7 +30,7 @@ from srgan.constraints import (
     raw_weight,
     spectral_layers,
 )
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 PENALTIES = {name: make for name, make in METHODS.items() if type(make()).penalty is not Constraint.penalty}
 
@@ -64,7 +65,7 @@ def step_of(discriminator: nn.Module, rows: range = range(6), batch: int = 6, up
     real, fake, labels = images(batch, 1), images(batch, 2), torch.zeros(batch, dtype=torch.int64)
     part = slice(rows.start, rows.stop)
     return DiscriminatorStep(
-        discriminator, real[part], labels[part], fake[part], labels[part], 3, 7, update, rows, real, Ranks()
+        discriminator, real[part], labels[part], fake[part], labels[part], 3, 7, update, rows, real, ProcessGroup()
     )
 
 
@@ -288,11 +289,34 @@ def test_a_weight_keeps_what_weight_norm_made_of_it_when_another_method_comes() 
 def test_a_combination_does_what_its_parts_do() -> None:
     both = Combination([SpectralNormalization(), GradientPenalty(3.0), WeightClipping(0.05)])
     D, alone = small_discriminator(both), small_discriminator(SpectralNormalization())
-    assert (both.label, both.acts_after_updates, both.differentiates_twice) == ("SN + GP + clip", True, True)
+    assert (both.label, both.has_post_step, both.needs_double_backward) == ("SN + GP + clip", True, True)
     torch.testing.assert_close(value(both, step_of(D)), value(GradientPenalty(3.0), step_of(alone)))
     both.after_update(D, 0, 0, 1)
     assert max(float(parameter.detach().abs().max()) for parameter in D.parameters()) <= 0.05 + 1e-8
     assert "constraint/share_at_bound" in both.report(D)
+
+
+FLAGS = [name for name in dir(Constraint) if isinstance(getattr(Constraint(), name), bool)]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_combination_has_every_flag_that_a_part_has(flag: str) -> None:
+    marked = type("Marked", (Constraint,), {flag: True})()
+    assert not getattr(Combination([Constraint(), Constraint()]), flag)
+    assert getattr(Combination([Constraint(), marked]), flag)
+    assert getattr(Combination([marked, Constraint()]), flag)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_constraints_are_values(method: str) -> None:
+    one, other = METHODS[method](), METHODS[method]()
+    assert one == other
+    assert hash(one) == hash(other)
+    assert repr(one).startswith(f"{type(one).__name__}(")
+    assert [name for name in METHODS if METHODS[name]() == one] == [method]
+    assert Combination([one, SLOGAN(3.0)]) == Combination([other, SLOGAN(3.0)])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.weight = 1.0  # type: ignore[attr-defined]
 
 
 REFUSED: dict[str, Callable[[], object]] = {

@@ -6,7 +6,7 @@ from discriminators import IMAGES
 from torch import Tensor, nn
 
 import srgan
-from srgan.constraints import METHODS, Form, Project, Reparametrize, Schedule, SpectralRegularization, raw_weight
+from srgan.constraints import METHODS, Schedule, SpectralRegularization, raw_weight
 
 
 def grouped_discriminator() -> nn.Sequential:
@@ -22,13 +22,14 @@ def block_spectra(weight: Tensor, groups: int) -> Tensor:
     return torch.stack([torch.linalg.svdvals(block.detach().double().flatten(1)) for block in weight.chunk(groups)])
 
 
-@pytest.mark.parametrize("form", [Project(Schedule(1)), Reparametrize()], ids=["project", "reparametrize"])
+@pytest.mark.parametrize("mode", ["projection", "reparametrization"])
 @pytest.mark.parametrize("method", ["sr-s", "sr-d"])
-def test_each_group_of_a_grouped_convolution_is_regularized_by_itself(method: str, form: Form) -> None:
-    """After each of three steps: sigma_1 = 1 in use, and no sigma_k below what the compensation holds."""
+def test_each_group_of_a_grouped_convolution_is_regularized_by_itself(method: str, mode: str) -> None:
+    """After each of three steps: sigma_1 = 1 in use, and no sigma_k below what the map holds."""
     D = grouped_discriminator()
     optimizer = torch.optim.Adam(D.parameters(), 1e-2)
-    srgan.regularize(D, method, optimizer=optimizer, form=form, grouped="per-group", power_iterations=50)
+    constraint = METHODS[method](mode=mode, schedule=Schedule(1), grouped="per-group", power_iterations=50)
+    srgan.regularize(D, constraint, optimizer=optimizer)
     largest: dict[str, Tensor] = {}
     for step in range(3):
         optimizer.zero_grad()
@@ -60,10 +61,10 @@ def test_a_group_that_is_all_zero_is_refused_before_anything_is_written() -> Non
 
 def test_grouped_convolutions_are_refused_where_nobody_asked_for_their_groups() -> None:
     with pytest.raises(ValueError, match=r"Layers '2', '4': .* 4 groups.*grouped='per-group'.*exclude=\['2', '4'\]"):
-        srgan.regularize(grouped_discriminator(), METHODS["sr-s"](form=Reparametrize()))
+        srgan.regularize(grouped_discriminator(), METHODS["sr-s"](mode="reparametrization"))
     with pytest.raises(ValueError, match="not for transposed"):
         srgan.regularize(
-            nn.ConvTranspose2d(4, 4, 3, groups=2), METHODS["sr-s"](form=Reparametrize(), grouped="per-group")
+            nn.ConvTranspose2d(4, 4, 3, groups=2), METHODS["sr-s"](mode="reparametrization", grouped="per-group")
         )
     with pytest.raises(ValueError, match="'refuse' or 'per-group', found 'each'"):
         SpectralRegularization(grouped="each")  # type: ignore[arg-type]

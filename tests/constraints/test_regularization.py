@@ -1,7 +1,10 @@
 """SR-s and SR-d in both forms: what a projection writes, what the reparametrized forward pass uses, and when."""
 
 import copy
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -13,8 +16,6 @@ from torch import Tensor, nn
 import srgan
 from srgan.constraints import (
     METHODS,
-    Project,
-    Reparametrize,
     Schedule,
     SpectralNormalization,
     SpectralRegularization,
@@ -25,8 +26,8 @@ from srgan.constraints import (
     spectral_layers,
 )
 from srgan.constraints.layers import CONVOLUTIONS
-from srgan.constraints.scale import Scale
-from srgan.utils.distributed import Ranks
+from srgan.spectral import Scale
+from srgan.utils.distributed import ProcessGroup
 
 
 def convolutions(module: nn.Module) -> list[nn.Module]:
@@ -91,7 +92,7 @@ def authors_projection(W: np.ndarray, method: str, r: np.ndarray | None) -> tupl
 def test_projected_training_is_the_authors(method: str) -> None:
     ours, theirs = small_discriminator(), small_discriminator()
     optimizer = torch.optim.Adam(ours.parameters(), 1e-2, betas=(0.0, 0.9))
-    srgan.regularize(ours, method, optimizer=optimizer, form=Project(Schedule(1)), scale=AUTHORS_SCALE[method])
+    srgan.regularize(ours, method, optimizer=optimizer, schedule=Schedule(1), scale=AUTHORS_SCALE[method])
     their_optimizer = torch.optim.Adam(theirs.parameters(), 1e-2, betas=(0.0, 0.9))
     srgan.regularize(theirs, "sn").discriminator.load_state_dict(ours.state_dict())
     recorded: dict[int, np.ndarray] = {}
@@ -130,7 +131,7 @@ def test_a_projection_acts_on_convolutions_only_and_leaves_the_moments_of_adam(m
 
 
 def test_linear_and_embedding_layers_are_left_to_spectral_norm() -> None:
-    for constraint in (SpectralRegularization(), SpectralRegularization(form=Reparametrize())):
+    for constraint in (SpectralRegularization(), SpectralRegularization(mode="reparametrization")):
         torch.manual_seed(0)
         layers = nn.ModuleList([nn.Conv2d(3, 6, 3), nn.Linear(9, 6), nn.Embedding(7, 6)])
         normalized = copy.deepcopy(layers)
@@ -171,7 +172,7 @@ def test_projections_write_the_promised_spectrum_and_keep_the_singular_vectors(k
 
 
 def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> None:
-    constraint = METHODS["sr-d"](form=Project(Schedule(1, start_iteration=2)), scale="keep")
+    constraint = METHODS["sr-d"](schedule=Schedule(1, start_iteration=2), scale="keep")
     discriminator = small_discriminator(constraint)
     raw = {name: raw_weight(layer).clone() for name, layer in spectral_layers(discriminator)}
     constraint.after_update(discriminator, 1, 0, 1)
@@ -192,7 +193,7 @@ def test_dynamic_projection_records_first_and_then_holds_the_spectrum_up() -> No
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 1.0])
 def test_static_reparametrized_spectrum_is_equation_10_also_after_three_steps(fraction: float) -> None:
-    discriminator = small_discriminator(SpectralRegularization(Static(fraction), Reparametrize()))
+    discriminator = small_discriminator(SpectralRegularization(Static(fraction), mode="reparametrization"))
 
     def check(step: int = 0) -> None:
         for layer in convolutions(discriminator):
@@ -206,7 +207,7 @@ def test_static_reparametrized_spectrum_is_equation_10_also_after_three_steps(fr
 
 def test_dynamic_reparametrized_spectrum_never_falls_below_the_recorded_one() -> None:
     discriminator = small_discriminator()
-    constraint = METHODS["sr-d"](form=Reparametrize())
+    constraint = METHODS["sr-d"](mode="reparametrization")
     optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
     srgan.regularize(discriminator, constraint, optimizer=optimizer)
     largest = [torch.zeros(1) for _ in convolutions(discriminator)]
@@ -281,7 +282,7 @@ def test_a_projection_has_the_same_bits_however_many_ranks_share_it(
     method: str, values: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of three ranks does its layers, one after the other in this process: no broadcast is needed."""
-    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: None)
+    monkeypatch.setattr(ProcessGroup, "broadcast_", lambda *_: None)
     constraint, alone = METHODS[method](), layers_with(SPECTRA[values])
     constraint.attach(alone)
     for layer in convolutions(alone):
@@ -290,19 +291,19 @@ def test_a_projection_has_the_same_bits_however_many_ranks_share_it(
     constraint.after_update(alone, 0, 0, 1)
     assert any(not torch.equal(w, given[name]) for name, w in alone.state_dict().items() if name.endswith("original"))
     for rank in range(3):
-        constraint.after_update(shared, 0, 0, 1, Ranks(rank, 3))
+        constraint.after_update(shared, 0, 0, 1, ProcessGroup(rank, 3))
     for name, tensor in alone.state_dict().items():
         assert torch.equal(tensor, shared.state_dict()[name]), name
 
 
 def test_a_weight_without_directions_stops_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
+    monkeypatch.setattr(ProcessGroup, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
     for rank in range(3):
         constraint, layers = SpectralRegularization(), nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(3)))
         constraint.attach(layers)
         raw_weight(layers[1]).data.zero_()
         with pytest.raises(ValueError, match=r"Layer '1' in iteration 5: .*all-zero"):
-            constraint.after_update(layers, 5, 0, 1, Ranks(rank, 3))
+            constraint.after_update(layers, 5, 0, 1, ProcessGroup(rank, 3))
 
 
 def test_a_projection_is_the_same_under_autocast() -> None:
@@ -317,6 +318,31 @@ def test_a_projection_is_the_same_under_autocast() -> None:
             constraint.after_update(inside, 0, 0, 1)
         for layer, other in zip(convolutions(outside), convolutions(inside), strict=True):
             assert torch.equal(raw_weight(layer), raw_weight(other))
+
+
+def test_a_weight_passes_five_files_at_most() -> None:
+    """As docs/explanation/architecture.md says: from `after_update` to the decomposition and back."""
+    constraint, layer = SpectralRegularization(), nn.Conv2d(3, 8, 3)
+    constraint.attach(layer)
+    package, files = Path(srgan.__file__).parent, set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(package):
+            files.add(path.relative_to(package).as_posix())
+
+    sys.setprofile(note)
+    try:
+        constraint.after_update(layer, 0, 0, 1)
+    finally:
+        sys.setprofile(None)
+    assert files == {
+        "constraints/spectral_regularization.py",
+        "constraints/layers.py",
+        "spectral.py",
+        "utils/linalg.py",
+        "utils/distributed.py",
+    }
 
 
 def test_errors_name_the_layer_and_the_iteration() -> None:

@@ -13,10 +13,10 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import srgan
 from srgan.constraints import (
-    Project,
-    Reparametrize,
+    METHODS,
     Schedule,
     SpectralNormalization,
+    SpectralRegularization,
     Static,
     raw_weight,
     spectra,
@@ -42,7 +42,20 @@ def test_a_refused_discriminator_stays_as_it_was() -> None:
     assert list(discriminator.state_dict()) == names
 
 
-def test_a_foreign_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
+def test_a_handle_says_what_each_layer_is_under() -> None:
+    D = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4, 1))
+    optimizer = torch.optim.Adam(D.parameters())
+    first = srgan.regularize(D, "sr-s", optimizer=optimizer, n_dis=5)
+    srgan.regularize(D, METHODS["gp"](), layers="1")
+    head, *rows = repr(first).splitlines()
+    assert head == f"Regularization({SpectralRegularization()!r}, n_dis=5, seed=0):"
+    assert "SpectralRegularization(spectral_map=Static(fraction=0.5), scale='unit', mode='projection'" in head
+    assert rows == ["  0: Conv2d under SR-s", "  3: Linear under SN"]
+    srgan.regularize(D, METHODS["sn"]())
+    assert repr(first).splitlines()[1:] == ["  no layer: a later call has taken all"]
+
+
+def test_a_third_party_parametrization_on_top_of_the_spectral_norm_of_pytorch_is_refused() -> None:
     layer = parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
     parametrize.register_parametrization(layer, "weight", Doubled())
     with pytest.raises(ValueError, match="already parametrized"):
@@ -90,7 +103,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
         pruned_convolution(), "sn"
     ),
     "Expected the discriminator's optimizer": lambda: srgan.regularize(
-        small_discriminator(), "sr-d", form=Reparametrize()
+        small_discriminator(), "sr-d", mode="reparametrization"
     ),
     "among none, sn, sn-unit, sr-s, sr-d, clip, weight-norm": lambda: srgan.regularize(small_discriminator(), "sr"),
     "the discriminator's optimizer": lambda: srgan.regularize(small_discriminator(), "sr-d"),
@@ -120,9 +133,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "n_dis >= 1, found 0": lambda: srgan.regularize(small_discriminator(), "sn", n_dis=0),
     "power_iterations >= 1, found 0": lambda: SpectralNormalization(power_iterations=0),
-    "(0, 1], found 0": lambda: Static(compensated_fraction=0),
-    "(0, 1], found 1.5": lambda: Static(compensated_fraction=1.5),
-    "(0, 1], found nan": lambda: Static(compensated_fraction=float("nan")),
+    "(0, 1], found 0": lambda: Static(fraction=0),
+    "(0, 1], found 1.5": lambda: Static(fraction=1.5),
+    "(0, 1], found nan": lambda: Static(fraction=float("nan")),
     "every_iterations >= 1": lambda: Schedule(every_iterations=0),
     "found 5 and -1": lambda: Schedule(start_iteration=-1),
     "'all' or 'last', found 'first'": lambda: Schedule(updates="first"),  # type: ignore[arg-type]
@@ -172,8 +185,8 @@ def test_arguments_of_a_wrong_type_are_refused_in_a_sentence(message: str) -> No
 
 
 def test_an_option_that_the_method_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="Expected options that 'sn' has, found compensated_fraction"):
-        srgan.regularize(small_discriminator(), "sn", compensated_fraction=0.5)
+    with pytest.raises(TypeError, match="Expected options that 'sn' has, found fraction"):
+        srgan.regularize(small_discriminator(), "sn", fraction=0.5)
 
 
 def test_an_option_of_a_wrong_type_is_not_called_unknown() -> None:
@@ -184,7 +197,7 @@ def test_an_option_of_a_wrong_type_is_not_called_unknown() -> None:
 def test_the_one_liner_acts_on_its_schedule_in_units_of_n_dis() -> None:
     discriminator = small_discriminator()
     optimizer = torch.optim.SGD(discriminator.parameters(), 0.01)
-    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, form=Project(Schedule(2, "last")))
+    srgan.regularize(discriminator, "sr-s", optimizer=optimizer, n_dis=2, schedule=Schedule(2, "last"))
     acted = []
     for _ in range(8):
         optimizer.zero_grad()

@@ -9,8 +9,7 @@ import pytest
 import torch
 from discriminators import IMAGES, small_discriminator
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed import fsdp
 from torch.utils.checkpoint import checkpoint
 
 import srgan
@@ -18,7 +17,6 @@ from srgan.constraints import (
     METHODS,
     Combination,
     GradientPenalty,
-    Reparametrize,
     SpectralNormalization,
     raw_weight,
 )
@@ -32,7 +30,7 @@ def sgd(D: nn.Module) -> torch.optim.SGD:
 
 def under(method: str) -> ResNetDiscriminator:
     D = small_discriminator()
-    srgan.regularize(D, METHODS[method](form=Reparametrize()) if method == "sr-s" else method)
+    srgan.regularize(D, METHODS[method](mode="reparametrization") if method == "sr-s" else method)
     return D
 
 
@@ -107,8 +105,19 @@ def test_two_forward_passes_and_a_penalty_go_through_one_backward_pass() -> None
     assert all(parameter.grad is not None for name, parameter in D.named_parameters() if name.endswith("original"))
 
 
+def torch_func_shows_values() -> bool:
+    """Whether a tensor within torch.func becomes a list, as SR looks at its decompositions; torch 2.6 does not yet."""
+    try:
+        torch.func.grad(lambda x: x.sum() * len(x.detach().tolist()))(torch.ones(2))
+    except RuntimeError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("method", ["sn", "sr-s", "weight-norm"])
 def test_gradients_of_torch_func_are_those_of_autograd(method: str) -> None:
+    if method == "sr-s" and not torch_func_shows_values():
+        pytest.skip("SR within torch.func needs a newer torch")
     D = under(method)
     twin = copy.deepcopy(D)
     D(IMAGES).square().mean().backward()
@@ -143,6 +152,7 @@ def compile_module(D: nn.Module, backend: str) -> nn.Module:
     return compiled
 
 
+@pytest.mark.skipif(torch.__version__ < "2.6", reason="older torch refuses two compiled passes before a backward pass")
 def test_compiled_training_is_that_of_the_plain_discriminator() -> None:
     """Two forward passes before a backward pass, compiled for real: other backends keep other tensors."""
     results = []
@@ -169,11 +179,14 @@ def one_process(tmp_path: Path) -> Any:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.skipif(not hasattr(fsdp, "fully_shard"), reason="torch 2.6 is the first that has it")
 def test_under_fsdp2_the_reparametrized_form_works_and_the_projecting_one_is_refused(one_process: Any) -> None:
+    from torch.distributed.tensor import DTensor
+
     D = small_discriminator()
-    srgan.regularize(D, "sr-s", form=Reparametrize())
+    srgan.regularize(D, "sr-s", mode="reparametrization")
     twin = copy.deepcopy(D)
-    fully_shard(D, mesh=one_process)
+    fsdp.fully_shard(D, mesh=one_process)
     optimizers = [sgd(D), sgd(twin)]
     for _ in range(3):
         for net, optimizer in zip((D, twin), optimizers, strict=True):
@@ -183,7 +196,7 @@ def test_under_fsdp2_the_reparametrized_form_works_and_the_projecting_one_is_ref
     for a, b in zip(D.parameters(), twin.parameters(), strict=True):
         assert isinstance(a, DTensor)
         torch.testing.assert_close(a.full_tensor(), b.detach(), rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match=r"fully_shard has split.*form=Reparametrize"):
+    with pytest.raises(ValueError, match=r"fully_shard has split.*mode='reparametrization'"):
         srgan.regularize(D, "sr-s", optimizer=optimizers[0])
     with pytest.raises(ValueError, match="fully_shard has split"):
         srgan.unregularize(D)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import srgan
-from srgan.constraints import Project, Regularization, Schedule
+from srgan.constraints import Regularization, Schedule
 
 IMAGES = torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -46,8 +46,8 @@ class GAN(pl.LightningModule):
             srgan.regularize(self.discriminator, "none")
 
     def regularize(self, optimizer: torch.optim.Optimizer) -> None:
-        schedule = Project(Schedule(3, "all"))
-        self.handle = [srgan.regularize(self.discriminator, "sr-s", optimizer=optimizer, form=schedule)]
+        schedule = Schedule(3, "all")
+        self.handle = [srgan.regularize(self.discriminator, "sr-s", optimizer=optimizer, schedule=schedule)]
 
     def configure_optimizers(self) -> Any:
         if self.where == "__init__":

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils import spectral_norm as spectral_norm_by_hook
 
 import srgan
-from srgan.constraints import METHODS, Reparametrize, raw_weight, spectral_layers
+from srgan.constraints import METHODS, raw_weight, spectral_layers
 
 NORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "parametrization": parametrizations.spectral_norm,
@@ -22,8 +22,8 @@ EVERY = [*METHODS, "sr-s reparametrize"]
 
 
 def regularized(D: nn.Module, method: str) -> nn.Module:
-    name, _, form = method.partition(" ")
-    options: dict[str, Any] = {"form": Reparametrize()} if form else {}
+    name, _, mode = method.partition(" ")
+    options: dict[str, Any] = {"mode": "reparametrization"} if mode else {}
     optimizer = torch.optim.SGD(D.parameters(), 0.01)
     handle = srgan.regularize(D, name, optimizer=optimizer, **options)
     for _ in range(2):

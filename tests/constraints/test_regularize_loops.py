@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import srgan
-from srgan.constraints import METHODS, Project, Schedule, raw_weight, spectra
-from srgan.constraints.parametrization import recorded_ratios
+from srgan.constraints import METHODS, Schedule, raw_weight, spectra
+from srgan.constraints.layers import recorded_ratios
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-EACH = Project(Schedule(1))
+EACH = Schedule(1)
 
 
 def convolutions() -> nn.Sequential:
@@ -61,7 +61,7 @@ def test_sn_unit_acts_in_a_loop_that_freezes_before_the_step() -> None:
 def test_sr_d_records_in_a_loop_that_freezes_before_the_step() -> None:
     D = convolutions().requires_grad_(False)
     optimizer = torch.optim.Adam(D.parameters(), 5e-2)
-    srgan.regularize(D, "sr-d", optimizer=optimizer, form=EACH)
+    srgan.regularize(D, "sr-d", optimizer=optimizer, schedule=EACH)
     largest = torch.zeros(8, dtype=torch.float64)
     for _ in range(4):
         ada_step(D, optimizer)
@@ -83,7 +83,7 @@ def test_only_what_the_step_has_moved_is_projected() -> None:
     """FreezeD: a layer frozen later has no gradient, whatever the flags are at the step."""
     D = convolutions()
     optimizer = torch.optim.SGD(D.parameters(), 0.1)
-    srgan.regularize(D, "sr-s", optimizer=optimizer, form=EACH)
+    srgan.regularize(D, "sr-s", optimizer=optimizer, schedule=EACH)
     D[0].requires_grad_(False)
     before = raw_weight(D[0]).clone()
     D(IMAGES).mean().backward()
@@ -191,7 +191,7 @@ def test_with_two_optimizers_each_layer_is_projected_after_its_own() -> None:
     first, second = (torch.optim.SGD(list(part.parameters()), 0.5) for part in (D[:2], D[2:]))
     with pytest.raises(ValueError, match=r"found none of '2', '5'.*optimizer=\[a, b\].*exclude=\['2', '5'\]"):
         srgan.regularize(D, "sr-s", optimizer=first)
-    handle = srgan.regularize(D, "sr-s", optimizer=[first, second], form=Project(Schedule(2)))
+    handle = srgan.regularize(D, "sr-s", optimizer=[first, second], schedule=Schedule(2))
     for step in range(4):
         D.zero_grad()
         D(IMAGES).square().mean().backward()
@@ -225,7 +225,7 @@ class Lookahead(torch.optim.Optimizer):
 def test_sr_acts_after_an_optimizer_that_writes_after_the_one_within_it() -> None:
     D = convolutions()
     optimizer = Lookahead(torch.optim.SGD(D.parameters(), 0.3))
-    handle = srgan.regularize(D, "sr-s", optimizer=optimizer, form=EACH)
+    handle = srgan.regularize(D, "sr-s", optimizer=optimizer, schedule=EACH)
     for _ in range(4):
         optimizer.zero_grad()
         D(IMAGES).square().mean().backward()

@@ -20,10 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
 import srgan
-from srgan.constraints import Project, Schedule
+from srgan.constraints import Schedule
 
 STEPS = 4
-EACH = Project(Schedule(1))
+EACH = Schedule(1)
 
 
 def convolutions() -> nn.Sequential:
@@ -132,7 +132,7 @@ class LightningGAN(pl.LightningModule):
         """Which Lightning calls when DDP has wrapped the module already."""
         optimizer_G = torch.optim.Adam(self.generator.parameters(), 2e-3, betas=(0.5, 0.999))
         optimizer_D = torch.optim.Adam(self.discriminator.parameters(), 2e-3, betas=(0.5, 0.999))
-        options: dict[str, Any] = {"form": EACH} if self.method.startswith("sr") else {}
+        options: dict[str, Any] = {"schedule": EACH} if self.method.startswith("sr") else {}
         self.handle = srgan.regularize(self.discriminator, self.method, optimizer=optimizer_D, **options)
         return [optimizer_G, optimizer_D], []
 

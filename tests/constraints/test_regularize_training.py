@@ -17,7 +17,6 @@ import srgan
 from srgan.constraints import (
     METHODS,
     Constraint,
-    Project,
     Schedule,
     raw_weight,
     spectra,
@@ -39,7 +38,7 @@ def test_the_phase_of_the_schedule_is_in_the_state_dict() -> None:
     def start() -> tuple[Any, torch.optim.SGD]:
         D = small_discriminator()
         optimizer = torch.optim.SGD(D.parameters(), lr=0.0)
-        return srgan.regularize(D, "sr-s", optimizer=optimizer, n_dis=2, form=Project(schedule)), optimizer
+        return srgan.regularize(D, "sr-s", optimizer=optimizer, n_dis=2, schedule=schedule), optimizer
 
     handle, optimizer = start()
     for _ in range(5):

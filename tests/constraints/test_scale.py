@@ -14,8 +14,6 @@ from srgan.constraints import (
     METHODS,
     Constraint,
     Dynamic,
-    Project,
-    Reparametrize,
     Schedule,
     SpectralNormalization,
     SpectralRegularization,
@@ -26,9 +24,10 @@ from srgan.constraints import (
     spectral_layers,
 )
 from srgan.constraints.layers import convolutions
-from srgan.constraints.scale import Scale, scale_weights
+from srgan.constraints.scale import scale_weights
 from srgan.constraints.stepping import part_in
-from srgan.utils.distributed import Ranks
+from srgan.spectral import Scale
+from srgan.utils.distributed import ProcessGroup
 
 
 def largest(layer: nn.Module) -> float:
@@ -125,12 +124,12 @@ def test_frozen_layers_keep_their_scale() -> None:
 
 def test_every_rank_scales_alike_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("broadcast_", "average_", "gather"):
-        monkeypatch.setattr(Ranks, name, lambda *_: pytest.fail("would wait for the other ranks"))
+        monkeypatch.setattr(ProcessGroup, name, lambda *_: pytest.fail("would wait for the other ranks"))
     states = []
     for rank in range(3):
         constraint = METHODS["sn-unit"]()
         discriminator = small_discriminator(constraint)
-        constraint.after_update(discriminator, 0, 0, 1, Ranks(rank, 3))
+        constraint.after_update(discriminator, 0, 0, 1, ProcessGroup(rank, 3))
         states.append(discriminator.state_dict())
     assert all(torch.equal(tensor, state[name]) for state in states for name, tensor in states[0].items())
 
@@ -175,13 +174,13 @@ def test_the_one_liner_scales_after_each_step() -> None:
         srgan.regularize(discriminator, "sn-unit")
 
 
-@pytest.mark.parametrize("compensation", [Static(0.5), Dynamic()])
+@pytest.mark.parametrize("spectral_map", [Static(0.5), Dynamic()])
 @pytest.mark.parametrize(("scale", "sigma_1"), [("unit", 1.0), (3.0, 3.0), ("keep", None)])
 def test_a_projection_writes_its_scale_and_the_same_spectrum(
-    compensation: Static | Dynamic, scale: Scale, sigma_1: float | None
+    spectral_map: Static | Dynamic, scale: Scale, sigma_1: float | None
 ) -> None:
-    constraint = SpectralRegularization(compensation, Project(Schedule(1)), scale=scale)
-    authors = SpectralRegularization(compensation, Project(Schedule(1)))
+    constraint = SpectralRegularization(spectral_map, schedule=Schedule(1), scale=scale)
+    authors = SpectralRegularization(spectral_map, schedule=Schedule(1))
     one, other = small_discriminator(constraint), small_discriminator(authors)
     for discriminator in (one, other):
         for layer in convolutions(discriminator).values():
@@ -209,7 +208,7 @@ def test_unit_scale_is_the_default_and_what_is_not_the_authors_is_named() -> Non
         "SN, scale 0.5": METHODS["sn-unit"](scale=0.5),
     }
     assert {constraint.label: constraint.label for constraint in labels.values()} == {name: name for name in labels}
-    assert METHODS["sr-d"](form=Reparametrize(), scale="unit").label == "SR-d"  # which writes no weight
+    assert METHODS["sr-d"](mode="reparametrization", scale="unit").label == "SR-d"  # which writes no weight
 
 
 @pytest.mark.parametrize("scale", ["units", 0, -1.0, float("nan"), float("inf")])

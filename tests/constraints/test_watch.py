@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import srgan
-from srgan.constraints import Reparametrize, SpectralRegularization, Static, raw_weight, spectra
-from srgan.spectral import apply_spectral_map
+from srgan.constraints import SpectralRegularization, Static, raw_weight, spectra
+from srgan.spectral import project
 
 
 def discriminator() -> nn.Sequential:
@@ -28,7 +28,7 @@ def multiply_values(layer: nn.Module, first: int, factor: float) -> None:
     with torch.no_grad():
         W = raw_weight(layer)
         k = torch.arange(1, 9)
-        mapped = apply_spectral_map(W.flatten(1), lambda sigma: torch.where(k > first, factor * sigma, sigma))
+        mapped = project(W.flatten(1), lambda sigma: torch.where(k > first, factor * sigma, sigma))
         W.copy_(mapped.view_as(W))
 
 
@@ -52,6 +52,17 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
         for _ in range(4):
             watch.step()
     assert watch.collapsed_at == 4
+
+
+@pytest.mark.parametrize(("method", "advice"), [("sn", "on with srgan.regularize"), ("sr-s", "on with lower learning")])
+def test_advice_after_a_collapse_is_not_what_is_on_already(method: str, advice: str) -> None:
+    D = discriminator()
+    srgan.regularize(D, method, optimizer=torch.optim.Adam(D.parameters()))
+    watch = srgan.watch(D, every=1)
+    for layer in (D[0], D[2]):
+        multiply_values(layer, 1, 0.1)
+    with pytest.warns(UserWarning, match=advice):
+        watch.step()
 
 
 def under_ours(D: nn.Module) -> None:
@@ -110,7 +121,7 @@ def test_the_scale_of_a_layer_without_a_spectral_norm_is_no_rate() -> None:
 @pytest.mark.parametrize(("first", "falls"), [(4, False), (1, True)])
 def test_sr_s_is_judged_by_what_it_holds(first: int, falls: bool) -> None:
     D = discriminator()
-    srgan.regularize(D, SpectralRegularization(Static(0.5), Reparametrize()))  # nothing keeps the handle
+    srgan.regularize(D, SpectralRegularization(Static(0.5), mode="reparametrization"))  # nothing keeps the handle
     D = copy.deepcopy(D)
     watch = srgan.watch(torch.nn.DataParallel(D), every=1)
     multiply_values(D[2], first, 0.1)

@@ -19,9 +19,9 @@ from torch.nn.functional import interpolate
 from torchvision.datasets import CIFAR10
 
 from srgan.data import CIFAR10Data, FolderData, STL10Data
-from srgan.data.images import dequantize, quantize
 from srgan.prepare.image_sources import MAX_BYTES
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
+from srgan.utils.images import dequantize, quantize
 
 # The one place where ranges convert.
 
@@ -91,7 +91,7 @@ def test_shares_of_the_ranks_make_up_the_global_batch(make_data: MakeData, world
     whole = data.batch(4)
     noisy = data.on_after_batch_transfer(whole, 0).images
     for rank in range(world_size):
-        share, ranks = data.batch(4, Ranks(rank, world_size)), Ranks(rank, world_size)
+        share, ranks = data.batch(4, ProcessGroup(rank, world_size)), ProcessGroup(rank, world_size)
         rows = slice(ranks.share(6).start, ranks.share(6).stop)
         assert torch.equal(share.images, whole.images[:, rows])
         assert torch.equal(share.labels, whole.labels[:, rows])
@@ -110,7 +110,7 @@ def test_processes_that_read_ahead_get_the_data_without_its_trainer(make_data: M
     with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
         pickle.dumps(data)
     dataset = pickle.loads(pickle.dumps(data.train_dataloader().dataset))
-    assert torch.equal(dataset[4].images, data.batch(4, Ranks(1, 3)).images)
+    assert torch.equal(dataset[4].images, data.batch(4, ProcessGroup(1, 3)).images)
     assert data.trainer is trainer
 
 

@@ -126,7 +126,7 @@ def test_images_of_no_class_train_without_scores_and_the_message_says_so(tmp_pat
     data = FolderData(str(tmp_path / "flat"), SIZE)
     assert labelled(data)[1] == [0, 0, 0]
     with pytest.raises(ValueError, match=r"at least two classes .* or train without scores: --scores\.every 0"):
-        ClassifierFeatures.refuse(data)
+        ClassifierFeatures.check(data)
 
 
 # One data set wherever it lies, another when its images change.

@@ -19,11 +19,11 @@ from srgan.cli.main import main
 from srgan.data import FolderData, HubData, ImageData
 from srgan.data.image_data import _BatchOfIteration
 from srgan.prepare.decoding import read_image
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 
 def prepare(root: Path, out: Path, *options: str) -> Path:
-    assert main(["prepare", "imagenet", str(root), str(out), "--image-size", "8", "--workers", "1", *options]) == 0
+    assert main(["prepare", str(root), str(out), "--image-size", "8", "--workers", "1", *options]) == 0
     return out
 
 
@@ -46,7 +46,7 @@ def make(prepared: Path, **settings: Any) -> HubData:
     return HubData(str(prepared), image_size=8, **settings)
 
 
-def equal_batches(one: ImageData, other: ImageData, ranks: Ranks) -> bool:
+def equal_batches(one: ImageData, other: ImageData, ranks: ProcessGroup) -> bool:
     found, expected = one.batch(3, ranks), other.batch(3, ranks)
     return torch.equal(found.images, expected.images) and torch.equal(found.labels, expected.labels)
 
@@ -56,7 +56,7 @@ def test_batches_are_those_of_the_same_images_in_memory(root: Path, prepared: Pa
     in_memory = FolderData(str(root), 8, batch_size=50, n_dis=2, seed=4)
     assert on_disk.num_classes == in_memory.num_classes == 3
     assert on_disk.num_images("train") == 130
-    assert all(equal_batches(on_disk, in_memory, ranks) for ranks in (Ranks(), Ranks(1, 2)))
+    assert all(equal_batches(on_disk, in_memory, ranks) for ranks in (ProcessGroup(), ProcessGroup(1, 2)))
     assert torch.equal(on_disk.load("train").images, in_memory.load("train").images)
 
 
@@ -65,7 +65,7 @@ def test_processes_that_read_ahead_read_the_same(prepared: Path, start: str, wor
     data = make(prepared, batch_size=40, n_dis=1)
     expected = [data.batch(iteration) for iteration in range(12)]  # files are open here before the others start
     loader = DataLoader(
-        _BatchOfIteration(data, Ranks()), batch_size=None, sampler=range(12), num_workers=workers,
+        _BatchOfIteration(data, ProcessGroup()), batch_size=None, sampler=range(12), num_workers=workers,
         multiprocessing_context=start,
     )  # fmt: skip
     for found, batch in zip(loader, expected, strict=True):
@@ -93,7 +93,7 @@ def test_a_part_for_measuring_is_a_sample_of_all_classes(prepared: Path) -> None
 
 
 def test_the_test_split_is_a_folder_of_its_own(root: Path, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="test_path to its folder"):
+    with pytest.raises(ValueError, match="test_path to a folder"):
         make(prepared).load("test")
     test = prepare(root, tmp_path / "test", "--split", "test")
     data = HubData(str(prepared), test_path=str(test), image_size=8)
@@ -120,9 +120,7 @@ def test_the_key_names_the_test_split_too(root: Path, prepared: Path, tmp_path: 
 
 
 def test_folders_that_cannot_be_read_say_what_to_do(root: Path, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match=r"nowhere', found nothing\. Run: srgan prepare imagenet ROOT .*nowhere"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"nowhere', found nothing\. Run: srgan prepare ROOT .*nowhere"):
         make(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"16 x 16.*found 8 x 8.*--image-size 16"):
         HubData(str(prepared), image_size=16).num_images("train")
@@ -206,7 +204,7 @@ def test_images_are_decoded_once_and_the_key_names_them(tmp_path: Path, monkeypa
 
 
 def test_several_processes_decode_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("srgan.data.hub.FEW", 10)
+    monkeypatch.setattr("srgan.data.hub.MIN_PARALLEL_IMAGES", 10)
     hub_set(13, id=[*range(13)]).save_to_disk(str(tmp_path / "parallel"))
     data = HubData(str(tmp_path / "parallel"), image_size=8, num_workers=2)
     assert torch.equal(data.load("train").images, decoded(13))
@@ -285,7 +283,7 @@ def test_what_is_no_data_set_of_images_and_classes_is_named(tmp_path: Path, caps
         open_saved(ragged, tmp_path / "ragged").num_images("train")
     numbers = hub_set(6, datasets.Value("int8"))
     assert open_saved(numbers, tmp_path / "numbers").num_classes == 1
-    assert "No labels are used; fine holds whole numbers. To take them: label_column fine" in capsys.readouterr().err
+    assert "No labels are used; fine holds integers. To use them: label_column fine" in capsys.readouterr().err
     for content in ("{}", "[]", "7", '{"_data_files": 3}'):
         (tmp_path / "numbers/state.json").write_text(content)
         with pytest.raises(ValueError, match=r"numbers' cannot be opened as a data set of Hugging Face's"):

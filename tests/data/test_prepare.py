@@ -1,4 +1,4 @@
-"""`srgan prepare imagenet`: every layout, every kind of file, and real images."""
+"""`srgan prepare`: every layout, every kind of file, and real images."""
 
 import os
 import shutil
@@ -140,7 +140,7 @@ def test_what_was_left_out_is_tried_again_on_demand(
     assert content(out) == content(prepared)
     assert (out / "data-00002.arrow").stat().st_ino == untouched
     assert prepare(root, out, "--retry") == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 # Real images.
@@ -150,7 +150,7 @@ def test_what_was_left_out_is_tried_again_on_demand(
 def sample_prepared(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """220 JPEGs of ImageNet at 128 x 128, without disturbance."""
     out = tmp_path_factory.mktemp("sample") / "out"
-    assert main(["prepare", "imagenet", str(shared_data / "imagenet-sample.tar"), str(out)]) == 0
+    assert main(["prepare", str(shared_data / "imagenet-sample.tar"), str(out)]) == 0
     return out
 
 

@@ -1,4 +1,4 @@
-"""`srgan prepare imagenet`: what it refuses, and in which words."""
+"""`srgan prepare`: what it refuses, and in which words."""
 
 import shutil
 import subprocess

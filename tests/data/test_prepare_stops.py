@@ -1,4 +1,4 @@
-"""`srgan prepare imagenet` stopped, damaged, shared, looked at again: nothing is lost, and the bytes are the same."""
+"""`srgan prepare` stopped, damaged, shared, looked at again: nothing is lost, and the bytes are the same."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def many(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def many_prepared(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, prepared without disturbance."""
     out = tmp_path_factory.mktemp("many-prepared") / "out"
-    assert main(["prepare", "imagenet", str(many), str(out)]) == 0
+    assert main(["prepare", str(many), str(out)]) == 0
     return out
 
 
@@ -40,7 +40,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     many: Path, many_prepared: Path, tmp_path: Path, stop: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "srgan", "prepare", "imagenet", str(many), str(out), "--workers", "1"]
+    command = [sys.executable, "-m", "srgan", "prepare", str(many), str(out), "--workers", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     while not (out / "data-00000.json").exists():
         assert process.poll() is None
@@ -48,7 +48,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     os.killpg(process.pid, stop) if stop == signal.SIGINT else process.send_signal(stop)
     shown = process.communicate()[1]
     assert process.returncode == (-stop if stop == signal.SIGKILL else 128 + signal.SIGINT)
-    assert stop == signal.SIGKILL or "stopped; the same command goes on" in shown
+    assert stop == signal.SIGKILL or "stopped; run the command again to resume" in shown
     assert "Traceback" not in shown
     assert not (out / "state.json").exists()
     with pytest.raises(FileNotFoundError, match=r"not finished.*same command again"):
@@ -76,19 +76,19 @@ def test_verify_finds_and_mends_a_changed_byte(
     changed[-1] ^= 1
     (out / "data-00002.arrow").write_bytes(changed)
     assert prepare(photographs, out) == 0  # of the right size: only a look at every byte can tell
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert prepare(photographs, out, "--verify") == 0
     assert "22 read now" in capsys.readouterr().out
     assert content(out) == content(prepared)
     assert prepare(photographs, out, "--verify") == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 def test_a_finished_folder_does_not_need_its_originals(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prepare(tmp_path / "gone", prepared) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 def test_a_finished_folder_is_not_taken_for_that_of_another_root(
@@ -127,7 +127,7 @@ def test_a_damaged_folder_that_cannot_be_mended_keeps_what_it_has(
 def test_a_second_process_waits(photographs: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    command = [sys.executable, "-m", "srgan", "prepare", "imagenet", str(photographs), str(out), "--image-size", "8"]
+    command = [sys.executable, "-m", "srgan", "prepare", str(photographs), str(out), "--image-size", "8"]
     with FileLock(out / ".lock"):
         process = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None

@@ -11,8 +11,8 @@ from conftest import random_pixels
 from torchvision.datasets import STL10
 
 from srgan.data import STL10Data
-from srgan.data.images import shrink
 from srgan.data.stl10 import shrunk_path
+from srgan.utils.images import shrink
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`make faults`: does all trials, prints what was wrong, writes the table into docs/explanation/reliability.md."""
+"""`make fault-injection`: does all trials, prints what was wrong, writes the table into reliability.md."""
 
 import math
 import os
@@ -111,14 +111,16 @@ def make_world(scratch: Path) -> World:
 
 def as_table(tallies: dict[str, list[Tally]], seed: int, seconds: float) -> str:
     """Markdown."""
-    lines = ["| what | times | what came of it | wrong |", "|---|---:|---|---:|"]
+    lines = ["| fault | trials | outcome | failures |", "|---|---:|---|---:|"]
     for group in tallies.values():
         for tally in group:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.kinds.items()))
-            kinds = kinds or ("" if tally.problems else "the same bits in the end")
+            kinds = kinds or ("" if tally.problems else "bit-for-bit identical")
             lines.append(f"| {tally.name} | {tally.count} | {kinds} | {len(tally.problems)} |")
     where = f"{processor()}, {usable_cores()} cores"
-    return "\n".join([f"`make faults SEED={seed}` on {date.today()}, {seconds / 60:.0f} minutes, {where}:", "", *lines])
+    return "\n".join(
+        [f"`make fault-injection SEED={seed}` on {date.today()}, {seconds / 60:.0f} minutes, {where}:", "", *lines]
+    )
 
 
 if __name__ == "__main__":

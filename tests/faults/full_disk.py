@@ -33,7 +33,7 @@ def fill_at_a_write(attempt: Attempt) -> Outcome:
     ):
         return Outcome(1, f"exit status {ended.status}: {ended.said}")
     outcome = finish(world, folder, 1)
-    return outcome._replace(kinds=("fitted in" if ended.status == 0 else "failed in a sentence",))
+    return outcome._replace(kinds=("had enough space" if ended.status == 0 else "failed with a message",))
 
 
 TRIALS: dict[str, tuple[Trial, int]] = {"from each of the changes of a file on": (fill_at_a_write, 120)}

@@ -16,7 +16,7 @@ from PIL import Image
 
 from faults.forks import Child
 from faults.refusals import answered, refused, with_damage
-from faults.subject import run_of
+from faults.subject import words_of
 from faults.trials import Attempt, Outcome
 from srgan.cli.main import main
 
@@ -177,7 +177,7 @@ def _sound(root: Path) -> Path:
 def fit_on(folder: Path, source: Path, *options: str) -> Callable[[], int]:
     """A run on images in files."""
     data = ["--data", "srgan.data.FolderData", "--data.init_args.path", str(source)]
-    return lambda: main(["fit", *run_of(folder).fit_arguments(), *data, *options])
+    return lambda: main(["fit", *words_of(folder), *data, *options])
 
 
 def odd_images(attempt: Attempt) -> Outcome:
@@ -200,7 +200,7 @@ def odd_images(attempt: Attempt) -> Outcome:
 
 def _preparing(source: Path) -> Callable[[], int]:
     out = source.with_name("out")
-    return lambda: main(["prepare", "imagenet", str(source), str(out), "--image-size", "8"])
+    return lambda: main(["prepare", str(source), str(out), "--image-size", "8"])
 
 
 def _cut(tar: Path, draw: random.Random) -> tuple[str, bool]:

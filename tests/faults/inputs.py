@@ -15,7 +15,7 @@ import torch
 
 from faults.images import changed_images, odd_images
 from faults.refusals import refused, with_damage
-from faults.subject import run_of
+from faults.subject import words_of
 from faults.trials import Attempt, Outcome, Trial
 from reproduce.experiments import baselines as works
 from reproduce.experiments import collapse, resume, sweep, table2
@@ -81,7 +81,7 @@ def of_option(name: str) -> str:
 
 def fit_with(attempt: Attempt, *words: str) -> Callable[[], int]:
     """The run, with further words."""
-    return lambda: main(["fit", *run_of(attempt.folder).fit_arguments(), *words])
+    return lambda: main(["fit", *words_of(attempt.folder), *words])
 
 
 def wrong_types(attempt: Attempt) -> Outcome:
@@ -114,7 +114,7 @@ def damaged_yaml(attempt: Attempt) -> Outcome:
     draw, path = attempt.draw, attempt.folder.with_name("settings.yaml")
     path.write_bytes(with_damage(Path("configs/digits.yaml").read_bytes(), draw))
     shown = path.read_bytes()[:80]
-    words = run_of(attempt.folder).fit_arguments()
+    words = words_of(attempt.folder)
     action = lambda: main(["fit", "-c", str(path), *words])  # noqa: E731
     return refused(action, f"settings {shown!r}", says=ABOUT_SETTINGS, must_be=False)
 
@@ -137,7 +137,7 @@ def no_settings(attempt: Attempt) -> Outcome:
     path = attempt.folder.with_name("settings.yaml")
     content = NO_SETTINGS[attempt.number % len(NO_SETTINGS)]
     path.write_bytes(content)
-    words = run_of(attempt.folder).fit_arguments()
+    words = words_of(attempt.folder)
     action = lambda: main(["fit", "-c", str(path), *words])  # noqa: E731
     return refused(action, f"settings {content[:60]!r}", says=ABOUT_SETTINGS)
 
@@ -164,7 +164,7 @@ def odd_places(attempt: Attempt) -> Outcome:
 
     def action() -> int:
         _give_up_privileges()  # root may write anywhere
-        words = run_of(attempt.folder).fit_arguments()
+        words = words_of(attempt.folder)
         if role == "SRGAN_CACHE":
             os.environ["SRGAN_CACHE"] = place
             return main(["fit", *words])
@@ -205,7 +205,7 @@ def odd_run_folders(attempt: Attempt) -> Outcome:
         text = (folder / "run.json").read_bytes()
         (folder / "run.json").write_bytes(text.replace(b'"finished"', b'"running"'))
     command = draw.choice(["fit", "fit", "report"])
-    words = run_of(folder).fit_arguments() if command == "fit" else [str(folder)]
+    words = words_of(folder) if command == "fit" else [str(folder)]
     says = rf"{re.escape(path.stem)}|checkpoint"
     return refused(lambda: main([command, *words]), f"{command}, {path.name} is {way}", says, must_be=False)
 
@@ -221,7 +221,7 @@ def odd_checkpoints(attempt: Attempt) -> Outcome:
     torch.save(content, path)
     command = draw.choice(["evaluate", "sample", "spectra", "fit"])
     words = {
-        "fit": [*run_of(attempt.folder).fit_arguments(), "--from-checkpoint", str(path), "--model.iterations", "12"],
+        "fit": [*words_of(attempt.folder), "--from-checkpoint", str(path), "--model.iterations", "12"],
         "sample": [str(path), "--output", str(path.with_name("x.png"))],
     }.get(command, [str(path)])
     says = r"odd\.ckpt|checkpoint"
@@ -262,11 +262,11 @@ def odd_commands(attempt: Attempt) -> Outcome:
         ["sample", checkpoint, "--walk", "0"], ["sample", checkpoint, "--output", "x.txt"],
         ["sample", checkpoint, "--output", there, "--device", "abacus"], ["sample", checkpoint, "--seed", "x"],
         ["sample", checkpoint, "--output", "/dev/null/x.png"], ["sample", checkpoint, "--frames", "-1"],
-        ["spectra", checkpoint, "--picture", "/"], ["spectra", checkpoint, "--nothing"], ["spectra"], ["sample"],
+        ["spectra", checkpoint, "--plot", "/"], ["spectra", checkpoint, "--nothing"], ["spectra"], ["sample"],
         ["report"], ["report", there], ["report", "configs"], ["report", "/dev/null"], ["prepare"],
-        ["prepare", "imagenet"], ["prepare", "imagenet", there, there], ["prepare", "cifar", there, there],
-        ["prepare", "imagenet", "configs", there, "--image-size", "0"],
-        ["prepare", "imagenet", "configs", there, "--workers", "-1"],
+        ["prepare"], ["prepare", there, there], ["prepare", "cifar", there, there],
+        ["prepare", "configs", there, "--image-size", "0"],
+        ["prepare", "configs", there, "--workers", "-1"],
     ]  # fmt: skip
     words = cases[attempt.number % len(cases)]
     option = ([word for word in words if word.startswith("--")] or words)[-1]
@@ -295,9 +295,9 @@ TRIALS: dict[str, tuple[Trial, int]] = {
     "values of a wrong type": (wrong_types, 24),
     "values out of range": (out_of_range, 75),
     "misspelled options": (wrong_names, 12),
-    "files of no settings": (no_settings, 31),
+    "files without settings": (no_settings, 31),
     "damaged settings": (damaged_yaml, 16),
-    "odd places": (odd_places, 40),
+    "odd paths": (odd_places, 40),
     "odd run folders": (odd_run_folders, 30),
     "odd checkpoints": (odd_checkpoints, 24),
     "odd images": (odd_images, 66),

@@ -83,7 +83,7 @@ def kill_at_a_write(kind: str) -> Trial:
 
 
 def kill_within_a_write(attempt: Attempt) -> Outcome:
-    """The kernel kills a run in the middle of a write, which leaves half a row or half a checkpoint."""
+    """The kernel kills a run during a write, which leaves half a row or half a checkpoint."""
     world, draw, folder, _ = attempt
 
     def run_once() -> Ended:
@@ -246,7 +246,7 @@ def kill_job(attempt: Attempt) -> Outcome:
     """Kills a job that submitit has started, at its controller or in its task, and submits it again."""
     world, draw, folder, _ = attempt
     run = run_of(folder / "run")
-    job = FitJob(Resources().arguments(run), folder / "log.txt")
+    job = FitJob(Resources().fit_options(run), folder / "log.txt")
 
     def action() -> int:
         _fork_instead_of_starting()
@@ -300,9 +300,9 @@ def _rows(path: Path) -> int:
 TRIALS: dict[str, tuple[Trial, int]] = {
     "process, at a random moment": (kill_at_random, 60),
     **{f"process, before a write: {kind}": (kill_at_a_write(kind), 16) for kind in KINDS},
-    "process, in the middle of a write": (kill_within_a_write, 24),
+    "process, during a write": (kill_within_a_write, 24),
     "launcher": (kill_launcher, 12),
     "job of submitit": (kill_job, 12),
-    "polite stop, once or twice": (stop, 32),
+    "graceful stop, once or twice": (stop, 32),
 }
 """Name -> trial, and how many kills are wanted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faults.forks import Child
 from faults.refusals import refused
-from faults.subject import differences, run_of, train, watch_writes
+from faults.subject import differences, train, watch_writes, words_of
 from faults.trials import Attempt, Outcome, Trial
 from srgan.cli.main import main
 
@@ -17,7 +17,7 @@ COMMON = [
     (["-c", "folder", "--data.init_args.path", "nope"], r"a folder or tar of images at '.*nope', found nothing"),
     (["-c", "folder"], r"at '.*images', found nothing\. Set --data\.init_args\.path"),
     (["-c", "hub", "--data.init_args.path", "./nope"], "a data set in the folder '.*nope', found nothing"),
-    (["-c", "imagenet128"], "Run: srgan prepare imagenet ROOT"),
+    (["-c", "imagenet128"], "Run: srgan prepare ROOT"),
     (["-c", "cifar10", "--data.init_args.image_size", "64"], "an image size of 32, 16 or 8 for CIFAR-10, found 64"),
     (["-c", "stl10", "--data.init_args.image_size", "64"], "an image size of 32 for STL-10, found 64"),
     (["-c", "digits", "--data.init_args.image_size", "256"], "an image size of 8, 16, 32, 64 or 128 .* found 256"),
@@ -77,14 +77,14 @@ def ambiguous_files(attempt: Attempt) -> Outcome:
     content, says = TEXTS[attempt.number % len(TEXTS)]
     path = attempt.folder.with_name("settings.yaml")
     path.write_bytes(content)
-    words = run_of(attempt.folder).fit_arguments()
+    words = words_of(attempt.folder)
     return refused(lambda: main(["fit", *words, "-c", str(path)]), repr(content[:50]), says)
 
 
 def absurd_counts(attempt: Attempt) -> Outcome:
     """Sizes beyond any memory and any patience."""
     name, value = COUNTS[attempt.number % len(COUNTS)], attempt.draw.choice(["1000000000", "1" + "0" * 18])
-    words = [*run_of(attempt.folder).fit_arguments(), f"--{name}", value]
+    words = [*words_of(attempt.folder), f"--{name}", value]
     return refused(lambda: main(["fit", *words]), f"--{name} {value}", rf"below 1,000,000,000 .* found {name} {value}")
 
 
@@ -124,10 +124,10 @@ def record_taken_away(attempt: Attempt) -> Outcome:
         aside.rename(folder)
     again = Child(lambda: train(folder)).wait()
     if again.status == 2 and re.search("is not what it was when", again.said):
-        return Outcome(1, None, ("told, then refused",))
+        return Outcome(1, None, ("detected, then refused",))
     if again.problem or again.status:
         return Outcome(1, again.problem or f"{way}: exit status {again.status}: {again.said[-400:]}")
-    return Outcome(1, differences(folder, world.reference), ("told, then the same bits",))
+    return Outcome(1, differences(folder, world.reference), ("detected, then identical",))
 
 
 def _take_away(folder: Path, way: str) -> None:
@@ -142,9 +142,9 @@ def _take_away(folder: Path, way: str) -> None:
 
 
 TRIALS: dict[str, tuple[Trial, int]] = {
-    "the commonest mistakes": (common_mistakes, len(COMMON)),
-    "files that say two things": (ambiguous_files, len(TEXTS)),
+    "common mistakes": (common_mistakes, len(COMMON)),
+    "contradictory files": (ambiguous_files, len(TEXTS)),
     "absurd counts": (absurd_counts, len(COUNTS)),
     "damaged folders of srgan push": (damaged_folders, len(DAMAGES)),
-    "records taken away": (record_taken_away, 16),
+    "records removed": (record_taken_away, 16),
 }

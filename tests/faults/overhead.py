@@ -56,7 +56,7 @@ class Measures(pl.Callback):
             "marks": marked.history_marks,
             "row": lambda: append_json_line(self.folder / "row.jsonl", {"iteration": 1, "a": 0.1, "b": 0.2}),
             "plain row": lambda: _plain_row(self.folder / "plain.jsonl"),
-            "progress": lambda: write_json(marked.progress, {"iteration": 1, "iterations": 2}, lasting=False),
+            "progress": lambda: write_json(marked.progress, {"iteration": 1, "iterations": 2}, durable=False),
         }
         cpu: dict[str, float] = {}
         wall: dict[str, float] = {}
@@ -73,12 +73,12 @@ class Measures(pl.Callback):
         extra = checks + waits
         size = last.stat().st_size / 1e6
         return (
-            f"A save of the default nets of CIFAR-10 ({size:.0f} MB) costs {cpu['plain']:.2f} s of computing by "
+            f"Saving the default networks of CIFAR-10 ({size:.0f} MB) takes {cpu['plain']:.2f} s of CPU time with "
             f"`torch.save` alone and {cpu['ours']:.2f} s with reading back and checksums; checksums of 10 MB of "
             f"histories {1000 * cpu['marks']:.0f} ms; waiting for the disk {1000 * waits:.0f} ms (best of {ROUNDS}). "
-            f"Between two saves lie {ITERATIONS_BETWEEN_SAVES} iterations of {iteration:.1f} s of computing each: "
-            f"together {100 * extra / training:.3f} % of the run. 1 % would be reached at "
-            f"{1000 * extra / 0.01 / ITERATIONS_BETWEEN_SAVES:.0f} ms an iteration."
+            f"Between two saves are {ITERATIONS_BETWEEN_SAVES} iterations of {iteration:.1f} s of CPU time each: "
+            f"{100 * extra / training:.3f} % of the run. 1 % would be reached at "
+            f"{1000 * extra / 0.01 / ITERATIONS_BETWEEN_SAVES:.0f} ms per iteration."
         )
 
 

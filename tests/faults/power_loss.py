@@ -252,5 +252,5 @@ def cut_power(attempt: Attempt) -> Outcome:
     ended = Child(lambda: train(attempt.folder)).wait()
     if ended.status or ended.problem:
         return Outcome(state.prefixes, ended.problem or f"exit status {ended.status}: {ended.said}")
-    kind = "finished already" if "Nothing to do" in ended.said else "went on" if had else "began anew"
+    kind = "already finished" if "already finished" in ended.said else "resumed" if had else "started over"
     return Outcome(state.prefixes, differences(attempt.folder, attempt.world.reference), (kind,) * state.prefixes)

@@ -39,7 +39,7 @@ def answered(action: Callable[[], int], what: str, status: int, says: str) -> Ou
     problem = ended.problem
     if not problem and (ended.status != status or not re.search(says, ended.said)):
         problem = f"expected {status} and {says!r}, found {ended.status}: {ended.said[-400:]}"
-    kind = "refused" if status == 2 else "said" if says else "taken"
+    kind = "refused" if status == 2 else "reported" if says else "taken"
     return Outcome(1, f"{what}: {problem}" if problem else None, (kind,))
 
 

@@ -1,6 +1,7 @@
 """The run that trials disturb, what it writes and when, and whether another one is the same bit by bit."""
 
 import gc
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from tiny_runs import assert_identical, assert_same_run
 
 import srgan.callbacks.run_recorder
 import srgan.cli.fit
-from reproduce.plan.run import Run
+from reproduce.plan.run import PLAN, Run
 from srgan.cli.fit import RunCLI
 from srgan.cli.main import main
 from srgan.metrics.features import ClassifierFeatures
@@ -46,12 +47,20 @@ def run_of(folder: Path, **changes: Any) -> Run:
     return Run(name="faults", folder=RunFolder(folder), configs=("digits", "sr-d"), overrides=SETTINGS | changes)
 
 
+def words_of(folder: Path, **changes: Any) -> list[str]:
+    """The options of `srgan fit` that make it, typed one by one."""
+    words = ["-c", "digits", "-c", "sr-d"]
+    for name, value in (SETTINGS | changes).items():
+        words += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
+    return [*words, "--run", str(folder)]
+
+
 class Prepared:
     """Settings that were read and built once, before the fork; the command that a child types is the whole one."""
 
     def __init__(self) -> None:
         self.read = srgan.cli.fit.compose
-        self.words = run_of(Path("RUN")).fit_arguments()
+        self.words = words_of(Path("RUN"))
         self.cli: RunCLI | None = self.read(self.words)
         assert self.cli is not None
         text = self.cli.parser.dump(self.cli.config, skip_none=False, skip_link_targets=False)
@@ -66,15 +75,17 @@ class Prepared:
     def compose(self, arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
         """The prepared one for the command that it was prepared for, once in a process."""
         ours = self.cli
-        if ours is None or arguments[:-1] != self.words[:-1]:
+        plan = Path(arguments[-1])
+        planned = len(arguments) == 2 and plan.name == PLAN
+        if ours is None or not (planned or arguments[:-1] == self.words[:-1]):
             return self.read(arguments, cli)
-        self.cli, ours.config["run"] = None, arguments[-1]
+        self.cli, ours.config["run"] = None, str(plan.parent) if planned else arguments[-1]
         return ours
 
 
 def train(folder: Path, **changes: Any) -> int:
     """The command, the same whenever it is typed."""
-    return main(["fit", *run_of(folder, **changes).fit_arguments()])
+    return main(["fit", *words_of(folder, **changes)])
 
 
 def watch_writes(folder: Path, note: Callable[[str, str], None]) -> None:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from srgan.checkpoints.pretrained import TrainedGAN, frozen_on, load, render
+from srgan.checkpoints.pretrained import TrainedGAN, frozen_on, load, rendered
 from srgan.cli.main import main
-from srgan.data.images import grid_picture, quantize
 from srgan.networks.sampling import SCORED, generate, truncated_latents
 from srgan.runs.folder import RunFolder
+from srgan.utils.images import grid_picture, quantize
 
 CPU = torch.device("cpu")
 TILE = 64 + 2  # pixels of an enlarged image and the line beside it
@@ -124,7 +124,7 @@ def test_a_row_for_each_class(run: RunFolder, stored: TrainedGAN, tmp_path: Path
     grid = tiles(sample(run.checkpoint, tmp_path / "c.png", "--classes", "2,0", "--columns", 4), 4)
     z, _ = stored.grid_latents(4)
     for row, label in enumerate((2, 0)):
-        direct = quantize(render(stored.generator, z, torch.full((4,), label)))
+        direct = quantize(torch.cat(list(rendered(stored.generator, z, torch.full((4,), label)))))
         expected = tiles(np.asarray(grid_picture(direct, 4)), 4)[0]
         np.testing.assert_array_equal(grid[row], expected)
     assert sample(run.checkpoint, tmp_path / "all.png", "--classes", "all").shape[0] == 3 * TILE + 2
@@ -217,7 +217,7 @@ def test_single_images_are_those_that_were_scored(run: RunFolder, stored: Traine
     """The folder and the array hold the stream of the run's own scores."""
     folder, array = tmp_path / "images", tmp_path / "images.npz"
     for path in (folder, array):
-        assert main(["sample", str(run.checkpoint), "--images", str(path), "--device", "cpu"]) == 0
+        assert main(["sample", str(run.checkpoint), "--export-images", str(path), "--device", "cpu"]) == 0
     with np.load(array, allow_pickle=False) as arrays:
         pictures, labels = arrays["arr_0"], arrays["arr_1"]
     assert (pictures.shape, pictures.dtype) == ((45, 8, 8, 3), np.uint8)
@@ -232,7 +232,7 @@ def test_single_images_are_those_that_were_scored(run: RunFolder, stored: Traine
 
 def test_a_stopped_export_goes_on(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def export(folder: str, *arguments: object) -> int:
-        base = ["sample", str(run.checkpoint), "--device", "cpu", "--images", str(tmp_path / folder)]
+        base = ["sample", str(run.checkpoint), "--device", "cpu", "--export-images", str(tmp_path / folder)]
         return main([*base, *map(str, arguments)])
 
     assert export("whole", "--classes", "0,2") == 0
@@ -250,7 +250,7 @@ def test_a_stopped_export_goes_on(run: RunFolder, tmp_path: Path, capsys: pytest
     assert (tmp_path / "whole" / "labels.csv").read_text().split()[1:3] == ["000000.png,0", "000001.png,2"]
     assert export("cut", "--classes", "0,2", "--seed", "5") == 2
     assert "one in which the same images were begun" in capsys.readouterr().err
-    assert export("cut", "--classes", "0,2", "--number", "30") == 2
+    assert export("cut", "--classes", "0,2", "--num-images", "30") == 2
     assert "Expected at most 30 images" in capsys.readouterr().err
     assert json.loads((tmp_path / "cut" / "images.json").read_text())["iteration"] == 4
 

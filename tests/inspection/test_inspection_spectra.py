@@ -26,19 +26,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Path:
+def third_party(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.ConvTranspose2d(8, 4, 2), nn.Linear(9, 5))
-    torch.save({"model": net.state_dict()}, tmp_path / "foreign.pth")
-    return tmp_path / "foreign.pth"
+    torch.save({"model": net.state_dict()}, tmp_path / "third_party.pth")
+    return tmp_path / "third_party.pth"
 
 
 def spectra(*arguments: object) -> int:
     return main(["spectra", *map(str, arguments)])
 
 
-def test_whoever_reads_the_first_lines_only_gets_no_error(foreign: Path) -> None:
-    command = f"set -o pipefail; '{sys.executable}' -u -m srgan spectra '{foreign}' | true"
+def test_whoever_reads_the_first_lines_only_gets_no_error(third_party: Path) -> None:
+    command = f"set -o pipefail; '{sys.executable}' -u -m srgan spectra '{third_party}' | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -104,8 +104,10 @@ def test_a_collapse_is_told_from_the_record(run: RunFolder, tmp_path: Path, caps
     assert "Spectral collapse: since iteration 4." in printed
 
 
-def test_table_and_csv_hold_the_same_layers(foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert spectra(foreign, "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json") == 0
+def test_table_and_csv_hold_the_same_layers(
+    third_party: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert spectra(third_party, "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json") == 0
     printed = capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
     record = json.loads((tmp_path / "s.json").read_text())
@@ -117,32 +119,34 @@ def test_table_and_csv_hold_the_same_layers(foreign: Path, tmp_path: Path, capsy
     assert "--transposed GLOB" in printed
 
 
-def test_transposed_convolutions_are_told(foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_transposed_convolutions_are_told(
+    third_party: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def rank(*arguments: str) -> int:
-        assert spectra(foreign, "--json", tmp_path / "s.json", *arguments) == 0
+        assert spectra(third_party, "--json", tmp_path / "s.json", *arguments) == 0
         return int(json.loads((tmp_path / "s.json").read_text())["layers"][2]["N"])
 
     assert (rank(), rank("--transposed", "2")) == (8, 4)
-    assert "--transposed GLOB" not in capsys.readouterr().out.rpartition("foreign.pth")[2]
+    assert "--transposed GLOB" not in capsys.readouterr().out.rpartition("third_party.pth")[2]
 
 
-@pytest.mark.parametrize("options", [["--picture", "p.png"], ["--picture", "p.PDF", "--log"]])
-def test_pictures(foreign: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", [["--plot", "p.png"], ["--plot", "p.PDF", "--log-scale"]])
+def test_pictures(third_party: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert spectra(foreign, *options) == 0
+    assert spectra(third_party, *options) == 0
     written = tmp_path / options[1]
     if written.suffix == ".png":
         assert np.asarray(Image.open(written).convert("L")).std() > 5
     else:
         assert written.read_bytes().startswith(b"%PDF")
-    assert {path.name for path in tmp_path.iterdir()} == {"foreign.pth", options[1]}
+    assert {path.name for path in tmp_path.iterdir()} == {"third_party.pth", options[1]}
 
 
 def test_more_layers_than_a_page_has_panels_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({f"layer{k}.weight": torch.ones(2, 2) for k in range(70)}, tmp_path / "deep.pth")
-    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png") == 2
+    assert spectra(tmp_path / "deep.pth", "--plot", tmp_path / "deep.png") == 2
     assert "Expected 1 to 60 layers" in capsys.readouterr().err
-    assert spectra(tmp_path / "deep.pth", "--picture", tmp_path / "deep.png", "--layers", "layer1*") == 0
+    assert spectra(tmp_path / "deep.pth", "--plot", tmp_path / "deep.png", "--layers", "layer1*") == 0
 
 
 def test_names_above_panels_are_short_and_distinct() -> None:
@@ -158,28 +162,28 @@ def test_names_above_panels_are_short_and_distinct() -> None:
 def test_diverged_and_zero_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = {"a.weight": torch.full((2, 3), torch.nan), "b.weight": torch.zeros(2, 3), "c.weight": torch.eye(3)}
     torch.save(weights, tmp_path / "bad.pth")
-    assert spectra(tmp_path / "bad.pth", "--csv", tmp_path / "s.csv", "--picture", tmp_path / "p.png") == 0
+    assert spectra(tmp_path / "bad.pth", "--csv", tmp_path / "s.csv", "--plot", tmp_path / "p.png") == 0
     printed = capsys.readouterr().out
     assert "NaN or infinity in: a." in printed
     assert "All zero: b." in printed
     assert "a,2x3,2,,,,,,,," in (tmp_path / "s.csv").read_text()
     torch.save({"a.weight": weights["a.weight"]}, tmp_path / "worse.pth")
-    assert spectra(tmp_path / "worse.pth", "--picture", tmp_path / "none.png") == 2
+    assert spectra(tmp_path / "worse.pth", "--plot", tmp_path / "none.png") == 2
     assert not (tmp_path / "none.png").exists()
 
 
-def test_refusals(foreign: Path, run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals(third_party: Path, run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def refused(*arguments: object) -> str:
         assert spectra(*arguments) == 2
         return capsys.readouterr().err
 
     assert "found nothing" in refused(tmp_path / "nowhere.pth")
     assert "found a folder that is no run with one" in refused(tmp_path)
-    assert "FILE.png or FILE.pdf" in refused(foreign, "--picture", tmp_path / "p.jpg")
+    assert "FILE.png or FILE.pdf" in refused(third_party, "--plot", tmp_path / "p.jpg")
     said = refused(run.checkpoint, "--layers", "discriminator.blocks.0.konv1")
     assert "Expected --layers 'discriminator.blocks.0.konv1' to match a layer" in said
     assert "among them discriminator.blocks.0.conv1," in said
-    assert "Expected --transposed 'up*' to match" in refused(foreign, "--transposed", "up*")
+    assert "Expected --transposed 'up*' to match" in refused(third_party, "--transposed", "up*")
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     assert "Expected weights in" in refused(tmp_path / "empty.pth")
 

@@ -17,9 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from srgan.cli.main import main
 from srgan.collapse import CollapseThresholds, summarize
 from srgan.loggers.rows import History
-from srgan.loggers.tensorboard import TensorBoardView
-from srgan.loggers.wandb import SpectralLogger
-from srgan.loggers.wandb_runs import id_to_resume, wandb_runs
+from srgan.loggers.tensorboard import TensorBoardRunLogger
+from srgan.loggers.wandb import WandbRunLogger
+from srgan.loggers.wandb_runs import newest_id, wandb_runs
 from srgan.runs.folder import RunFolder
 
 Views = dict[str, list[tracked.OfflineRun]]
@@ -52,7 +52,7 @@ def test_tensorboard_shows_the_newest_telling_of_the_same_files(runs: Path, tmp_
     record = folder.read_record()
     assert record is not None
     for _ in range(2):
-        history, view = History(folder, CollapseThresholds()), TensorBoardView()
+        history, view = History(folder, CollapseThresholds()), TensorBoardRunLogger()
         view.bind(folder, record)
         view.log_hyperparams(record["config"])
         view.log_rows(history.new_rows(), history)
@@ -226,7 +226,7 @@ def test_a_run_resumed_offline_is_a_new_one_of_the_same_group_with_the_same_rows
     assert [found["id"] for found in wandb_runs(runs / "sn")] == [before.run["run_id"], resumed.run["run_id"]]
     assert before.run["run_id"] != resumed.run["run_id"]
     assert before.run["run_group"] == resumed.run["run_group"] == "sn"
-    assert id_to_resume(runs / "sn") is None  # nothing can go on with what was written offline
+    assert newest_id(runs / "sn", online=True) is None  # nothing can go on with what was written offline
 
     def numbers(run: tracked.OfflineRun) -> list[dict[str, Any]]:
         return [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in run.rows]
@@ -277,7 +277,7 @@ def test_a_run_resumed_online_keeps_its_id_and_gets_what_it_lacks(
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))  # somebody who could log in
     for mode, kept in (("online", True), ("offline", False)):
         monkeypatch.setenv("WANDB_MODE", mode)
-        logger = SpectralLogger()
+        logger = WandbRunLogger()
         logger.bind(folder, record)
         assert (logger.version == "abcd1234") == kept
         assert logger._wandb_init["group"] == "sn"

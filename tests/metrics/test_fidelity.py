@@ -70,7 +70,7 @@ def test_scores_of_a_checkpoint_are_torch_fidelitys(real_folder: Path, decided_w
     assert main(score) == 0
     ours = json.loads((tmp_path / "scores.json").read_text())["scores"]
 
-    generator = read_checkpoint(run.checkpoint)[0].module.generator
+    generator = read_checkpoint(run.checkpoint)[0].nets.generator
     images = torch.cat([images for images, _ in generate(generator, range(IMAGES), SEED, "scores")])
     for k, pixels in enumerate(images.permute(0, 2, 3, 1).numpy()):
         save_image(tmp_path / "fake" / f"{k:03d}.png", pixels)

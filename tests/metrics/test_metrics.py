@@ -16,7 +16,7 @@ from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
 from srgan.metrics.scores import ImagesOf, Scorer
 from srgan.networks import ResNetGenerator
 from srgan.networks.sampling import GeneratorStatistics, generate
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 DIGITS = DigitsData(8)
 
@@ -105,7 +105,7 @@ def test_few_real_images_found_are_refused_on_every_rank(folder_root: Path) -> N
     folder.num_real_images = lambda split, count: 5  # type: ignore[method-assign]
     for rank in range(2):
         with pytest.raises(ValueError, match=r"at least 6 real images .* for prdc, found 5"):
-            Scorer(Projection(), folder, protocol(prdc=True), Ranks(rank, 2))
+            Scorer(Projection(), folder, protocol(prdc=True), ProcessGroup(rank, 2))
 
 
 # Further protocols.
@@ -199,7 +199,7 @@ def test_a_class_without_images_is_refused_by_every_rank(folder_root: Path, rank
     folder, generator = FolderData(str(folder_root), 8), ResNetGenerator(8, 4, num_classes=4)
     wanted = protocol(num_real_images=12, intra_fid_classes=4, intra_fid_images=30)
     with pytest.raises(ValueError, match=r"classes \[3\]"):
-        intra_class_distances(Projection(), folder, generator, wanted, Ranks(rank, 2))
+        intra_class_distances(Projection(), folder, generator, wanted, ProcessGroup(rank, 2))
 
 
 @pytest.mark.parametrize("data", ["folder", "digits"])

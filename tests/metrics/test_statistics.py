@@ -13,7 +13,7 @@ from srgan.data.image_data import LabelledImages
 from srgan.metrics import statistics
 from srgan.metrics.scores import Scorer
 from srgan.metrics.statistics import FeatureSums, RealStatistics, share_batches
-from srgan.utils.distributed import ALONE, Ranks
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ class Interrupted(DigitsData):
 
 
 def real_statistics(data: ImageData = DIGITS, count: int = 400, batch_size: int = 50) -> RealStatistics:
-    return RealStatistics(Projection(), data, "train", count, batch_size, ALONE)
+    return RealStatistics(Projection(), data, "train", count, batch_size, SINGLE_PROCESS)
 
 
 def test_statistics_of_real_images_are_read_again(empty_cache: Path) -> None:
@@ -90,7 +90,7 @@ def test_statistics_of_other_real_images_or_weights_are_other_files(folder_root:
 def test_the_set_of_features_is_that_of_the_first_images(
     folder_root: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statistics, "LARGEST_SET", 6)
+    monkeypatch.setattr(statistics, "MAX_FEATURES", 6)
     folder = FolderData(str(folder_root), 8)
     found = real_statistics(folder, 12, batch_size=4).set_of_features()
     ((images, _),) = folder.real_images("train", range(6))
@@ -100,7 +100,7 @@ def test_the_set_of_features_is_that_of_the_first_images(
 @pytest.mark.parametrize("rows", [range(700), range(100, 700), range(30), range(0)])
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
 def test_ranks_share_whole_batches_exactly(rows: range, world_size: int) -> None:
-    shares = [share_batches(Ranks(rank, world_size), rows, 100) for rank in range(world_size)]
+    shares = [share_batches(ProcessGroup(rank, world_size), rows, 100) for rank in range(world_size)]
     assert [row for share in shares for row in share] == list(rows)
     assert all((share.start - rows.start) % 100 == 0 or not share for share in shares)
     batches = [-(-len(share) // 100) for share in shares]

@@ -47,7 +47,7 @@ def test_every_concrete_pair_is_tested_here() -> None:
 def test_scores_and_losses_are_float32_in_half_precision(make: type[Any]) -> None:
     pair = make(16, **SMALL)
     generator, discriminator = pair.build()
-    loss = BEGAN() if pair.reconstructs else Hinge()
+    loss = BEGAN() if pair.is_autoencoder else Hinge()
     with torch.autocast("cpu", torch.bfloat16):
         images = generator(torch.randn(8, 5))
         scores = discriminator(images)

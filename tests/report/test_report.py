@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from invented_run import SPECTRA, synthesize
 from markupsafe import escape
 from PIL import Image
-from reporting import COLLAPSE, ODD_NAME, run_folders, stored_run
+from reporting import COLLAPSE, ODD_NAME, run_folders, stored_run, table_page
 from tiny_runs import fit
 
 from srgan.cli.main import main
@@ -22,7 +22,6 @@ from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
 from srgan.report.sample_pictures import LARGEST_SIDE, sample_strip
 from srgan.runs.discovery import find_runs
 from srgan.runs.folder import RunFolder
-from srgan.runs.recorded import read_run
 from srgan.utils.downsampling import kept_times
 
 LARGEST_PAGE = 30e6
@@ -35,7 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(runs: Path) -> Path:
-    assert main(["report", str(runs)]) == 0
+    table_page(runs, runs / "report.html")
     return runs / "report.html"
 
 
@@ -112,6 +111,16 @@ def test_the_numbers_of_a_page_are_those_of_the_runs_files(runs: Path, page: Pat
         assert [int(t) for t in run["samples"]] == list(folder.read_samples())
 
 
+def test_a_run_is_called_by_its_label(tmp_path: Path) -> None:
+    """Given when it starts, written into run.json; without one it is its constraint's."""
+    assert fit(RunFolder(tmp_path / "named"), "--model.iterations", "2", "--label", "SN <twice>") == 0
+    assert fit(RunFolder(tmp_path / "plain"), "--model.iterations", "2") == 0
+    found = {run.key: run.label for run in find_runs(tmp_path)[0]}
+    assert found == {"named": "SN <twice>", "plain": "SN"}
+    assert main(["report", str(tmp_path)]) == 0
+    assert "SN &lt;twice&gt;: " in stored_run(tmp_path / "report.html", "named")["head"]
+
+
 def test_figures_are_plotlys(page: Path) -> None:
     for part in stored_run(page, "pair/collapsed")["sections"]:
         assert part["figures"]
@@ -131,7 +140,7 @@ def test_collapses_and_changes_of_method_are_marked(page: Path) -> None:
 
 def test_verdicts_are_the_recorded_ones_and_computed_for_a_run_that_trains(runs: Path, page: Path) -> None:
     found = {run.key: run for run in find_runs(runs)[0]}
-    finished, running = read_run(found["pair/sn"]), read_run(found["running"])
+    finished, running = found["pair/sn"], found["running"]
     assert running.verdicts == finished.verdicts
     assert "verdicts" not in running.record
     assert "so far" in stored_run(page, "running")["head"]
@@ -165,6 +174,17 @@ def test_the_overview_leads_to_runs_and_comparisons(page: Path) -> None:
     assert re.search(r"Left out.*broken: its run.json cannot be read", overview, re.DOTALL)
 
 
+def test_the_tail_mean_of_a_card_is_that_of_the_runs_page(runs: Path, page: Path) -> None:
+    """Over all N values, also under SR-s, which raises the first half alone."""
+    row = page.read_text().partition('id="overview"')[2].partition("<h3>pair</h3>")[2].partition("</article>")[0]
+    cards = dict(re.findall(r'#runs=pair%2F([a-z-]+)">.*?tail mean\D*?([\d.]+)', row, re.DOTALL))
+    for name in ("sn", "sr-s"):
+        history = RunFolder(runs / "pair" / name).read_spectra()
+        assert history is not None
+        judged = [tail_mean(history.spectra[layer][-1]) for layer in history.judged()]
+        assert float(cards[name]) == pytest.approx(np.mean(judged), rel=1e-3)
+
+
 def test_the_command_and_the_settings_are_there(runs: Path, page: Path) -> None:
     details = stored_run(page, "pair/sr-s")["details"]
     assert "<code>srgan fit -c configs/digits.yaml" in details
@@ -189,13 +209,16 @@ def test_nothing_is_left_to_fetch(page: Path) -> None:
 
 
 def test_broken_runs_are_left_out_with_a_note(runs: Path, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(runs), "--output", str(runs / "again.html")]) == 0
+    assert main(["report", str(runs), "--output", str(runs / "alone.html")]) == 0
     assert "left out: broken: its run.json cannot be read" in capsys.readouterr().err
+    assert "The table" not in (runs / "alone.html").read_text()
+    table_page(runs, runs / "again.html")
     assert (runs / "again.html").read_bytes() == page.read_bytes()
 
 
 ODD_RECORDS: list[tuple[str, object]] = [
-    ("constraint", {"label": True}), ("constraint", {"label": ["SN"]}), ("constraint", None), ("constraint", "SN"),
+    ("label", True), ("constraint", {"label": True}), ("constraint", {"label": ["SN"]}), ("constraint", None),
+    ("constraint", "SN"),
     ("iterations", "many"), ("config", {"data": 5}), ("config", {"model": {"seed": [1]}}), ("verdicts", [1]),
     ("verdicts", {"mode_collapse": {"collapsed": True, "iteration": "x"}}), ("parent", 7), ("parent", {"iteration": 1}),
     ("command", 7), ("hardware", "cpu"), ("peak_memory", [1]), ("versions", 3), ("seconds", "long"), ("status", ["x"]),
@@ -218,16 +241,6 @@ def test_one_odd_run_never_takes_the_page_down(tmp_path: Path, capsys: pytest.Ca
     assert "left out: odd0: cannot be read" in said.err
     assert "left out: deep: " in said.err
     assert stored_run(tmp_path / "report.html", "sound")
-
-
-def test_a_broken_front_page_is_left_out_with_a_note(
-    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(runs / "pair" / "sn", tmp_path / "sn", ignore=shutil.ignore_patterns("checkpoints"))
-    for content in ("{", "[]", '{"sections": [{"title": "a", "table": {"rows": [1]}}]}'):
-        (tmp_path / "front.json").write_text(content)
-        assert main(["report", str(tmp_path)]) == 0
-        assert "left out: front.json: cannot be read" in capsys.readouterr().err
 
 
 def test_52_runs_of_paper_size_stay_under_30_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

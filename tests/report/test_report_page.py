@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from reporting import COLLAPSE, ODD_NAME, run_folders
+from reporting import COLLAPSE, ODD_NAME, run_folders, table_page
 
 from srgan.cli.main import main
 from srgan.collapse import tail_mean
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     page = tmp_path_factory.mktemp("page") / "report.html"
-    assert main(["report", str(runs), "--output", str(page)]) == 0
+    table_page(runs, page)
     return page.as_uri()
 
 
@@ -176,6 +176,15 @@ def test_nothing_scrolls_sideways_on_a_dark_phone(page: Any, address: str) -> No
         assert text.evaluate("(node) => getComputedStyle(node).fill") == "rgb(226, 229, 233)"
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
+
+
+def test_a_printed_page_has_all_plots(page: Any, address: str) -> None:
+    open_view(page, address_of(address, "pair/sn"))
+    drawn(page, "blocks.0.conv1 over training")
+    plots = page.locator("#view .plot")
+    assert page.locator("#view .plot[data-drawn]").count() < plots.count()
+    page.pdf()
+    expect(page.locator("#view .plot[data-drawn]")).to_have_count(plots.count())
 
 
 def test_names_of_runs_are_shown_as_they_are(page: Any, address: str) -> None:

@@ -3,18 +3,16 @@
 from typing import Any
 
 import pytest
-from invented_evidence import FID, HALF, HALF_LINK, ITERATIONS, STEADY, both, found, run
+from invented_evidence import FID, HALF, ITERATIONS, STEADY, both, found, run
 
-from reproduce.evidence.claims import FROM_SN, answers, paired
-from reproduce.evidence.page import answer_table, run_table, shares_of_the_gain
-from reproduce.evidence.records import CONTROLS, SWITCHED
+from reproduce.evidence.claims import CONTROLS, FROM_SN, SWITCHED, answers, paired
 
 IS = "IS is better under SR-s than under SN"
 SR_D = "modes collapse under SN, not under SR-d"
 GRADIENTS = "D's gradients die under SN and live on under SR-s"
 MODES = "modes collapse under SN, not under SR-s"
 RISES = "after the first quarter FID rises under SN, not under SR-s"
-TAIL, TAIL_LINK = "SR-s keeps the tail of the spectra from falling", "mode collapse comes with the fall of the tail"
+TAIL = "SR-s keeps the tail of the spectra from falling"
 BEYOND, SCALE = "FID is better under SR-s than under {}", "FID is better under {} than under SN"
 
 
@@ -28,22 +26,20 @@ def test_pairs_have_one_setting_and_seed() -> None:
 def test_answers_say_who_is_ahead() -> None:
     of_five = found(both())
     assert of_five[FID].words.startswith(
-        "FID_cls at the end: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)"
+        "final FID_cls: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)"
     )
-    assert (of_five[FID].place, of_five[FID].verdict) == ("IV", "shown here")
-    assert "IS_cls at the end: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].words
-    assert of_five[IS].verdict == "not decided"  # all are equal
-    assert of_five[HALF].verdict == "shown here, by construction"
+    assert (of_five[FID].place, of_five[FID].verdict) == ("IV", "supported")
+    assert "final IS_cls: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].words
+    assert of_five[IS].verdict == "inconclusive"  # all are equal
+    assert of_five[HALF].verdict == "supported, by construction"
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
     of_sr_d = found(worse)["FID is better under SR-d than under SN" + FROM_SN]
-    assert of_sr_d.verdict == "refuted here"
+    assert of_sr_d.verdict == "contradicted"
     assert of_sr_d.words.endswith(" Of the opposite: p = 0.031.")
     rescued = found(worse + [run(SWITCHED, seed, fid=[40.0, 12.0, 12.0, 12.0]) for seed in range(1, 6)])
-    assert rescued["FID is better under SR-s than under SN" + FROM_SN].verdict == "refuted here"
-    assert rescued["FID is better under SR-s than under SR-d, both" + FROM_SN].verdict == "shown here"
-    for header, lines in (run_table(worse), answer_table(answers(worse))):
-        assert {len(line) for line in lines} == {len(header)}
+    assert rescued["FID is better under SR-s than under SN" + FROM_SN].verdict == "contradicted"
+    assert rescued["FID is better under SR-s than under SR-d, both" + FROM_SN].verdict == "supported"
 
 
 @pytest.mark.parametrize("control", CONTROLS)
@@ -52,37 +48,27 @@ def test_a_control_tells_the_weights_scale_from_what_sr_compensates(control: str
     as_bad_as_sn = both() + [run(control, seed) for seed in range(1, 6)]
     answered = found(as_bad_as_sn)
     assert f"SR-s ahead of {control} in 5 of 5 pairs" in answered[beyond].words
-    assert (answered[beyond].place, answered[beyond].verdict) == ("ours", "shown here")
+    assert (answered[beyond].place, answered[beyond].verdict) == ("ours", "supported")
     assert f"{control} ahead of SN in 0 of 5 pairs" in answered[scale].words
-    assert answered[scale].verdict == "not decided"
-    (share,) = shares_of_the_gain(as_bad_as_sn)
-    assert f"{control} has 0% of SR-s's gain over SN (+0.00 of +1.10, +0.00 of +1.10" in share
+    assert answered[scale].verdict == "inconclusive"
     as_good_as_sr = both() + [run(control, seed, **STEADY) for seed in range(1, 6)]
     answered = found(as_good_as_sr)
-    assert (answered[beyond].verdict, answered[scale].verdict) == ("not decided", "shown here")
-    assert "has 100% of" in shares_of_the_gain(as_good_as_sr)[0]
+    assert (answered[beyond].verdict, answered[scale].verdict) == ("inconclusive", "supported")
     some = both() + [run(control, seed) for seed in (1, 2)]
-    assert found(some)[beyond].verdict == "not decided: 2 of 5 pairs so far"
-    assert "(+0.00 of +1.10, +0.00 of +1.10, seed by seed)" in shares_of_the_gain(some)[0]
-    assert shares_of_the_gain(both()) == []
-    without_gain = [*both(fid=[40.0, 10.0, 20.0, 30.0]), run(control, 1)]
-    assert shares_of_the_gain(without_gain)[0].startswith("SR-s has no gain over SN in the 1 seeds")
+    assert found(some)[beyond].verdict == "inconclusive: 2 of 5 pairs"
 
 
-def test_a_claim_that_the_missing_pairs_cannot_decide_says_so() -> None:
-    """One pair of five the other way: at best four of five, p = 0.19; of four, none can."""
-    mixed = [run(seed=1, **STEADY), run("SR-s", 1), *both([2])]
-    assert found(mixed)[FID].verdict == "not decided, whatever comes: 2 of 5 pairs so far"
-    assert found(both([1, 2]))[FID].verdict == "not decided: 2 of 5 pairs so far"
-    assert found(both([2, 3]))[GRADIENTS].verdict == "not decided, whatever comes: 2 of 4 pairs so far"
-    collapsing: dict[str, Any] = {"fid": [10.0, 30.0, 30.0, 30.0]}
-    differing = [run(seed=1, **collapsing), run("SR-s", 1), run(seed=2), run("SR-s", 2, **collapsing)]
-    assert found(differing)[MODES].verdict == "not decided, whatever comes: 2 of 5 pairs so far"
+def test_a_claim_that_so_few_registered_pairs_cannot_decide_says_so() -> None:
+    """Four that agree have p = 0.062."""
+    assert found(both())[GRADIENTS].verdict == "cannot reach significance"
+    assert found(both([2, 3]))[GRADIENTS].verdict == "cannot reach significance"
+    assert found(both([1]))[GRADIENTS].verdict == "exploratory"  # it raised the question
+    assert found(both([1, 2]))[FID].verdict == "inconclusive: 2 of 5 pairs"
 
 
 def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
-    assert found(both(range(1, 5)))[FID].verdict == "not decided: 4 of 5 pairs so far"
-    assert found(both([1, 2, 3], "C_16-32"))[FID].verdict == "not decided: ended at 3 of 5 pairs"
+    assert found(both(range(1, 5)))[FID].verdict == "inconclusive: 4 of 5 pairs"
+    assert found(both([1, 2, 3], "C_16-32"))[FID].verdict == "inconclusive: 3 of 5 pairs"
     assert {answer.verdict for answer in answers(both(setting="A_64-128"))} == {"exploratory"}
     assert found(both(range(11, 16)))[FID].verdict == "exploratory"
     with_more = found(both(range(1, 8)))[FID]
@@ -95,10 +81,10 @@ def test_claims_on_spectra_are_set_against_noise() -> None:
     held: dict[str, Any] = {"held": {"iteration": ITERATIONS, "a": [0.95] * 4}}
     answered = found([*both(), *(run("SR-d", seed, **held) for seed in range(1, 6))])
     assert answered[HALF].words.endswith("By noise alone: SR-s 1.00, SN 0.90 to 0.92.")
-    assert answered[HALF.replace("SR-s", "SR-d")].verdict == "shown here, by construction"
+    assert answered[HALF.replace("SR-s", "SR-d")].verdict == "supported, by construction"
     sinks = answered["the first half of the spectra sinks under SN below that of noise"]
     assert sinks.words == (
-        "mean of the first half at the end: 0.60, by noise alone 0.90 to 0.92; below it in 5 of 5 (one-sided sign test "
+        "final mean of the first half: 0.60, by noise alone 0.90 to 0.92; below it in 5 of 5 (one-sided sign test "
         "p = 0.031)."
     )
     assert sinks.verdict == "exploratory"
@@ -115,7 +101,6 @@ def test_pairs_that_raised_a_question_do_not_answer_it() -> None:
     late = found(both())
     assert "SR-s above SN in 4 of 4 pairs (one-sided sign test p = 0.062)" in late[GRADIENTS].words
     assert late[GRADIENTS].words.endswith("In the other pairs: 1 of 1.")
-    assert late[GRADIENTS].verdict == "not decided"  # four pairs cannot
     early = found(both([1, 2, 3], "C_16-32"))
     assert early[HALF].verdict == "exploratory"
     assert early[GRADIENTS].verdict == "exploratory"
@@ -129,11 +114,11 @@ def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
     assert found(runs)[MODES].words == (
         "SN in 0, SR-s in 0 of 5 (one-sided sign test where they differ: p = 1). Judged by single evaluations: 5 and 0."
     )
-    assert found(runs)[MODES].verdict == "not decided"
+    assert found(runs)[MODES].verdict == "inconclusive"
     collapsing = found([run(seed=seed, scores=fallen) for seed in range(1, 6)] + runs[5:])[MODES]
     assert collapsing.words.startswith("SN in 5, SR-s in 0 of 5 (one-sided sign test where they differ: p = 0.031)")
-    assert collapsing.verdict == "shown here"
-    assert found(both(scores=fallen))[MODES].verdict == "refuted here"
+    assert collapsing.verdict == "supported"
+    assert found(both(scores=fallen))[MODES].verdict == "contradicted"
     rising = {"iteration": list(range(100, 1100, 100)), "FID_cls": [40, 30, *range(10, 18)], "IS_cls": [2] * 10}
     trends = [run(seed=seed, scores=rising) for seed in range(1, 6)]
     trends += [run("SR-s", seed, scores=rising | {"FID_cls": [*range(18, 8, -1)]}) for seed in range(1, 6)]
@@ -141,47 +126,21 @@ def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
     assert found(trends)[RISES].place == "ours"
 
 
-def test_the_link_compares_runs_of_one_method_alone() -> None:
-    """SN's runs all rise and sink and SR's do not: that is the methods' difference, not a link."""
-    apart = found(both())[TAIL_LINK]
-    assert "of 0 pairs of runs of one method" in apart.words
-    assert "(one-sided p = 1," in apart.words
-    assert apart.verdict == "exploratory"  # what was registered for batch 64 is the first half
-    ended = found(both([1, 2, 3], "C_16-32"))
-    assert ended[TAIL_LINK].verdict == "not decided: ended at 6 of 15 runs"
-    assert ended[HALF_LINK].verdict == "exploratory"
-    falls = [0.78, 0.7, 0.6, 0.5, 0.4]
-    linked = [
-        run(method, seed, fid=[40, 10, 10, 20 + 100 * (1 - fall)], tail=[0.8, 0.8, 0.8, fall])
-        for method in ("SN", "SR-s", "SR-d")
-        for seed, fall in enumerate(falls, 1)
-    ]
-    answer = found(linked)[HALF_LINK]
-    assert answer.words.startswith("of 30 pairs of runs of one method, the one whose FID rises more")
-    assert "has fallen further in 30 (one-sided p = 0.0083," in answer.words  # one of 5! orders
-    assert answer.verdict == "shown here"
-    crossed = [
-        run("SN", seed, tail=[0.8, 0.8, 0.8, fall], fid=[40, 10, 10, 90 - 10 * seed])
-        for seed, fall in enumerate(falls, 1)
-    ]
-    assert "in 0 (one-sided p = 1," in found(crossed)[TAIL_LINK].words
-
-
 def test_recall_is_compared_where_both_runs_have_it() -> None:
     """A generator that reaches nothing is compared, too. Seed 5 alone was registered: it cannot decide."""
     runs = [run(seed=seed, recall=recall) for seed, recall in ((1, 0.5), (2, 0.4), (3, None), (5, 0.5))]
     runs += [run("SR-d", seed, recall=recall) for seed, recall in ((1, 0.0), (2, 0.45), (3, 0.5), (5, 0.1))]
     answered = found(runs)["recall is lower under SR-d than under SN"]
-    assert answered.words.startswith("recall of the last iteration: SR-d below SN in 1 of 1 pairs")
+    assert answered.words.startswith("final recall: SR-d below SN in 1 of 1 pairs")
     assert answered.words.endswith("In the other pairs: 1 of 2.")
-    assert answered.verdict == "not decided"
+    assert answered.verdict == "cannot reach significance"
     assert found(both())["recall is higher under SR-s than under SN"].words == "No pair has been run."
 
 
 def test_a_registered_claim_without_a_run_says_so() -> None:
     answered = found(both())
     for control in CONTROLS:
-        assert answered[SCALE.format(control)].verdict == "not decided: 0 of 5 pairs so far"
-    assert answered[SR_D].verdict == "not decided: 0 of 5 pairs so far"
+        assert answered[SCALE.format(control)].verdict == "inconclusive: 0 of 5 pairs"
+    assert answered[SR_D].verdict == "inconclusive: 0 of 5 pairs"
     assert SR_D not in found(both(setting="C_8-32"))
-    assert found(both(range(1, 4), "C_16-32"))[SR_D].verdict == "not decided: ended at 0 of 5 pairs"
+    assert found(both(range(1, 4), "C_16-32"))[SR_D].verdict == "inconclusive: 0 of 5 pairs"

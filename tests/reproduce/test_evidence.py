@@ -14,7 +14,6 @@ def test_summaries_of_a_run() -> None:
     assert found.late("FID_cls") == 30  # the evaluations after 750
     assert found.best("FID_cls") == 20  # medians: 40, 25, 20, 20
     assert found.best("IS_cls") == 2
-    assert found.rise == 1.5
     assert found.fall == pytest.approx(0.75)
     assert found.kept_gradient == 0.25
     assert found.p_of_rising == pytest.approx(1 / 6)  # of the 3! orders of the evaluations after 250, one rises so

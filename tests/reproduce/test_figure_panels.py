@@ -13,10 +13,11 @@ from reproduce.experiments.sweep import FRACTIONS
 from reproduce.figures.available_runs import Sources
 from reproduce.figures.history_figures import around, figure_5, figure_6, figure_7
 from reproduce.figures.hyperparameter_figures import density, figure_8, figure_11, figure_12, objective
+from reproduce.figures.model import last_spectra
 from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
 from reproduce.plan.table_runs import table_runs
 from srgan.losses import Hinge
-from srgan.plotting import MOST_CURVES, AxisScale, style
+from srgan.plotting import MAX_CURVES, AxisScale, style
 from srgan.utils.downsampling import kept_times
 
 
@@ -46,7 +47,7 @@ def test_curves_are_the_recorded_spectra_on_the_same_axes(sources: Sources, axes
     for panel, run in zip(drawn, picture.runs, strict=True):
         history = run.folder.read_spectra()
         assert history is not None
-        shown = kept_times(history.iterations, MOST_CURVES)
+        shown = kept_times(history.iterations, MAX_CURVES)
         assert shown[0] == 0
         assert shown[-1] == len(ITERATIONS) - 1
         assert len(panel.lines) == len(shown) <= 12
@@ -60,9 +61,10 @@ def test_curves_are_the_recorded_spectra_on_the_same_axes(sources: Sources, axes
 
 def test_every_convolution_has_a_panel_of_its_own(sources: Sources) -> None:
     found = pictures(figures_15_to_22(sources, "log"))
-    assert list(found) == ["B_128-64"]
-    history = found["B_128-64"].runs[0].spectra
-    drawn = panels(found["B_128-64"])
+    assert list(found) == ["B_64-64"]
+    history = found["B_64-64"].runs[0].spectra
+    assert history is not None
+    drawn = panels(found["B_64-64"])
     assert [panel.get_title() for panel in drawn] == ["0.conv1  6×27", "0.shortcut  6×3", "3.conv2  6×54"]
     for panel, layer in zip(drawn, LAYERS, strict=False):
         assert np.array_equal(ys(panel.lines[-1]), history.spectra[layer.name][-1])
@@ -72,21 +74,21 @@ def test_every_convolution_has_a_panel_of_its_own(sources: Sources) -> None:
 
 def test_the_verdict_decides_which_figure_shows_a_setting(sources: Sources, runs: Path, tmp_path: Path) -> None:
     steady, sunk = figure_2(sources, "linear"), pictures(figure_4(sources, "linear"))
-    assert [run.setting for run in pictures(steady)["uncollapsed"].runs] == [
+    assert [run.key for run in pictures(steady)["uncollapsed"].runs] == [
         "A_64-128",
-        "C_32-32",
+        "C_64-32",
         "D_128-256",
-        "E_256-64",
+        "E_256-32",
     ]
-    assert [run.name for run in sunk["collapsed"].runs] == ["B_128-64 SN"]
+    assert [(run.key, run.label) for run in sunk["collapsed"].runs] == [("B_64-64", "SN")]
     assert "MC 600, SC 330" in panels(sunk["collapsed"])[0].get_title()
-    assert list(pictures(figure_5(sources, "linear"))) == ["B_128-64"]
-    assert list(pictures(figure_7(sources, "linear"))) == ["B_128-64"]
+    assert list(pictures(figure_5(sources, "linear"))) == ["B_64-64"]
+    assert list(pictures(figure_7(sources, "linear"))) == ["B_64-64"]
 
-    run = table_runs("mini", ["B_128-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
+    run = table_runs("mini", ["B_64-64"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     write_planned(run)
     elsewhere = Sources(tmp_path, "mini")
-    assert [found.setting for found in pictures(figure_2(elsewhere, "linear"))["uncollapsed"].runs] == ["B_128-64"]
+    assert [found.key for found in pictures(figure_2(elsewhere, "linear"))["uncollapsed"].runs] == ["B_64-64"]
     assert "collapsed" not in pictures(figure_4(elsewhere, "linear"))
 
 
@@ -95,15 +97,15 @@ def test_groups_show_the_last_spectrum_of_each_setting(sources: Sources) -> None
     drawn = panels(picture)
     assert [panel.get_title() for panel in drawn] == [f"group {group}" for group in "ABCDE"]
     for panel, run in zip(drawn, picture.runs, strict=True):
-        assert np.array_equal(ys(panel.lines[-1]), run.last_spectra[-1])
+        assert np.array_equal(ys(panel.lines[-1]), last_spectra(run)[-1])
 
 
 def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources) -> None:
-    picture = pictures(figure_5(sources, "linear"))["B_128-64"]
+    picture = pictures(figure_5(sources, "linear"))["B_64-64"]
     spectra, fid, inception = panels(picture)
     run = picture.runs[0]
     assert [line.get_label() for line in spectra.lines] == ["150", "300", "450", "600"]
-    assert np.array_equal(ys(spectra.lines[1]), run.last_spectra[10])  # recorded at 300
+    assert np.array_equal(ys(spectra.lines[1]), last_spectra(run)[10])  # recorded at 300
     for panel, score in ((fid, "FID_cls"), (inception, "IS_cls")):
         assert xs(panel.lines[0]) == [150, 300, 450, 600]
         assert ys(panel.lines[0]) == [row[score] for row in run.scores]
@@ -136,7 +138,7 @@ def test_a_branch_begins_where_it_left_its_origin(sources: Sources, tmp_path: Pa
 def test_scores_against_i_are_the_reported_ones(sources: Sources) -> None:
     picture = pictures(figure_8(sources, "linear"))["scores"]
     drawn = panels(picture)
-    assert [panel.get_title() for panel in drawn] == ["group A\nA_64-128", "group C\nC_32-32", "", "", "", ""]
+    assert [panel.get_title() for panel in drawn] == ["group A\nA_64-128", "group C\nC_64-32", "", "", "", ""]
     sweep = sources.sweeps()[1]
     assert sweep.sn
     expected = [sweep.sn, *(sweep.static[fraction] for fraction in FRACTIONS)]
@@ -144,18 +146,18 @@ def test_scores_against_i_are_the_reported_ones(sources: Sources) -> None:
     assert xs(curve) == [0, 0.25, 0.5, 0.75, 1]
     assert ys(curve) == [run.record["reported"]["FID_cls"] for run in expected]
     methods = "SN / SR-s, i = 0.25 N / SR-s / SR-s, i = 0.75 N / SR-s, i = 1 N"
-    assert f"C_32-32 {methods} (batch 8, CH 6, 600 iterations, seed 1)" in picture.caption
+    assert f"C_64-32 {methods} (batch 11, CH 6, 600 iterations, seed 1)" in picture.caption
 
 
 def test_outputs_are_compared_on_the_same_axes(sources: Sources) -> None:
     found = pictures(figure_11(sources, "linear"))
-    assert list(found) == ["A_64-128", "C_32-32"]
-    a, b, c, *against = panels(found["C_32-32"])
+    assert list(found) == ["A_64-128", "C_64-32"]
+    a, b, c, *against = panels(found["C_64-32"])
     assert len(against) == len(a.lines) == len(b.lines) == len(c.lines) == 4
     assert a.get_xlim() == b.get_xlim()
     assert a.get_ylim() == b.get_ylim()
     assert len({panel.get_xlim() for panel in against}) == len({panel.get_ylim() for panel in against}) == 1
-    outputs = found["C_32-32"].runs[0].outputs
+    outputs = found["C_64-32"].runs[0].outputs
     assert outputs is not None
     grid = np.asarray(xs(a.lines[0]))
     for panel, kind in ((a, "generated"), (b, "train")):
@@ -180,7 +182,7 @@ def test_a_density_integrates_to_one_around_its_values(values: np.ndarray) -> No
 
 def test_static_and_dynamic_compensation_stand_side_by_side(sources: Sources) -> None:
     found = pictures(figure_12(sources, "log"))
-    assert [run.method for run in found["spectra"].runs] == ["SN", "SR-s", "SR-d"] * 2
+    assert [run.label for run in found["spectra"].runs] == ["SN", "SR-s", "SR-d"] * 2
     assert len({panel.get_ylim() for panel in panels(found["spectra"])}) == 1
     points = panels(found["scores"])[0].lines
     assert [line.get_label() for line in points if not str(line.get_label()).startswith("_")] == ["SN", "SR-s", "SR-d"]

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from reproduce.evidence.null_curves import KEPT_SR_S, METHODS, UNIT_SR_D, NullCurve, null_table, read_curves
-from reproduce.evidence.records import BASELINE, SCALE_CONTROL
+from reproduce.evidence.records import BASELINE
 from reproduce.experiments import null_model
 from reproduce.experiments.null_model import PERSISTENCES, SHAPE, projections, simulate, write_null_model
+from reproduce.plan import variants
 from srgan.constraints import Dynamic, SpectralNormalization, SpectralRegularization, Static
-from srgan.constraints.layers import raw_weight
-from srgan.constraints.parametrization import recorded_ratios
+from srgan.constraints.layers import raw_weight, recorded_ratios
 from srgan.spectral import matricize
 from srgan.training.optimizers import OptimizerSettings
+
+SCALE_CONTROL = variants.SCALE_CONTROL.label
 
 
 @cache
@@ -136,7 +138,7 @@ def test_projections_are_those_of_training(method: str, constraint: SpectralRegu
         projection.apply(W, r)
         constraint.after_update(net, iteration=0, update=0, n_dis=1)
         torch.testing.assert_close(matricize(raw_weight(layer).detach()), W[0])
-        if constraint.compensation.remembers:
+        if constraint.spectral_map.remembers:
             torch.testing.assert_close(recorded_ratios(layer), r[0])
 
 
@@ -157,7 +159,7 @@ def test_curves_table_and_picture_are_written(tmp_path: Path, capsys: pytest.Cap
     curves = simulate(shape=(4, 4, 3, 3), persistences=[0.5], seeds=[1], until=100)
     write_null_model(tmp_path, curves, [])
     assert read_curves(tmp_path / "null_model.json") == curves
-    assert (tmp_path / "null_model.md").read_text().startswith("|  | iteration | sigma_1 by noise |")
+    assert (tmp_path / "null_model.md").read_text().startswith("|  | iteration | σ₁ by noise |")
     assert (tmp_path / "null_model.png").stat().st_size
     assert null_model.main(["--persistence", "1", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "null-model: Expected persistences in [0, 1), found [1.0].\n"
@@ -166,8 +168,9 @@ def test_curves_table_and_picture_are_written(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_table_has_noise_and_runs_side_by_side() -> None:
-    header, lines = null_table(committed(), [])
-    assert header[:2] == ["", "iteration"]
+    table = null_table(committed(), [])
+    lines = table.values.tolist()
+    assert list(table.columns[:2]) == ["", "iteration"]
     assert [line[1] for line in lines if line[0] == "SR-s"] == ["100", "1,000", "2,500", "10,000"]
     assert [line[1] for line in lines if line[0] == "SR-d"] == ["2,500", "10,000"]  # it begins at 2,000
     assert tuple(committed()[0].shape) == SHAPE

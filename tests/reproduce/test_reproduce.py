@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
-from reproduce.evidence.records import EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SWITCHED, read_evidence
+from reproduce.evidence.records import read_evidence
 from reproduce.experiments import collapse, resume
 from reproduce.experiments.baselines import SLIDE, THREAD, works_run
 from reproduce.experiments.collapse import collapse_runs
@@ -31,8 +30,11 @@ from reproduce.plan.resources import Resources
 from reproduce.plan.run import FINISHED, IMAGES, OUTDATED, TO_DO, Run, Scale, merged
 from reproduce.plan.settings import METHODS, SETTINGS
 from reproduce.plan.table_runs import TableRun, default_settings, mini_batch_size, mini_channels, table_runs
-from reproduce.results.table import collect, csv_text, described_table, markdown, mean_and_deviation
-from reproduce.results.table_page import write_front
+from reproduce.plan.variants import COLLAPSE, SN, SR_S
+from reproduce.results.generated import markdown_table
+from reproduce.results.picture import save_table_picture
+from reproduce.results.table import ResultsTable, mean_and_deviation
+from reproduce.results.table_page import described_table, write_table_page
 from srgan.cli.main import main as srgan
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import write_json
@@ -68,7 +70,7 @@ def test_the_plan_follows_table_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert runs[0].discriminator_channels == 128
     assert runs[0].configs[0] == "cifar10"
     assert runs[0].state == TO_DO
-    assert runs[4].state == "not run: first srgan prepare imagenet ROOT data/imagenet128"
+    assert runs[4].state == "not run: first srgan prepare ROOT data/imagenet128"
     assert {run.setting.group for run in table_runs("mini", default_settings("mini"), METHODS, [1], tmp_path)} == set(
         "ABCDE"
     )
@@ -118,8 +120,8 @@ def every_run(root: Path) -> list[Run]:
         *resume_runs("paper", root),
         *sweep_runs("mini", ["A_64-128"], [1], root),
         *collapse_runs(["C_64-32"], [1], root),
-        *digits_runs([1], root, {}).values(),
-        *small_runs([4], root, {}).values(),
+        *(run for runs in digits_runs([1], root, {}).values() for run in runs),
+        *small_runs([4], root, {})["C_64-32"],
         *table_runs("small", ["C_64-32"], METHODS, [1], root, {IMAGES: "images.tar"}),
     ]
     of_works: tuple[Scale, ...] = ("mini", "paper")
@@ -146,7 +148,7 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
 ) -> None:
     monkeypatch.setattr("reproduce.plan.resources.usable_cores", lambda: 2)  # one thread for each, as in this process
     straight, runs = ([tiny_run(name, tmp_path / place) for name in ("sn", "sr-s", "sr-d")] for place in ("a", "b"))
-    assert [srgan(["fit", *run.fit_arguments()]) for run in straight] == [0, 0, 0]
+    assert [srgan(["fit", *run.write_plan()]) for run in straight] == [0, 0, 0]
 
     def stop_when_under_way() -> None:
         while runs[0].folder.read_record() is None:
@@ -202,6 +204,7 @@ def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict
     record: dict[str, Any] = {
         "status": "finished",
         "config": run.settings,
+        "constraint": {"label": run.label},
         "reported": rows[0],
         "verdicts": {"mode_collapse": verdict, "spectral_collapse": verdict},
     }
@@ -209,46 +212,57 @@ def finished_run(run: TableRun, fid: float, collapsed: bool = False, final: dict
     if final:
         write_json(run.folder.final, {"iteration": 600, "protocol": protocol, "scores": final})
     write_json(run.folder.record, record)
-    run.folder.scores.write_text(json.dumps(rows[0]) + "\n")
+    run.folder.append_row(run.folder.scores, rows[0])
 
 
-def test_table_and_page_show_both_sides_and_every_gap(tmp_path: Path) -> None:
+def test_table_and_csv_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     runs = table_runs("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
     by_name = {run.name: run for run in runs}
     for seed, fid in ((1, 100.0), (2, 120.0)):
         finished_run(by_name[f"B_128-64 SN seed {seed}"], fid, collapsed=seed == 1)
         finished_run(by_name[f"B_128-64 SR seed {seed}"], fid / 2)
-    rows = collect(runs)
-    text = markdown(rows, "mini")
+    table = ResultsTable(runs, "mini")
+    text = markdown_table(table.shown)
     first, second = text.splitlines()[2:]
     assert "35.99 → 31.41 (-13 %)" in first
     assert "110 ± 14 → 55.00 ± 7.07 (-50 %)" in first
-    assert "MC + SC / MC 1/2 + SC 1/2" in first
-    assert "no / no" in first
+    assert "MC + SC / MC 1 of 2 + SC 1 of 2" in first
+    assert "no / not seen (0 of 2)" in first
     assert second.count("to do") == 3
-    lines = list(csv.DictReader(io.StringIO(csv_text(rows, "mini"))))
+    assert list(table.runs.FID_cls.dropna()) == [100.0, 50.0, 120.0, 60.0]  # a line for each run
+    lines = list(csv.DictReader(io.StringIO(table.csv_text())))
     assert [line["FID_cls"] for line in lines] == ["110.0", "55.0", "", ""]
+    assert [line["mode_collapses"] for line in lines] == ["1", "0", "", ""]
     assert lines[0]["paper_FID"] == "35.99"
+    assert lines[0]["seeds"] == "1 2"
     assert lines[2]["gap"] == TO_DO
     assert lines[0]["FID_cls_difference"] == ""
 
 
-def test_the_front_of_the_page_leads_from_every_cell_to_its_runs(tmp_path: Path) -> None:
+def front_of(
+    table: ResultsTable, root: Path, monkeypatch: pytest.MonkeyPatch, picture: Path | None = None
+) -> list[Any]:
+    """What stands above the runs of a page."""
+    taken: list[Any] = []
+    monkeypatch.setattr("reproduce.results.table_page.write_page", lambda *arguments: taken.extend(arguments[3]))
+    write_table_page(table, root, root / "page.html", picture)
+    return taken
+
+
+def test_the_page_leads_from_every_cell_to_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = table_runs("mini", ["B_128-64", "C_32-32"], METHODS, [1, 2], tmp_path)
     for run in runs[:3]:  # B_128-64: both seeds of SN and of SR but one
         finished_run(run, 100.0 * run.seed, collapsed=run.method == "sn")
-    write_front(collect(runs), "mini", tmp_path)
-    front = json.loads((tmp_path / "front.json").read_text())
-    table = front["sections"][0]["table"]
+    (_, section) = front_of(ResultsTable(runs, "mini"), tmp_path, monkeypatch)
+    table = section["table"]
+    assert section["title"] == "Table II"
     assert {len(line) for line in table["rows"]} == {len(table["header"])}
     first, second = table["rows"]
     linked = [path for cell in first for _, path in cell.get("runs", [])]
     assert sorted(linked) == sorted(run.folder.path.relative_to(tmp_path).as_posix() for run in runs[:3])
-    assert {"text": "MC + SC / MC 2/2 + SC 2/2", "kind": "collapsed"} in first
+    assert {"text": "MC + SC / MC 2 of 2 + SC 2 of 2", "kind": "collapsed"} in first
     assert any("without seed 2: to do" in cell["text"] for cell in first)
     assert {"text": "to do", "kind": "gap"} in second
-    titles = [section["title"] for section in front["sections"]]
-    assert titles == ["Table II", "Paper audit", "Paper and code"]
 
 
 def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
@@ -256,28 +270,49 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
     for run in runs:
         if run.name != "B_128-64 SR seed 2":
             finished_run(run, 100.0 * run.seed)
-    text = markdown(collect(runs), "mini")
-    assert "150 ± 71 → 100 without seed 2: to do |" in text
+    table = ResultsTable(runs, "mini")
+    assert "150 ± 71 → 100 without seed 2: to do |" in markdown_table(table.shown)
+    assert [line["score"] for line in table.comparison.to_dict("records")] == ["FID_cls", "IS_cls", "modes"]
+    fid = table.comparison.iloc[0]
+    assert (fid["In the paper"], fid["pairs"], fid["SR ahead in"]) == ("SN collapses: B_128-64", "1", "0")
+    assert fid["SR is"] == "cannot reach significance"
+
+
+def test_the_comparison_tells_rows_apart_by_what_the_papers_sn_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = table_runs("mini", ["A_64-128", "B_64-64", "C_64-32"], METHODS, [1, 2, 3], tmp_path)
+    for run in runs:
+        better = run.method == "sr" and run.setting.name != "A_64-128"
+        finished_run(run, 70.0 if better else 100.0)
+    fids = ResultsTable(runs, "mini").comparison.query("score == 'FID_cls'").to_dict("records")
+    assert [(line["In the paper"], line["pairs"], line["SR ahead in"]) for line in fids] == [
+        ("SN collapses: B_64-64, C_64-32", "6", "6"), ("SN does not collapse: A_64-128", "3", "0")
+    ]  # fmt: skip
+    assert [line["SR is"] for line in fids] == ["better", "cannot reach significance"]
+    assert fids[0]["relative change"] == "-30%"
+    assert not save_table_picture([run for run in runs if run.method == "sn"], tmp_path / "none.png")
+    assert save_table_picture(runs, tmp_path / "table2.png")
+    first, _ = front_of(ResultsTable(runs, "mini"), tmp_path, monkeypatch, tmp_path / "table2.png")
+    assert first["picture"].startswith("data:image/png;base64,iVBOR")
 
 
 def test_scale_paper_shows_the_difference_to_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reproduce.plan.table_runs.REPOSITORY", tmp_path)
     runs = table_runs("paper", ["A_64-128", "E_512-64"], METHODS, [1], tmp_path)
     finished_run(runs[0], 21.40, final={"FID": 19.5, "IS": 8.5, "KID": 0.0123, "FID_intra_classes": [1.0, 2.0]})
-    rows = collect(runs)
-    text = markdown(rows, "paper")
-    assert "21.40 [+0.25]" in text
-    described = described_table(rows, "paper")
+    table = ResultsTable(runs, "paper")
+    described = described_table(table)
+    assert "21.40 [+0.25]" in described
     assert "| A_64-128 | SN | 600 | 19.50 | 8.50 | 0.0123 |" in described
     assert "with 40,000 images, 7 splits, FID_intra over 2 classes of 90 images;" in described
-    lines = list(csv.DictReader(io.StringIO(csv_text(rows, "paper"))))
+    assert "not run: first srgan prepare" in described
+    lines = list(csv.DictReader(io.StringIO(table.csv_text())))
     assert [line["final_KID"] for line in lines] == ["0.0123", "", "", ""]
-    write_front(rows, "paper", tmp_path)
-    sections = json.loads((tmp_path / "front.json").read_text())["sections"]
-    (final,) = [section for section in sections if section["title"] == "Final scores"]
-    assert "0.0123" in final["table"]["rows"][0]
-    assert any("[+0.25]" in cell["text"] for cell in sections[0]["table"]["rows"][0])
-    assert "not run: first srgan prepare imagenet" in text
+    shown, final = front_of(table, tmp_path, monkeypatch)
+    assert final["title"] == "Final scores"
+    assert {"text": "0.0123"} in final["table"]["rows"][0]
+    assert any("[+0.25]" in cell["text"] for cell in shown["table"]["rows"][0])
 
 
 def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,7 +324,7 @@ def test_a_run_of_other_settings_is_no_result(tmp_path: Path, capsys: pytest.Cap
     record["config"]["data"]["init_args"]["batch_size"] = 17
     write_json(run.folder.record, record)
     assert run.state == OUTDATED
-    options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--runs", str(tmp_path)]
+    options = ["--scale", "mini", "--settings", "B_128-64", "--methods", "sn", "--seeds", "1", "--runs", str(tmp_path)]
     assert main(options) == 2
     assert (
         f"(data.init_args.batch_size: 17 there, 16 in the plan); remove or move {run.folder.path}"
@@ -301,7 +336,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     tmp_path: Path, folder_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All methods for real, at a thousandth of their length; three of them go on from SN's checkpoint."""
-    monkeypatch.setattr(collapse, "BRANCH", 4)
+    monkeypatch.setattr("reproduce.plan.table_runs.BRANCH", 4)
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}
     sizes["scores.final.num_fake_images"] = 50
@@ -310,9 +345,9 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
     samples = {}
-    assert [run.method for run in runs] == ["SN", RATE_CONTROL, "SR-d", EQUATION_10, "SR-s", SWITCHED, SCALE_CONTROL]
+    assert {run.method for run in runs} == {variant.label for variant in (SN, SR_S, *COLLAPSE.values())}
     for run in runs:
-        begin = 4 if run.method in ("SR-d", EQUATION_10, SWITCHED) else 0
+        begin = 4 if any(run.method == variant.label and variant.after_sn for variant in COLLAPSE.values()) else 0
         assert run.branch == (begin or None)
         assert run.scores["iteration"] == list(range(begin + 2, 9, 2))
         assert run.tails["iteration"] == list(range(0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
@@ -320,11 +355,13 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
         assert run.samples
         assert run.precision is not None
         assert run.recall is not None
-        samples[run.method] = Image.open(io.BytesIO(b64decode(run.samples)))
+        samples[run.method] = Image.open(root / run.samples)
     with Image.open(tmp_path / "table2" / "small" / "C_8-32" / "sn-seed3" / "samples" / "00000008.png") as grid:
         of_sn = grid.crop((0, 0, 266, 266))  # 4 x 4 tiles of 64 pixels, with 2 around each
     assert [samples[method].tobytes() == of_sn.tobytes() for method in ("SN", "SR-s")] == [True, False]
     assert "SR-s ahead of SN in" in (root / "evidence.md").read_text()
+    labels = [json.loads(path.read_text())["label"] for path in root.glob("C_8-32/*/run.json")]
+    assert sorted(labels) == sorted(variant.label for variant in COLLAPSE.values())
     assert (root / "C_8-32.png").stat().st_size > 10_000
     assert str(tmp_path) not in (root / "evidence.json").read_text()  # it is made to be shared
 
@@ -353,12 +390,12 @@ def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_
     assert [run.settings["model"]["iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
     assert {run.devices for run in (start, sn, sr_d)} == {4}
     assert sn.source == sr_d.source == start.folder.checkpoint
-    assert sr_d.fit_arguments()[:4] == ["-c", "imagenet128", "-c", "sr-d"]
+    assert sr_d.configs == ("imagenet128", "sr-d")
     assert sn.settings["model"]["constraint"]["class_path"] == "srgan.constraints.SpectralNormalization"
     assert sr_d.settings["model"]["micro_batch_size"] == 32
 
 
 def test_one_seed_has_no_deviation() -> None:
-    assert mean_and_deviation([12.345]) == "12.35"
-    assert mean_and_deviation([1.0, 3.0]) == "2.00 ± 1.41"
-    assert mean_and_deviation([900.0, 1100.0]) == "1000 ± 141"
+    assert mean_and_deviation(12.345, None) == "12.35"
+    assert mean_and_deviation(2.0, 2**0.5) == "2.00 ± 1.41"
+    assert mean_and_deviation(1000.0, 141.4) == "1000 ± 141"

@@ -1,5 +1,6 @@
 """Scale or spectrum: the plan of the six cells, what is kept of a run, the tests by hand, the page."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -7,74 +8,70 @@ import pytest
 from invented_evidence import run as invented
 from rich.console import Console
 
-from reproduce.evidence.records import SWITCHED
-from reproduce.evidence.scale_outcomes import (
-    CELLS,
-    ENDS,
-    Outcome,
-    joined,
-    outcomes_in,
-    outcomes_of_evidence,
-    read_outcomes,
-)
+from reproduce.evidence.records import Evidence, joined, read_evidence
 from reproduce.evidence.scale_tables import (
+    ENDS,
+    NARROW,
+    SMALL,
+    WIDE,
+    comparison_table,
     default_in_words,
     described,
+    label_of,
+    score_of,
     score_table,
     spread_table,
-    test_table,
     timing_table,
 )
 from reproduce.experiments import scale
-from reproduce.experiments.scale import SCALE, add_outcomes, digits_runs, small_runs
-from reproduce.experiments.scale_page import PAGE, parts
-from reproduce.plan.run import CHANNELS, FRACTION, SEED
+from reproduce.experiments.readme import SCALE_PAGE, parts_of_scale_page
+from reproduce.experiments.scale import add_outcomes, digits_runs, outcomes_in, small_runs
+from reproduce.plan.run import CHANNELS, SEED
+from reproduce.plan.variants import CELLS, FRACTION, SCALE
 from reproduce.results.generated import put_into
 from srgan.cli.main import main as srgan
 
-test_table.__test__ = False  # type: ignore[attr-defined]
-D6, D20, SMALL = ("digits", 6), ("digits", 20), ("C_64-32", 8)
 
-
-def outcome(cell: str, seed: int, fid: float, place: tuple[str, int] = D6, **changes: Any) -> Outcome:
+def outcome(cell: str, seed: int, fid: float, place: str = NARROW, **changes: Any) -> Evidence:
     """A run whose last evaluations are all `fid`."""
-    iteration = [300, 600] if place[0] == "digits" else [2_500, 5_000, 5_500, 6_000]
+    iteration = [2_500, 5_000, 5_500, 6_000] if place == SMALL else [300, 600]
+    scores: dict[str, list[float]] = {
+        "iteration": [*map(float, iteration)],
+        "FID_cls": [99.0, *[fid] * (len(iteration) - 1)],
+    }
     fields: dict[str, Any] = {
-        "experiment": place[0], "width": place[1], "cell": cell, "seed": seed, "iteration": iteration,
-        "FID_cls": [99.0, *[fid] * (len(iteration) - 1)], "modes": None, "recall": None, "sigma_1": [2.0, 3.0],
-        "commit": "abc", "processor": "x",
+        "setting": place, "method": label_of(place, cell), "seed": seed, "iterations": iteration[-1], "scores": scores,
+        "sigma_1": [2.0, 3.0], "commit": "abc", "processor": "x",
     }  # fmt: skip
-    return Outcome(**(fields | changes))
+    return Evidence(**(fields | changes))
 
 
-def cells(place: tuple[str, int], fids: dict[str, list[float]], first: int = 11) -> list[Outcome]:
+def cells(place: str, fids: dict[str, list[float]], first: int = 11) -> list[Evidence]:
     return [outcome(cell, first + k, fid, place) for cell, some in fids.items() for k, fid in enumerate(some)]
 
 
 def test_six_cells_of_each_seed_on_digits(tmp_path: Path) -> None:
-    runs = digits_runs([11, 12], tmp_path, {"model.iterations": 300})
-    assert len(runs) == 2 * 2 * 6
-    for (cell, width, seed), run in runs.items():
-        assert run.folder.path == tmp_path / "digits" / f"D{width}" / f"{cell}-seed{seed}"
-        assert (run.flat[CHANNELS], run.flat[SEED], run.flat["model.iterations"]) == (width, seed, 300)
-        assert run.configs[:2] == ("digits", "mini")
-        method = {"none": "SN", "static": "Static", "dynamic": "Dynamic"}[CELLS[cell].compensation]
-        compensation = run.flat.get("model.constraint.init_args.compensation.class_path", "SN")
-        if cell == "none-unit":  # SR-s with i = 1
-            assert run.flat[FRACTION] * width == pytest.approx(1)
-        else:
-            assert str(compensation).endswith(method)
-        if cell != "sn":
-            assert run.flat[SCALE] == {"kept": "keep", "unit": "unit"}[CELLS[cell].scale]
-    assert {(cell.compensation, cell.scale) for cell in CELLS.values()} == {
-        (compensation, scale) for compensation in ("none", "static", "dynamic") for scale in ("kept", "unit")
-    }
+    made = digits_runs([11, 12], tmp_path, {"model.iterations": 300})
+    assert {place: len(runs) for place, runs in made.items()} == {NARROW: 12, WIDE: 12}
+    seen = set()
+    for width, runs in zip((6, 20), made.values(), strict=True):
+        for run, (seed, cell) in zip(runs, product((11, 12), CELLS), strict=True):
+            assert run.folder.path == tmp_path / "digits" / f"D{width}" / f"{cell}-seed{seed}"
+            assert (run.flat[CHANNELS], run.flat[SEED], run.flat["model.iterations"]) == (width, seed, 300)
+            assert run.configs[:2] == ("digits", "mini")
+            assert run.label == CELLS[cell].label
+            compensation = str(run.flat.get("model.constraint.init_args.spectral_map.class_path", "none"))
+            if cell == "none-unit":  # SR-s with i = 1
+                assert run.flat[FRACTION] * width == pytest.approx(1)
+                compensation = "none"
+            seen.add((compensation.rpartition(".")[2], run.flat.get(SCALE, "keep")))
+    assert seen == set(product(("none", "Static", "Dynamic"), ("keep", "unit")))
 
 
 def test_the_cells_of_real_images_go_on_from_one_checkpoint(tmp_path: Path) -> None:
     """Three are the campaign's of group C, of which nothing is trained again."""
-    runs = small_runs([4], tmp_path, {})
-    folders = {cell: run.folder.path.relative_to(tmp_path).as_posix() for (cell, _, _), run in runs.items()}
+    runs = dict(zip(CELLS, small_runs([4], tmp_path, {})[SMALL], strict=True))
+    folders = {cell: run.folder.path.relative_to(tmp_path).as_posix() for cell, run in runs.items()}
     assert folders == {
         "sn": "table2/small/C_64-32/sn-seed4",
         "none-unit": "scale/small/none-unit-seed4",
@@ -83,79 +80,82 @@ def test_the_cells_of_real_images_go_on_from_one_checkpoint(tmp_path: Path) -> N
         "sr-d-keep": "collapse/C_64-32/sr-d-seed4",
         "sr-d-unit": "scale/small/sr-d-unit-seed4",
     }
-    sn = runs["sn", 8, 4]
+    sn = runs["sn"]
     assert all(run.after is sn or run.after.folder.path == sn.folder.path for run in runs.values() if run.after)
-    assert {run.checkpoint for (cell, _, _), run in runs.items() if cell != "sn"} == {2_000}
-    assert runs["none-unit", 8, 4].flat[FRACTION] == 1 / 8
-    assert runs["sr-d-unit", 8, 4].flat[SCALE] == "unit"
+    assert {run.checkpoint for cell, run in runs.items() if cell != "sn"} == {2_000}
+    assert {cell: run.label for cell, run in runs.items()} == {cell: label_of(SMALL, cell) for cell in CELLS}
+    assert runs["none-unit"].flat[FRACTION] == 1 / 8
+    assert runs["sr-d-unit"].flat[SCALE] == "unit"
 
 
 def test_a_run_is_read_wherever_it_was_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real run of a second, read by its folder's name; one that is not far enough is left out."""
-    folder = tmp_path / "elsewhere" / "digits" / "D4" / "sr-s-seed11"
+    folder = tmp_path / "elsewhere" / "digits" / "D6" / "sr-s-seed11"
     sizes = {
-        "data.init_args.image_size": 8, "data.init_args.batch_size": 4, CHANNELS: 4, "model.n_dis": 1,
+        "data.init_args.image_size": 8, "data.init_args.batch_size": 4, CHANNELS: 6, "model.n_dis": 1,
         "model.networks.init_args.generator_channels": 4, "model.iterations": 40, "scores.every": 20,
         "scores.protocol.num_fake_images": 50, "scores.protocol.num_real_images": 50, "samples.every": 0, SEED: 11,
     }  # fmt: skip
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     assert srgan(["fit", "-c", "digits", "-c", "sr-s", *words, "--run", str(folder)]) == 0
-    (found,) = outcomes_in(tmp_path / "elsewhere")
-    assert found.key == ("digits", 4, "sr-s", 11)
-    assert found.iteration == [20, 40]
-    assert found.modes is not None
-    assert len(found.FID_cls) == len(found.modes) == 2
-    assert found.sigma_1 == [pytest.approx(1, abs=0.2)] * 2  # SR-s brings it to 1
-    assert (found.recall, found.score) == (None, None)
+    assert outcomes_in(tmp_path / "elsewhere") == []
     capsys.readouterr()
     options = ["--existing", str(tmp_path / "elsewhere"), "--runs", str(tmp_path)]
     assert scale.main(options) == 2
     assert "expected runs that are far enough" in capsys.readouterr().err
-    monkeypatch.setitem(ENDS, "digits", (20, 40))
+    monkeypatch.setitem(ENDS, NARROW, (20, 40))
     assert scale.main(options) == 0
-    assert read_outcomes(tmp_path / "scale" / "scale.json") == [found]
-    assert found.score == pytest.approx((found.FID_cls[0] * found.FID_cls[1]) ** 0.5, rel=1e-6)
+    (found,) = read_evidence(tmp_path / "scale" / "scale.json")
+    assert found.key == (NARROW, "SR-s", 11)
+    assert found.scores["iteration"] == [20, 40]
+    assert len(found.scores["FID_cls"]) == len(found.scores["modes"]) == 2
+    assert found.sigma_1 == [pytest.approx(1, abs=0.2)] * 2  # SR-s brings it to 1
+    assert (found.recall, found.tails) == (None, {})
+    first, second = found.scores["FID_cls"]
+    assert score_of(found) == pytest.approx((first * second) ** 0.5, rel=1e-6)
     assert scale.main(["--scale", "paper", "--runs", str(tmp_path)]) == 2
     assert "Expected SCALE=mini or SCALE=small, found paper" in capsys.readouterr().err
 
 
 def test_of_two_records_of_a_run_the_longer_one_is_kept(tmp_path: Path) -> None:
-    more = {"iteration": [5_000, 5_500, 6_000, 6_500, 7_000], "FID_cls": [12.0] * 5}
-    short, long = outcome("sn", 4, 10.0, SMALL), outcome("sn", 4, 12.0, SMALL, **more)
+    more: dict[str, list[float]] = {"iteration": [5_000, 5_500, 6_000, 6_500, 7_000], "FID_cls": [12.0] * 5}
+    short, long = outcome("sn", 4, 10.0, SMALL), outcome("sn", 4, 12.0, SMALL, scores=more)
     assert joined([long], [short]) == joined([short], [long]) == [long]
     again = outcome("sn", 4, 11.0, SMALL)
     assert joined([short], [again]) == [again]
     add_outcomes([short], tmp_path, Console(quiet=True))
     add_outcomes([outcome("sr-s", 5, 9.0, SMALL)], tmp_path, Console(quiet=True))
-    assert [one.cell for one in read_outcomes(tmp_path / "scale.json")] == ["sn", "sr-s"]
+    assert [one.method for one in read_evidence(tmp_path / "scale.json")] == ["SN", "SR-s after SN"]
     assert "seed" in (tmp_path / "scale.json").read_text().splitlines()[1]
 
 
 def test_the_evidence_has_three_of_the_cells() -> None:
     """By the geometric mean of 5,000, 5,500 and 6,000."""
     scores = {"iteration": [2_500, 5_000, 5_500, 6_000, 10_000], "FID_cls": [9.0, 10.0, 20.0, 40.0, 99.0]}
-    runs = [invented(method, scores=scores) for method in ("SN", "SR-s", "SR-d", SWITCHED)]
-    found = outcomes_of_evidence([*runs, invented("SR-d", setting="C_16-32", scores=scores)])
-    assert [one.cell for one in found] == ["sn", "sr-d-keep", "sr-s"]  # SR-s from the start is none of them
-    assert all(one.score == pytest.approx(20) for one in found)
+    runs = [invented(method, scores=scores) for method in ("SN", "SR-s", "SR-d", "SR-s after SN")]
+    found = score_table([*runs, invented("SR-d", setting="C_16-32", scores=scores)], SMALL)
+    assert list(found[""]) == ["SN", "SR-s after SN", "SR-d"]  # SR-s from the start is none of them
+    assert set(found["1"]) == {"20.0"}
 
 
 def test_scores_are_shown_seed_by_seed() -> None:
-    found = [*cells(D6, {"sn": [1000.0, 4000.0]}), outcome("sr-d-unit", 11, 500.0, modes=[700, 850])]
-    header, lines = score_table(found, D6)
-    assert header[:5] == ["", "11", "12", "geometric mean", "spread"]
-    assert lines == [
+    modes: dict[str, list[float]] = {"iteration": [300, 600], "FID_cls": [99.0, 500.0], "modes": [700, 850]}
+    found = [*cells(NARROW, {"sn": [1000.0, 4000.0]}), outcome("sr-d-unit", 11, 500.0, scores=modes)]
+    table = score_table(found, NARROW)
+    assert list(table.columns[:5]) == ["", "11", "12", "geometric mean", "spread"]
+    assert table.values.tolist() == [
         ["SN", "1,000", "4,000", "2,000", "x 2.67", "4,000", "2.0, 3.0", "–"],  # exp(ln 4 / sqrt 2)
         ["SR-d at unit scale", "500", "–", "500", "–", "500", "2.0, 3.0", "850"],
     ]
-    every = cells(D20, {cell: [1000.0, 2000.0] for cell in CELLS})
+    every = cells(WIDE, {cell: [1000.0, 2000.0] for cell in CELLS})
     assert "FID_cls at 600**. Of 10 registered seeds 2 have all six cells.\n" in described([*found, *every])
     assert "FID_cls at 600**. Of 10 registered seeds 0 have all six cells.\n" in described([*found, *every])
     small = [outcome("sr-s", 4, 8.0, SMALL), outcome("sr-s", 5, 9.0, SMALL, recall=0.553, sigma_1=None)]
-    header, (line,) = score_table(small, SMALL)
-    assert (header[-1], line[1:3], line[-2:]) == (
+    table = score_table(small, SMALL)
+    (line,) = table.values.tolist()
+    assert (table.columns[-1], line[1:3], line[-2:]) == (
         "recall at 10,000, seed by seed", ["8.0", "9.0"], ["2.0, 3.0", "–, 0.55"]
     )  # fmt: skip
 
@@ -164,26 +164,28 @@ def test_tests_are_one_sided_where_a_direction_was_registered() -> None:
     """Ten seeds at half of it, but for one; of a wide D nothing was predicted, in C_64-32 two comparisons alone."""
     kept = [1000.0 * 1.1**k for k in range(10)]
     fids = {"sr-d-keep": kept, "sr-d-unit": [fid / 2 for fid in kept[:9]] + [2 * kept[9]], "sn": kept}
-    _, (line, against_sn) = test_table(cells(D6, fids), D6)
-    assert line[0] == "SR-d at unit scale below SR-d (the authors')"
+    line, against_sn = comparison_table(cells(NARROW, fids), NARROW).values.tolist()
+    assert line[0] == "SR-d at unit scale below SR-d"
     assert line[1] == "9 of 10"
     assert line[3:] == ["0.0016", "0.011", "one-sided"]  # t = -4, 9 degrees: 0.0016; 11 / 1024
     assert against_sn[5] == "one-sided"
-    assert [row[5] for row in test_table(cells(D20, fids), D20)[1]] == ["two-sided"] * 2
-    assert test_table(cells(D20, fids), D20)[1][0][4] == "0.021"
-    small = test_table(cells(SMALL, {cell: some[:5] for cell, some in fids.items()}, first=1), SMALL)[1]
-    assert [row[5] for row in small] == ["one-sided", "two-sided, not registered"]
-    some = test_table(cells(D6, {cell: of_cell[:4] for cell, of_cell in fids.items()}), D6)[1]
-    assert [row[5] for row in some] == ["one-sided, interim: 4 of 10 pairs"] * 2
-    others = cells(D6, fids, first=31)
-    assert test_table(others, D6)[1] == []  # seeds that were not registered do not judge
+    assert list(comparison_table(cells(WIDE, fids), WIDE).tests) == ["two-sided"] * 2
+    assert comparison_table(cells(WIDE, fids), WIDE)["p, sign test"][0] == "0.021"
+    small = comparison_table(cells(SMALL, {cell: some[:5] for cell, some in fids.items()}, first=1), SMALL)
+    assert list(small.tests) == ["one-sided", "two-sided, not registered"]
+    some = comparison_table(cells(NARROW, {cell: of_cell[:4] for cell, of_cell in fids.items()}), NARROW)
+    assert list(some.tests) == ["one-sided, interim: 4 of 10 pairs"] * 2
+    others = cells(NARROW, fids, first=31)
+    assert comparison_table(others, NARROW).empty  # seeds that were not registered do not judge
 
 
 def test_the_spread_is_that_of_logs() -> None:
     """SN's logs vary by ln 2 around their mean, the other's by half of it: four times the variance."""
-    found = cells(D6, {"sn": [100.0, 200.0, 400.0], "sr-s": [100.0, 100 * 2**0.5, 200.0], "none-unit": [1.0, 2.0]})
-    assert spread_table(found, D6)[1] == [["SR-s (the authors')", "4.00", "0.4", "200", "400"]]  # F(2, 2): 1 / (1 + F)
-    assert spread_table(cells(SMALL, {"sn": [1.0] * 3, "sr-s": [2.0] * 3}, first=1), SMALL)[1] == []
+    found = cells(NARROW, {"sn": [100.0, 200.0, 400.0], "sr-s": [100.0, 100 * 2**0.5, 200.0], "none-unit": [1.0, 2.0]})
+    assert spread_table(found, NARROW).values.tolist() == [
+        ["SR-s", "4.00", "0.4", "200", "400"]
+    ]  # F(2, 2): 1 / (1 + F)
+    assert spread_table(cells(SMALL, {"sn": [1.0] * 3, "sr-s": [2.0] * 3}, first=1), SMALL).empty
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_the_spread_is_that_of_logs() -> None:
     ],
 )
 def test_the_registered_rule_chooses_the_default(ahead: int | None, of_ten: int, verdict: str) -> None:
-    found = cells(D6, {"sr-d-keep": [10.0] * 10, "sr-d-unit": [5.0] * of_ten + [20.0] * (10 - of_ten)})
+    found = cells(NARROW, {"sr-d-keep": [10.0] * 10, "sr-d-unit": [5.0] * of_ten + [20.0] * (10 - of_ten)})
     if ahead is not None:
         found += cells(SMALL, {"sr-d-keep": [10.0] * 5, "sr-d-unit": [5.0] * ahead + [20.0] * (5 - ahead)}, first=1)
     assert default_in_words(found).endswith(verdict)
@@ -205,10 +207,11 @@ def test_the_registered_rule_chooses_the_default(ahead: int | None, of_ten: int,
 
 def test_the_page_shows_what_is_committed() -> None:
     """`make readme` writes it."""
-    found = parts()
+    found = parts_of_scale_page()
     assert set(found) == {"null-model", "timing", "scale"}
     assert all(
-        f"<!-- {part}: generated by `make readme` -->\n\n{text}\n" in PAGE.read_text() for part, text in found.items()
+        f"<!-- {part}: generated by `make readme` -->\n\n{text}\n" in SCALE_PAGE.read_text()
+        for part, text in found.items()
     )
 
 
@@ -225,7 +228,7 @@ def test_when_the_harm_comes_is_told_by_running_medians() -> None:
     scores = {"iteration": times, "IS_cls": [2.0] * 9}
     sn = invented(scores={**scores, "FID_cls": [10.0] * 9}, tails=columns, held=columns)
     sr_d = invented("SR-d", scores={**scores, "FID_cls": [10.0] * 6 + [99.0, 30.0, 30.0]}, tails=columns, held=columns)
-    lines = timing_table([sn, sr_d])[1]
+    lines = timing_table([sn, sr_d]).values.tolist()
     assert [line[:2] for line in lines] == [
         ["2,500", "1.00"], ["3,000", "1.00"], ["5,000", "1.00"], ["7,500", "3.00"], ["10,000", "3.00"]
     ]  # fmt: skip

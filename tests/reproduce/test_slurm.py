@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 from slurm_cluster import SlurmCluster, missing_programs
 from test_fit import assert_identical, weights
@@ -63,7 +64,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for method, config in (("sn", "sn"), ("sr", "sr-s")):
         sizes = {"model.seed": 1, **SIZES}
         run = Run(name=method, folder=RunFolder(root / method), configs=("digits", "mini", config), overrides=sizes)
-        assert srgan(["fit", *run.fit_arguments()]) == 0
+        assert srgan(["fit", *run.write_plan()]) == 0
     return {method: root / method for method in ("sn", "sr")}
 
 
@@ -241,8 +242,11 @@ def test_a_run_that_needs_more_gpus_than_there_are_is_refused(tmp_path: Path) ->
 
 def test_the_same_command_runs_on_one_process_and_on_many(tmp_path: Path) -> None:
     run = two_processes(tmp_path)
-    several = ["--trainer.devices", "8", "--trainer.num_nodes", "2", "--trainer.strategy", "ddp"]
-    assert Resources(gpus=8, nodes=2).arguments(run) == [*run.fit_arguments(), *several]
+    _, plan = run.write_plan(1)
+    alone = yaml.safe_load(Path(plan).read_text())
+    assert Resources(gpus=8, nodes=2).fit_options(run) == ["-c", plan]
+    parallel = {"devices": 8, "num_nodes": 2, "strategy": "ddp"}
+    assert yaml.safe_load(Path(plan).read_text()) == alone | {"trainer": alone.get("trainer", {}) | parallel}
 
 
 def test_a_job_gets_a_task_for_each_gpu_and_what_the_user_says() -> None:

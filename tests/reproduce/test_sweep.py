@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from figure_runs import write_mini_runs, write_run
 
 from reproduce.experiments import sweep
 from reproduce.experiments.sweep import FRACTIONS, sweep_runs
-from reproduce.plan.run import BATCH_SIZE, FRACTION
+from reproduce.plan.run import BATCH_SIZE
+from reproduce.plan.variants import FRACTION
+from srgan.runs.folder import flatten_settings
 
 
 def test_the_sweep_takes_over_the_runs_of_table_two(tmp_path: Path) -> None:
@@ -21,7 +24,7 @@ def test_the_sweep_takes_over_the_runs_of_table_two(tmp_path: Path) -> None:
     ]  # fmt: skip
     for own in (runs[:6], runs[6:]):
         assert [run.flat.get(FRACTION) for run in own] == [None, *FRACTIONS, None]
-        assert own[-1].settings["model"]["constraint"]["init_args"]["compensation"] == {
+        assert own[-1].settings["model"]["constraint"]["init_args"]["spectral_map"] == {
             "class_path": "srgan.constraints.Dynamic"
         }
         assert {run.flat[BATCH_SIZE] for run in own} == {own[0].setting.batch_size}
@@ -40,11 +43,12 @@ def test_the_sweep_shows_its_plan_and_skips_what_is_there(
     assert sweep.main([*options, "--dry-run", "1"]) == 0
     commands = [line for line in capsys.readouterr().out.splitlines() if line.startswith("srgan fit")]
     assert len(commands) == 6
-    assert "-c cifar10 -c sr-s" in commands[1]
-    assert f"--{FRACTION} 0.25" in commands[1]
+    plan = yaml.safe_load((tmp_path / "sweep" / "paper" / "C_32-32" / "sr-s-0.25-seed1" / "plan.yaml").read_text())
+    assert plan["label"] == "SR-s, i = 0.25 N"
+    assert flatten_settings(plan)[FRACTION] == 0.25
     assert sweep.main(options) == 2
     assert "Expected a GPU for these runs" in capsys.readouterr().err
-    assert not (tmp_path / "sweep" / "paper").exists()
+    assert not list((tmp_path / "sweep" / "paper").rglob("run.json"))
 
 
 def test_the_sweep_refuses_runs_of_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

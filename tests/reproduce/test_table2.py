@@ -1,19 +1,25 @@
 """The command line of the experiments: what it shows, what it refuses, how it shares the machine."""
 
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reproduce.experiments import resume, table2
 from reproduce.experiments.collapse import collapse_runs
 from reproduce.experiments.sweep import sweep_runs
 from reproduce.launcher.options import CAMPAIGN, Options, read, resources
 from reproduce.plan.resources import choose_gpus, threads_of_each
-from reproduce.plan.run import REPOSITORY, Run
+from reproduce.plan.run import CHANNELS, PLAN, REPOSITORY, Run
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import table_runs
+from reproduce.plan.variants import SCALE
+from srgan.cli.main import main as srgan
+from srgan.runs.recorded import recorded_run
 from srgan.utils.provenance import usable_cores
 
 DRY = ["--dry-run", "1"]
@@ -40,11 +46,28 @@ def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
     assert "128 x 1 x 8" in shown
     assert "GPU hours" in shown
     assert "# sbatch --time=1440 --nodes=2 --ntasks-per-node=4 --cpus-per-task=8 --gpus-per-node=4 --requeue" in shown
-    assert shown.count("--trainer.devices 4 --trainer.num_nodes 2 --trainer.strategy ddp") == 2
-    options = ["--scale", "mini", "--cluster", "slurm", *DRY, "--settings", "A_64-128"]
+    plans = [Path(words) for words in re.findall(r"srgan fit -c (\S+)", shown)]
+    assert len(plans) == 2
+    for plan in plans:
+        trainer = yaml.safe_load(plan.read_text())["trainer"]
+        assert {"devices": 4, "num_nodes": 2, "strategy": "ddp"}.items() <= trainer.items()
+    options = ["--scale", "mini", "--cluster", "slurm", *DRY, "--settings", "A_64-128", "--seeds", "1"]
     assert table2.main([*options, "--runs", str(tmp_path)]) == 0
     assert "2 runs, 2 to do" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {PLAN}  # nothing else is written
+
+
+def test_one_printed_command_makes_a_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run writes the settings of each run; `--run` makes it elsewhere, under its label."""
+    tiny = "model.iterations=2 data.init_args.batch_size=4 model.networks.init_args.generator_channels=4 scores.every=0"
+    options = ["--scale", "mini", "--settings", "C_32-32", "--methods", "sr", "--seeds", "1", *DRY]
+    options += ["--runs", str(tmp_path / "runs")]
+    assert table2.main([*options, "--overrides", tiny]) == 0
+    (command,) = re.findall(r"^srgan (fit .*?)  #", capsys.readouterr().out, re.MULTILINE)
+    assert srgan([*shlex.split(command), "--run", str(tmp_path / "again")]) == 0
+    found = recorded_run(tmp_path / "again")
+    assert found is not None
+    assert (found.label, found.settings["model.iterations"], found.settings[CHANNELS]) == ("SR-s", 2, 6)
 
 
 @pytest.mark.parametrize("cluster", ["", "slurm"])
@@ -54,7 +77,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_happens(
 ) -> None:
     options = ["--scale", "mini", "--settings", "B_128-64", "--gpus", "3", "--runs", str(tmp_path)]
     assert table2.main([*options, "--cluster", cluster, "--dry-run", dry_run]) == 2
-    assert "B_128-64 SN seed 1: Expected a global batch that divides among the devices" in capsys.readouterr().err
+    assert "B_128-64 SN seed 31: Expected a global batch that divides among the devices" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,6 +209,5 @@ def test_runs_of_the_authors_sr_d_name_its_scale(tmp_path: Path) -> None:
     of_sr_d = [run for run in runs if "sr-d" in run.configs]
     assert len(of_sr_d) == 2 + 2 + 2 + 1
     for run in runs:
-        words = " ".join(run.fit_arguments())
-        assert ("--model.constraint.init_args.scale keep" in words) is (run in of_sr_d)
-        assert run in of_sr_d or run.settings["model"]["constraint"]["init_args"]["scale"] in ("keep", "unit")
+        assert (run.overrides.get(SCALE) == "keep") is (run in of_sr_d)
+        assert run in of_sr_d or run.flat[SCALE] in ("keep", "unit")

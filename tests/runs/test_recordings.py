@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from srgan.callbacks import GradientRecorder, LossRecorder, OutputRecorder, RunCallback, ScoreRecorder, SpectraRecorder
-from srgan.callbacks.base import rescue
+from srgan.callbacks.base import recovery_hint
 from srgan.callbacks.gradient_recorder import gradient_norms
 from srgan.callbacks.loss_recorder import undecided_loss
 from srgan.callbacks.spectra_recorder import recorded_layers
@@ -19,13 +19,13 @@ from srgan.collapse import CollapseThresholds
 from srgan.constraints import METHODS, Constraint, SpectralRegularization, Static, raw_weight
 from srgan.constraints.layers import convolutions
 from srgan.data import DigitsData
-from srgan.data.images import dequantize
 from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
 from srgan.networks import ResNetPair
 from srgan.networks.sampling import generate
 from srgan.runs.folder import RunFolder
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.utils.files import append_json_line
+from srgan.utils.images import dequantize
 
 NETWORKS = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=8)
 
@@ -131,14 +131,14 @@ def test_accuracy_counts_outputs_on_the_right_side(loss: Loss, boundary: float) 
     found = {name: float(value) for name, value in loss.scores(real, fake).items()}
     assert found["accuracy/real"] == 0.75
     assert found["accuracy/fake"] == 0.5
-    assert found["score/real"] == pytest.approx(boundary + 0.75)
+    assert found["logits/real"] == pytest.approx(boundary + 0.75)
 
 
 def test_a_critic_without_a_zero_has_no_accuracy(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(folder, [LossRecorder(every=1)], module_of(loss=Wasserstein()))
     assert folder.read_losses()[-1].keys() == {
-        "iteration", "loss/discriminator", "loss/generator", "score/real", "score/fake"
+        "iteration", "loss/discriminator", "loss/generator", "logits/real", "logits/fake"
     }  # fmt: skip
 
 
@@ -174,8 +174,8 @@ def test_a_test_split_of_unknown_classes_is_refused_before_training() -> None:
 
     generator, _ = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, num_classes=2).build()
     with pytest.raises(ValueError, match="the 2 training classes, found class 2"):
-        OutputRecorder().refuse_impossible(generator, Odd(8))
-    OutputRecorder(every=0).refuse_impossible(generator, Odd(8))
+        OutputRecorder().check_possible(generator, Odd(8))
+    OutputRecorder(every=0).check_possible(generator, Odd(8))
 
 
 # Warnings.
@@ -249,9 +249,9 @@ def test_weights_that_outgrow_their_rate_are_warned_of_once(tmp_path: Path, meth
 
 
 def test_sr_s_is_not_advised_where_it_is_on() -> None:
-    assert "-c sr-s --run NEW --from-checkpoint CKPT" in rescue(module_of(METHODS["sn"]()))
+    assert "-c sr-s --run NEW --from-checkpoint CKPT" in recovery_hint(module_of(METHODS["sn"]()))
     for method in (METHODS["sr-s"](), SpectralRegularization(Static(0.3))):
-        assert rescue(module_of(method)).startswith("lower learning rates: srgan fit ... --run NEW ")
+        assert recovery_hint(module_of(method)).startswith("lower learning rates: srgan fit ... --run NEW ")
 
 
 def test_a_mode_collapse_is_warned_of_at_its_onset(tmp_path: Path) -> None:

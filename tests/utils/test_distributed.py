@@ -21,7 +21,7 @@ from srgan.constraints import METHODS, raw_weight
 from srgan.networks import ResNetPair
 from srgan.runs.folder import RunFolder
 from srgan.training.module import AdversarialTraining
-from srgan.utils.distributed import Ranks
+from srgan.utils.distributed import ProcessGroup
 
 TESTS = Path(__file__).parents[1]
 ITERATIONS, N_DIS = 3, 2
@@ -33,7 +33,7 @@ SETTINGS = [
     "--model.micro_batch_size", "2",
     "--model.iterations", str(ITERATIONS), "--losses.every", "1", "--scores.every", "0", "--samples.every", "0",
 ]  # fmt: skip
-EVERY_ITERATION = ["--model.constraint.init_args.form.init_args.schedule.every_iterations", "1"]
+EVERY_ITERATION = ["--model.constraint.init_args.schedule.every_iterations", "1"]
 LIGHTNING = [sys.executable, "-m", "srgan"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "srgan"]
 
@@ -171,13 +171,13 @@ def test_processes_that_found_different_checkpoints_are_refused(monkeypatch: pyt
     """What the other rank stands at, without the other rank."""
     module = AdversarialTraining(ResNetPair(8, 2, 2, 4))
     module.on_train_start()
-    monkeypatch.setattr(Ranks, "gather", lambda _, own: torch.cat([own, own + 7]))
+    monkeypatch.setattr(ProcessGroup, "gather", lambda _, own: torch.cat([own, own + 7]))
     with pytest.raises(RuntimeError, match=r"one checkpoint, found them at iterations \[0, 7\]"):
         module.on_train_start()
 
 
 def test_a_weight_that_diverged_stops_every_rank_at_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
+    monkeypatch.setattr(ProcessGroup, "broadcast_", lambda *_: pytest.fail("would wait for the rank that failed"))
     layers = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3) for _ in range(3)))
     constraint = METHODS["sr-s"]()
     constraint.attach(layers)
@@ -185,7 +185,7 @@ def test_a_weight_that_diverged_stops_every_rank_at_the_same_layer(monkeypatch: 
         raw_weight(layers[1]).fill_(torch.nan)
     for rank in (0, 1, 2):
         with pytest.raises(ValueError, match=r"Layer '1' in iteration 5: .*NaN"):
-            constraint.after_update(layers, 5, 0, 1, Ranks(rank, 3))
+            constraint.after_update(layers, 5, 0, 1, ProcessGroup(rank, 3))
 
 
 # Who does what.
@@ -193,23 +193,23 @@ def test_a_weight_that_diverged_stops_every_rank_at_the_same_layer(monkeypatch: 
 
 @pytest.mark.parametrize(("count", "world_size"), [(12, 4), (10, 4), (3, 5), (0, 2), (5_000, 8)])
 def test_shares_are_contiguous_and_make_up_the_whole(count: int, world_size: int) -> None:
-    shares = [Ranks(rank, world_size).share(count) for rank in range(world_size)]
+    shares = [ProcessGroup(rank, world_size).share(count) for rank in range(world_size)]
     assert [row for share in shares for row in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_work_is_shared_out_by_its_cost() -> None:
     costs = [1.0, 8.0, 2.0, 3.0, 2.0]
-    owners = Ranks(0, 2).owners(costs)
+    owners = ProcessGroup(0, 2).owners(costs)
     assert [sum(cost for cost, owner in zip(costs, owners, strict=True) if owner == rank) for rank in (0, 1)] == [8, 8]
-    assert Ranks(0, 1).owners(costs) == [0] * 5
-    assert set(Ranks(0, 9).owners(costs)) <= set(range(9))
+    assert ProcessGroup(0, 1).owners(costs) == [0] * 5
+    assert set(ProcessGroup(0, 9).owners(costs)) <= set(range(9))
 
 
 @pytest.mark.parametrize("method", ["sr-s", "sr-d"])
 def test_a_rank_decomposes_only_the_layers_that_it_owns(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What two ranks would each do, one after the other in this process, without their broadcasts."""
-    monkeypatch.setattr(Ranks, "broadcast_", lambda *_: None)
+    monkeypatch.setattr(ProcessGroup, "broadcast_", lambda *_: None)
     layers = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3) for _ in range(6)))
     constraint = METHODS[method]()
     constraint.attach(layers)
@@ -221,7 +221,7 @@ def test_a_rank_decomposes_only_the_layers_that_it_owns(method: str, monkeypatch
                 if name.endswith("original"):
                     parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(name))))
         before = {name: value.clone() for name, value in layers.state_dict().items()}
-        constraint.after_update(layers, 5, 0, 1, Ranks(rank, 2))
+        constraint.after_update(layers, 5, 0, 1, ProcessGroup(rank, 2))
         changed.append({name for name, value in layers.state_dict().items() if not torch.equal(value, before[name])})
     weights = [{name for name in names if name.endswith("original")} for names in changed]
     assert len(weights[0]) == len(weights[1]) == 3

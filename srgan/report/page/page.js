@@ -63,6 +63,8 @@ const nearness = new IntersectionObserver(
   { rootMargin: "300px" },
 );
 
+addEventListener("beforeprint", () => plots.forEach(draw)); // on paper everything is near
+
 /** Draws anew what is near the window; the rest is drawn when it comes near. */
 function redraw() {
   for (const plot of plots) if (plot.near) draw(plot);
@@ -240,6 +242,14 @@ function samplesOf(run) {
     caption.textContent = `${run.label ?? ""} at iteration ${whole(iteration)}`.trim();
     picture.alt = `Images generated from fixed noise, ${caption.textContent}`;
   });
+  const real =
+    run.real_images &&
+    element(
+      "figure",
+      { className: "real" },
+      element("img", { src: run.real_images, alt: "Images of the data set" }),
+      element("figcaption", { textContent: "Real images" }),
+    );
   const strip = iterations.map((iteration) =>
     element(
       "figure",
@@ -252,7 +262,7 @@ function samplesOf(run) {
   return element(
     "div",
     { className: "samples" },
-    element("figure", { className: "now" }, picture, caption),
+    element("div", {}, element("figure", { className: "now" }, picture, caption), real),
     element("div", { className: "film", tabIndex: 0 }, ...strip),
     left && paragraph("caption", `${iterations.length} of ${run.recorded_samples} grids are kept on this page.`),
   );

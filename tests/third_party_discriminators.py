@@ -225,7 +225,7 @@ def images(*shape: int) -> Tensor:
 
 RGB = images(4, 3, 8, 8)
 LABELS = torch.tensor([0, 1, 2, 3])
-FOREIGN: dict[str, tuple[Callable[[], nn.Module], Inputs]] = {
+THIRD_PARTY: dict[str, tuple[Callable[[], nn.Module], Inputs]] = {
     "DCGAN": (dcgan, (RGB,)),
     "SN-GAN's residual net": (resnet, (RGB,)),
     "self-attention": (self_attention, (RGB,)),

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from foreign_discriminators import FOREIGN, EqualConv, EqualLinear, Inputs, style
+from third_party_discriminators import THIRD_PARTY, EqualConv, EqualLinear, Inputs, style
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import weight_norm as weight_norm_by_hook
 
 import srgan
-from srgan.constraints import Project, Regularization, Schedule, raw_matrix, raw_weight, spectra
+from srgan.constraints import Regularization, Schedule, raw_matrix, raw_weight, spectra
 from srgan.constraints.layers import is_convolution, output_dim
 from srgan.spectral import matricize
 
@@ -31,7 +31,7 @@ HELD = 1e-4
 
 def regularized(name: str, method: str, lr: float = 1e-3, **options: Any) -> tuple[Regularization, Any]:
     torch.manual_seed(0)
-    D = FOREIGN[name][0]()
+    D = THIRD_PARTY[name][0]()
     optimizer = torch.optim.SGD([p for p in D.parameters() if p.requires_grad], lr)
     selection = OPTIONS.get(name, {}) if method != "none" else {}
     with warnings.catch_warnings():
@@ -63,20 +63,20 @@ def spectrum_in_use(layer: nn.Module) -> Tensor:
     return sigma
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", THIRD_PARTY)
 def test_under_sn_the_largest_singular_value_in_use_is_one(name: str) -> None:
     handle, optimizer = regularized(name, "sn", power_iterations=100)
-    train(handle, optimizer, FOREIGN[name][1])
+    train(handle, optimizer, THIRD_PARTY[name][1])
     assert handle.updates == 3
     for layer in handle.layers.values():
         bound = 0.05 if raw_weight(layer).dtype == torch.bfloat16 else 2e-3
         assert spectrum_in_use(layer)[0].item() == pytest.approx(1, abs=bound)
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", THIRD_PARTY)
 def test_under_sr_half_of_each_spectrum_that_trains_is_held(name: str) -> None:
-    handle, optimizer = regularized(name, "sr-s", form=Project(Schedule(1)))
-    train(handle, optimizer, FOREIGN[name][1])
+    handle, optimizer = regularized(name, "sr-s", schedule=Schedule(1))
+    train(handle, optimizer, THIRD_PARTY[name][1])
     held = 0
     for layer in handle.layers.values():
         if is_convolution(layer) and raw_weight(layer).requires_grad:
@@ -88,21 +88,21 @@ def test_under_sr_half_of_each_spectrum_that_trains_is_held(name: str) -> None:
     assert held or name == "MLP"
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", THIRD_PARTY)
 def test_a_penalty_is_added_and_reaches_the_weights(name: str) -> None:
     handle, optimizer = regularized(name, PENALTIES.get(name, "gp"))
-    x, labels = FOREIGN[name][1][0], FOREIGN[name][1][1:]
+    x, labels = THIRD_PARTY[name][1][0], THIRD_PARTY[name][1][1:]
     penalty = handle.penalty(x, x.flip(0), *labels)
     assert penalty.dim() == 0
     assert penalty > 0
-    train(handle, optimizer, FOREIGN[name][1])
+    train(handle, optimizer, THIRD_PARTY[name][1])
     assert all(torch.isfinite(parameter).all() for parameter in handle.discriminator.parameters())
 
 
 @pytest.mark.parametrize("method", ["sn", "sr-s", "weight-norm"])
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", THIRD_PARTY)
 def test_a_state_dict_comes_back_and_an_export_scores_alike(name: str, method: str) -> None:
-    inputs = FOREIGN[name][1]
+    inputs = THIRD_PARTY[name][1]
     handle, optimizer = regularized(name, method)
     train(handle, optimizer, inputs)
     D = handle.discriminator
@@ -117,7 +117,7 @@ def test_a_state_dict_comes_back_and_an_export_scores_alike(name: str, method: s
     torch.testing.assert_close(outputs(D, inputs), expected)  # the live one is still there
     D.train()
     train(handle, optimizer, inputs, 1)
-    plain = FOREIGN[name][0]()
+    plain = THIRD_PARTY[name][0]()
     norm_free = getattr(plain, "_orig_mod", getattr(plain, "module", plain))
     if "norm by" not in name and "spectral norm" not in name:  # those name their weights otherwise
         norm_free.load_state_dict(exported.state_dict())
@@ -126,7 +126,7 @@ def test_a_state_dict_comes_back_and_an_export_scores_alike(name: str, method: s
 
 def test_attention_is_named_as_left_out() -> None:
     with pytest.warns(UserWarning, match=r"stay as they are: encoder\.self_attn\.in_proj_weight"):
-        srgan.regularize(FOREIGN["patch transformer"][0](), "sn")
+        srgan.regularize(THIRD_PARTY["patch transformer"][0](), "sn")
 
 
 class ConvNormAct(nn.Module):
@@ -144,7 +144,7 @@ def test_a_weight_of_a_class_that_is_named_after_a_norm_is_named_as_left_out() -
 
 
 def test_layers_of_other_classes_are_taken_where_a_function_names_them() -> None:
-    D = FOREIGN["StyleGAN's layers"][0]()
+    D = THIRD_PARTY["StyleGAN's layers"][0]()
     with pytest.raises(ValueError, match="found none in Sequential"), pytest.warns(UserWarning, match=r"0\.weight"):
         srgan.regularize(D, "sn")
     handle = srgan.regularize(D, "sn", layers=lambda name, layer: isinstance(layer, EqualConv))
@@ -152,7 +152,7 @@ def test_layers_of_other_classes_are_taken_where_a_function_names_them() -> None
 
 
 def test_grouped_convolutions_go_under_sn_and_the_rest_under_sr() -> None:
-    D = FOREIGN["depthwise"][0]()
+    D = THIRD_PARTY["depthwise"][0]()
     optimizer = torch.optim.SGD(D.parameters(), 0.0)
     with pytest.raises(ValueError, match=r"Layer '2': .* 8 groups.*exclude='2'"):
         srgan.regularize(D, "sr-s", optimizer=optimizer)
@@ -235,10 +235,10 @@ def test_a_refusal_names_all_layers_and_one_pattern_that_leaves_them_out() -> No
 
 def test_an_equalized_learning_rate_is_noticed_and_a_gain_of_one_taken() -> None:
     D = style(equalized=True)
-    before = D(FOREIGN["StyleGAN's layers"][1][0])
+    before = D(THIRD_PARTY["StyleGAN's layers"][1][0])
     with pytest.raises(ValueError, match=r"Layers '0', '2', '6': .* multiplies it by 0\.192 .*Set that gain to 1"):
         srgan.regularize(D, "sn", layers=[EqualConv, EqualLinear])
-    torch.testing.assert_close(D(FOREIGN["StyleGAN's layers"][1][0]), before)
+    torch.testing.assert_close(D(THIRD_PARTY["StyleGAN's layers"][1][0]), before)
     srgan.regularize(D, "weight-norm", layers=[EqualConv, EqualLinear])  # divides by no norm that is to be held
     D = style(equalized=True)
     for layer in D.modules():

@@ -1,0 +1,17 @@
+"""Arguments that several commands have."""
+
+import argparse
+
+
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """`--allow CLASS_PATH`, as often as needed: classes of the user's that the settings of a checkpoint may name."""
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="CLASS_PATH",
+        help="class of your own that the settings name and that may be imported; may be repeated",
+    )  # fmt: skip
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
+    return int(text)

@@ -1,0 +1,55 @@
+"""A generator, and its discriminator under a constraint, as training builds them and checkpoints hold them."""
+
+import copy
+
+import torch
+from torch import nn
+
+from srgan.constraints.base import Constraint
+from srgan.constraints.spectral_normalization import SpectralNormalization
+from srgan.networks import Generator, Pair
+from srgan.utils.randomness import counter_seed, seeded
+
+
+class Nets(nn.Module):
+    """Both nets, freshly initialized; the same for the same settings and seed.
+
+    Args:
+        networks: kind and sizes of both.
+        constraint: what keeps the discriminator Lipschitz.
+        normalize_generator: SN on the generator too.
+        ema_decay: of a moving average of the generator; None for none.
+        channels_last: convolutions work in PyTorch's channels-last memory format.
+        seed: of the initial weights and power vectors.
+
+    Attributes:
+        generator: of the last weights.
+        discriminator: under the constraint.
+        generator_ema: the moving average, or None.
+    """
+
+    def __init__(
+        self,
+        networks: Pair,
+        constraint: Constraint,
+        normalize_generator: bool = False,
+        ema_decay: float | None = None,
+        channels_last: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.networks, self.constraint = networks, constraint
+        with seeded(counter_seed(seed, "initial weights")):
+            self.generator, self.discriminator = networks.build()
+            constraint.attach(self.discriminator, seed=seed)
+            if normalize_generator:
+                SpectralNormalization().attach(
+                    self.generator, seed=counter_seed(seed, "power vectors of the generator")
+                )
+        if channels_last:
+            for net in (self.generator, self.discriminator):
+                net.memory_format = torch.channels_last
+                net.to(memory_format=torch.channels_last)  # its weights, which convolutions would copy
+        self.generator_ema: Generator | None = None
+        if ema_decay is not None:
+            self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
