@@ -47,9 +47,7 @@ class Nets(nn.Module):
                     self.generator, seed=counter_seed(seed, "power vectors of the generator")
                 )
         if channels_last:
-            for net in (self.generator, self.discriminator):
-                net.memory_format = torch.channels_last
-                net.to(memory_format=torch.channels_last)  # its weights, which convolutions would copy
+            self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
         self.generator_ema: Generator | None = None
         if ema_decay is not None:
             self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)

@@ -266,6 +266,13 @@ def test_a_checkpoint_of_sn_goes_on_under_any_method_without_parameters_of_its_o
     assert all(torch.isfinite(p).all() for p in after.parameters())
 
 
+def test_weights_on_a_cpu_stay_contiguous_where_images_are_channels_last() -> None:
+    module = build(ema_decay=0.9)
+    fit(module, 1)
+    assert module.generator.memory_format == module.discriminator.memory_format == torch.channels_last
+    assert all(parameter.is_contiguous() for parameter in module.parameters())
+
+
 @pytest.mark.parametrize("before", [torch.contiguous_format, torch.channels_last])
 def test_a_run_goes_on_in_another_memory_format(before: torch.memory_format, tmp_path: Path) -> None:
     """As between CPU and GPU: Adam's moments are laid out as the weights of the run that they come into."""
