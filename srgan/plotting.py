@@ -74,6 +74,7 @@ SERIES = (
     SeriesStyle("#009E73", (0, (2, 2, 6, 2)), "P"),
     SeriesStyle("#D55E00", (0, (1, 3)), "X"),
 )
+MUTED, ACCENT = "#767676", "#0072B2"  # of a baseline and what is set against it, where there are these two alone
 MARK = "#B2182B"  # where a verdict says that something happened
 LINES_AND_MARKERS = [(own.linestyle, own.marker) for own in SERIES]
 

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from reproduce.evidence.records import BASELINE, Evidence
-from srgan.plotting import DOTS_PER_INCH, save, style
+from srgan.plotting import ACCENT, DOTS_PER_INCH, MUTED, save, style
 
 METHODS = (BASELINE, "SR-s")
-COLOURS = {BASELINE: "#767676", "SR-s": "#0072B2"}
+COLOURS = {BASELINE: MUTED, "SR-s": ACCENT}
 LAYER = "blocks.1.conv2"  # the layer whose first half falls most under SN, averaged over the seeds
 PIXELS = (1_200, 450)
 TYPE = 25 * 100 / DOTS_PER_INCH  # points: 11 pixels where the picture is 390 pixels wide, as on a phone

@@ -66,13 +66,14 @@ def main() -> int:
     of_seeds = [
         table_runs("mini", MINI_DEFAULT, METHODS, [seed], RUNS / "table2" / "mini") for seed in default_seeds("mini")
     ]
-    table = [run for runs in of_seeds if all(run.state == FINISHED for run in runs) for run in runs]
-    if not table:
+    finished = [run for runs in of_seeds if all(run.state == FINISHED for run in runs) for run in runs]
+    if not finished:
         missing = states([run for run in of_seeds[0] if run.state != FINISHED])
         print(f"readme: not finished yet: {missing}. First: make reproduce-table2 SCALE=mini", file=sys.stderr)
         return 1
-    save_table_picture(table, MINI.with_suffix(".png"))
-    write_text(MINI, HEAD_OF_MINI + described_table(ResultsTable(table, "mini")))
+    mini = ResultsTable(finished, "mini")
+    save_table_picture(mini, MINI.with_suffix(".png"))
+    write_text(MINI, HEAD_OF_MINI + described_table(mini))
     return 0
 
 

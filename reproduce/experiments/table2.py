@@ -32,7 +32,7 @@ def experiment(options: Options) -> Campaign:
     def finish(finished: Sequence[Run], console: Console) -> None:
         table = ResultsTable(runs, options.scale)
         text, picture = described_table(table), root / "table2.png"
-        if options.scale != "mini" or not save_table_picture(runs, picture):
+        if options.scale != "mini" or not save_table_picture(table, picture):
             picture = None
         write_text(root / "table2.md", text)
         write_text(root / "table2.csv", table.csv_text())

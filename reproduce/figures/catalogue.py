@@ -16,7 +16,7 @@ class PaperFigure(NamedTuple):
 
     numbers: tuple[int, ...]  # in the paper, e.g. (15, 16, ..., 22)
     title: str  # what the paper shows there
-    groups: tuple[str, ...]  # of `Sources`, from which it is drawn
+    groups: tuple[str, ...]  # names in `Sources` of the runs that it shows
     draw: Callable[[Sources, AxisScale], Iterator[Picture]]  # makes its pictures
     has_spectra: bool = True  # whether the axes of sigma_k / sigma_1 can be linear or log
 

@@ -32,7 +32,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return choose
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
@@ -40,7 +40,7 @@ def some_of(*choices: str) -> Callable[[str], list[str]]:
     """In the order of the choices; all for empty text."""
 
     def choose(text: str) -> list[str]:
-        found = words(text) or list(choices)
+        found = split_words(text) or list(choices)
         if not set(found) <= set(choices):
             raise expected(f"{', '.join(choices)} or several", text)
         return [choice for choice in choices if choice in found]
@@ -49,13 +49,13 @@ def some_of(*choices: str) -> Callable[[str], list[str]]:
 
 
 def rows(text: str) -> list[str]:
-    return [setting.name for setting in SETTINGS] if words(text) == ["all"] else words(text)
+    return [setting.name for setting in SETTINGS] if split_words(text) == ["all"] else split_words(text)
 
 
 def numbers(text: str) -> list[int]:
-    if not all(word.isdecimal() for word in words(text)):
+    if not all(word.isdecimal() for word in split_words(text)):
         raise expected("whole numbers such as '1 2 3'", text)
-    return [int(word) for word in words(text)]
+    return [int(word) for word in split_words(text)]
 
 
 def seeds(text: str) -> list[int]:
@@ -67,7 +67,7 @@ def seeds(text: str) -> list[int]:
 
 def shares(text: str) -> list[float]:
     try:
-        return [float(word) for word in words(text)]
+        return [float(word) for word in split_words(text)]
     except ValueError:
         raise expected("numbers such as '0 0.9'", text) from None
 

@@ -9,11 +9,11 @@ from matplotlib.image import imread
 
 from reproduce.plan.run import FINISHED
 from reproduce.plan.settings import METHODS, Method
-from reproduce.plan.table_runs import TableRun
-from srgan.plotting import PAGE_WIDTH, RATIO_LABEL, save, style
+from reproduce.results.table import ResultsTable
+from srgan.plotting import ACCENT, MUTED, PAGE_WIDTH, RATIO_LABEL, save, style
 from srgan.runs.recorded import RecordedRun, recorded_run
 
-COLOURS: Mapping[Method, str] = {"sn": "#767676", "sr": "#0072B2"}
+COLOURS: Mapping[Method, str] = {"sn": MUTED, "sr": ACCENT}
 SHOWN = 0.5  # of a grid's sides
 ALT = (
     "Top: real images, samples under SN and under SR-s from the same latents. Bottom: modes over training with a "
@@ -22,14 +22,14 @@ ALT = (
 Pairs = Sequence[Mapping[Method, RecordedRun]]
 
 
-def save_table_picture(runs: Sequence[TableRun], path: Path) -> bool:
+def save_table_picture(table: ResultsTable, path: Path) -> bool:
     """Draws the rows of the narrowest and the widest discriminator; tells whether any row has both methods.
 
     Args:
-        runs: of one table; samples and the spectrum are of the first seed that both methods finished.
+        table: of scale mini; samples and the spectrum are of the first seed that both methods finished.
         path: of the PNG.
     """
-    rows = _pairs_by_width(runs)
+    rows = _pairs_by_width(table)
     if not rows:
         return False
     narrow, wide = min(rows), max(rows)
@@ -47,16 +47,15 @@ def save_table_picture(runs: Sequence[TableRun], path: Path) -> bool:
     return True
 
 
-def _pairs_by_width(runs: Sequence[TableRun]) -> dict[int, Pairs]:
+def _pairs_by_width(table: ResultsTable) -> dict[int, Pairs]:
     """D's channels -> finished runs of both methods, a pair for each seed, of the first row that has any."""
     found: dict[int, dict[str, list[dict[Method, RecordedRun]]]] = {}
-    cells = {(run.setting.name, run.seed, run.method): run for run in runs if run.state == FINISHED}
-    for name, seed in dict.fromkeys((run.setting.name, run.seed) for run in runs):
-        both = {method: cells[name, seed, method] for method in METHODS if (name, seed, method) in cells}
-        if len(both) == len(METHODS):
-            recorded = {method: recorded_run(run.folder) for method, run in both.items()}
-            pair = {method: run for method, run in recorded.items() if run is not None}
-            found.setdefault(both["sn"].discriminator_channels, {}).setdefault(name, []).append(pair)
+    done = table.runs[table.runs.state == FINISHED]
+    for (channels, name, _), pair in done.groupby(["discriminator_channels", "setting", "seed"], sort=False):
+        recorded = {line.method: recorded_run(line.folder) for line in pair.itertuples()}
+        runs = {method: run for method, run in recorded.items() if run is not None}
+        if set(runs) == set(METHODS):
+            found.setdefault(channels, {}).setdefault(name, []).append(runs)
     return {channels: next(iter(rows.values())) for channels, rows in found.items()}
 
 

@@ -100,18 +100,6 @@ class Pairs:
         return {True: "better", False: "worse", None: INCONCLUSIVE}[self.holds]
 
     @property
-    def cells(self) -> dict[str, str]:
-        """Texts of a table's line, by its columns."""
-        return {
-            "pairs": str(self.n),
-            "SR ahead in": str(self.ahead),
-            "p": f"{self.p:.2g}",
-            "relative change": f"{self.change:+.0%}",
-            "95 % interval": self.interval_in_words,
-            "SR is": self.verdict,
-        }
-
-    @property
     def smallest_p(self) -> float:
         """What the sign test gives if all pairs agree: above `LEVEL`, so few pairs decide nothing."""
         return 0.5**self.n

@@ -14,7 +14,7 @@ from pandas import DataFrame, Series
 from reproduce.plan.run import FINISHED, Scale
 from reproduce.plan.settings import METHODS, SETTINGS, Cell, Method, Setting
 from reproduce.plan.table_runs import TableRun
-from reproduce.results.significance import compare
+from reproduce.results.significance import Pairs, compare
 from srgan.collapse import is_lower_better
 from srgan.runs.recorded import VERDICTS, recorded_run
 
@@ -32,13 +32,15 @@ class ResultsTable:
 
     Attributes:
         fid: our FID's name: another one, of another network, where the scale is not the paper's.
+        shown_scores: names of the scores that readers see, our FID first.
         scores: names of all scores that the table has.
     """
 
     def __init__(self, runs: Sequence[TableRun], scale: Scale) -> None:
         self.scale = scale
         self.fid, self.inception = ("FID", "IS") if scale == "paper" else ("FID_cls", "IS_cls")
-        self.scores = [self.fid, self.inception, *(["modes", "modes_kl"] if scale == "mini" else [])]
+        self.shown_scores = [self.fid, self.inception, *(["modes"] if scale == "mini" else [])]
+        self.scores = [*self.shown_scores, *(["modes_kl"] if scale == "mini" else [])]
         self.runs = DataFrame([_line_of(run, self.scores) for run in runs], dtype=object)
 
     @cached_property
@@ -81,7 +83,6 @@ class ResultsTable:
     @cached_property
     def shown(self) -> DataFrame:
         """A line of texts for each setting, both methods side by side."""
-        scores = [self.inception, *(["modes"] if self.scale == "mini" else [])]
         lines = []
         for name, cells in self.cells.groupby("setting", sort=False):
             of = {cell.method: cell for _, cell in cells.iterrows()}
@@ -93,7 +94,7 @@ class ResultsTable:
                 f"{self.fid} ours SN → SR": self._pair(of, self.fid),
                 "IS paper SN → SR": _with_change(setting.sn.IS, setting.sr.IS),
             }
-            line |= {f"{score} ours SN → SR": self._pair(of, score) for score in scores}
+            line |= {f"{score} ours SN → SR": self._pair(of, score) for score in self.shown_scores[1:]}
             for method in METHODS:
                 paper = "MC + SC" if paper_cell(setting, method).collapsed else "no"
                 line[f"collapse {method.upper()} paper / ours"] = f"{paper} / {collapses_in_words(of.get(method))}"
@@ -130,16 +131,15 @@ class ResultsTable:
             return DataFrame()
         collapsed = self.runs.setting.map(lambda name: setting_named(name).sn.collapsed)
         parts = {"SN collapses": collapsed, "SN does not collapse": ~collapsed}
-        scores = [self.fid, self.inception, *(["modes"] if self.scale == "mini" else [])]
         lines = []
-        for (words, chosen), score in product(parts.items(), scores):
+        for (words, chosen), score in product(parts.items(), self.shown_scores):
             pairs = (
                 self.runs[chosen.astype(bool)].pivot(index=["setting", "seed"], columns="method", values=score).dropna()
             )
             if len(pairs):
                 settings = ", ".join(dict.fromkeys(pairs.index.get_level_values("setting")))
                 compared = compare(list(pairs.sn), list(pairs.sr), is_lower_better(score))
-                lines.append({"In the paper": f"{words}: {settings}", "score": score} | compared.cells)
+                lines.append({"In the paper": f"{words}: {settings}", "score": score} | comparison_cells(compared))
         return DataFrame(lines)
 
     def provenance(self) -> str:
@@ -167,6 +167,18 @@ def _line_of(run: TableRun, scores: Sequence[str]) -> dict[str, Any]:
         line |= {"final": recorded.final["iteration"], "protocol": protocol_in_words(recorded.final["protocol"])}
         line |= {FINAL + name: value for name, value in recorded.final_scores.items()}
     return line
+
+
+def comparison_cells(compared: Pairs) -> dict[str, str]:
+    """Texts of a line of `ResultsTable.comparison`, by its columns."""
+    return {
+        "pairs": str(compared.n),
+        "SR ahead in": str(compared.ahead),
+        "p": f"{compared.p:.2g}",
+        "relative change": f"{compared.change:+.0%}",
+        "95 % interval": compared.interval_in_words,
+        "SR is": compared.verdict,
+    }
 
 
 def setting_named(name: str) -> Setting:

@@ -1,6 +1,5 @@
 """Table II as Markdown and as a page that leads from each cell to its runs."""
 
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from reproduce.results.generated import markdown_table
 from reproduce.results.picture import ALT
 from reproduce.results.table import ResultsTable
 from srgan.report.page import write_page
+from srgan.report.sample_pictures import data_url
 from srgan.runs.recorded import VERDICTS
 
 LEGEND = {
@@ -78,7 +78,7 @@ def _shown(picture: Path | None) -> dict[str, str]:
     """A picture and its words, inside the page."""
     if picture is None:
         return {}
-    return {"picture": f"data:image/png;base64,{b64encode(picture.read_bytes()).decode()}", "alt": ALT}
+    return {"picture": data_url(picture.read_bytes(), "png"), "alt": ALT}
 
 
 def _plain(title: str, words: str, frame: DataFrame) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from srgan.constraints.layers import num_groups, output_dim, raw_weight
+from srgan.constraints.layers import check_divisible, num_groups, output_dim, raw_weight
 
 _WEIGHT_OF = {"convolution": 1, "linear": 1, "mm": 1, "bmm": 1, "addmm": 2, "baddbmm": 2}
 """Products of PyTorch -> which argument is the weight. The input is the one before it."""
@@ -21,6 +21,16 @@ class _Product(NamedTuple):
     input: Tensor
     weight: Tensor
     output: Tensor
+
+
+def check_normalizable(layer: nn.Module) -> None:
+    """Refuses a layer whose weight cannot be divided by a norm of it, or is not used as it is.
+
+    Raises:
+        ValueError: see `check_divisible` and `check_gain`.
+    """
+    check_divisible(layer)
+    check_gain(layer)
 
 
 def check_gain(layer: nn.Module) -> None:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.gains import check_gain
-from srgan.constraints.layers import check_divisible, raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.gains import check_normalizable
+from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 
 
@@ -25,8 +25,7 @@ class RowSumNormalization(Constraint):
     sentence = "row-sum normalization: each discriminator weight divided by its largest row sum of |W| (l∞ norm)"
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        check_divisible(layer)
-        check_gain(layer)
+        check_normalizable(layer)
         return RowSumNorm(*raw_parts(layer))
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:

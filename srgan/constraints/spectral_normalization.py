@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.gains import check_gain
+from srgan.constraints.gains import check_normalizable
 from srgan.constraints.gradient_checkpointing import (
     is_recomputing,
     is_transformed,
     once_per_forward,
     outside_transforms,
 )
-from srgan.constraints.layers import check_divisible, constrained, convolutions, raw_parts, raw_weight
+from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight
 from srgan.constraints.parametrization import RawWeight
 from srgan.constraints.scale import check_scale, format_scale, scale_sentence, scale_weights
 from srgan.spectral import Scale, matricize, power_iteration, spectral_normalize
@@ -61,8 +61,7 @@ class SpectralNormalization(Constraint):
         return self.scale != "keep"
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        check_divisible(layer)
-        check_gain(layer)
+        check_normalizable(layer)
         return SpectralNorm(*raw_parts(layer), self.power_iterations)
 
     def after_update(

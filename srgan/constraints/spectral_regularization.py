@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.gains import check_gain
+from srgan.constraints.gains import check_normalizable
 from srgan.constraints.layers import (
     LayerSubset,
-    check_divisible,
     convolutions,
     is_convolution,
     matrix_shape,
@@ -161,8 +160,7 @@ class SpectralRegularization(Constraint):
             )
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        check_divisible(layer)
-        check_gain(layer)
+        check_normalizable(layer)
         groups = num_groups(layer)
         if not is_convolution(layer):
             return SpectralNorm(*raw_parts(layer), self.power_iterations)

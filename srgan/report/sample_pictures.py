@@ -36,17 +36,18 @@ def sample_strip(
         kept = times[kept_times(times, most, required)].tolist()
         if sum(len(encoded[t]) for t in kept) <= budget:
             break
-    return {t: _data_url(encoded[t]) for t in kept}
+    return {t: data_url(encoded[t], "webp") for t in kept}
 
 
 def grid_data_url(path: Path, image_size: int) -> str | None:
     """One grid, of images of so many pixels, as a data URL; None where it is missing or cut short."""
     picture = _encoded(path, image_size)
-    return None if picture is None else _data_url(picture)
+    return None if picture is None else data_url(picture, "webp")
 
 
-def _data_url(picture: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
+def data_url(picture: bytes, kind: str) -> str:
+    """A picture inside a page; kind: "webp" or "png"."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _encoded(path: Path, image_size: int) -> bytes | None:
