@@ -1,7 +1,7 @@
-"""A small GAN of your own under spectral regularization, in one line: look for `srgan.regularize`.
+"""Train a small GAN under spectral regularization with your own training loop: the one line is `srgan.regularize`.
 
 python examples/regularize.py                                 # about a minute on a CPU
-python examples/regularize.py --method sn --iterations 800    # what it is compared with
+python examples/regularize.py --method sn --iterations 800    # spectral normalization, for comparison
 """
 
 import argparse
@@ -39,10 +39,10 @@ def discriminator() -> nn.Module:
 
 
 def main() -> None:
-    """Trains, and prints the mean of each layer's spectrum over its first half and over the rest."""
+    """Trains, then prints the mean of each layer's spectrum over its first half and over the rest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="sr-s", help="sn, sr-s, sr-d, ... (default: sr-s)")
-    parser.add_argument("--iterations", type=int, default=800, help="updates of each net (default: 800)")
+    parser.add_argument("--method", default="sr-s", help="constraint on D: sn, sr-s, sr-d, ... (default: sr-s)")
+    parser.add_argument("--iterations", type=int, default=800, help="updates of each network (default: 800)")
     options = parser.parse_args()
 
     torch.manual_seed(0)
