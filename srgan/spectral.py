@@ -112,6 +112,8 @@ def power_iterations_of_stack(
             sigma_1 = torch.linalg.vector_norm(Wv, dim=2, keepdim=True)  # u^T W v, since u is W v / |W v|
             row = Wv / (sigma_1 + eps)
         found.append((row, v, sigma_1[:, :, 0]))
+    if uses == 1:
+        return found[0]
     rows, vs, sigmas = zip(*found, strict=True)
     return torch.cat(rows, 1), torch.cat(vs, 1), torch.cat(sigmas, 1)
 

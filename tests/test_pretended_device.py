@@ -20,11 +20,15 @@ from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.randomness import ROWS_PER_GENERATOR
 
-LAUNCHES_OF_SN = 1_856
+LAUNCHES_OF_SN = 1_797
 LAUNCHES_OF_SN_IN_BF16 = 2_383
-LAUNCHES_OF_SR_S = 2_476
+LAUNCHES_OF_SR_S = 2_427
 WAITS_OF_SR_S = 25
 """In an iteration of A_64-128; of SR-s in one in which it is due, where eigh waits for each N of D's layers."""
+LAUNCHES_OF_IMAGENET = 8_946
+"""In an iteration of the 128 x 128 pyramid, SN on both nets, of five updates of D in two micro-batches each."""
+LAUNCHES_OF_LAYERS_ONE_BY_ONE = 18_140
+"""In the same one, when each layer under SN took its power steps by itself."""
 LEEWAY = 1.02  # of launches: another PyTorch may take an operation more
 
 CONSTANT = ResNetPair(generator_channels=2, discriminator_channels=2, latent_dim=4)
@@ -197,3 +201,10 @@ def test_an_iteration_in_which_sr_is_due_waits_no_more_than_it_did() -> None:
     _, counts = train(2, batch_size=64, n_dis=5, networks=A_64_128, constraint=always)
     assert 0 < counts.waits <= WAITS_OF_SR_S, counts.places
     assert counts.launches <= LEEWAY * LAUNCHES_OF_SR_S
+
+
+def test_an_iteration_of_imagenet_launches_at_most_half_of_what_sn_by_layers_did() -> None:
+    pair = ResNetPair(128, 2, 4, num_classes=1_000, widths="pyramid")
+    _, counts = train(2, batch_size=4, n_dis=5, networks=pair, normalize_generator=True, micro_batch_size=2)
+    assert counts.places == {}
+    assert 5_000 < counts.launches <= min(LEEWAY * LAUNCHES_OF_IMAGENET, LAUNCHES_OF_LAYERS_ONE_BY_ONE / 2)

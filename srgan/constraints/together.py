@@ -23,6 +23,7 @@ from srgan.spectral import power_iterations_of_stack
 from srgan.utils.precision import without_autocast
 
 LARGEST_PADDING = 2.0  # stacks to the matrices in them, over a whole net: for wide nets these are a lot of memory
+LARGEST_ON_CPU = 2**18  # entries; to copy a larger matrix into a stack costs a CPU more than calls of its own do
 
 
 class Together:
@@ -124,7 +125,7 @@ def _member(layer: nn.Module) -> _Member | None:
     if type(norm) is not SpectralNorm or not norm.training or is_sharded(layer):
         return None
     W = raw_weight(layer)
-    if is_transformed(W):
+    if is_transformed(W) or (W.device.type == "cpu" and W.numel() > LARGEST_ON_CPU):
         return None
     return _Member(layer, norm, W, (W.dtype, W.device, norm.power_iterations), matrix_shape(layer))
 
@@ -174,6 +175,7 @@ class _Stack:
         self.members = alike + [member for member in members if member not in alike]
         self.num_alike = len(alike)
         self.layouts = [layout(member) for member in self.members]
+        self.zeros = torch.zeros(self.M, dtype=members[0].W.dtype, device=members[0].W.device)
 
     def normalize(self, passes: int, side_by_side: bool) -> None:
         """Hands `passes` normalized weights, or one that holds them, to each layer, and moves its u on."""
@@ -193,8 +195,7 @@ class _Stack:
     def stacked_u(self) -> Tensor:
         """`[L, M]`, padded."""
         every = [member.norm.u for member in self.members]
-        zeros = every[0].new_zeros(self.M)
-        return torch.cat([part for u in every for part in (u, zeros[len(u) :])]).view(-1, self.M)
+        return torch.cat([part for u in every for part in (u, self.zeros[len(u) :])]).view(-1, self.M)
 
     def stack(self, weights: Sequence[Tensor], passes: int) -> Tensor:
         """`passes` weights of each layer, one layer after the other -> `[L, passes, M, N]`, padded."""
@@ -243,6 +244,6 @@ class _Normalization(torch.autograd.Function):
         along_uv = torch.bmm(d.view(-1, 1, M * N), W_SN.view(-1, M * N, 1)).view(L, passes)
         scale = sigma_1.reciprocal()
         divided = torch.bmm(scale.unsqueeze(1), d.view(L, passes, -1)).view(L, M, N)
-        weighted_u = u * (along_uv * -scale).unsqueeze(2)
-        dW = torch.baddbmm(divided, weighted_u.mT, v)
+        weighted_u = u * (along_uv * scale).unsqueeze(2)
+        dW = torch.baddbmm(divided, weighted_u.mT, v, alpha=-1)
         return None, None, None, None, None, None, *ctx.stack.parts(dW.unsqueeze(1))

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu, relu_
+from torch.nn.functional import avg_pool2d, batch_norm, interpolate, relu, relu_
 
 from srgan.networks.fused_convolutions import Convolution, ConvolutionAndPooling, EnlargementAndConvolution
 
@@ -51,9 +51,20 @@ def initialize_normally(network: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def batch_norm(channels: int, affine: bool = True) -> nn.BatchNorm2d:
-    """Chainer's batch normalization: eps 2e-5 (PyTorch's default is 1e-5), running-average decay 0.9."""
-    return nn.BatchNorm2d(channels, eps=2e-5, momentum=0.1, affine=affine)
+class BatchNorm(nn.BatchNorm2d):
+    """Chainer's batch normalization: eps 2e-5 (PyTorch's default is 1e-5), running-average decay 0.9.
+
+    It does not count batches, which a fixed decay has no use for: `num_batches_tracked` is only kept for checkpoints.
+    """
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__(channels, eps=2e-5, momentum=0.1, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` -> the same shape; by the batch's statistics in training mode."""
+        return batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -65,7 +76,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.bn = batch_norm(channels, affine=num_classes == 0)
+        self.bn = BatchNorm(channels, affine=num_classes == 0)
         if num_classes:
             self.gamma = nn.Parameter(torch.ones(num_classes, channels))
             self.beta = nn.Parameter(torch.zeros(num_classes, channels))

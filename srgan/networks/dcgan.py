@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import relu_
 
-from srgan.networks.blocks import batch_norm, initialize_normally
+from srgan.networks.blocks import BatchNorm, initialize_normally
 from srgan.networks.pair import IMAGE_CHANNELS, Generator, Pair, PlainDiscriminator, check_widths
 
 IMAGE_SIZES = (16, 32, 64)
@@ -31,7 +31,7 @@ class DCGANGenerator(Generator):
         self.latent_dim = latent_dim
         widths = widths_from_4x4(image_size, channels)
         self.linear = nn.Linear(latent_dim, 4 * 4 * widths[0])
-        self.batch_norms = nn.ModuleList(batch_norm(width) for width in widths)
+        self.batch_norms = nn.ModuleList(BatchNorm(width) for width in widths)
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
             for inputs, outputs in pairwise([*widths, IMAGE_CHANNELS])

@@ -41,6 +41,7 @@ class _Resampling(Convolution):
             if weight.stride(3) == 1:
                 return (weight.reshape(-1, 9) @ self.four_copies).view(*weight.shape[:2], 4, 4)
             pixels = weight.permute(0, 2, 3, 1).flatten(1, 2)  # channels last: [a, 9, b]
+            pixels = pixels if pixels.stride(2) == 1 else pixels.contiguous()  # turned round
             kernels = torch.bmm(self.four_copies.T.expand(len(weight), 16, 9), pixels)
         return kernels.view(len(weight), 4, 4, -1).permute(0, 3, 1, 2)
 
@@ -65,4 +66,5 @@ class EnlargementAndConvolution(_Resampling):
         self.four_copies = self.four_copies.flip(0)  # a transposed convolution turns its kernel round
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv_transpose2d(x, self.kernel(self.weight).transpose(0, 1), self.bias, stride=2, padding=1)
+        kernel = self.kernel(self.weight.transpose(0, 1))  # of a 4x4 kernel PyTorch would have to copy more
+        return conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, relu_
 
-from srgan.networks.blocks import DownBlock, FirstDownBlock, UpBlock, batch_norm, convolution, linear
+from srgan.networks.blocks import BatchNorm, DownBlock, FirstDownBlock, UpBlock, convolution, linear
 from srgan.networks.pair import (
     IMAGE_CHANNELS,
     Discriminator,
@@ -82,7 +82,7 @@ class ResNetGenerator(Generator):
         self.blocks = nn.ModuleList(
             UpBlock(channels * inputs, channels * outputs, num_classes) for inputs, outputs in pairwise(multiples)
         )
-        self.bn = batch_norm(channels * multiples[-1])
+        self.bn = BatchNorm(channels * multiples[-1])
         self.conv = convolution(channels * multiples[-1], IMAGE_CHANNELS, 3, 1.0)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:

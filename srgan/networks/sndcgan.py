@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import relu_
 
-from srgan.networks.blocks import batch_norm, initialize_normally
+from srgan.networks.blocks import BatchNorm, initialize_normally
 from srgan.networks.pair import IMAGE_CHANNELS, Generator, Pair, PlainDiscriminator, check_widths
 
 GENERATOR_MULTIPLES = (8, 4, 2, 1)  # of ch: 512, 256, 128, 64
@@ -29,7 +29,7 @@ class SNDCGANGenerator(Generator):
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1) for inputs, outputs in pairwise(widths)
         )
-        self.batch_norms = nn.ModuleList(batch_norm(width) for width in widths[1:])
+        self.batch_norms = nn.ModuleList(BatchNorm(width) for width in widths[1:])
         self.conv = nn.Conv2d(channels, IMAGE_CHANNELS, 3, padding=1)
         initialize_normally(self)
 
