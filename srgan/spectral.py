@@ -40,6 +40,11 @@ def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
     return weight.transpose(0, output_dim).flatten(1)
 
 
+def unmatricize(W: Tensor, weight: Tensor, output_dim: int = 0) -> Tensor:
+    """The inverse of `matricize`: W, in any shape of as many numbers row by row, in the shape of `weight`."""
+    return W.reshape(weight.transpose(0, output_dim).shape).transpose(0, output_dim)
+
+
 def spectrum(W: Tensor) -> Tensor:
     """Singular values of W (Eq. 5), from the largest.
 

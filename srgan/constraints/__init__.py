@@ -2,17 +2,13 @@
 
 from srgan.constraints.base import Combination, Constraint, Unconstrained
 from srgan.constraints.batch_normalization import BatchNormalization
-from srgan.constraints.dragan import DRAGAN
 from srgan.constraints.export import export, unregularize
-from srgan.constraints.gradient_penalty import GradientPenalty
 from srgan.constraints.handle import Regularization
 from srgan.constraints.layers import raw_matrix, raw_weight, spectra, spectral_layers
-from srgan.constraints.orthonormal import OrthonormalRegularization
-from srgan.constraints.r1 import R1Penalty
+from srgan.constraints.penalties import DRAGAN, SLOGAN, GradientPenalty, OrthonormalRegularization, R1Penalty
 from srgan.constraints.registry import METHODS
 from srgan.constraints.regularize import regularize
 from srgan.constraints.row_sum import RowSumNormalization
-from srgan.constraints.slogan import SLOGAN
 from srgan.constraints.spectral_normalization import SpectralNormalization
 from srgan.constraints.spectral_regularization import Schedule, SpectralRegularization
 from srgan.constraints.step import DiscriminatorStep

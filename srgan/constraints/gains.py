@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from srgan.constraints.layers import check_divisible, num_groups, output_dim, raw_weight
+from srgan.utils.torch_internals import TorchDispatchMode
 
 _WEIGHT_OF = {"convolution": 1, "linear": 1, "mm": 1, "bmm": 1, "addmm": 2, "baddbmm": 2}
 """Products of PyTorch -> which argument is the weight. The input is the one before it."""

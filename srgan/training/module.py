@@ -29,6 +29,7 @@ from srgan.training.ema import average_into, decay_at
 from srgan.training.joining import check_fit
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
+from srgan.utils.lightning_internals import trainer_of
 from srgan.utils.precision import without_autocast
 
 
@@ -312,7 +313,7 @@ class AdversarialTraining(pl.LightningModule):
         Raises:
             ValueError: see `check_checkpoint`.
         """
-        trainer = self._trainer
+        trainer = trainer_of(self)
         carried = {} if trainer is None else self.carried(getattr(trainer, "datamodule", None))
         check_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]

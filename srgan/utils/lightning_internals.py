@@ -9,6 +9,11 @@ def keep_signal_handlers(trainer: pl.Trainer) -> None:
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
+def trainer_of(module: pl.LightningModule) -> pl.Trainer | None:
+    """The Trainer that a module is attached to; None where there is none, as in `load_from_checkpoint`."""
+    return module._trainer
+
+
 def starts_processes_anew(strategy: Strategy) -> bool:
     """Whether each process of a run executes the command by itself (DDP), in place of being forked or spawned."""
     return isinstance(strategy, DDPStrategy) and strategy._start_method == "popen"

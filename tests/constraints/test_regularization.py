@@ -324,19 +324,20 @@ def test_a_weight_passes_five_files_at_most() -> None:
     """As docs/explanation/architecture.md says: from `after_update` to the decomposition and back."""
     constraint, layer = SpectralRegularization(), nn.Conv2d(3, 8, 3)
     constraint.attach(layer)
-    package, files = Path(srgan.__file__).parent, set()
+    package, files = Path(srgan.__file__).parent, []
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         path = Path(frame.f_code.co_filename)
         if event == "call" and path.is_relative_to(package):
-            files.add(path.relative_to(package).as_posix())
+            files.append(path.relative_to(package).as_posix())
 
     sys.setprofile(note)
     try:
         constraint.after_update(layer, 0, 0, 1)
     finally:
         sys.setprofile(None)
-    assert files == {
+    assert len(files) <= 80, len(files)
+    assert set(files) == {
         "constraints/spectral_regularization.py",
         "constraints/layers.py",
         "spectral.py",
