@@ -74,7 +74,7 @@ def test_private_names_of_others_are_used_behind_few_doors() -> None:
 def test_torch_keeps_a_parameter_under_a_parametrization_and_off_it() -> None:
     """utils/torch_internals.py: else DDP and optimizers lose the weight, or deep copies their class."""
     layer = nn.Linear(3, 2)
-    raw = layer.weight
+    raw = layer.get_parameter("weight")
     torch_internals.parametrize_weight(layer, nn.Identity(), raw)
     twin = copy.deepcopy(layer)
     assert layer.get_parameter("parametrizations.weight.original") is raw

@@ -36,7 +36,7 @@ PARSING = ("jsonargparse", "argparse", "yaml", "importlib", "typeshed_client")
 """Packages whose exceptions are about text, not about what a constructor makes of its values."""
 
 
-def reason_of(error: BaseException) -> str:
+def format_parser_error(error: BaseException) -> str:
     """What was wrong with settings, in a sentence: that of the constructor that refused them, else the parser's own.
 
     The parser catches what a constructor raises, and wraps its words into those about every type that a setting may
@@ -45,7 +45,7 @@ def reason_of(error: BaseException) -> str:
     refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
     if refusals and not isinstance(refusals[0], ImportError | AttributeError):
         return "\n".join([line for line in str(refusals[0]).splitlines() if line.strip()])
-    return essence(str(error))
+    return format_parser_message(str(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -64,7 +64,7 @@ def _raised_in(error: BaseException) -> str:
     return module
 
 
-def essence(message: str) -> str:
+def format_parser_message(message: str) -> str:
     """A parser's message as one sentence: which setting, what was expected, what was found.
 
     For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
