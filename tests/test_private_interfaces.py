@@ -2,6 +2,7 @@
 that has changed, the file that has to follow, and what breaks.
 """
 
+import argparse
 import ast
 import copy
 import inspect
@@ -10,8 +11,9 @@ import signal
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import jsonargparse
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -23,6 +25,8 @@ from torch.nn.utils import parametrizations, spectral_norm
 from torch.utils.checkpoint import checkpoint
 
 import srgan
+from srgan.cli.parser_messages import format_parser_error
+from srgan.constraints import Constraint
 from srgan.prepare.image_sources import _Header
 from srgan.utils import torch_internals
 from srgan.utils.lightning_internals import keep_signal_handlers, starts_processes_anew, trainer_of
@@ -38,6 +42,15 @@ DOORS = {
 """Files of srgan/ that use private names -> whose."""
 PUBLIC = {"_replace", "_fields", "_asdict"}
 """Of named tuples."""
+
+
+def defined_names(tree: ast.Module) -> Iterator[str]:
+    """Functions, classes and attributes of `self`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            yield node.attr
 
 
 def private_names(tree: ast.Module, ours: set[str]) -> Iterator[str]:
@@ -56,17 +69,7 @@ def private_names(tree: ast.Module, ours: set[str]) -> Iterator[str]:
 def test_private_names_of_others_are_used_behind_few_doors() -> None:
     package = Path(srgan.__file__).parent
     trees = {path.relative_to(package).as_posix(): ast.parse(path.read_text()) for path in package.rglob("*.py")}
-    ours = {
-        name
-        for tree in trees.values()
-        for node in ast.walk(tree)
-        for name in (
-            [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef)
-            else [node.attr] if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-            and ast.unparse(node.value) == "self"
-            else []
-        )
-    }  # fmt: skip
+    ours = {name for tree in trees.values() for name in defined_names(tree)}
     found = {place: sorted(set(private_names(tree, ours))) for place, tree in trees.items()}
     assert {place for place, names in found.items() if names} == set(DOORS), found
 
@@ -118,6 +121,14 @@ def test_torch_counts_what_is_written_into_a_tensor() -> None:
     before = torch_internals.version_of(x)
     x.add_(1)
     assert torch_internals.version_of(x) == before + 1
+
+
+def test_torch_compile_has_the_module_in_its_wrapper() -> None:
+    """utils/torch_internals.py: else layers of a compiled discriminator are named and found with a prefix."""
+    layer = nn.Linear(1, 1)
+    compiled: Any = torch.compile(layer)
+    assert torch_internals.compiled_module(compiled) is layer
+    assert torch_internals.compiled_module(layer) is None
 
 
 def test_torch_tells_which_optimizers_call_hooks() -> None:
@@ -205,6 +216,26 @@ def test_lightning_says_whether_a_module_has_a_trainer() -> None:
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     module.trainer = trainer
     assert trainer_of(module) is trainer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--n", "x"], "Expected int for --n, found x."),
+        (["--kind", "sgd"], "Expected one of 'adam', 'rmsprop' for --kind, found sgd."),
+        (["--constraint", "nobody.Knows"], "Expected other settings for --constraint: No module named 'nobody'."),
+        (["--constraint", "R1Penalty", "--constraint.gamma", "x"], "Expected float for --constraint.gamma, found x."),
+    ],
+)
+def test_jsonargparse_says_which_setting_is_wrong(arguments: list[str], sentence: str) -> None:
+    """cli/parser_messages.py: else users read a nested message about each type that a setting may have."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--n", type=int)
+    parser.add_argument("--kind", type=Literal["adam", "rmsprop"])
+    parser.add_argument("--constraint", type=Constraint)
+    with pytest.raises(argparse.ArgumentError) as refused:
+        parser.parse_args(arguments)
+    assert format_parser_error(refused.value) == sentence
 
 
 def test_lightnings_logger_keeps_what_wandb_gets() -> None:

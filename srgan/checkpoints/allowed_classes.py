@@ -1,4 +1,4 @@
-"""Which classes the settings in a checkpoint may name. They are judged before anything is imported."""
+"""The classes that settings in a checkpoint may name, checked before anything is imported."""
 
 import inspect
 import pydoc

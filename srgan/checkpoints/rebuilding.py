@@ -18,14 +18,14 @@ TRAINING_ALONE = {
     "compile", "compile_mode", "discriminator_optimizer", "feature_matching", "generator_batch_multiplier",
     "generator_optimizer", "generator_update_after", "iterations", "linear_decay", "loss", "micro_batch_size", "n_dis",
 }  # fmt: skip
-"""Settings of the training that do not decide what its nets are."""
+"""Settings of the training that its networks do not depend on."""
 
 
 def rebuild_nets(checkpoint: RunCheckpoint) -> Nets:
-    """Both nets as they were in the run, with the checkpoint's weights. Not compiled.
+    """Both networks with the checkpoint's weights, not compiled.
 
     Raises:
-        ValueError: settings of another version, or weights of other nets, or ones that are not finite.
+        ValueError: the settings are of another version, or the weights of other networks or not finite.
     """
     place = f"'{checkpoint.path}'"
     if broken := nonfinite_tensor(checkpoint.weights):

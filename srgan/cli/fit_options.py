@@ -25,7 +25,7 @@ from pytorch_lightning.callbacks import (
 from srgan import constraints
 from srgan.cli.parser_messages import INSTEAD
 from srgan.constraints import METHODS, Constraint, SpectralMap, SpectralRegularization
-from srgan.training.joining import PRECISIONS
+from srgan.training.checks import PRECISIONS
 from srgan.training.module import optimizer_steps
 
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {

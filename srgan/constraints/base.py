@@ -1,7 +1,7 @@
-"""What keeps a discriminator Lipschitz, as a value: a frozen dataclass of settings, and what it does.
+"""A constraint on the discriminator as a value: a frozen dataclass of settings with hooks.
 
 A training step calls `attach` once, adds `penalty` to D's loss and calls `after_update` after D's optimizer steps;
-loggers ask for its `report`. No code asks which constraint it is: whatever else depends on it is a property of it.
+loggers ask for its `report`. No code asks which constraint it is; all that depends on it is a property of it.
 A constraint overrides what it needs of `parametrization`, `penalty`, `after_update` and `report`, and one that adds
 layers, or refuses some discriminators, `add_layers` and `check`.
 """
@@ -47,12 +47,12 @@ class Constraint:
 
     @property
     def note(self) -> str | None:
-        """What to know when reading its verdicts."""
+        """What to know about its verdicts."""
         return None
 
     @property
     def has_post_step(self) -> bool:
-        """Whether `after_update` does anything, so that somebody has to call it."""
+        """Whether `after_update` does anything and must be called."""
         return type(self).after_update is not Constraint.after_update
 
     @property

@@ -1,4 +1,4 @@
-"""A batch norm behind a layer, on and off again."""
+"""Batch norm behind a layer, in a forward hook, and its removal."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -32,11 +32,9 @@ def _hook_key(layer: nn.Module) -> int | None:
 
 @torch.no_grad()
 def remove_batch_norm(layer: nn.Module, fold: bool) -> None:
-    """Takes such a batch norm away, where there is one.
+    """Removes a batch norm that a constraint has put behind a layer, if any.
 
-    Args:
-        layer: a convolution.
-        fold: put what it does in evaluation mode into the layer's plain weight and its bias, which it may get.
+    With `fold` the layer, with a plain weight, takes over its effect in evaluation mode, by a new bias if it has none.
     """
     key = _hook_key(layer)
     if key is None:

@@ -202,7 +202,7 @@ def _handle_of(layer: nn.Module) -> Regularization | None:
 
 
 def release(layers: Mapping[str, nn.Module]) -> None:
-    """Ends whatever acts on these layers."""
+    """Removes all hooks that act on these layers."""
     handles = {_handle_of(layer) for layer in layers.values()}
     for layer in layers.values():
         _acting.pop(layer, None)
@@ -244,7 +244,7 @@ class StepWatch:
             warnings.warn(
                 f"A regularized discriminator has had {self.forwards} training forward passes without a step of the "
                 "optimizer that srgan.regularize was given, after which its constraint acts. Unless so many are "
-                "accumulated for one step, it is a deep copy, or the optimizer was made anew: call "
+                "accumulated for one step, it is a deep copy, or the optimizer was replaced: call "
                 "srgan.regularize(D, method, optimizer=...) again.",
                 stacklevel=2,
             )

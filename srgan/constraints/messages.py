@@ -37,7 +37,7 @@ def format_refusals(reasons: Mapping[str, str], chosen: Mapping[str, object] | N
 
 
 def format_pattern(names: Sequence[str] | Mapping[str, object], among: Mapping[str, object]) -> str:
-    """A glob pattern that matches these names alone; a list of them where there is none."""
+    """A glob pattern that matches these names alone; the list of them if there is none."""
     first, wanted = next(iter(names)), set(names)
     parts = first.split(".")
     tails = [f"*{'.' if len(parts) > 1 else ''}{'.'.join(parts[at:])}" for at in range(len(parts))]

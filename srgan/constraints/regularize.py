@@ -1,4 +1,4 @@
-"""The public one-liner: spectral regularization for anybody's discriminator."""
+"""The public one-liner: spectral regularization for any discriminator."""
 
 import gc
 import warnings

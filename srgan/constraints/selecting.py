@@ -1,12 +1,14 @@
-"""Which layers of a network a constraint goes onto."""
+"""Selection of the layers to constrain."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import nn
 
 from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, check_module, constrained, spectral_layers
+from srgan.utils.torch_internals import compiled_module
 
 Predicate = Callable[[str, nn.Module], bool]
 Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
@@ -17,7 +19,7 @@ def unwrap_model(module: nn.Module) -> nn.Module:
     """The network within wrappers of torch.compile, DataParallel and DistributedDataParallel; TypeError for others."""
     check_module(module)
     while True:
-        inner = getattr(module, "_orig_mod", None)
+        inner = compiled_module(module)
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = module.module
         if inner is None:
@@ -63,26 +65,26 @@ def _own_layers(discriminator: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _matching(candidates: Mapping[str, nn.Module], selection: Selection, option: str) -> dict[str, nn.Module]:
     parts = list(selection) if isinstance(selection, list | tuple) else [selection]
-    for part in parts:
-        if not (isinstance(part, str | type) or callable(part)):
-            raise TypeError(
-                f"Expected {option}= as glob patterns of names, types, or a function of name and layer, found {part!r}."
-            )
-
-    def matches(part: object, name: str, layer: nn.Module) -> bool:
-        if isinstance(part, str):
-            return fnmatchcase(name, part)
-        if isinstance(part, type):
-            return isinstance(layer, part)
-        return bool(part(name, layer)) if callable(part) else False
-
-    found = {n: layer for n, layer in candidates.items() if any(matches(part, n, layer) for part in parts)}
+    matches = [_predicate(part, option) for part in parts]
+    found = {name: layer for name, layer in candidates.items() if any(match(name, layer) for match in matches)}
     if not found:
         raise ValueError(
             f"Expected {option}= to name layers with a weight of two dimensions or more, found none that it names "
             f"among {', '.join(repr(name) for name in candidates) or 'no such layers'}."
         )
     return found
+
+
+def _predicate(part: Any, option: str) -> Predicate:
+    if isinstance(part, str):
+        return lambda name, layer: fnmatchcase(name, part)
+    if isinstance(part, type):
+        return lambda name, layer: isinstance(layer, part)
+    if not callable(part):
+        raise TypeError(
+            f"Expected {option}= as glob patterns of names, types, or a function of name and layer, found {part!r}."
+        )
+    return part  # type: ignore[no-any-return]
 
 
 def _warn_of_unnamed_weights(discriminator: nn.Module, named: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""What we need of torch beyond its public interface; tests/test_private_interfaces.py says what it is good for."""
+"""What we need of torch beyond its public interface; tests/test_private_interfaces.py says what for."""
 
 import inspect
 import sys
@@ -82,6 +82,12 @@ def remove_load_hooks(module: nn.Module, which: Callable[[object], bool]) -> Non
             del module._load_state_dict_pre_hooks[key]
 
 
+def compiled_module(module: nn.Module) -> nn.Module | None:
+    """The module within a wrapper of torch.compile; None for any other."""
+    inner: nn.Module | None = getattr(module, "_orig_mod", None)
+    return inner
+
+
 def announces_steps(optimizer: torch.optim.Optimizer) -> bool:
     """Whether hooks of the optimizer run after its steps: not in a wrapper that skips `Optimizer.__init__`."""
     return "_optimizer_step_post_hooks" in vars(optimizer)
@@ -103,7 +109,7 @@ def is_recomputing() -> bool:
 def checkpointed_region() -> tuple[Any, object]:
     """torch.utils.checkpoint's frame of the innermost region, and which backward pass repeats it; None for neither.
 
-    PyTorch tells nobody. The frame is in the closure of the hook through which the region saves tensors.
+    The frame is in the closure of the hook through which the region saves tensors.
     """
     if not hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"):
         return _region_on_the_stack()

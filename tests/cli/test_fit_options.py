@@ -39,7 +39,7 @@ def said(run: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> s
         (["--trainer.barebones", "true"], "--scores.every 0"),
         (["--trainer.enable_checkpointing", "false"], "--checkpoints.every"),
         (["--trainer.default_root_dir", "there"], "--run"),
-        (["--trainer.use_distributed_sampler", "true"], "share out the batch"),
+        (["--trainer.use_distributed_sampler", "true"], "split batches among"),
         (["--trainer.precision", "16-mixed"], "bf16-mixed"),
         (["--trainer.precision", "16-true"], "bf16-mixed"),
         (["--trainer.precision", "bf16-true"], "bf16-mixed"),
