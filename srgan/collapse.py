@@ -1,4 +1,4 @@
-"""What a spectrum is summarized by; verdicts of mode and spectral collapse. From recorded numbers alone, no torch."""
+"""Summaries of spectra, and verdicts of mode collapse and spectral collapse, from recorded numbers. No torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 Row = Mapping[str, Any]
 EMA = "_ema"
-"""Ends the names of scores of the generator's moving average, in place of its last weights."""
+"""Suffix of scores of the generator's moving average."""
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,17 @@ class CollapseThresholds:
     """When a run counts as collapsed; stored with every verdict.
 
     Attributes:
-        fid: times the best FID so far, above which FID has to stay.
-        inception_score: times the best IS so far, below which IS has to stay.
-        modes: times the largest number of modes so far, below which it has to stay.
-        tail_mean: times a layer's largest tail mean so far, below which the layer has collapsed; judged values
-            alone count (`Constraint.judged_values`).
+        fid: FID stays above this multiple of its best value so far.
+        inception_score: IS stays below this multiple of its best value so far.
+        modes: the number of modes stays below this multiple of its largest value so far.
+        tail_mean: a layer has collapsed if its tail mean is below this multiple of its largest value so far; only
+            judged values count (`Constraint.judged_values`).
         layers: share of the non-shortcut convolutions that makes a spectral collapse.
-        evaluations: how many in a row are judged by their median: with 3, a lucky one makes no best and a bad one no
-            collapse; with 1, each counts by itself.
+        evaluations: number of evaluations in the running median by which scores are judged; with 3, one lucky
+            evaluation is no best value and one bad evaluation no collapse.
 
     Raises:
-        ValueError: one of them is negative, no number, or 0 layers or evaluations.
+        ValueError: one of them is negative or not finite, or `layers` or `evaluations` is 0.
     """
 
     fid: float = 1.5
@@ -41,13 +41,13 @@ class CollapseThresholds:
         whole = all(0 <= limit < math.inf for limit in vars(self).values())
         if not whole or self.evaluations < 1 or self.layers == 0:
             raise ValueError(
-                f"Expected thresholds of at least 0, layers above it and evaluations of at least 1, found {self}."
+                f"Expected thresholds of at least 0, layers above 0 and evaluations of at least 1, found {self}."
             )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether something collapsed, and the first iteration at which it had; None if it did not."""
+    """Whether there was a collapse, and its first iteration, or None."""
 
     collapsed: bool
     iteration: int | None
@@ -59,7 +59,7 @@ def is_lower_better(score: str) -> bool:
 
 
 def running_median(values: np.ndarray, count: int) -> np.ndarray:
-    """Of each value and those before it, `count` in all; of fewer at the beginning. `[T]` -> `[T]`."""
+    """Median of each value and the `count` - 1 before it, of fewer at the beginning. `[T]` -> `[T]`."""
     return np.array([np.median(values[max(0, end - count) : end]) for end in range(1, len(values) + 1)])
 
 
@@ -87,18 +87,18 @@ def stable_rank(spectrum: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SpectrumSummary:
-    """What describes the spectra of one layer, in the order of time. `[T]` each; nothing here knows sigma_1 itself.
+    """Statistics of one layer's normalized spectra over time, `[T]` each.
 
     Attributes:
         tail_mean: mean of sigma_k / sigma_1 over k > N / 4.
-        p10: a tenth of sigma_k / sigma_1 lies below.
+        p10: 10th percentile of sigma_k / sigma_1.
         p50: median of sigma_k / sigma_1.
         effective_rank: see `effective_rank`.
         stable_rank: see `stable_rank`.
         condition: sigma_1 / sigma_N; infinite where sigma_N is 0.
         largest_tail_mean: the largest tail mean until then, of the judged values.
-        fall: their tail mean over that largest, in [0, 1]; 1 for an all-zero weight.
-        collapsed: whether it lies below the threshold.
+        fall: their tail mean over that largest one, in [0, 1]; 1 for an all-zero weight.
+        collapsed: whether `fall` is below the threshold.
     """
 
     tail_mean: np.ndarray
@@ -112,7 +112,7 @@ class SpectrumSummary:
     collapsed: np.ndarray
 
     def at(self, time: int) -> dict[str, float]:
-        """The numbers at one time."""
+        """The statistics at one time."""
         return {name: float(values[time]) for name, values in vars(self).items()}
 
 
@@ -122,13 +122,13 @@ def summarize(
     largest_tail_mean: float = 0.0,
     judged: int | None = None,
 ) -> SpectrumSummary:
-    """Everything that this package says of a layer's spectra, here and nowhere else.
+    """All statistics of a layer's spectra that this package reports.
 
     Args:
         spectra: `[T, N]` sigma_k / sigma_1, from the largest; zeros for an all-zero weight.
-        thresholds: how far a tail falls that counts as collapsed.
-        largest_tail_mean: the largest before the first of these.
-        judged: how many values, from the largest, decide on a collapse; None: all N.
+        thresholds: `tail_mean` is that of a collapsed layer.
+        largest_tail_mean: the largest tail mean before the first of these.
+        judged: number of singular values, from the largest, by which collapse is judged; None: all N.
     """
     tails = tail_mean(spectra[:, :judged])
     p10, p50 = np.percentile(spectra, [10, 50], axis=-1)
@@ -150,18 +150,17 @@ def summarize(
 
 
 def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
-    """Mode collapse of a run: from some evaluation until the end, a score stays far from its best so far.
+    """Mode collapse of a run: from some evaluation until the end, a score stays far from its best value so far.
 
-    `rows` are evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes". FID stays
-    above, IS or the modes below its threshold; the verdict's iteration is the first from which one does. Scores are
-    running medians (`CollapseThresholds.evaluations`).
+    `rows` are evaluations in order of "iteration", with any of "FID", "IS" (or "FID_cls", "IS_cls"), "modes". The
+    verdict's iteration is the first from which one of them is beyond its threshold (`CollapseThresholds`).
     """
     found = collapsed_scores(rows, thresholds)
     return Verdict(bool(found), min(found.values(), default=None))
 
 
 def collapsed_scores(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> dict[str, int]:
-    """The scores of `mode_collapse` that stay far from their best, and from which iteration on."""
+    """The scores beyond their threshold until the end (see `mode_collapse`), each with its first such iteration."""
     factors = {
         "FID": thresholds.fid,
         "FID_cls": thresholds.fid,
@@ -178,7 +177,7 @@ def collapsed_scores(rows: Sequence[Row], thresholds: CollapseThresholds = Colla
 
 
 def _onset(rows: Sequence[Row], score: str, factor: float, evaluations: int) -> int | None:
-    """First iteration from which one score stays beyond `factor` times its best so far; None if it does not."""
+    """First iteration from which a score stays beyond `factor` times its best value so far, or None."""
     values = running_median(np.array([row[score] for row in rows]), evaluations)
     if is_lower_better(score):
         beyond = values > factor * np.minimum.accumulate(values)
@@ -195,8 +194,7 @@ def spectral_collapse(
 ) -> Verdict:
     """Spectral collapse of a discriminator: half or more of its non-shortcut convolutions have collapsed.
 
-    Takes iterations `[T]`, and for each such layer the judged values `[T, N]` of its normalized spectra; the verdict's
-    iteration is the first recorded one at which it is so.
+    Takes iterations `[T]`, and the judged values `[T, N]` of the normalized spectra of each of these layers.
     """
     if not spectra or not len(iterations):
         return Verdict(False, None)
@@ -206,11 +204,11 @@ def spectral_collapse(
 
 
 class SpectralCollapse:
-    """`spectral_collapse` one record after the other.
+    """`spectral_collapse`, record by record.
 
     Attributes:
         falls: layer -> its tail mean over its largest so far, in [0, 1], at the last record.
-        reported: whether a record has brought the verdict.
+        reported: whether the collapse was returned.
     """
 
     def __init__(self, thresholds: CollapseThresholds) -> None:
@@ -220,7 +218,7 @@ class SpectralCollapse:
         self._largest_tail_means: dict[str, float] = {}
 
     def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:
-        """Takes the judged values `[N]` of each layer; at the record that brings the verdict, the layers that fell."""
+        """Adds the judged values `[N]` of each layer; returns the collapsed layers once, when half or more are."""
         fallen = []
         for name, spectrum in spectra.items():
             now = summarize(spectrum[None], self.thresholds, self._largest_tail_means.get(name, 0.0)).at(0)
@@ -233,7 +231,7 @@ class SpectralCollapse:
 
 
 def reported_scores(rows: Sequence[Row], verdict: Verdict, ranking: str) -> Row:
-    """The evaluation that a table shows: the last, or the best before a mode collapse by `ranking` (as in Table II)."""
+    """The evaluation in tables: the last, or after a mode collapse the best before it by `ranking` (as in Table II)."""
     if verdict.iteration is None:
         return rows[-1]
     before = [row for row in rows if row["iteration"] < verdict.iteration] or list(rows[:1])

@@ -1,4 +1,4 @@
-"""Losses of both players as pairs. D's outputs are unbounded scores, higher for "real"."""
+"""Losses of both players. D's outputs are unbounded scores, higher for "real"."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from srgan.constraints.layers import CONVOLUTIONS
 
 
 class Loss(nn.Module, ABC):
-    """One game: what each player minimizes. A module, so that its state, if it has one, is in checkpoints.
+    """The losses of discriminator and generator. A module, so that checkpoints hold its state, if any.
 
     Attributes:
-        decision_threshold: D's outputs above it mean "real"; None where no output does, as for a Wasserstein critic.
-        is_autoencoder: whether D has to be an autoencoder, whose outputs are reconstruction losses, lower for "real".
+        decision_threshold: D's outputs above it mean "real"; None if D does not classify, as a Wasserstein critic.
+        is_autoencoder: whether D must be an autoencoder, whose outputs are reconstruction losses, lower for "real".
     """
 
     decision_threshold: float | None = 0.0
@@ -32,14 +32,14 @@ class Loss(nn.Module, ABC):
         """D(G(z)) `[B]` -> scalar."""
 
     def after_update(self, means: Mapping[str, Tensor]) -> None:
-        """Takes note of the means over the global batch (`scores`) of a discriminator update."""
+        """Called after a discriminator update with the means over its global batch (see `scores`)."""
 
     def report(self) -> Mapping[str, float]:
-        """Numbers of the loss's own for the loggers, by names like "loss/..."."""
+        """Further numbers for the loggers, by names like "loss/..."."""
         return {}
 
     def scores(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Means of D(x) and D(G(z)), both `[B]`, and the shares of them on the right side of the decision threshold."""
+        """Means of D(x) and D(G(z)), both `[B]`, and D's accuracies on both, if there is a decision threshold."""
         means = {"logits/real": real.mean(), "logits/fake": fake.mean()}
         if self.decision_threshold is None:
             return means
@@ -58,7 +58,7 @@ class Hinge(Loss):
 
 
 class Minimax(Loss):
-    """Goodfellow et al. 2014, Eq. 1, on logits: G minimizes `log(1 - D(G(z)))`, which saturates where D is sure."""
+    """Goodfellow et al. 2014, Eq. 1, on logits: G minimizes `log(1 - D(G(z)))`, which saturates for a confident D."""
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(-real).mean() + softplus(fake).mean()
@@ -102,12 +102,12 @@ class BEGAN(Loss):
     """Berthelot et al. 2017, Section 3.4: D is an autoencoder, its outputs are the reconstruction losses L(v).
 
     `L_D = L(x) - k_t L(G(z))`, `L_G = L(G(z))`, and after each discriminator update
-    `k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))`, clipped to [0, 1]. Here a low output means "real". The balance
-    takes the losses of D's own batch: departs from the paper, which has those of the batch that G trains on.
+    `k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))`, clipped to [0, 1]. Here a low output means "real". Departs from
+    the paper in that L(G(z)) in this update is of D's batch, not of G's.
 
     Args:
-        gamma: the ratio of E L(G(z)) to E L(x) that is held, in (0, 1]: lower is less diverse; 0.3 to 0.7 there.
-        proportional_gain: lambda_k; 0.001 there.
+        gamma: target ratio of E L(G(z)) to E L(x), in (0, 1]; lower is less diverse; 0.3 to 0.7 in the paper.
+        proportional_gain: lambda_k; 0.001 in the paper.
 
     Raises:
         ValueError: gamma is outside (0, 1], or the gain negative.
@@ -153,13 +153,13 @@ Batch = tuple[Tensor, Tensor]
 class FeatureMatching:
     """`weight ||E f(x) - E f(G(z))||_2^2` on a layer of D (Salimans et al. 2016, Section 3.1).
 
-    Beside the loss of D's output, not in place of it: alone it fails. Expectations are means over a micro-batch on one
-    rank, so the term depends on the split into micro-batches, as batch norm does.
+    It is added to the generator's loss; alone it fails. Expectations are means over a micro-batch on one rank, so that
+    the term depends on the split into micro-batches, as batch norm does.
 
     Attributes:
         weight: weight of the term at iteration 0.
-        decay_iterations: iterations over which the weight falls linearly to 0; None: constant.
-        layer: name of the layer of D whose output is f; None: its middle convolution, shortcuts of 1 x 1 left out.
+        decay_iterations: iterations over which the weight decays linearly to 0; None: constant.
+        layer: name of the layer of D whose output is f; None: its middle convolution, 1 x 1 shortcuts not counted.
 
     Raises:
         ValueError: the weight or the number of iterations is not positive.
@@ -172,16 +172,16 @@ class FeatureMatching:
     def __post_init__(self) -> None:
         if not 0 < self.weight < float("inf") or (self.decay_iterations is not None and self.decay_iterations < 1):
             raise ValueError(
-                "Expected a positive weight and decay_iterations of at least 1 (or none), found "
+                "Expected a positive weight and decay_iterations of at least 1 (or null), found "
                 f"{self.weight} and {self.decay_iterations}."
             )
 
     def weight_at(self, iteration: int) -> float:
-        """Of an iteration, from 0."""
+        """The weight in an iteration, from 0."""
         return self.weight * max(0.0, 1 - iteration / self.decay_iterations) if self.decay_iterations else self.weight
 
     def find_layer(self, discriminator: nn.Module) -> nn.Module:
-        """The layer whose output is f; ValueError if there is none of that name, or no convolution."""
+        """The layer whose output is f; ValueError if no layer has its name, or D has no convolutions."""
         convolutions: dict[str, nn.Module] = {
             name: m for name, m in spectral_layers(discriminator) if isinstance(m, CONVOLUTIONS)
         }
@@ -200,10 +200,7 @@ class FeatureMatching:
     def scores_and_term(
         self, discriminator: nn.Module, real: Batch, fake: Batch, iteration: int
     ) -> tuple[Tensor, Tensor]:
-        """D's outputs for the generated images `[B]`, and the term, a scalar.
-
-        `real` and `fake` are images `[B, 3, H, W]` and labels `[B]`; D sees the real ones without a graph.
-        """
+        """D's outputs `[B]` for generated images, and the term, a scalar; batches are images and labels."""
         means: list[Tensor] = []  # of f over each batch
         hook = self.find_layer(discriminator).register_forward_hook(
             lambda layer, inputs, output: means.append(output.float().mean(dim=0))

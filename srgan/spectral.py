@@ -19,18 +19,14 @@ SigmaMap = Callable[[Tensor], Tensor]
 """Singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
 
 Scale = Literal["unit", "keep"] | float
-"""What becomes of a raw weight's sigma_1: 1 ("unit"), what it is ("keep"), or this number."""
+"""The sigma_1 of raw weights: 1 ("unit"), unchanged ("keep"), or this number."""
 
 
 def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
     """Reads a weight as the matrix `W [out, in * k * k]` of Section II-B.
 
-    Args:
-        weight: `[out, in, ...]`, or `[in, out, ...]` with `output_dim=1` (transposed convolutions).
-        output_dim: the dimension that counts output channels.
-
-    Raises:
-        ValueError: the weight has fewer than two dimensions.
+    The weight is `[out, in, ...]`, or `[in, out, ...]` with `output_dim=1` (transposed convolutions). ValueError for
+    fewer than two dimensions.
     """
     if weight.ndim < 2:
         raise ValueError(
@@ -40,27 +36,22 @@ def matricize(weight: Tensor, output_dim: int = 0) -> Tensor:
     return weight.transpose(0, output_dim).flatten(1)
 
 
+def unmatricize(W: Tensor, weight: Tensor, output_dim: int = 0) -> Tensor:
+    """The inverse of `matricize`: W in the shape of `weight`; blocks `[groups, out / groups, ...]` are W, too."""
+    return W.reshape(weight.transpose(0, output_dim).shape).transpose(0, output_dim)
+
+
 def spectrum(W: Tensor) -> Tensor:
-    """Singular values of W (Eq. 5), from the largest.
+    """Singular values of W (Eq. 5) from the largest, `[m, n]` floating -> `[min(m, n)]` float64 on W's device.
 
-    Args:
-        W: `[m, n]`, any floating dtype, any device. All-zero matrices have an all-zero spectrum.
-
-    Returns:
-        sigma `[min(m, n)]` float64, on W's device.
-
-    Raises:
-        ValueError: W holds NaN or infinity.
+    ValueError for NaN or infinity.
     """
     check_finite(W)
     return singular_values(W.detach())
 
 
 def normalized_spectrum(W: Tensor) -> Tensor:
-    """sigma_k / sigma_1, what spectral normalization leaves of a spectrum, `[N]` float64 in [0, 1].
-
-    An all-zero matrix yields zeros: nothing is left of it.
-    """
+    """sigma_k / sigma_1, the spectrum under SN, `[N]` float64 in [0, 1]; zeros for an all-zero W."""
     sigma = spectrum(W)
     return sigma / sigma[0] if sigma[0] > 0 else sigma
 
@@ -68,13 +59,11 @@ def normalized_spectrum(W: Tensor) -> Tensor:
 def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) -> tuple[Tensor, Tensor, Tensor]:
     """Estimates the leading singular vectors and the largest singular value (SN-GAN, Algorithm 1).
 
-    `eps` is added to the norms, as in the code that the authors build on; u need not be normalized.
-
     Args:
         W: `[m, n]`.
-        u: `[m]`, the previous estimate.
+        u: `[m]`, the previous estimate, of any norm.
         steps: power steps, at least 1.
-        eps: keeps the division defined.
+        eps: added to the norms, as in the code that the authors build on.
 
     Returns:
         u `[m]` and v `[n]`, of unit norm, and `sigma_1 = u^T W v`, `[]`.
@@ -90,17 +79,9 @@ def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) ->
 def power_iterations_of_stack(
     W: Tensor, u: Tensor, uses: int, steps: int = 1, eps: float = 1e-12
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`power_iteration` of several matrices for several uses one after the other, each from the u of the one before.
+    """`power_iteration` of matrices `W [L, m, n]` for several uses in a row, each from the u of the one before.
 
-    Args:
-        W: `[L, m, n]`.
-        u: `[L, m]`.
-        uses: how many.
-        steps: power steps of each use, at least 1.
-        eps: as there.
-
-    Returns:
-        u `[L, uses, m]`, v `[L, uses, n]` and sigma_1 `[L, uses]`.
+    Starts from u `[L, m]`, and returns u `[L, uses, m]`, v `[L, uses, n]` and sigma_1 `[L, uses]`.
     """
     found = []
     row = u.unsqueeze(1)
@@ -119,9 +100,9 @@ def power_iterations_of_stack(
 
 
 def spectral_normalize(W: Tensor, u: Tensor, v: Tensor, sigma_1: Tensor | None = None) -> Tensor:
-    """Eq. 4: `W / sigma_1` with `sigma_1 = u^T W v`; u and v are constants of the gradient.
+    """Eq. 4: `W / sigma_1` with `sigma_1 = u^T W v`, computed if not given; u and v are constants of the gradient.
 
-    An all-zero W stays all-zero. `sigma_1` may be given where it is known, as behind a power step.
+    An all-zero W stays all-zero.
     """
     sigma_1 = torch.dot(u, torch.mv(W.detach(), v)) if sigma_1 is None else sigma_1
     W_SN: Tensor = _SpectralNormalization.apply(W, u, v, sigma_1)[0]
@@ -149,12 +130,12 @@ class _SpectralNormalization(torch.autograd.Function):
 
 
 class SpectralMap(ABC):
-    """What SR makes of a spectrum (Eq. 9), and the words for it: a variant of SR is a subclass with one method."""
+    """The map of singular values of a variant of SR (Eq. 9): a subclass with one method and its labels."""
 
     authors_scale: Scale = "unit"
-    """What the authors' code writes as the raw weight's sigma_1; labels name any other."""
+    """The raw weight's sigma_1 in the authors' code; labels mention any other."""
     is_remedy: bool = False
-    """Whether it is what a run is advised to go on with after a collapse."""
+    """Whether runs whose spectra collapse are advised to switch to it."""
     note: str | None = None
     """What to know when reading its verdicts."""
 
@@ -166,7 +147,7 @@ class SpectralMap(ABC):
     @property
     @abstractmethod
     def sentence(self) -> str:
-        """What it does, for people."""
+        """What it does, for reports."""
 
     @abstractmethod
     def __call__(self, sigma: Tensor, r: Tensor) -> Tensor:
@@ -174,11 +155,11 @@ class SpectralMap(ABC):
 
         Args:
             sigma: `[..., N]` of W, from the largest.
-            r: `[..., N]` in [0, 1], what is remembered of sigma_k / sigma_1; 0 where nothing is.
+            r: `[..., N]` in [0, 1], recorded sigma_k / sigma_1; 0 where nothing was recorded.
         """
 
     def remember(self, ratios: Tensor, r: Tensor) -> Tensor:
-        """The next r, from those of W, `sigma_k / sigma_1`, and the r so far, all `[N]`; here r stays."""
+        """The next r from W's `sigma_k / sigma_1` and the r so far, all `[N]`; here r does not change."""
         return r
 
     @property
@@ -187,7 +168,7 @@ class SpectralMap(ABC):
         return type(self).remember is not SpectralMap.remember
 
     def num_judged(self, N: int) -> int:
-        """How many of N singular values, from the largest, decide on a collapse."""
+        """The number of singular values, from the largest of N, by which collapse is judged."""
         return N
 
 
@@ -227,7 +208,7 @@ class Static(SpectralMap):
         return torch.cat([sigma[..., :1].expand_as(sigma[..., :i]), sigma[..., i:]], dim=-1)
 
     def num_judged(self, N: int) -> int:
-        """The paper's i: those that it lifts."""
+        """The paper's i, the number of singular values that it raises."""
         return max(1, int(self.fraction * N + 1e-9))  # 0.7 * 90 is 62.99... in floating point
 
 
@@ -259,30 +240,21 @@ def scaled(sigma: Tensor, scale: Scale) -> Tensor:
 
 
 def project(W: Tensor, sigma_map: SigmaMap) -> Tensor:
-    """`U diag(f(sigma)) V^T`: W with its singular values mapped and its singular vectors kept.
+    """`U diag(f(sigma)) V^T`: W, `[..., m, n]` floating, with its singular values mapped and its vectors kept.
 
-    A mapped direction in which W is numerically zero has no vectors of its own; it gets arbitrary ones,
-    orthonormal to the rest, as from any SVD.
-
-    Args:
-        W: `[..., m, n]`, one matrix or a stack, any floating dtype.
-        sigma_map: f.
-
-    Returns:
-        `[..., m, n]` in W's dtype.
+    A direction in which W is numerically zero gets arbitrary vectors, orthonormal to the rest, as in any SVD.
 
     Raises:
-        ValueError: W holds NaN or infinity, or a matrix that is all zero and so has no directions to keep.
+        ValueError: W holds NaN or infinity, or an all-zero matrix, which has no directions to keep.
     """
     check_has_directions(W)
     return project_stacks([W], [sigma_map])[0][0]
 
 
 def project_stacks(stacks: Sequence[Tensor], sigma_maps: Sequence[SigmaMap]) -> list[tuple[Tensor, Tensor]]:
-    """`project` on matrices or stacks known to be finite and not all zero, with what they were.
+    """`project` of several stacks `[..., m, n]`, finite and without all-zero matrices.
 
-    Returns:
-        for each `[..., m, n]` in its dtype, and its former sigma `[..., N]` float64.
+    Returns for each the projection in its dtype, and its former sigma `[..., N]` float64.
     """
     decompositions = svds([W.detach() for W in stacks])
     return [
@@ -306,15 +278,8 @@ def spectrally_regularize(W: Tensor, sigma_map: SigmaMap) -> Tensor:
     `D(W) = W + sum_k dsigma_k u_k v_k^T` (Eq. 9), where u_k, v_k are constants and
     `sigma_k = u_k^T W v_k`, `dsigma_k = sigma_map(sigma)_k - sigma_k` carry the gradient.
 
-    Args:
-        W: `[m, n]` float32 or float64.
-        sigma_map: a `SpectralMap` with its r bound.
-
-    Returns:
-        `[m, n]`, with W's graph.
-
-    Raises:
-        ValueError: W holds NaN or infinity, or is all zero.
+    Takes W `[m, n]` float32 or float64 and a `SpectralMap` with its r bound; ValueError for a W that holds NaN or
+    infinity, or is all zero.
     """
     with torch.no_grad():
         U, V = singular_vectors(W)
@@ -325,11 +290,7 @@ def spectrally_regularize(W: Tensor, sigma_map: SigmaMap) -> Tensor:
 
 
 def singular_vectors(W: Tensor) -> tuple[Tensor, Tensor]:
-    """U `[m, N]` and V `[n, N]` of W (Eq. 8), float64, from the largest singular value.
-
-    Raises:
-        ValueError: W holds NaN or infinity, or is all zero.
-    """
+    """U `[m, N]` and V `[n, N]` of W (Eq. 8), float64, from the largest singular value; ValueError as of `project`."""
     check_has_directions(W)
     U, _, Vh = svd(W.detach())
     return U, Vh.T

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from srgan.constraints.spectral_regularization import project_weights
+from srgan.constraints import METHODS, raw_weight
+from srgan.constraints.parametrization import RECORDED_RATIOS
 from srgan.spectral import (
     Dynamic,
     Static,
@@ -165,19 +166,25 @@ def test_a_stack_is_mapped_matrix_by_matrix(shape: tuple[int, int]) -> None:
 def test_bits_of_a_layer_do_not_depend_on_which_others_are_projected_with_it(shape: tuple[int, ...]) -> None:
     out, inputs, kernel, _ = shape
 
-    def projected(seeds: list[int]) -> list[tuple[Tensor, Tensor]]:
-        layers = [nn.Conv2d(inputs, out, kernel) for _ in seeds]
-        with torch.no_grad():
-            for layer, seed in zip(layers, seeds, strict=True):
-                layer.weight.copy_(gaussian(*shape, seed=seed))
-        sigmas = project_weights(layers, lambda stack: partial(static_map, i=3))
-        return [(layer.weight, sigma) for (layer, sigma) in sigmas]  # type: ignore[misc]
+    def projected(method: str, seeds: list[int]) -> list[tuple[Tensor, Tensor]]:
+        """Raw weight and recorded ratios of each."""
+        layers = nn.Sequential(*(nn.Conv2d(inputs, out, kernel) for _ in seeds))
+        for layer, seed in zip(layers, seeds, strict=True):
+            raw_weight(layer).data.copy_(gaussian(*shape, seed=seed))
+        constraint = METHODS[method]()
+        constraint.attach(layers)
+        for layer in layers:
+            layer.get_buffer(RECORDED_RATIOS).fill_(0.5)
+        constraint.after_update(layers, 0, 0, 1)
+        return [(raw_weight(layer), layer.get_buffer(RECORDED_RATIOS)) for layer in layers]
 
-    whole = projected([0, 1, 2, 3, 4])
-    for seeds in ([0], [3], [4, 1], [2, 3, 0]):
-        for (weight, sigma), seed in zip(projected(seeds), seeds, strict=True):
-            assert torch.equal(weight, whole[seed][0])
-            assert torch.equal(sigma, whole[seed][1])
+    for method in ("sr-s", "sr-d"):
+        whole = projected(method, [0, 1, 2, 3, 4])
+        assert not torch.equal(whole[0][0], gaussian(*shape, seed=0).float())
+        for seeds in ([0], [3], [4, 1], [2, 3, 0]):
+            for (weight, ratios), seed in zip(projected(method, seeds), seeds, strict=True):
+                assert torch.equal(weight, whole[seed][0])
+                assert torch.equal(ratios, whole[seed][1])
 
 
 def test_a_map_that_moves_nothing_leaves_every_bit() -> None:

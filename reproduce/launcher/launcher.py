@@ -179,7 +179,7 @@ def perform(
     try:
         return experiment(options).execute(resources(options))
     except (ValueError, RuntimeError, argparse.ArgumentError) as error:
-        from srgan.training.parser_messages import essence
+        from srgan.cli.parser_messages import format_parser_message
 
-        print(f"reproduce: {essence(str(error))}", file=sys.stderr)
+        print(f"reproduce: {format_parser_message(str(error))}", file=sys.stderr)
         return 2

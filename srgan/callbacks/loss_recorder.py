@@ -1,7 +1,8 @@
-"""Records losses, discriminator outputs and accuracies, and warns of a discriminator that has nothing left to learn."""
+"""Records losses, discriminator outputs and accuracies, and warns of a discriminator that has stopped learning."""
 
 import math
 from collections import deque
+from collections.abc import Callable, Mapping
 
 import pytorch_lightning as pl
 import torch
@@ -13,7 +14,10 @@ from srgan.training.module import AdversarialTraining
 
 NEAR_ZERO = 0.01
 """Of the loss of a discriminator that cannot tell the images apart."""
-RECORDS_NEAR_ZERO = 3
+DISCRIMINATOR_DEAD = "dead discriminator"
+"""Name of a warning."""
+RECORDS_IN_A_ROW = 3
+"""Before a warning."""
 
 
 class LossRecorder(RunCallback):
@@ -28,11 +32,11 @@ class LossRecorder(RunCallback):
 
     def __init__(self, every: int = 50) -> None:
         super().__init__(every)
-        self.recent: deque[float] = deque(maxlen=RECORDS_NEAR_ZERO + 1)  # losses of D
+        self.recent: deque[dict[str, float]] = deque(maxlen=RECORDS_IN_A_ROW + 1)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            self.recent.extend(row["loss/discriminator"] for row in self.folder.read_losses()[-RECORDS_NEAR_ZERO - 1 :])
+            self.recent.extend(self.folder.read_losses()[-RECORDS_IN_A_ROW - 1 :])
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         values = {name: float(value) for name, value in module.losses.items()}
@@ -43,20 +47,37 @@ class LossRecorder(RunCallback):
                 f"{resume_hint(self.folder, module)}"
             )
         self.folder.append_row(self.folder.losses, {"iteration": module.iteration} | values)
-        self.recent.append(values["loss/discriminator"])
-        self._warn_near_zero(module)
+        self.recent.append(values)
+        if self._begins(lambda row: "logits/real" in row and row["logits/real"] == row["logits/fake"]):
+            self._warn_once_of_death(module)
+        elif module.loss.decision_threshold is not None:  # else the loss has no zero to be near to
+            self._warn_near_zero(module)
+
+    def _begins(self, holds: Callable[[Mapping[str, float]], bool]) -> bool:
+        """Whether something has held for so many records in a row, and not in the one before them."""
+        held = [holds(row) for row in self.recent]
+        return all(held[-RECORDS_IN_A_ROW:]) and held.count(True) == RECORDS_IN_A_ROW
+
+    def _warn_once_of_death(self, module: AdversarialTraining) -> None:
+        """Once a run, and not again after it is resumed."""
+        if any(row["name"] == DISCRIMINATOR_DEAD for row in self.folder.read_warnings()):
+            return
+        self.warn(
+            module,
+            DISCRIMINATOR_DEAD,
+            f"its mean logits of real and of generated images were equal in {RECORDS_IN_A_ROW} records in a row "
+            f"({self.recent[-1]['logits/real']:.3g}), so it gives all images one output and neither net gets a "
+            "gradient. It does not recover: resume from a checkpoint before that, or start again, with a smaller "
+            "learning rate of the discriminator, or under SN or SR at unit scale (sn-unit, sr-s).",
+        )
 
     def _warn_near_zero(self, module: AdversarialTraining) -> None:
-        """Warns at the first of the records at which D's loss has stayed near zero for so many of them."""
-        if module.loss.decision_threshold is None:  # without a decision threshold the loss has no zero to be near to
-            return
         limit = NEAR_ZERO * undecided_loss(module.loss)
-        near = [loss < limit for loss in self.recent]
-        if all(near[-RECORDS_NEAR_ZERO:]) and near.count(True) == RECORDS_NEAR_ZERO:
+        if self._begins(lambda row: row["loss/discriminator"] < limit):
             self.warn(
                 module,
                 DISCRIMINATOR_NEAR_ZERO,
-                f"below {limit:.3g} in {RECORDS_NEAR_ZERO} records on end. It tells every real image from every "
+                f"below {limit:.3g} in {RECORDS_IN_A_ROW} records in a row. It tells every real image from every "
                 "generated one and learns no more. Likely causes: images of another range or pixel grid than the "
                 "generator's [-1, 1], a discriminator that has learned its few training images by heart, a generator "
                 "that has collapsed or learns too slowly. Look at the samples; lower n_dis or the discriminator's "

@@ -1,36 +1,37 @@
-"""Which classes the settings in a checkpoint may name. They are judged before anything is imported.
-
-Settings name a class by a "class_path". The parser would also take a text, or the path of a YAML file, in the place of
-an object, so a text is refused wherever the class that is to be built does not ask for one.
-"""
+"""The classes that settings in a checkpoint may name, checked before anything is imported."""
 
 import inspect
 import pydoc
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 from srgan.utils.optional_packages import advice
 
 PACKAGE = "srgan."
-KNOWN = {"model": "srgan.training.AdversarialTraining", "scores": "srgan.callbacks.ScoreRecorder"}
-"""Settings without a class path of their own -> what they build."""
-NOT_HERE = object()
-"""A class of ours whose module needs an extra that is not installed, so that nothing can be built of it."""
+BUILT = ("model", "data", "scores")
+"""Settings of a run of which objects are built again."""
+OBJECTS = ("networks", "constraint", "loss")
+"""Settings of "model" that are always objects."""
 
 
 def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
     """Raises ValueError for settings of a run that would import code from elsewhere.
 
     Args:
-        settings: resolved; of them "model", "data" and "scores" are built again.
+        settings: resolved.
         origin: the file that they are from.
         allowed: class paths that the user trusts beside this package's.
     """
-    built = {"data": settings.get("data")} | {
-        name: {"class_path": path, "init_args": settings.get(name)} for name, path in KNOWN.items()
-    }
-    named = set(_class_paths(built)) - set(allowed)
+    model = settings.get("model")
+    objects = {name: model.get(name) for name in OBJECTS} if isinstance(model, Mapping) else {"model": model}
+    for name, value in ({"data": settings.get("data")} | objects).items():
+        if not isinstance(value, Mapping):  # a text would name a class, or a file with the settings of one
+            raise ValueError(
+                f"Expected an object's settings for {name} in '{origin}', found {value!r}. Nothing of it was imported. "
+                "Take a checkpoint that srgan fit wrote."
+            )
+    named = set(_class_paths([settings.get(name) for name in BUILT])) - set(allowed)
     third_party = sorted(path for path in named if not path.startswith(PACKAGE))
     if third_party:
         raise ValueError(
@@ -42,27 +43,19 @@ def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collec
             f"Expected classes that this version of srgan has in the settings of '{origin}', found "
             f"{', '.join(unknown)}. Take the version that wrote it."
         )
-    for name, settings_of in built.items():
-        for place in _misplaced_texts(settings_of, None, name, allowed):
-            raise ValueError(
-                f"Expected an object's settings at {place} in '{origin}', found a text, which could name any code. "
-                "Nothing of it was imported. Take a checkpoint that srgan fit wrote."
-            )
 
 
 def _is_ours(path: str) -> bool:
-    """Whether a path below this package leads to a class that is defined in it, not to one that a module imported."""
-    found = _located(path)
-    return found is NOT_HERE or (inspect.isclass(found) and found.__module__.startswith(PACKAGE))
+    """Whether a path below this package leads to a class that is defined in it, not to one that a module imported.
 
-
-def _located(path: str) -> Any:
-    """What a path leads to: an object, nothing, or `NOT_HERE`."""
+    True, too, for one whose module needs an extra that is not installed: nothing can be built of it.
+    """
     try:
-        return pydoc.locate(path)
+        found = pydoc.locate(path)
     except pydoc.ErrorDuringImport as error:
         missing = error.value
-        return NOT_HERE if isinstance(missing, ModuleNotFoundError) and advice(missing.name) else None
+        return isinstance(missing, ModuleNotFoundError) and advice(missing.name) is not None
+    return inspect.isclass(found) and found.__module__.startswith(PACKAGE)
 
 
 def _class_paths(settings: Any) -> Iterator[str]:
@@ -74,35 +67,3 @@ def _class_paths(settings: Any) -> Iterator[str]:
         return
     for value in settings:
         yield from _class_paths(value)
-
-
-def _misplaced_texts(settings: Any, kind: Any, place: str, allowed: Collection[str]) -> Iterator[str]:
-    """Places of texts where `kind`, a class or an annotation, does not take one."""
-    if isinstance(settings, str):
-        if kind is not NOT_HERE and not _takes_text(kind):
-            yield place
-    elif isinstance(settings, Mapping) and "class_path" in settings:
-        path = str(settings["class_path"])
-        if path not in allowed:  # the user's own are as they are
-            yield from _misplaced_texts(settings.get("init_args") or {}, _located(path), place, allowed)
-    elif isinstance(settings, Mapping):
-        hints = _parameters(kind)
-        for name, value in settings.items():
-            expected = NOT_HERE if kind is NOT_HERE else hints.get(name)
-            yield from _misplaced_texts(value, expected, f"{place}.{name}", allowed)
-    elif isinstance(settings, list | tuple):
-        for value in settings:
-            yield from _misplaced_texts(value, kind, place, allowed)
-
-
-def _parameters(kind: Any) -> dict[str, Any]:
-    """Parameter -> annotation of what builds `kind`, or the class in an annotation such as `FinalProtocol | None`."""
-    classes = [kind, *get_args(kind)]
-    made = next((one for one in classes if inspect.isclass(one) and one.__module__.startswith(PACKAGE)), None)
-    return get_type_hints(made.__init__) if made else {}
-
-
-def _takes_text(annotation: Any) -> bool:
-    if get_origin(annotation) is Literal:
-        return True
-    return annotation in (str, Path) or any(map(_takes_text, get_args(annotation)))

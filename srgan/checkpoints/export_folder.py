@@ -18,7 +18,7 @@ from srgan.utils.optional_packages import installed_version, require
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 FILES = [WEIGHTS, SETTINGS, CARD]
 SECTIONS = {"model", "data", "samples", "scores"}
-"""Of the settings, what drawing and scoring read."""
+"""The groups of settings that drawing and scoring read."""
 
 
 def is_exported(path: Path) -> bool:
@@ -27,15 +27,10 @@ def is_exported(path: Path) -> bool:
 
 
 def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
-    """Writes weights, settings with scores, and the model card.
-
-    Args:
-        checkpoint: that can be loaded again, or nothing is written.
-        folder: new, empty, or written before: then these files are replaced.
-        name: OWNER/NAME, by which the card says it is loaded.
+    """Writes weights, settings with scores, and the model card of a model OWNER/NAME.
 
     Raises:
-        ValueError: the checkpoint's weights are not finite or of another version, or the folder holds something else.
+        ValueError: the checkpoint cannot be loaded again, or the folder is neither new, nor empty, nor such a folder.
     """
     require("safetensors")
     from safetensors.torch import save
@@ -63,7 +58,7 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
 
 
 def check_same_content(folder: Path) -> None:
-    """Raises ValueError for a folder that is not new, empty or exported: a README.md of somebody's may be in it."""
+    """ValueError for a folder that is neither new, nor empty, nor exported: it may hold another README.md."""
     if folder.exists() and not (is_exported(folder) or (folder.is_dir() and not any(folder.iterdir()))):
         raise ValueError(
             f"Expected a new or empty folder, or one of srgan push or pull, found '{folder}'. Choose another."
@@ -71,7 +66,7 @@ def check_same_content(folder: Path) -> None:
 
 
 def recorded_scores(checkpoint: RunCheckpoint) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What its run measured at its iteration, the final scores first, and the protocol; None where nothing was."""
+    """The scores of its run at its iteration, the final ones if there are, and their protocol; else None."""
     run = checkpoint.run
     if run is None:
         return None, None
@@ -85,7 +80,7 @@ def recorded_scores(checkpoint: RunCheckpoint) -> tuple[dict[str, Any] | None, d
 
 
 def without_places(content: Any) -> Any:
-    """Absolute paths, which tell of somebody's machine, become their last names."""
+    """The same content with absolute paths cut to their last names."""
     if isinstance(content, dict):
         return {key: without_places(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -94,10 +89,10 @@ def without_places(content: Any) -> Any:
 
 
 def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads what `write_folder` wrote. What the settings name is judged before any of it is imported.
+    """Reads what `write_folder` wrote. No class is imported before it was checked.
 
     Raises:
-        ValueError: it is another folder, a file is missing or damaged, or a class path is neither ours nor `allowed`.
+        ValueError: a file is missing or damaged, or the settings name a class that is neither srgan's nor `allowed`.
     """
     require("safetensors")
     from safetensors import SafetensorError

@@ -1,8 +1,7 @@
-"""A trained pair of nets out of a checkpoint, drawn from as its run did: `srgan.load`, `srgan sample`."""
+"""`srgan.load`: a trained generator and discriminator, and images drawn as in its run's sample grids."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,19 +18,19 @@ BATCH_SIZE = 64
 
 
 def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Collection[str] = ()) -> "TrainedGAN":
-    """Loads what `srgan fit` trained. No code in a file is run.
+    """Loads networks that `srgan fit` trained. No code in a file is run.
 
     Args:
         source: a checkpoint, the folder of a run (its last checkpoint), a folder that `srgan push` or `srgan pull`
-            wrote, or, where no such file is, the id "OWNER/NAME" of a model on the Hugging Face hub (extra `hub`).
-        ema: whether the generator is its moving average, of a run with `--model.ema_decay`.
-        device: name of the device for both networks; "auto" is CUDA where there is some.
-        allow: class paths of yours that the settings name, to import.
+            wrote, or, if there is no such file, the id "OWNER/NAME" of a model on the Hugging Face hub (extra `hub`).
+        ema: take the moving average of the generator, of a run with `--model.ema_decay`.
+        device: device of both networks; "auto" is CUDA if available.
+        allow: paths of your own classes that the settings name and that may be imported.
 
     Raises:
         FileNotFoundError: there is nothing, here or on the hub.
-        ValueError: it is another file or of another version, names other classes, its weights are not finite, there is
-            no moving average or no such device.
+        ValueError: the file is not a checkpoint or of another version, names other classes, has NaN or infinite
+            weights, or there is no moving average or no such device.
 
     Example:
         >>> gan = srgan.load("runs/digits-sr-s")  # doctest: +SKIP
@@ -52,12 +51,12 @@ def load(source: str | Path, ema: bool = False, device: str = "auto", allow: Col
 
 @dataclass(frozen=True)
 class TrainedGAN:
-    """What a checkpoint of `srgan fit` holds, rebuilt, in evaluation mode.
+    """Both networks of a checkpoint, in evaluation mode.
 
     Attributes:
-        checkpoint: where it is from.
-        generator: of the last weights, or their moving average.
-        discriminator: under its constraint; `srgan.spectra` and `srgan.export` take it.
+        checkpoint: the checkpoint.
+        generator: the generator, or its moving average.
+        discriminator: the discriminator under its constraint; pass it to `srgan.spectra` or `srgan.export`.
     """
 
     checkpoint: RunCheckpoint
@@ -71,12 +70,12 @@ class TrainedGAN:
 
     @property
     def iteration(self) -> int:
-        """How many updates of the generator there had been."""
+        """Generator updates so far."""
         return self.checkpoint.iteration
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every setting of the run, resolved, nested as in its config.yaml."""
+        """All settings of the run, nested as in its config.yaml."""
         return self.checkpoint.config
 
     def generate(
@@ -86,22 +85,22 @@ class TrainedGAN:
         truncation: float | None = None,
         seed: int = GRID_SEED,
     ) -> Tensor:
-        """Draws images; by default the first of the run's own sample grids.
+        """Draws images; by default the first ones of the run's sample grids.
 
-        Image j depends on the weights, the seed, j and the options, up to rounding not on `num_images`; streams of CPU
-        and CUDA differ. Batch norm works as in the run's grids.
+        Image j depends on the weights, the seed, j and the options, but (up to rounding) not on `num_images`. CPU and
+        CUDA draw different latents. Batch norm works as in the run's grids.
 
         Args:
-            num_images: how many.
+            num_images: number of images, at least 1.
             labels: class of all images, or of each `[num_images]`; None draws classes uniformly.
-            truncation: the largest |z_i|, 0.02 ... 10: what is beyond is drawn again; None: no truncation.
+            truncation: threshold in 0.02 ... 10: latents with |z_i| above it are drawn again; None: no truncation.
             seed: Random seed of latents and classes.
 
         Returns:
-            `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.utils.images.quantize` makes bytes of it.
+            `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.utils.images.quantize` converts to bytes.
 
         Raises:
-            ValueError: there is no image, no such class, or the truncation is out of range.
+            ValueError: `num_images` or the truncation is out of range, or there is no such class.
         """
         if num_images < 1:
             raise ValueError(f"Expected at least one image, found {num_images}.")
@@ -129,7 +128,7 @@ class TrainedGAN:
 
     @property
     def grid_settings(self) -> dict[str, Any]:
-        """Of the run's sample grids: "rows", "generator_statistics"."""
+        """Settings of the run's sample grids: "rows", "generator_statistics"."""
         settings: Any = self.checkpoint.config.get("samples")
         whole = isinstance(settings, dict) and settings.get("generator_statistics") in get_args(GeneratorStatistics)
         if not whole or not isinstance(settings.get("rows"), int) or settings["rows"] < 1:
@@ -141,10 +140,7 @@ class TrainedGAN:
         return found
 
     def network(self) -> Generator:
-        """A copy to draw single images from.
-
-        Where the run's grids take batch statistics, it keeps those of the run's own grid: a walk is no training batch.
-        """
+        """A copy to draw single images from, with batch norm statistics of the run's own grid if it takes those."""
         if self.grid_settings["generator_statistics"] == "batch":
             return frozen_on(self.generator, *self.grid_latents(self.grid_settings["rows"] ** 2))
         return self.batch_network(None)
@@ -167,25 +163,24 @@ def rendered(network: Generator, z: Tensor, labels: Tensor, batch_size: int = BA
 
 @torch.no_grad()
 def frozen_on(generator: Generator, z: Tensor, labels: Tensor) -> Generator:
-    """A copy in test mode whose batch norms keep the statistics of one batch: other images look as they do there."""
-    watched, frozen = independent_copy(generator, "batch"), independent_copy(generator, "running")
-    for layer, kept in zip(watched.modules(), frozen.modules(), strict=True):
-        if isinstance(kept, nn.BatchNorm2d):
-            layer.register_forward_hook(partial(_keep_statistics, kept))
-    watched(z, labels)
-    return frozen
+    """A copy in test mode whose batch norms use the statistics of one batch for all images."""
+    frozen = independent_copy(generator, "batch")
+    norms = [layer for layer in frozen.modules() if isinstance(layer, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_hook(_keep_statistics) for norm in norms]
+    frozen(z, labels)
+    for hook in hooks:
+        hook.remove()
+    return frozen.eval()
 
 
-def _keep_statistics(kept: nn.BatchNorm2d, _: nn.Module, inputs: tuple[Tensor], __: Tensor) -> None:
-    """Those that the batch was normalized by, which the running averages would be a mixture of."""
-    assert kept.running_mean is not None
-    assert kept.running_var is not None
-    kept.running_mean.copy_(inputs[0].mean(dim=(0, 2, 3)))
-    kept.running_var.copy_(inputs[0].var(dim=(0, 2, 3), unbiased=False))
+def _keep_statistics(norm: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:
+    """Replaces the running averages, in which a batch has only a part, by its mean and variance."""
+    norm.get_buffer("running_mean").copy_(inputs[0].mean(dim=(0, 2, 3)))
+    norm.get_buffer("running_var").copy_(inputs[0].var(dim=(0, 2, 3), unbiased=False))
 
 
 def chosen_device(name: str) -> torch.device:
-    """By name; "auto" is CUDA where there is some. ValueError where this machine has no such device."""
+    """The device of that name; "auto" is CUDA if available. ValueError if this machine has no such device."""
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(0, device=device)

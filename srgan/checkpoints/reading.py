@@ -1,4 +1,4 @@
-"""Checkpoint files, read without running anything that is in them."""
+"""Reading of checkpoint files, without running code in them."""
 
 import argparse
 import codecs
@@ -22,13 +22,13 @@ from srgan.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class RunCheckpoint:
-    """What `srgan fit` saved.
+    """A checkpoint of `srgan fit`.
 
     Attributes:
-        path: of the file or folder, or its id on the hub.
-        config: every setting of the run, resolved.
+        path: path of the file or folder, or id on the hub.
+        config: all settings of the run, resolved.
         weights: state dict of the training: "generator...." and "discriminator....".
-        iteration: when it was saved.
+        iteration: the iteration after which it was saved.
         constraint: label of the run's constraint.
     """
 
@@ -57,13 +57,12 @@ def checkpoint_at(path: Path) -> Path:
 
 
 def read_file(path: Path) -> Any:
-    """The content of a file written by torch.save, on the CPU, mapped where that is possible.
-
-    Nothing in it is run. Beside tensors and torch's own types it may hold what `harmless_globals` lists.
+    """The content of a file written by torch.save, on the CPU, memory-mapped where possible. No code in it is run.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another kind of file, is cut short or otherwise damaged, or holds pickled Python code.
+        ValueError: it is another kind of file, damaged, or holds anything but tensors, torch's own types and
+            `harmless_globals`.
     """
     if not path.is_file():
         found = "a folder that is no run with one" if path.is_dir() else "nothing"
@@ -84,10 +83,7 @@ def read_file(path: Path) -> Any:
 
 
 def damage_of(path: Path) -> str | None:
-    """What is wrong with a file that torch.save wrote as a zip archive; None for a sound one, and for other files.
-
-    The archive has a CRC-32 of each of its parts, which torch.load does not check.
-    """
+    """The damage of a zip archive by its CRC-32s, which torch.load does not check; None for sound and other files."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             return None
@@ -100,7 +96,7 @@ def damage_of(path: Path) -> str | None:
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    """In our words: torch's own advise to run whatever code the file brings along."""
+    """A sentence in place of torch's own, which advises to run the code in the file."""
     text = str(error)
     if isinstance(error, pickle.UnpicklingError) and "Unsupported operand" in text:
         return (
@@ -112,23 +108,22 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         which = f" ({next(filter(None, third_party.groups())).rstrip('.')})" if third_party else ""
         return (
             f"Expected tensors and plain values in '{path}', found pickled Python code{which}. Nothing of it was run. "
-            "Where it was made, save the weights by themselves: torch.save(model.state_dict(), 'weights.pth')."
+            "Where it was made, save the weights alone: torch.save(model.state_dict(), 'weights.pth')."
         )
     if "TorchScript" in text:
         return (
-            f"Expected weights in '{path}', found a TorchScript program. Save its weights by themselves: "
+            f"Expected weights in '{path}', found a TorchScript program. Save its weights alone: "
             "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')."
         )
     return f"Expected a file written by torch.save, found something else at '{path}' ({type(error).__name__})."
 
 
 def harmless_globals() -> list[Any]:
-    """What the pickles of a file may name: plain data, of which making an object runs nothing.
+    """Names that a pickle may use beside torch's own: plain data, whose constructors run no code.
 
-    Settings (`argparse.Namespace`), paths (read as pure ones, which touch no file system), `collections.defaultdict`
-    of built-in types (read as a dict, since torch fills no other), numpy's arrays and scalars of numbers and text;
-    torch itself allows OrderedDict and Counter. Arrays of Python objects are not among them. numpy 1 and 2, and Python
-    before and after 3.13, name the same things differently.
+    Settings (`argparse.Namespace`), paths (read as pure ones), `collections.defaultdict` (read as a dict, the only
+    mapping that torch fills), numpy's arrays and scalars of numbers and text, but not arrays of Python objects. numpy 1
+    and 2, and Python before and after 3.13, name the same things differently.
     """
     builtins = [bool, dict, float, int, list, set, str, tuple]
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDGSU"}
@@ -154,7 +149,7 @@ def _plain_dict(_factory: object = None) -> dict[Any, Any]:
 
 
 def _under_name(module: str, name: str, made: Callable[..., Any]) -> Callable[..., Any]:
-    """What makes an object for a name in a pickle."""
+    """A function that torch.load takes for `module.name`."""
 
     def make(*arguments: Any) -> Any:
         return made(*arguments)
@@ -165,7 +160,7 @@ def _under_name(module: str, name: str, made: Callable[..., Any]) -> Callable[..
 
 @contextmanager
 def allowed_globals(more: list[Any]) -> Iterator[None]:
-    """Lets torch.load take these beside what it takes anyway, for a while."""
+    """Adds to what torch.load allows, within the context (torch 2.5 has `safe_globals`)."""
     before = list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(more)
     try:
@@ -176,7 +171,7 @@ def allowed_globals(more: list[Any]) -> Iterator[None]:
 
 
 def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
-    """A file's content as a checkpoint of `srgan fit`; None if it is somebody else's."""
+    """The content of a file as a checkpoint of `srgan fit`; None if something else wrote it."""
     try:
         config, weights, about = content["srgan_config"], content["state_dict"], content["srgan"]
         return RunCheckpoint(path, config, weights, about["iteration"], about["constraint"])
@@ -185,11 +180,11 @@ def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
 
 
 def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads a checkpoint of `srgan fit`, or the last one of a run. Class paths are judged before anything is imported.
+    """Reads a checkpoint of `srgan fit`, or the last one of a run. No class is imported before it was checked.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another file, or a class path in its settings is neither ours nor `allowed`.
+        ValueError: it is another file, or its settings name a class that is neither srgan's nor in `allowed`.
     """
     path = checkpoint_at(path)
     expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "

@@ -1,8 +1,12 @@
-"""The nets that a checkpoint describes, built from its settings by torch alone."""
+"""The nets that a checkpoint describes, built from its settings by torch alone.
+
+The parser of `srgan fit` takes a text in the place of an object, too, and imports what it names; nothing does so here.
+"""
 
 import inspect
 import pydoc
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -14,14 +18,14 @@ TRAINING_ALONE = {
     "compile", "compile_mode", "discriminator_optimizer", "feature_matching", "generator_batch_multiplier",
     "generator_optimizer", "generator_update_after", "iterations", "linear_decay", "loss", "micro_batch_size", "n_dis",
 }  # fmt: skip
-"""Settings of the training that do not decide what its nets are."""
+"""Settings of the training that its networks do not depend on."""
 
 
 def rebuild_nets(checkpoint: RunCheckpoint) -> Nets:
-    """Both nets as they were in the run, with the checkpoint's weights. Not compiled.
+    """Both networks with the checkpoint's weights, not compiled.
 
     Raises:
-        ValueError: settings of another version, or weights of other nets, or ones that are not finite.
+        ValueError: the settings are of another version, or the weights of other networks or not finite.
     """
     place = f"'{checkpoint.path}'"
     if broken := nonfinite_tensor(checkpoint.weights):
@@ -48,11 +52,11 @@ def rebuild_nets(checkpoint: RunCheckpoint) -> Nets:
 
 
 def build(kind: Any, value: Any, setting: str) -> Any:
-    """What resolved settings stand for: an object by its "class_path" and "init_args", a sequence, or a plain value.
+    """The value of resolved settings: an object, from its "class_path" and "init_args", a sequence or a plain value.
 
     Args:
-        kind: annotation that the result has to fit.
-        value: as YAML and JSON have it; its classes are those that `check_class_paths` let pass.
+        kind: annotation of the result.
+        value: what YAML or JSON hold, an Enum's member by name; `check_class_paths` has passed its classes.
         setting: its dotted name, for messages.
 
     Raises:
@@ -64,13 +68,21 @@ def build(kind: Any, value: Any, setting: str) -> Any:
     if isinstance(value, list) and origin in (list, tuple, Sequence):
         items = [build(choices[0], item, setting) for item in value]
         return tuple(items) if origin is tuple else items
+    for member_of in (kind, *choices):
+        if inspect.isclass(member_of) and issubclass(member_of, Enum) and value in member_of.__members__:
+            return member_of[value]
+    if isinstance(value, str) and not _fits(kind, value):
+        raise ValueError(
+            f"Expected the settings of {inspect.formatannotation(kind)} for {setting}, found the text {value!r}. "
+            "Nothing of it was imported."
+        )
     if not _fits(kind, value):
         raise ValueError(f"Expected {inspect.formatannotation(kind)} for {setting}, found {value!r}.")
     return value
 
 
 def _object(kinds: tuple[Any, ...], value: Mapping[str, Any], setting: str) -> Any:
-    """Of the class that is named, else of the first that is asked for."""
+    """An object of the named class, or of the first of `kinds`."""
     wanted = tuple(object if kind is Any else kind for kind in kinds if kind is Any or inspect.isclass(kind))
     named = value.keys() <= {"class_path", "init_args"} and "class_path" in value
     made = pydoc.locate(value["class_path"]) if named else next(iter(wanted), None)
@@ -86,7 +98,7 @@ def _object(kinds: tuple[Any, ...], value: Mapping[str, Any], setting: str) -> A
 
 
 def _fits(kind: Any, value: Any) -> bool:
-    """Whether a plain value is one that an annotation takes. A text is no object: nothing is looked up by it."""
+    """Whether a plain value has the type of an annotation."""
     if kind is Any:
         return True
     if get_origin(kind) is Literal:

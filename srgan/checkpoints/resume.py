@@ -11,15 +11,13 @@ from srgan.checkpoints.reading import checkpoint_at, read_file
 from srgan.checkpoints.writing import ResumePoint, find_resume_point, reinstate
 from srgan.data import ImageData
 from srgan.runs.folder import RunFolder, flatten_settings
-from srgan.training.compatibility import check_checkpoint, check_same_images
+from srgan.training.checks import check_checkpoint, check_same_images
 from srgan.training.module import AdversarialTraining
 
 
 class Start(NamedTuple):
-    """What a run starts from: a `checkpoint` to load, if any.
-
-    `parent` says where the run branched off when it first started, if it did; `marks` are those of its history at its
-    own checkpoint, None for a new run.
+    """The checkpoint that a run loads, if any; where it branched off from another run (`parent`), if it did; and the
+    marks of its histories at its own checkpoint, None for a new run.
     """
 
     checkpoint: str | None = None
@@ -35,11 +33,11 @@ def start_of(
     module: AdversarialTraining,
     data: ImageData,
 ) -> Start:
-    """Finds the checkpoint that a run starts from: its own last one, or one of another run (`from_checkpoint`).
+    """Finds the checkpoint to start from: the run's own last one, or one of another run (`from_checkpoint`).
 
     Raises:
-        ValueError: the folder holds another run or damaged files only, or the checkpoint does not fit this one.
-        FileNotFoundError: the checkpoint to branch off from is missing.
+        ValueError: the folder holds another run or only damaged checkpoints, or the checkpoint has other settings.
+        FileNotFoundError: the checkpoint of another run is missing.
     """
     source = str(checkpoint_at(Path(from_checkpoint))) if from_checkpoint else None
     before = folder.read_record()
@@ -69,7 +67,7 @@ def start_of(
 
 
 def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[str, Any]:
-    """What a run records of the checkpoint at which it branches off."""
+    """The record of the checkpoint at which a run branches off."""
     stored = read_file(Path(source))
     try:
         check_checkpoint(stored, module.state_dict(), module.carried(data), module.constraint.label)
@@ -89,10 +87,9 @@ def _parent(source: str, module: AdversarialTraining, data: ImageData) -> dict[s
 
 
 def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint | None:
-    """What the first process finds; processes that a launcher started together hear it from the first.
+    """The first process's `find_resume_point`, broadcast to processes that a launcher (Slurm) started together.
 
-    Those that Lightning starts begin after the first has put it in place, and find the same. Raises as
-    `find_resume_point`, on all processes.
+    Processes that Lightning starts begin later, and find the same. Raises on all processes.
     """
     found: ResumePoint | ValueError | None = None
     environment = getattr(trainer.strategy, "cluster_environment", None)
@@ -113,7 +110,7 @@ def _agreed_resume_point(trainer: pl.Trainer, folder: RunFolder) -> ResumePoint 
 
 
 def _check_same_settings(folder: RunFolder, recorded: dict[str, Any], config: dict[str, Any], data: ImageData) -> None:
-    """Compares what decides a result; loggers, devices, workers, logging intervals and the data's place may change."""
+    """ValueError if settings differ that decide a result; loggers, devices, workers, intervals and paths may change."""
     stored, wanted = flatten_settings(recorded), flatten_settings(config)
     deciding = ("model.", "data.", "scores.", "verdicts.", "outputs.", "trainer.precision", "trainer.sync_batchnorm")
     may_change = (".num_workers", "outputs.every", *(f"data.init_args.{name}" for name in data.locations))

@@ -1,19 +1,22 @@
-"""What `srgan fit` trained, wherever it is: a checkpoint, a run, a folder for others, the hub."""
+"""Where trained networks come from and go to: checkpoints, runs, folders of `srgan push`, the Hugging Face hub."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from srgan.checkpoints.export_folder import is_exported, read_folder
-from srgan.checkpoints.hub import HUB_ID, download
+from srgan.checkpoints.export_folder import FILES, is_exported, read_folder
 from srgan.checkpoints.reading import RunCheckpoint, read_run_checkpoint
 from srgan.utils.files import expanded
 from srgan.utils.optional_packages import advice
 
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+
 
 def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Reads the checkpoint that a source stands for, as in `srgan.load`. Files win over models of the hub.
+    """Reads the checkpoint of a source, as `srgan.load` takes them; files come before models of the hub.
 
     Raises:
         FileNotFoundError: there is nothing.
@@ -33,7 +36,40 @@ def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpo
 
 
 def read_local(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
-    """Of a checkpoint, the folder of a run (its last one), or a folder that `srgan push` wrote."""
-    if is_exported(path):
-        return read_folder(path, allowed)
-    return read_run_checkpoint(path, allowed)
+    """Reads a checkpoint, the last one of a run's folder, or a folder that `srgan push` wrote."""
+    return read_folder(path, allowed) if is_exported(path) else read_run_checkpoint(path, allowed)
+
+
+def upload(folder: Path, name: str, private: bool) -> str:
+    """Uploads a folder's files as a commit to the model OWNER/NAME, which is created if needed; returns its URL.
+
+    Raises:
+        OSError: there is no such owner, no login (`hf auth login`, or HF_TOKEN), or no connection to the hub.
+    """
+    from huggingface_hub import HfApi
+
+    with _errors_of_hub("to write to the hub's model (log in: hf auth login)", name):
+        api = HfApi()
+        url = api.create_repo(name, private=private, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, allow_patterns=FILES, commit_message="srgan push")
+    return str(url)
+
+
+def download(name: str, folder: Path | None = None) -> Path:
+    """Downloads a model of the hub into `folder`, by default the hub's own cache; OSError if there is none."""
+    from huggingface_hub import snapshot_download
+
+    with _errors_of_hub("the hub's model", name):
+        return Path(snapshot_download(name, allow_patterns=FILES, local_dir=folder))
+
+
+@contextmanager
+def _errors_of_hub(what: str, name: str) -> Iterator[None]:
+    """Turns any exception of the hub's client into an OSError of one line."""
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        yield
+    except (HTTPError, OSError, ValueError) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        raise OSError(f"Expected {what} '{name}', found {type(error).__name__}: {reason}") from None

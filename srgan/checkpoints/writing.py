@@ -1,7 +1,6 @@
-"""The checkpoint files of a run: written whole, read back before they replace anything, found again after damage.
+"""The checkpoint files of a run: written atomically, verified before they replace others, and recovered after damage.
 
-A checkpoint is the zip archive that torch.save writes, and its own CRC-32s tell of damage (`damage_of`), so that
-anybody's torch.load reads it.
+A checkpoint is the zip archive of torch.save, whose CRC-32s show damage (`damage_of`); plain torch.load reads it.
 """
 
 import sys
@@ -18,14 +17,14 @@ from srgan.utils.files import atomic_link, write_atomically
 
 
 class RunCheckpointIO(TorchCheckpointIO):
-    """Writes in the folder of the checkpoint itself, and keeps the one before as `previous.ckpt`."""
+    """Writes checkpoints atomically, and keeps the one before as `previous.ckpt`."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: list[Path] | None = None
     ) -> None:
-        """Replaces a checkpoint by one that is on the disk and was read back; OSError if it cannot be.
+        """Replaces a checkpoint once the new one is on the disk and was read back; OSError if it cannot be.
 
-        `storage_options` are further names of the same file, which are there before `path` changes.
+        `storage_options` are further names of the same file, linked before `path` changes.
         """
         path = Path(path)
 
@@ -43,9 +42,8 @@ class RunCheckpointIO(TorchCheckpointIO):
 
 
 class ResumePoint(NamedTuple):
-    """Where a run resumes: a sound checkpoint of it, and the marks of its histories then (`RunFolder.history_marks`).
-
-    `notice` says why it is not the last checkpoint; empty if it is.
+    """An undamaged checkpoint of a run, the marks of its histories then (`RunFolder.history_marks`), and a notice if it
+    is not the last one.
     """
 
     checkpoint: Path
@@ -54,9 +52,9 @@ class ResumePoint(NamedTuple):
 
 
 def find_resume_point(folder: RunFolder) -> ResumePoint | None:
-    """The newest checkpoint of a run that is sound and whose histories are; None for a run without checkpoints.
+    """The newest checkpoint of a run that is undamaged, with its histories; None for a run without checkpoints.
 
-    An older one computes the same again, so damage costs time and nothing else. ValueError if none of them is sound.
+    From an older one the same is computed again, so damage costs only time. ValueError if all are damaged.
     """
     kept = sorted(folder.checkpoint.parent.glob("[0-9]*.ckpt"), reverse=True)
     found = [path for path in (folder.checkpoint, folder.previous_checkpoint, *kept) if path.exists()]
@@ -76,7 +74,7 @@ def find_resume_point(folder: RunFolder) -> ResumePoint | None:
 
 
 def _examine(path: Path, folder: RunFolder) -> tuple[dict[str, list[int]] | None, str]:
-    """The history marks of a checkpoint, or why it is of no use."""
+    """The history marks of a checkpoint, or None and why it cannot be resumed from."""
     try:
         content = read_file(path)
         marks: dict[str, list[int]] = content["srgan_histories"]
@@ -90,7 +88,7 @@ def _examine(path: Path, folder: RunFolder) -> tuple[dict[str, list[int]] | None
 
 
 def reinstate(folder: RunFolder, point: ResumePoint) -> None:
-    """Says what was damaged, and puts the sound checkpoint in the place of the last one."""
+    """Prints what was damaged, and makes the undamaged checkpoint the last one."""
     if point.notice:
         print(f"{folder.path}: {point.notice}", file=sys.stderr)
     if point.checkpoint != folder.checkpoint:

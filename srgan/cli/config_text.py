@@ -1,18 +1,22 @@
 """The text of settings before the parser reads it: what YAML would take in silence is refused, with file and line.
 
 YAML keeps the last of two equal keys, so a file that grew by pasting would lose its first section, and train another
-experiment. Short names of methods are spelled out here, as on the command line.
+experiment. Short names of methods are spelled out here, as on the command line, and a constraint that is given by its
+class starts from the defaults of that class: the parser would keep what the constraint before it had of the same name.
 """
 
 import codecs
+import json
+import pydoc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from srgan import constraints
 from srgan.cli.configs import OPTIONS
-from srgan.cli.fit_options import LINKS, settings_of
+from srgan.cli.fit_options import LINKS, as_settings, settings_of
 from srgan.constraints.registry import METHODS
 
 CONSTRAINT = "model.constraint"
@@ -43,6 +47,9 @@ def with_settings_read(arguments: list[str]) -> list[str]:
         else:
             word = argument
         text = _text_of(option, word)
+        if defaults := defaults_of(_constraint_class(option, word, text)):
+            follows = read[-1:] == [option] and not argument.startswith("-")
+            read.insert(len(read) - follows, f"--config={defaults}")
         spelled = check_ambiguity(text) if text else None
         if spelled is not None and option in OPTIONS:
             if read[-1:] == [option] and not argument.startswith("-"):
@@ -50,6 +57,31 @@ def with_settings_read(arguments: list[str]) -> list[str]:
             argument = f"--config={spelled}"
         read.append(argument)
     return read
+
+
+def _constraint_class(option: str, word: str, text: Text | None) -> str:
+    """The path of the constraint's class that an option or its text names; empty if it names none."""
+    if text is None:
+        return word if option in (f"--{CONSTRAINT}", f"--{CONSTRAINT}.class_path") else ""
+    try:
+        named = dict(values_of(text)).get(f"{CONSTRAINT}.class_path")
+    except (yaml.YAMLError, RecursionError):  # as the parser will say
+        return ""
+    return named.value if named else ""
+
+
+def defaults_of(path: str) -> str | None:
+    """JSON with all default settings of a constraint's class; None for other words, or where one has no default."""
+    try:
+        made = getattr(constraints, path, None) or pydoc.locate(path)
+    except pydoc.ErrorDuringImport:  # as the parser will say
+        return None
+    if not (isinstance(made, type) and issubclass(made, constraints.Constraint)):
+        return None
+    try:
+        return json.dumps({"model": {"constraint": as_settings(made())}})
+    except TypeError:
+        return None
 
 
 def _text_of(option: str, word: str) -> Text | None:

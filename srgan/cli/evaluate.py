@@ -18,15 +18,15 @@ from rich.table import Table
 
 from srgan.callbacks import ScoreRecorder
 from srgan.checkpoints.reading import RunCheckpoint
-from srgan.checkpoints.rebuilding import rebuild_nets
+from srgan.checkpoints.rebuilding import build, rebuild_nets
 from srgan.checkpoints.sources import read_source
+from srgan.cli.parser_messages import format_parser_error
 from srgan.constraints.nets import Nets
 from srgan.data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
 from srgan.metrics.intra import check_classes, chosen_classes
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.scores import Scorer, check_enough_images
-from srgan.training.parser_messages import reason_of
 from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
 from srgan.utils.provenance import commit, device_name, now, versions
@@ -62,11 +62,7 @@ def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
         "its final protocol if it has one, else the one used in training.",
         exit_on_error=False,
     )
-    recorder = jsonargparse.ArgumentParser(exit_on_error=False)
-    recorder.add_class_arguments(ScoreRecorder, "scores")
-    stored: ScoreRecorder = recorder.instantiate_classes(
-        recorder.parse_object(copy.deepcopy({"scores": checkpoint.config["scores"]}))
-    )["scores"]
+    stored: ScoreRecorder = build(ScoreRecorder, checkpoint.config["scores"], "scores")
     parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
     parser.add_argument("--features", type=FeatureName, default=stored.features)
     parser.add_argument(
@@ -138,7 +134,7 @@ def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stor
         chosen = parser_of(checkpoint).parse_args(list(options))
     except argparse.ArgumentError as error:
         raise ValueError(
-            f"Expected settings and options that this version of srgan knows, found: {reason_of(error)}"
+            f"Expected settings and options that this version of srgan knows, found: {format_parser_error(error)}"
         ) from error
     # Built by themselves, since the parser would bury what their constructors say is wrong.
     chosen.protocol = ScoreProtocol(**vars(chosen.protocol))

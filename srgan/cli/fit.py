@@ -20,13 +20,13 @@ from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.cli.config_text import with_settings_read
 from srgan.cli.configs import with_paths
 from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, spelled_out
+from srgan.cli.parser_messages import INSTEAD, format_parser_error
 from srgan.collapse import CollapseThresholds
 from srgan.data import ImageData
 from srgan.loggers.base import RunLogger
 from srgan.networks import DEFAULT_PAIR
 from srgan.runs.folder import LostHistoryError, OtherRunError, RunFolder
 from srgan.training.module import AdversarialTraining
-from srgan.training.parser_messages import INSTEAD, reason_of
 from srgan.utils.cpu import settle_on_cpu
 from srgan.utils.distributed import is_connection_loss
 from srgan.utils.files import expanded, file_lock, make_folder
@@ -146,7 +146,7 @@ def main(arguments: list[str]) -> int:
     try:
         cli = compose(arguments)
     except (argparse.ArgumentError, TypeError, ValueError, OSError, MisconfigurationException) as error:  # of building
-        return wrong(reason_of(error))
+        return wrong(format_parser_error(error))
     except (RuntimeError, MemoryError) as error:
         if not (problem := memory_problem(error)):
             raise
@@ -204,7 +204,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
             return FAILED
         if checkpoint is None or checkpoints_of(cli.trainer).trains:
             raise
-        problem = f"{type(error).__name__}: {reason_of(error)}"
+        problem = f"{type(error).__name__}: {format_parser_error(error)}"
         return wrong(f"Expected a checkpoint to resume from at '{checkpoint}', found {problem}")
     return conclude(cli, folder)
 

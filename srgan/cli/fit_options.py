@@ -23,10 +23,10 @@ from pytorch_lightning.callbacks import (
 )
 
 from srgan import constraints
+from srgan.cli.parser_messages import INSTEAD
 from srgan.constraints import METHODS, Constraint, SpectralMap, SpectralRegularization
-from srgan.training.joining import PRECISIONS
+from srgan.training.checks import PRECISIONS
 from srgan.training.module import optimizer_steps
-from srgan.training.parser_messages import INSTEAD
 
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
     ModelCheckpoint: "Set --checkpoints.every and --checkpoints.keep_every.",
@@ -131,14 +131,14 @@ def spelled_out(arguments: list[str]) -> list[str]:
 
 def settings_of(method: str) -> str:
     """JSON of the class that a method's name stands for."""
-    return json.dumps(_settings(METHODS[method]()))
+    return json.dumps(as_settings(METHODS[method]()))
 
 
-def _settings(value: Any) -> Any:
+def as_settings(value: Any) -> Any:
     """A value as the parser takes it: constraints and spectral maps by their class, other values by their fields."""
     if not is_dataclass(value):
         return value
-    arguments = {field.name: _settings(getattr(value, field.name)) for field in fields(value)}
+    arguments = {field.name: as_settings(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Constraint | SpectralMap):
         return {"class_path": _path(value)} | ({"init_args": arguments} if arguments else {})
     return arguments

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     options = arguments_parser().parse_args(arguments)
     require("huggingface_hub")
     from srgan.checkpoints.export_folder import check_same_content, read_folder  # takes seconds
-    from srgan.checkpoints.hub import HUB_ID, download
+    from srgan.checkpoints.sources import HUB_ID, download
 
     if not HUB_ID.fullmatch(options.name):
         raise ValueError(f"Expected OWNER/NAME of a model on the hub, found '{options.name}'.")

@@ -42,9 +42,8 @@ def push(options: argparse.Namespace) -> str:
         raise ValueError(f"Expected OWNER/NAME or --folder DIR to write to, found {found}. Give one.")
     require("huggingface_hub" if options.name else "safetensors")  # before work that takes a while
     from srgan.checkpoints.export_folder import CARD, is_exported, write_folder
-    from srgan.checkpoints.hub import HUB_ID, upload
     from srgan.checkpoints.rebuilding import rebuild_nets  # takes seconds
-    from srgan.checkpoints.sources import read_local
+    from srgan.checkpoints.sources import HUB_ID, read_local, upload
     from srgan.utils.files import write_text
 
     if options.name and not HUB_ID.fullmatch(options.name):

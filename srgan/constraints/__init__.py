@@ -1,52 +1,30 @@
-"""What keeps a discriminator Lipschitz, a value for each method, and the one-liners on top."""
+"""Constraints on a discriminator, a value for each method, and the one-liners that apply them."""
 
-from srgan.constraints.base import Combination, Constraint, Unconstrained
-from srgan.constraints.batch_normalization import BatchNormalization
-from srgan.constraints.dragan import DRAGAN
-from srgan.constraints.export import export, unregularize
-from srgan.constraints.gradient_penalty import GradientPenalty
-from srgan.constraints.handle import Regularization
-from srgan.constraints.layers import raw_matrix, raw_weight, spectra, spectral_layers
-from srgan.constraints.orthonormal import OrthonormalRegularization
-from srgan.constraints.r1 import R1Penalty
-from srgan.constraints.registry import METHODS
-from srgan.constraints.regularize import regularize
-from srgan.constraints.row_sum import RowSumNormalization
-from srgan.constraints.slogan import SLOGAN
-from srgan.constraints.spectral_normalization import SpectralNormalization
-from srgan.constraints.spectral_regularization import Schedule, SpectralRegularization
-from srgan.constraints.step import DiscriminatorStep
-from srgan.constraints.weight_clipping import WeightClipping
-from srgan.constraints.weight_normalization import WeightNormalization
-from srgan.spectral import Dynamic, SpectralMap, Static
-
-__all__ = [
-    "DRAGAN",
-    "METHODS",
-    "SLOGAN",
-    "BatchNormalization",
-    "Combination",
-    "Constraint",
-    "DiscriminatorStep",
-    "Dynamic",
-    "GradientPenalty",
-    "OrthonormalRegularization",
-    "R1Penalty",
-    "Regularization",
-    "RowSumNormalization",
-    "Schedule",
-    "SpectralMap",
-    "SpectralNormalization",
-    "SpectralRegularization",
-    "Static",
-    "Unconstrained",
-    "WeightClipping",
-    "WeightNormalization",
-    "export",
-    "raw_matrix",
-    "raw_weight",
-    "regularize",
-    "spectra",
-    "spectral_layers",
-    "unregularize",
-]
+from srgan.constraints.base import Combination as Combination
+from srgan.constraints.base import Constraint as Constraint
+from srgan.constraints.base import Unconstrained as Unconstrained
+from srgan.constraints.batch_normalization import BatchNormalization as BatchNormalization
+from srgan.constraints.export import export as export
+from srgan.constraints.export import unregularize as unregularize
+from srgan.constraints.handle import Regularization as Regularization
+from srgan.constraints.layers import raw_matrix as raw_matrix
+from srgan.constraints.layers import raw_weight as raw_weight
+from srgan.constraints.layers import spectra as spectra
+from srgan.constraints.layers import spectral_layers as spectral_layers
+from srgan.constraints.normalizations import RowSumNormalization as RowSumNormalization
+from srgan.constraints.normalizations import WeightNormalization as WeightNormalization
+from srgan.constraints.penalties import DRAGAN as DRAGAN
+from srgan.constraints.penalties import SLOGAN as SLOGAN
+from srgan.constraints.penalties import GradientPenalty as GradientPenalty
+from srgan.constraints.penalties import OrthonormalRegularization as OrthonormalRegularization
+from srgan.constraints.penalties import R1Penalty as R1Penalty
+from srgan.constraints.registry import METHODS as METHODS
+from srgan.constraints.regularize import regularize as regularize
+from srgan.constraints.spectral_normalization import SpectralNormalization as SpectralNormalization
+from srgan.constraints.spectral_regularization import Schedule as Schedule
+from srgan.constraints.spectral_regularization import SpectralRegularization as SpectralRegularization
+from srgan.constraints.step import DiscriminatorStep as DiscriminatorStep
+from srgan.constraints.weight_clipping import WeightClipping as WeightClipping
+from srgan.spectral import Dynamic as Dynamic
+from srgan.spectral import SpectralMap as SpectralMap
+from srgan.spectral import Static as Static

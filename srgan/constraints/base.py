@@ -1,14 +1,15 @@
-"""What keeps a discriminator Lipschitz, as a value: a frozen dataclass of settings, and what it does.
+"""A constraint on the discriminator as a value: a frozen dataclass of settings with hooks.
 
 A training step calls `attach` once, adds `penalty` to D's loss and calls `after_update` after D's optimizer steps;
-loggers ask for its `report`. Nobody asks which constraint it is: what else depends on it is a property of it.
-A constraint overrides what it needs of `parametrization`, `penalty`, `after_update` and `report`; those that add
-layers, or cannot go with all of them, `add_layers` and `check`, too.
+loggers ask for its `report`. No code asks which constraint it is; all that depends on it is a property of it.
+A constraint overrides what it needs of `parametrization`, `penalty`, `after_update` and `report`, and one that adds
+layers, or refuses some discriminators, `add_layers` and `check`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 from srgan.constraints.attaching import check_raw_weight, replace_parametrization
 from srgan.constraints.batch_norm_hook import check_no_batch_norm, remove_batch_norm
 from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.messages import format_refusals
 from srgan.constraints.parametrization import RawWeight, power_vector
-from srgan.constraints.refusing import words_of_refusals
 from srgan.constraints.step import DiscriminatorStep
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
@@ -28,11 +29,11 @@ class Constraint:
     needs_double_backward: bool = False
     """Whether its penalty takes gradients of gradients, which compiled nets do not have."""
     needs_per_sample_gradients: bool = False
-    """Whether its penalty is on the gradient at each image by itself, which batch norm in D would mix."""
+    """Whether its penalty is on the gradient at each single image, which batch norm in D would mix with others."""
     adds_batch_norm: bool = False
     """Whether `add_layers` puts batch norms behind convolutions."""
     adds_parameters: bool = False
-    """Whether it has parameters of its own, which DDP must know from its start."""
+    """Whether it has parameters of its own, which must be there before DDP wraps D."""
 
     @property
     def label(self) -> str:
@@ -41,35 +42,31 @@ class Constraint:
 
     @property
     def sentence(self) -> str:
-        """What it does, for people."""
+        """What it does, for reports."""
         return "no constraint on the discriminator; its spectra are only watched"
 
     @property
     def note(self) -> str | None:
-        """What to know when reading its verdicts."""
+        """What to know about its verdicts."""
         return None
 
     @property
     def has_post_step(self) -> bool:
-        """Whether `after_update` does anything, so that somebody has to call it."""
+        """Whether `after_update` does anything and must be called."""
         return type(self).after_update is not Constraint.after_update
 
     @property
     def is_remedy(self) -> bool:
-        """Whether it is what a run is advised to go on with after a collapse."""
+        """Whether runs whose spectra collapse are advised to switch to it."""
         return False
 
     @property
     def words(self) -> dict[str, str | None]:
-        """Label, sentence and note, as run files keep them."""
+        """Label, sentence and note, as run files store them."""
         return {"label": self.label, "sentence": self.sentence, "note": self.note}
 
     def parametrization(self, layer: nn.Module) -> RawWeight:
-        """What the forward pass of one layer makes of its raw weight.
-
-        Raises:
-            ValueError: the layer is of a kind that the constraint cannot take.
-        """
+        """The module that computes one layer's weight from the raw one; ValueError for a layer it does not apply to."""
         return RawWeight(*raw_parts(layer))
 
     def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
@@ -81,8 +78,8 @@ class Constraint:
 
         Args:
             discriminator: any module.
-            layers: those of its layers, by name, that the constraint goes onto, if not all.
-            seed: of the first power vectors, where none are taken over.
+            layers: the layers to constrain, by name; None for all.
+            seed: Random seed of the first power vectors, where none are taken over.
 
         Raises:
             ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
@@ -96,16 +93,16 @@ class Constraint:
             )
         self.check(discriminator, chosen)
         attached: dict[str, RawWeight] = {}
-        refused: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         for name, layer in chosen.items():
             try:
                 check_raw_weight(layer)
                 attached[name] = self.parametrization(layer)
             except ValueError as error:
-                refused[name] = str(error)
-        if refused:
-            some_remain = layers is not None and len(refused) < len(chosen)
-            raise ValueError(words_of_refusals(refused, chosen if some_remain else None))
+                reasons[name] = str(error)
+        if reasons:
+            some_remain = layers is not None and len(reasons) < len(chosen)
+            raise ValueError(format_refusals(reasons, chosen if some_remain else None))
         for name, parametrization in attached.items():
             layer = chosen[name]
             parametrization.constraint = self
@@ -115,46 +112,37 @@ class Constraint:
         self.add_layers(discriminator, chosen)
 
     def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """Looks for what this constraint cannot go with, before anything changes.
+        """ValueError for a discriminator that it cannot constrain, before anything changes.
 
         Args:
-            discriminator: the module that it goes onto.
-            layers: those of its layers that it takes, from another constraint if need be.
-
-        Raises:
-            ValueError: it is there.
+            discriminator: any module.
+            layers: the layers to constrain, by name, possibly under another constraint so far.
         """
         if self.needs_per_sample_gradients:
             check_no_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """Adds layers of the constraint's own, behind the parametrizations; arguments as for `check`."""
+        """Adds layers of its own, after the parametrizations; arguments as for `check`."""
 
     def penalty(self, step: DiscriminatorStep) -> Tensor | None:
-        """What is added to the discriminator's loss in one micro-batch, a scalar; None for nothing."""
+        """The term that it adds to D's loss in one micro-batch, a scalar; None for none."""
         return None
 
     def after_update(
         self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
-        """Acts after optimizer step `update` (0 ... n_dis - 1) of D in `iteration` (from 0).
-
-        Every rank calls this on the same discriminator; `ranks` share the work.
-        """
+        """Called after D's optimizer step `update` (0 ... n_dis - 1) of `iteration` (from 0), on every rank."""
 
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
-        """Numbers for the loggers, by names like "constraint/...", of a discriminator that it is attached to."""
+        """Numbers for the loggers, by names like "constraint/...", of a discriminator under it."""
         return {}
 
     def judged_values(self, layer: nn.Module) -> int:
-        """How many singular values of a layer, from the largest, decide on its collapse: 1 to N.
-
-        All, but under SR-s the i that it holds: it lets the others fall (Fig. 7c).
-        """
+        """How many singular values of a layer, from the largest, its collapse is judged by: all N, but i under SR-s."""
         return min(raw_matrix(layer).shape)
 
     def label_on(self, layer: nn.Module) -> str:
-        """What one of its layers is under; SR leaves linear layers to SN."""
+        """The constraint on one of its layers: SR puts linear layers under SN."""
         return self.label
 
 
@@ -168,29 +156,28 @@ class Combination(Constraint):
     """Several constraints together, e.g. SN with a gradient penalty.
 
     Args:
-        constraints: at least two, of which one at most parametrizes weights. They act in this order.
+        constraints: two or more, at most one of which parametrizes weights. They act in this order.
 
     Raises:
-        ValueError: there are fewer than two, two parametrize the same weights, or batch norm stands beside a penalty
-            that it spoils.
+        ValueError: there are fewer than two, two parametrize the same weights, or one adds batch norm and another
+            penalizes the gradient at single images.
     """
 
     constraints: Sequence[Constraint]
 
     def __post_init__(self) -> None:
-        parts: list[Constraint] = []
-        for one in self.constraints:
-            parts += one.constraints if isinstance(one, Combination) else [one]
+        nested = (one.constraints if isinstance(one, Combination) else [one] for one in self.constraints)
+        parts: list[Constraint] = list(chain.from_iterable(nested))
         object.__setattr__(self, "constraints", tuple(parts))
         if len(parts) < 2 or len(self._parametrizing) > 1:
             raise ValueError(
-                "Expected at least two constraints of which one at most parametrizes the weights, found "
-                f"{', '.join(part.label for part in parts) or 'none'}. Leave all but one of those out."
+                "Expected two or more constraints, at most one of which parametrizes the weights, found "
+                f"{', '.join(part.label for part in parts) or 'none'}. Remove one."
             )
         if self.needs_per_sample_gradients and self.adds_batch_norm:
             raise ValueError(
-                f"Expected no batch norm beside a penalty on the slope at each image, found {self.label}. Leave one "
-                "of them out."
+                f"Expected no batch norm beside a penalty on the gradient at single images, found {self.label}. Remove "
+                "one of them."
             )
 
     @property
@@ -240,15 +227,9 @@ class Combination(Constraint):
         return " + ".join(part.label_on(layer) for part in self.constraints)
 
 
-def _joined(flag: str) -> property:
+def _any_of(flag: str) -> property:
     return property(lambda combination: any(getattr(part, flag) for part in combination.constraints))
 
 
 for _name in [name for name in vars(Constraint) if isinstance(getattr(Constraint(), name), bool)]:
-    setattr(Combination, _name, _joined(_name))  # one rule for all flags, those that are yet to come included
-
-
-def check_nonnegative(weight: float) -> None:
-    """Raises a ValueError for a penalty's weight that is negative, infinite or NaN."""
-    if not 0 <= weight < float("inf"):
-        raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
+    setattr(Combination, _name, _any_of(_name))  # one rule for every flag, also for new ones

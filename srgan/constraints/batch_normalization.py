@@ -16,14 +16,13 @@ _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 class BatchNormalization(Constraint):
     """Batch norm behind each convolution of D but the first and those with a single output channel.
 
-    So DCGAN's discriminator has it (Radford et al. 2016): neither on images nor on scores. Each forward pass of D, of
-    real and of generated images, is a batch of its own. The new layers are `<convolution>.batch_norm`, with parameters:
-    attach before an optimizer is made (`srgan.regularize` adds them to one). Checkpoints of other constraints have none
-    and do not load.
+    As in DCGAN's discriminator (Radford et al. 2016). Real and generated images are separate batches. New layers are
+    `<convolution>.batch_norm`, whose parameters `srgan.regularize` adds to the optimizer. Checkpoints of other
+    constraints have none and do not load.
 
     Args:
         eps: added to variances.
-        momentum: of the running averages.
+        momentum: momentum of the running averages.
     """
 
     eps: float = 1e-5

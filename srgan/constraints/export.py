@@ -1,17 +1,16 @@
 """The way back: plain weights instead of constrained ones."""
 
 import copy
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import forget_load_hooks, rename_third_party, restore_weight
+from srgan.constraints.attaching import rename_third_party
 from srgan.constraints.batch_norm_hook import remove_batch_norm
 from srgan.constraints.handle import release
-from srgan.constraints.layers import check_module, constrained, is_sharded, raw_weight
-from srgan.constraints.refusing import layer_called
+from srgan.constraints.layers import check_module, check_not_sharded, constrained, raw_weight
 from srgan.constraints.selecting import unwrap_model
+from srgan.utils.torch_internals import remove_load_hooks, unparametrize_weight
 
 
 def unregularize(discriminator: nn.Module) -> nn.Module:
@@ -29,7 +28,7 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: fully_shard has split a weight. Nothing has changed then.
-        TypeError: this is no module.
+        TypeError: it is not a torch.nn.Module.
 
     Example:
         >>> import torch, srgan
@@ -40,37 +39,28 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
     """
     modules = check_module(discriminator).named_modules()
     layers = {name: layer for name, layer in modules if constrained(layer) is not None}
-    for name, layer in layers.items():
-        if is_sharded(layer):
-            raise ValueError(
-                f"{layer_called(name)}: expected a whole weight, found one that fully_shard has split. Load its full "
-                "state dict into a discriminator that is not sharded, and export that."
-            )
+    check_not_sharded(layers, "Load its full state dict into a discriminator that is not sharded, and export that.")
     release(layers)
     in_use: dict[nn.Parameter, Tensor] = {}  # layers that share a Parameter share one weight
-    for layer in layers.values():
-        in_use.setdefault(raw_weight(layer), _weight_in_use(layer))
-    for layer in layers.values():
-        _restore(layer, in_use)
+    with torch.no_grad():
+        for layer in layers.values():
+            in_use.setdefault(raw_weight(layer), _weight_in_use(layer))
+        for layer in layers.values():
+            raw = raw_weight(layer)
+            unparametrize_weight(layer, raw)
+            raw.copy_(in_use[raw])
+            remove_load_hooks(layer, lambda hook: hook is rename_third_party)
+            remove_batch_norm(layer, fold=True)
     return discriminator
 
 
-@torch.no_grad()
 def _weight_in_use(layer: nn.Module) -> Tensor:
-    """Of the forward pass in evaluation mode, a copy."""
+    """The weight of the forward pass in evaluation mode, a copy."""
     parametrizations = layer.get_submodule("parametrizations.weight")
     training = parametrizations.training
-    effective: Tensor = parametrizations.eval()().clone()
+    weight: Tensor = parametrizations.eval()().clone()
     parametrizations.train(training)
-    return effective
-
-
-@torch.no_grad()
-def _restore(layer: nn.Module, in_use: Mapping[nn.Parameter, Tensor]) -> None:
-    raw = restore_weight(layer)
-    raw.copy_(in_use[raw])
-    forget_load_hooks(layer, lambda hook: hook is rename_third_party)
-    remove_batch_norm(layer, fold=True)
+    return weight
 
 
 def export(discriminator: nn.Module) -> nn.Module:
@@ -86,7 +76,7 @@ def export(discriminator: nn.Module) -> nn.Module:
         a deep copy with the weights that the forward pass uses in evaluation mode.
 
     Raises:
-        TypeError: this is no module.
+        TypeError: it is not a torch.nn.Module.
 
     Example:
         >>> import torch, srgan

@@ -1,15 +1,13 @@
-"""What a layer of somebody's own class multiplies its weight, its input or its output by."""
+"""Gains at run time: the factor by which a layer of a third-party class multiplies its weight, input or output."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from srgan.constraints.layers import check_divisible, num_groups, output_dim, raw_weight
+from srgan.utils.torch_internals import TorchDispatchMode
 
 _WEIGHT_OF = {"convolution": 1, "linear": 1, "mm": 1, "bmm": 1, "addmm": 2, "baddbmm": 2}
 """Products of PyTorch -> which argument is the weight. The input is the one before it."""
@@ -24,24 +22,15 @@ class _Product(NamedTuple):
 
 
 def check_normalizable(layer: nn.Module) -> None:
-    """Refuses a layer whose weight cannot be divided by a norm of it, or is not used as it is.
+    """Refuses a weight that a norm cannot divide, or that is multiplied by a gain, as by an equalized learning rate.
+
+    The norm would hold the parameter at 1, but the layer at the gain: with 1 / sqrt(fan-in) in each layer nothing of
+    the input reaches the score.
 
     Raises:
-        ValueError: see `check_divisible` and `check_gain`.
+        ValueError: see `check_divisible`; or one probe of the layer shows a gain.
     """
     check_divisible(layer)
-    check_gain(layer)
-
-
-def check_gain(layer: nn.Module) -> None:
-    """Refuses a layer that is a multiple of what its parameter says, as under an equalized learning rate.
-
-    A norm would hold the parameter at 1, and the layer in use at the gain: with 1 / sqrt(fan-in) in each layer nothing
-    of the input reaches the score.
-
-    Raises:
-        ValueError: one probe of the layer shows that it is so.
-    """
     gain = run_time_gain(layer)
     tolerance = max(0.01, 8 * torch.finfo(raw_weight(layer).dtype).eps)
     if gain is not None and abs(gain - 1) > tolerance:
@@ -53,24 +42,24 @@ def check_gain(layer: nn.Module) -> None:
 
 
 def run_time_gain(layer: nn.Module) -> float | None:
-    """The factor between `layer.weight` and what the layer does, from one probe; None where that shows nothing.
+    """The factor between `layer.weight` and the weight in effect, from one probe; None if the probe shows nothing.
 
-    Layers with a forward pass of torch.nn or of this package have 1. Of others a copy is called, and the product that
-    takes a multiple of the layer's weight is looked for. What is done to its input before and to its output after
-    counts where it is a multiplication by one number, and as 1 where it is anything else.
+    It is 1 for a forward pass of torch.nn or of this package. Of another layer a copy is called, and the matrix product
+    found that takes a multiple of the layer's weight. Operations on its input and output count if they multiply by one
+    number, and as 1 otherwise.
     """
     methods = [getattr(type(layer), name, None) for name in ("forward", "_conv_forward")]
     if all(method is None or method.__module__.startswith(("torch.nn.", "srgan.")) for method in methods):
         return 1.0
     W = raw_weight(layer)
     for channels in dict.fromkeys([W.shape[0]] if output_dim(layer) else [W.shape[1] * num_groups(layer), W.shape[0]]):
-        with _undisturbed(W):
+        with torch.no_grad(), torch.random.fork_rng([W.device] if W.device.type == "cuda" else []):
             try:
                 x, probe = _images(layer, channels), _copy(layer)
                 with _SeenProducts(W.numel()) as seen:
                     y = probe(x)
                 expected = _sizes(cast(Tensor, probe.weight))  # after the call: a hook may only then have computed it
-            except Exception:  # somebody's code, called as it may not be meant to be
+            except Exception:  # third-party code, whose inputs we only guess
                 continue
             gain = _gain_of(seen.products, expected, y)
         if gain is not None:
@@ -79,9 +68,9 @@ def run_time_gain(layer: nn.Module) -> float | None:
 
 
 def _images(layer: nn.Module, channels: int) -> Tensor:
-    """Ones `[4, channels, ...]` of a size that the kernel fits into, times 1, -1, 2 and -2.
+    """Ones `[4, channels, ...]`, at least of the kernel's size, times 1, -1, 2 and -2.
 
-    f(2 x) - f(x) is free of what a layer adds, and what is no odd function is no multiplication.
+    f(2 x) - f(x) cancels biases, and a function that is not odd is no multiplication.
     """
     W, dilation = raw_weight(layer), getattr(layer, "dilation", 1)
     dilations = dilation if isinstance(dilation, tuple) else (dilation,) * (W.dim() - 2)
@@ -91,13 +80,13 @@ def _images(layer: nn.Module, channels: int) -> Tensor:
 
 
 def _copy(layer: nn.Module) -> nn.Module:
-    """A copy in evaluation mode. Tensors that a hook has computed from parameters lose their graphs, or none could."""
+    """A copy in evaluation mode; tensors that a hook has computed lose their graphs, which deepcopy does not take."""
     computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
     return copy.deepcopy(layer, computed).eval()
 
 
 def _gain_of(products: list[_Product], expected: Tensor, y: object) -> float | None:
-    """The gain of the first product whose weight is a multiple of the expected one, number by number in size."""
+    """The gain of the first product whose weight is a multiple of the expected one, by sorted absolute values."""
     for product in products:
         sizes = _sizes(product.weight)
         gain = float(sizes.norm() / expected.norm())
@@ -107,7 +96,7 @@ def _gain_of(products: list[_Product], expected: Tensor, y: object) -> float | N
 
 
 def _gain_before(x: Tensor) -> float:
-    """By which ones, with signs and twice over, have come to a product, possibly padded by zeros."""
+    """The factor on the ones of `_images` in the input of a product, which may be padded with zeros."""
     if x.numel() % 4:
         return 1.0
     first, negative, double, _ = x.detach().double().reshape(4, -1)
@@ -118,7 +107,7 @@ def _gain_before(x: Tensor) -> float:
 
 
 def _gain_after(product: Tensor, y: object) -> float:
-    """By which the output of a product, but for what is added to it, is multiplied."""
+    """The factor on the output of a product; biases aside."""
     if not isinstance(y, Tensor) or y.numel() != product.numel() or y.numel() % 4:
         return 1.0
     before, after = (values.detach().double().reshape(4, -1) for values in (product, y))
@@ -137,16 +126,8 @@ def _sizes(weight: Tensor) -> Tensor:
     return weight.detach().double().abs().flatten().sort().values
 
 
-@contextmanager
-def _undisturbed(W: Tensor) -> Iterator[None]:
-    """No gradients, and random numbers of W's device as they were."""
-    devices = [W.device] if W.device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices):
-        yield
-
-
 class _SeenProducts(TorchDispatchMode):
-    """The products in its reach that take a weight of so many numbers."""
+    """Records the products within its context whose weight has `size` entries."""
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What `srgan.regularize` gives back, and what acts after the optimizer's steps."""
+"""What `srgan.regularize` returns: the constrained discriminator, and what happens after its optimizer's steps."""
 
 import warnings
 import weakref
@@ -13,24 +13,31 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import LayerSubset, constrained, is_sharded, layer_kind, raw_weight, spectral_layers
-from srgan.constraints.refusing import layer_called
+from srgan.constraints.layers import (
+    LayerSubset,
+    check_not_sharded,
+    constrained,
+    layer_kind,
+    raw_weight,
+    spectral_layers,
+)
 from srgan.constraints.selecting import unwrap_model
 from srgan.constraints.step import DiscriminatorStep
 from srgan.constraints.stepping import parameters_of, part_in, stepped
+from srgan.utils.torch_internals import forward_hooks, version_of
 
-# Training forward passes without an optimizer step after which something is wrong, where one step takes one of them.
 FORWARDS_WITHOUT_STEP = 100
+"""Training forward passes without an optimizer step before a warning, where a step usually takes one of them."""
 
 
 class Regularization:
     """A discriminator under a constraint.
 
     Attributes:
-        discriminator: the module that was given.
-        constraint: what it is under.
+        discriminator: the module passed to `srgan.regularize`.
+        constraint: its constraint.
         n_dis: discriminator steps per generator step.
-        seed: of penalties' random numbers.
+        seed: Random seed of penalties.
     """
 
     def __init__(
@@ -47,12 +54,12 @@ class Regularization:
             _acting[layer] = weakref.ref(self)
 
     def __repr__(self) -> str:
-        """The constraint, and what each layer is under, a line each."""
-        head = f"{type(self).__name__}({self.constraint!r}, n_dis={self.n_dis}, seed={self.seed}):"
+        """The settings, then a line for each layer: its name, class and constraint."""
         rows = [
             f"  {name or '(itself)'}: {layer_kind(layer)} under {self.constraint.label_on(layer)}"
             for name, layer in self.layers.items()
         ]
+        head = f"Regularization({self.constraint!r}, n_dis={self.n_dis}, seed={self.seed}):"
         return "\n".join([head, *(rows or ["  no layer: a later call has taken all"])])
 
     @property
@@ -62,7 +69,7 @@ class Regularization:
 
     @property
     def updates(self) -> int:
-        """Optimizer steps so far, as the layers' buffers have them: a loaded state dict counts on from there."""
+        """Optimizer steps so far. Counted in the layers' buffers: a loaded state dict restores them."""
         return self._counts[0].read(self.layers.values())
 
     def penalty(
@@ -76,12 +83,12 @@ class Regularization:
         """What the constraint adds to the discriminator's loss, a scalar; 0 for one without a penalty.
 
         Args:
-            real: `[B, ...]`, what D takes.
+            real: `[B, ...]`, inputs of D.
             fake: `[B, ...]`, of the same shape.
-            real_labels: `[B]`, for a D that is called with them.
-            fake_labels: `[B]`.
-            first_row: where these images begin in the update's global batch: micro-batches and ranks that say it draw
-                numbers of their own, those that do not the same ones.
+            real_labels: `[B]`, for a D that takes labels.
+            fake_labels: `[B]`; the real ones by default.
+            first_row: index of the first of these images in the update's global batch. Pass it for micro-batches and on
+                each rank, which otherwise all draw the same random numbers.
 
         Raises:
             ValueError: the batches differ in shape, or D returns no tensor.
@@ -90,12 +97,12 @@ class Regularization:
             raise ValueError(
                 f"Expected real and generated images of one shape, found {tuple(real.shape)} and {tuple(fake.shape)}."
             )
-        given = real_labels is not None
-        no_labels = torch.zeros(len(real), dtype=torch.int64, device=real.device)
-        real_labels = no_labels if real_labels is None else real_labels
+        labelled = real_labels is not None
+        if real_labels is None:
+            real_labels = torch.zeros(len(real), dtype=torch.int64, device=real.device)
         images = [x.detach() if x.dim() == 4 else x.detach().reshape(len(x), -1, 1, 1) for x in (real, fake)]
         step = DiscriminatorStep(
-            _Scores(self.layers, unwrap_model(self.discriminator), real.shape[1:], given),
+            _Scores(self.layers, unwrap_model(self.discriminator), real.shape[1:], labelled),
             images[0],
             real_labels,
             images[1],
@@ -111,7 +118,7 @@ class Regularization:
         return real.new_zeros(()) if penalty is None else penalty
 
     def follow(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        """Acts after each step of the optimizers from now on, on the layers that it has moved."""
+        """From now on, acts after each step of the optimizers on the layers that it has moved."""
         self._optimizers = list(optimizers)
         self._counts = [UpdateCount() for _ in optimizers]
         for index, optimizer in enumerate(optimizers):
@@ -121,7 +128,7 @@ class Regularization:
             self._handles += [layer.register_forward_pre_hook(self._watch) for layer in self._layers.values()]
 
     def stop(self) -> None:
-        """Acts no more."""
+        """Removes all hooks."""
         while self._handles:
             self._handles.pop().remove()
 
@@ -134,7 +141,10 @@ class Regularization:
             return
         if self._watch is not None:
             self._watch.restart()
-            check_not_sharded(layers)
+            check_not_sharded(
+                layers,
+                "Use SR-s with mode='reparametrization', which acts in the forward pass, or shard without this layer.",
+            )
         counted, count = self._counted_by(index, layers), self._counts[index]
         updates = count.read(counted)
         D = unwrap_model(self.discriminator)
@@ -144,7 +154,7 @@ class Regularization:
         count.advance(counted)
 
     def _counted_by(self, index: int, layers: Mapping[str, nn.Module]) -> list[nn.Module]:
-        """The layers that count the steps of one of the optimizers: its own, and the first one's those of none."""
+        """The layers that count one optimizer's steps: those it holds; the first one also counts in those of none."""
         if len(self._optimizers) == 1:
             return list(layers.values())
         others = parameters_of(self._optimizers[:index] + self._optimizers[index + 1 :])
@@ -154,29 +164,28 @@ class Regularization:
 
 
 class UpdateCount:
-    """Optimizer steps so far, as buffers of layers have them. The last value is kept: reading waits for the device."""
+    """Optimizer steps so far, from the layers' buffers. The last value is cached: reading it waits for the device."""
 
     def __init__(self) -> None:
-        self._last: tuple[Tensor | None, int, int] = (None, 0, 0)  # a buffer, its version, its value
+        self._buffer: Tensor | None = None
+        self._version, self._updates = 0, 0
 
     def read(self, layers: Iterable[nn.Module]) -> int:
-        """Of the first layer under a constraint; with none left, what it last was."""
-        counted, version, updates = self._last
-        buffer = next(iter(_update_buffers(layers)), counted)
-        if buffer is None:  # a later call took every layer before the first step
-            return updates
-        if buffer is not counted or buffer._version != version:
-            updates = int(buffer)
-            self._last = (buffer, buffer._version, updates)
-        return updates
+        """As the first layer under a constraint has it; the last value if a later call has taken all layers."""
+        buffer = next(iter(_update_buffers(layers)), self._buffer)
+        if buffer is not None and (buffer is not self._buffer or version_of(buffer) != self._version):
+            self._cache(buffer, int(buffer))
+        return self._updates
 
-    def advance(self, layers: Iterable[nn.Module]) -> None:
+    def advance(self, layers: Sequence[nn.Module]) -> None:
         """Counts one more step in all of the layers."""
-        updates = self.read(layers := list(layers))
-        buffers = _update_buffers(layers)
+        updates, buffers = self.read(layers), _update_buffers(layers)
         if buffers:
             torch._foreach_add_(buffers, 1)
-            self._last = (buffers[0], buffers[0]._version, updates + 1)
+            self._cache(buffers[0], updates + 1)
+
+    def _cache(self, buffer: Tensor, updates: int) -> None:
+        self._buffer, self._version, self._updates = buffer, version_of(buffer), updates
 
 
 def _update_buffers(layers: Iterable[nn.Module]) -> list[Tensor]:
@@ -193,37 +202,23 @@ def _handle_of(layer: nn.Module) -> Regularization | None:
 
 
 def release(layers: Mapping[str, nn.Module]) -> None:
-    """Nothing acts on these layers any more."""
+    """Removes all hooks that act on these layers."""
     handles = {_handle_of(layer) for layer in layers.values()}
     for layer in layers.values():
         _acting.pop(layer, None)
-        for key, hook in list(layer._forward_pre_hooks.items()):
-            if isinstance(hook, StepWatch):  # of a deep copy, or of a handle that is gone with its optimizer
-                del layer._forward_pre_hooks[key]
+        hooks = forward_hooks(layer, before=True)
+        for key in [key for key, hook in hooks.items() if isinstance(hook, StepWatch)]:
+            del hooks[key]  # of a deep copy, or of a handle that is gone with its optimizer
     for handle in handles:
         if handle is not None and not handle.layers:
             handle.stop()
 
 
-def check_not_sharded(layers: Mapping[str, nn.Module]) -> None:
-    """Refuses weights that fully_shard has split, whose spectra no process has.
-
-    Raises:
-        ValueError: there is one.
-    """
-    for name, layer in layers.items():
-        if is_sharded(layer):
-            raise ValueError(
-                f"{layer_called(name)}: expected a whole weight to act on, found one that fully_shard has split. Use "
-                "SR-s with mode='reparametrization', which acts in the forward pass, or shard without this layer."
-            )
-
-
 class StepWatch:
-    """Says once that a discriminator trains without the steps after which its constraint acts.
+    """A forward pre-hook that warns once if a discriminator trains without steps of the optimizer it was given.
 
-    Hangs on all layers and counts the uses of one, the first that runs in training mode: others may never do. Once
-    there was a step, it bears a hundred times the most that lay before one: loops may accumulate gradients.
+    It is on all layers and counts the uses of the first one that runs in training mode. The limit is a hundred times
+    the largest number of forward passes before a step so far, since loops may accumulate gradients.
     """
 
     def __init__(self) -> None:
@@ -233,7 +228,7 @@ class StepWatch:
         self._layer: nn.Module | None = None
 
     def restart(self) -> None:
-        """There was a step."""
+        """Call after a step."""
         self._most_before_a_step = max(self._most_before_a_step, self.forwards)
         self.forwards = 0
 
@@ -249,14 +244,14 @@ class StepWatch:
             warnings.warn(
                 f"A regularized discriminator has had {self.forwards} training forward passes without a step of the "
                 "optimizer that srgan.regularize was given, after which its constraint acts. Unless so many are "
-                "accumulated for one step, it is a deep copy, or the optimizer was made anew: call "
+                "accumulated for one step, it is a deep copy, or the optimizer was replaced: call "
                 "srgan.regularize(D, method, optimizer=...) again.",
                 stacklevel=2,
             )
 
 
 class _Scores(LayerSubset):
-    """D as penalties call it: images `[B, ...]` and labels -> scores `[B]`, the mean over an image's patches."""
+    """D as penalties call it: images `[B, ...]` and labels `[B]` -> scores `[B]`, means over each image's patches."""
 
     def __init__(
         self, layers: Mapping[str, nn.Module], discriminator: nn.Module, shape: torch.Size, labelled: bool

@@ -1,16 +1,17 @@
 """Which layers of a network have a spectrum, and where their raw weight is."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
-from torch.nn.utils import parametrizations, parametrize
-from torch.nn.utils.spectral_norm import SpectralNorm as SpectralNormHook
+from torch.nn.utils import parametrize
 
-from srgan.constraints.parametrization import RECORDED_RATIOS, RawWeight
-from srgan.constraints.refusing import layer_called
+from srgan.constraints.messages import format_layer
+from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize, normalized_spectrum, spectrum
+from srgan.utils.torch_internals import SpectralNormHook, SpectralNormParametrization, forward_hooks
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -18,11 +19,7 @@ LAYERS_WITH_SPECTRUM = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 
 
 def check_module(module: nn.Module) -> nn.Module:
-    """The module, if it is one.
-
-    Raises:
-        TypeError: it is not.
-    """
+    """The module itself; TypeError for anything else."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"Expected a network, a torch.nn.Module, found {type(module).__name__}.")
     return module
@@ -55,7 +52,7 @@ class LayerSubset(nn.Module):
 def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """(qualified name, layer) of every convolution, linear and embedding layer, in definition order.
 
-    And of layers of other classes that a constraint was asked to take.
+    Layers of other classes are among them once a constraint was put on them.
     """
     if isinstance(module, LayerSubset):
         yield from module.layers.items()
@@ -65,17 +62,20 @@ def spectral_layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, layer
 
 
+def weight_parametrizations(layer: nn.Module) -> list[nn.Module]:
+    """The modules that compute `layer.weight` from the raw one, from the innermost; none for a plain layer."""
+    found = getattr(layer, "parametrizations", None)
+    return list(found.weight) if found is not None and "weight" in found else []
+
+
 def constrained(layer: nn.Module) -> RawWeight | None:
     """This package's parametrization of a layer's weight, if it has one."""
-    found = getattr(layer._modules.get("parametrizations"), "weight", None)
-    return found[0] if found is not None and isinstance(found[0], RawWeight) else None
+    found = weight_parametrizations(layer)
+    return found[0] if found and isinstance(found[0], RawWeight) else None
 
 
 def is_convolution(layer: nn.Module) -> bool:
-    """Whether SR acts on a layer (Section 2: not on the linear head, nor on the class embedding).
-
-    A layer of a class outside torch.nn counts as one if its weight has more than two dimensions.
-    """
+    """Whether a layer is a convolution; outside torch.nn one whose weight has more than two dimensions."""
     if isinstance(layer, LAYERS_WITH_SPECTRUM):
         return isinstance(layer, CONVOLUTIONS)
     return raw_weight(layer).dim() > 2
@@ -92,17 +92,16 @@ def is_judged(layer: nn.Module) -> bool:
 
 
 def divides_by_sigma_1(layer: nn.Module) -> bool:
-    """Whether a layer is under a spectral norm, this package's or one of PyTorch's, so that its scale is no matter."""
+    """Whether a layer is under a spectral norm, this package's or one of PyTorch's, which undoes the weight's scale."""
     own = constrained(layer)
     if own is not None:
         return own.divides_by_sigma_1
-    by_hook = any(isinstance(hook, SpectralNormHook) for hook in layer._forward_pre_hooks.values())
-    weights = getattr(layer._modules.get("parametrizations"), "weight", [])
-    return by_hook or any(isinstance(one, parametrizations._SpectralNorm) for one in weights)
+    norms = [*weight_parametrizations(layer), *forward_hooks(layer, before=True).values()]
+    return any(isinstance(norm, SpectralNormParametrization | SpectralNormHook) for norm in norms)
 
 
 def layer_kind(layer: nn.Module) -> str:
-    """The class of torch.nn that a layer is of, whatever is derived from it or parametrizes it: "Conv2d"."""
+    """The class of torch.nn that a layer is or is derived from: "Conv2d"."""
     own = parametrize.type_before_parametrizations(layer).__name__
     return next((kind.__name__ for kind in LAYERS_WITH_SPECTRUM if isinstance(layer, kind)), own)
 
@@ -113,7 +112,7 @@ def output_dim(layer: nn.Module) -> int:
 
 
 def raw_weight(layer: nn.Module) -> nn.Parameter:
-    """The trained parameter W behind `layer.weight`: before any normalization, and without side effects.
+    """The trained parameter W behind `layer.weight`, before any normalization.
 
     Knows this package's parametrizations and both of PyTorch's `spectral_norm`.
 
@@ -124,32 +123,33 @@ def raw_weight(layer: nn.Module) -> nn.Parameter:
     weight = weight_if_any(layer)
     if weight is None:
         raise ValueError(
-            f"expected a weight to take the spectrum of, found none in a {layer_kind(layer)}: {_why(layer)}"
+            f"expected a weight to take the spectrum of, found none in a {layer_kind(layer)}: {_missing_weight(layer)}"
         )
     return weight
 
 
 def weight_if_any(layer: nn.Module) -> nn.Parameter | None:
     """`raw_weight`, or None."""
-    if parametrize.is_parametrized(layer, "weight"):
-        weight = layer.get_submodule("parametrizations.weight")._parameters.get("original")
-    else:
-        weight = layer._parameters.get("weight_orig" if hasattr(layer, "weight_orig") else "weight")
-    return None if isinstance(weight, UninitializedParameter) else weight
+    parametrized: Any = getattr(layer, "parametrizations", None)
+    if parametrized is not None and "weight" in parametrized:
+        return getattr(parametrized.weight, "original", None)
+    weight = getattr(layer, "weight_orig", None) if hasattr(layer, "weight_orig") else getattr(layer, "weight", None)
+    return weight if isinstance(weight, nn.Parameter) and not isinstance(weight, UninitializedParameter) else None
 
 
-def _why(layer: nn.Module) -> str:
-    """What keeps a layer's weight, and the way out."""
-    if parametrize.is_parametrized(layer, "weight"):
+def _missing_weight(layer: nn.Module) -> str:
+    """Why a layer has no raw weight, and what to do."""
+    parameters = dict(layer.named_parameters(recurse=False))
+    if weight_parametrizations(layer):
         return unparametrize_advice(layer)
-    if isinstance(layer._parameters.get("weight"), UninitializedParameter):
+    if isinstance(parameters.get("weight"), UninitializedParameter):
         return "run a lazy layer once so that it has a weight."
-    if "weight_g" in layer._parameters:
+    if "weight_g" in parameters:
         return (
             "it is under a weight norm. Remove its weight norm by torch.nn.utils.remove_weight_norm(layer), before the "
             "optimizer is made."
         )
-    others = [name for name, parameter in layer._parameters.items() if parameter is not None and parameter.dim() > 1]
+    others = [name for name, parameter in parameters.items() if parameter.dim() > 1]
     if others:
         return (
             f"a spectral norm of another library keeps it as '{others[0]}'. Build the discriminator without that "
@@ -160,7 +160,7 @@ def _why(layer: nn.Module) -> str:
 
 def unparametrize_advice(layer: nn.Module) -> str:
     """What a layer's weight is parametrized by, and how to make it plain."""
-    classes = [type(module).__name__ for module in layer.get_submodule("parametrizations.weight").children()]
+    classes = [type(parametrization).__name__ for parametrization in weight_parametrizations(layer)]
     return (
         f"it is already parametrized by {', '.join(classes)}. Remove that by torch.nn.utils.parametrize."
         "remove_parametrizations(layer, 'weight', leave_parametrized=True), before the optimizer is made."
@@ -190,26 +190,8 @@ def raw_parts(layer: nn.Module) -> tuple[nn.Parameter, int, int]:
     return raw_weight(layer), output_dim(layer), num_groups(layer)
 
 
-def raw_matrices(layer: nn.Module) -> Tensor:
-    """What SR decomposes: `raw_matrix`, or of a grouped convolution `[groups, out / groups, in / groups * k * k]`.
-
-    A grouped convolution is block-diagonal; the blocks' singular values are its own.
-    """
-    W, groups = raw_matrix(layer), num_groups(layer)
-    return W if groups == 1 else W.unflatten(0, (groups, -1))
-
-
-def recorded_ratios(layer: nn.Module) -> Tensor:
-    """r_k of one layer under a constraint, `[N]`: what SR-d remembers of its spectrum."""
-    return layer.get_buffer(RECORDED_RATIOS)
-
-
 def check_divisible(layer: nn.Module) -> None:
-    """Refuses a layer whose weight cannot be divided by a norm of it.
-
-    Raises:
-        ValueError: the weight is all zero, or an embedding's gradients are sparse.
-    """
+    """ValueError for a weight that no norm can divide: all zero, or an embedding's with sparse gradients."""
     if not raw_weight(layer).any():
         raise ValueError(
             "expected a weight with a largest singular value, found an all-zero one. If it is meant to start at zero, "
@@ -221,11 +203,7 @@ def check_divisible(layer: nn.Module) -> None:
 
 
 def check_has_values(layer: nn.Module) -> None:
-    """Refuses a weight that has no real values.
-
-    Raises:
-        ValueError: it is on the meta device, or complex.
-    """
+    """ValueError for a weight without real values: on the meta device, or complex."""
     W = raw_weight(layer)
     if W.is_meta:
         raise ValueError(
@@ -241,11 +219,20 @@ def is_sharded(layer: nn.Module) -> bool:
     return type(raw_weight(layer)).__name__ == "DTensor"
 
 
+def check_not_sharded(layers: Mapping[str, nn.Module], way_out: str) -> None:
+    """ValueError, which ends in `way_out`, if one of the layers is sharded."""
+    for name, layer in layers.items():
+        if is_sharded(layer):
+            raise ValueError(
+                f"{format_layer(name)}: expected a whole weight, found one that fully_shard has split. {way_out}"
+            )
+
+
 @torch.no_grad()
 def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """Singular values of every convolution, linear and embedding layer of any network.
 
-    Reads raw weights only: nothing of the module changes, power iterations included.
+    Reads the raw weights; the module does not change, nor do its power iterations.
 
     Args:
         module: any network, or a single layer.
@@ -256,7 +243,7 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
 
     Raises:
         ValueError: a weight holds NaN or infinity, or has no values (the message names the layer).
-        TypeError: this is no module.
+        TypeError: `module` is not a torch.nn.Module.
 
     Example:
         >>> import torch, srgan
@@ -270,5 +257,5 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
             check_has_values(layer)
             values[name] = measure(raw_matrix(layer)).cpu()
         except ValueError as error:
-            raise ValueError(f"{layer_called(name)}: {error}") from error
+            raise ValueError(f"{format_layer(name)}: {error}") from error
     return values

@@ -12,20 +12,12 @@ from srgan.utils.randomness import counter_seed, seeded
 
 
 class Nets(nn.Module):
-    """Both nets, freshly initialized; the same for the same settings and seed.
-
-    Args:
-        networks: kind and sizes of both.
-        constraint: what keeps the discriminator Lipschitz.
-        normalize_generator: SN on the generator too.
-        ema_decay: of a moving average of the generator; None for none.
-        channels_last: convolutions work in PyTorch's channels-last memory format.
-        seed: of the initial weights and power vectors.
+    """Both networks, initialized from a seed; arguments as of `AdversarialTraining`.
 
     Attributes:
-        generator: of the last weights.
-        discriminator: under the constraint.
-        generator_ema: the moving average, or None.
+        generator: the generator.
+        discriminator: the discriminator under the constraint.
+        generator_ema: the moving average of the generator, or None.
     """
 
     def __init__(

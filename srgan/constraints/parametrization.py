@@ -1,12 +1,12 @@
-"""What turns the raw weight W of a layer into the weight of its forward pass.
+"""The module that computes the weight of a layer's forward pass from the raw weight W.
 
-Every constraint attaches one of these to every layer, with the same buffers under the same names, so that a
-checkpoint written under one constraint loads under any other, where neither adds parameters (weight norm, batch norm):
+Every constraint puts one on every layer, with the same buffers under the same names, so that a checkpoint written under
+one constraint loads under any other that adds no parameters (as weight norm and batch norm do):
 
 - `parametrizations.weight.original`: W, raw, in the layer's own shape;
 - `parametrizations.weight.0.u [out]`: the power iteration's left vector;
-- `parametrizations.weight.0.recorded_ratios [N]`: SR-d's r_k, zero where nothing was recorded; those of the groups of a
-  grouped convolution behind one another;
+- `parametrizations.weight.0.recorded_ratios [N]`: SR-d's r_k, 0 where nothing was recorded; of a grouped convolution
+  those of all groups, one group after the other;
 - `parametrizations.weight.0.updates []`: discriminator updates counted by `srgan.regularize`.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from srgan.spectral import matricize
+from srgan.spectral import matricize, unmatricize
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_generator
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from srgan.constraints.base import Constraint
 
 _WRITES_NOTHING = {"requires_grad_", "share_memory_", "detach_"}
-"""Methods of tensors that act in place, but not on their numbers."""
+"""In-place methods of tensors that leave the values as they are."""
 
 RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
 
@@ -35,15 +35,15 @@ class RawWeight(nn.Module):
 
     Args:
         weight: the layer's weight, for shapes, device and dtype.
-        output_dim: the dimension that counts output channels.
-        groups: of a grouped convolution.
+        output_dim: the dimension of the weight that counts output channels.
+        groups: number of groups of a grouped convolution.
 
     Attributes:
-        constraint: that it belongs to.
+        constraint: the constraint that put it there.
     """
 
     divides_by_sigma_1: bool = False
-    """Whether the scale of W makes no difference to what the layer uses."""
+    """Whether the forward pass does not depend on the scale of W."""
     constraint: "Constraint"
     u: Tensor
     recorded_ratios: Tensor
@@ -59,14 +59,13 @@ class RawWeight(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=weight.device))
 
     def apply(self, fn: Callable[[nn.Module], None]) -> "RawWeight":
-        """As of every module; warns of an initialization that would be lost."""
+        """`nn.Module.apply`; warns of an initialization that would be lost."""
         names = getattr(getattr(fn, "__code__", None), "co_names", ())
         writing = [name for name in names if name.endswith("_") and not name.startswith("_")]
         if "weight" in names and set(writing) - _WRITES_NOTHING:
             warnings.warn(
-                f"{getattr(fn, '__name__', 'This function')} seems to write into weights. In weights of regularized "
-                "layers that changes nothing: they are computed from raw ones. Initialize first, then call "
-                "srgan.regularize.",
+                f"{getattr(fn, '__name__', 'This function')} seems to write into weights. This has no effect on "
+                "regularized layers, whose weights are computed from raw ones. Initialize before srgan.regularize.",
                 stacklevel=2,
             )
         return super().apply(fn)
@@ -79,14 +78,14 @@ class RawWeight(nn.Module):
     def constrained(self, weight: Tensor) -> Tensor:
         """The same, in the weight's own precision."""
         W = self.constrain(matricize(weight, self.output_dim))
-        return W.view(weight.transpose(0, self.output_dim).shape).transpose(0, self.output_dim)
+        return unmatricize(W, weight, self.output_dim)
 
     def constrain(self, W: Tensor) -> Tensor:
         """`W [out, in * k * k]` -> the constrained matrix of the same shape."""
         return W
 
     def state_for(self, weight: Tensor) -> dict[str, Tensor]:
-        """What a state dict that knows only a weight would say of this module: nothing recorded, u kept."""
+        """This module's state after loading a state dict with nothing but a weight: u as it is, nothing recorded."""
         return {
             "u": self.u,
             "recorded_ratios": torch.zeros_like(self.recorded_ratios),

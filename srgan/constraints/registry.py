@@ -6,16 +6,11 @@ from typing import Any
 
 from srgan.constraints.base import Constraint, Unconstrained
 from srgan.constraints.batch_normalization import BatchNormalization
-from srgan.constraints.dragan import DRAGAN
-from srgan.constraints.gradient_penalty import GradientPenalty
-from srgan.constraints.orthonormal import OrthonormalRegularization
-from srgan.constraints.r1 import R1Penalty
-from srgan.constraints.row_sum import RowSumNormalization
-from srgan.constraints.slogan import SLOGAN
+from srgan.constraints.normalizations import RowSumNormalization, WeightNormalization
+from srgan.constraints.penalties import DRAGAN, SLOGAN, GradientPenalty, OrthonormalRegularization, R1Penalty
 from srgan.constraints.spectral_normalization import SpectralNormalization
 from srgan.constraints.spectral_regularization import SpectralRegularization
 from srgan.constraints.weight_clipping import WeightClipping
-from srgan.constraints.weight_normalization import WeightNormalization
 from srgan.spectral import Dynamic, Static
 
 

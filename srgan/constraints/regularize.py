@@ -1,4 +1,4 @@
-"""The public one-liner: spectral regularization for anybody's discriminator."""
+"""The public one-liner: spectral regularization for any discriminator."""
 
 import gc
 import warnings
@@ -12,10 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.handle import Regularization
-from srgan.constraints.refusing import listed
+from srgan.constraints.messages import format_names
 from srgan.constraints.registry import METHODS
 from srgan.constraints.selecting import Selection, select_layers, unwrap_model
-from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrapped
+from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrap_optimizers
 
 
 def regularize(
@@ -31,38 +31,38 @@ def regularize(
 ) -> Regularization:
     """Puts a discriminator under spectral normalization or regularization, in place.
 
-    SN goes onto every convolution, linear and embedding layer that trains; SR acts on the convolutions (Section 2)
-    among them. Projections, and SR-d's recording, act after the discriminator's optimizer steps, which the
-    given optimizer announces: there is nothing to add to the training loop but the penalty of a method that has one.
-    Called again, on the discriminator, a part, a parent or a wrapper of it, it changes the method of the layers that
-    it names and keeps weights and power vectors, as of a discriminator that has been under SN so far. SR-d with the
-    authors' `scale="keep"` lets sigma_1 of the raw weights grow, so that D learns ever more slowly.
+    SN acts on every convolution, linear and embedding layer that trains, SR on the convolutions (Section 2) among them.
+    Projections, and SR-d's recording, run in hooks after the steps of the given optimizer, so a training loop stays as
+    it is; only a method with a penalty needs a line for it. A second call, on the discriminator, a part, a parent or a
+    wrapper of it, changes the method of the layers it selects and keeps weights and power vectors, for example to
+    switch a discriminator from SN to SR. SR-d with the authors' `scale="keep"` lets sigma_1 of the raw weights grow, so
+    that D learns ever more slowly.
 
     Args:
         discriminator: any module with `torch.nn` convolutions. Layers under PyTorch's `spectral_norm` are
             taken over with their power vectors.
         method: a name in `srgan.constraints.METHODS`, such as "sn", "sn-unit", "sr-s" (static), "sr-d" (dynamic),
             "none", or a constraint value.
-        optimizer: the discriminator's, with every weight of it that trains; a list if it has several. Needed by SR,
-            unless by SR-s with `mode="reparametrization"`. A layer counts as moved by a step if it is in the optimizer
-            and has a gradient, whatever its `requires_grad` then is. Parameters that the method adds join the group of
-            their layer's weight.
+        optimizer: the discriminator's optimizer, which holds every weight of it that trains, or a list of several.
+            Required by SR, except by SR-s with `mode="reparametrization"`. A step moves the layers in the optimizer
+            that have a gradient, even if `requires_grad` is off by then. Parameters that the method adds join the group
+            of their layer's weight.
         n_dis: discriminator steps per generator step, the unit in which a `Schedule` counts.
-        layers: which layers, if not all that train (frozen ones and a backbone that stays in evaluation mode are left
-            out, as a warning says): glob patterns of names, types, or a function of (name, layer). Also takes layers of
-            classes of your own whose matrix is named `weight`.
-        exclude: which layers not, in the same way.
-        seed: of the random numbers of penalties, and of the first power vectors. PyTorch's own random state stays.
-        options: of the method, e.g. `fraction=0.25`, `scale="unit"`, `schedule=Schedule(1, "last")`.
+        layers: the layers to constrain: glob patterns of names, types, or a function of (name, layer), which may also
+            select layers of your own classes whose matrix is named `weight`. By default all that train: frozen layers,
+            and those in evaluation mode, are left out with a warning.
+        exclude: layers to leave out, in the same way.
+        seed: Random seed of penalties and of the first power vectors. PyTorch's random state does not change.
+        options: options of the method, e.g. `fraction=0.25`, `scale="unit"`, `schedule=Schedule(1, "last")`.
 
     Returns:
-        a handle: the same `discriminator`, the `constraint`, `penalty(real, fake)` and the number of `updates`. State
-        dicts name the raw weights `<layer>.parametrizations.weight.original` and count the updates, so that a resumed
-        loop goes on in the phase of the schedule. Those of plain layers and of PyTorch's `spectral_norm` load too.
+        a handle with the same `discriminator`, the `constraint`, `penalty(real, fake)` and the number of `updates`.
+        State dicts name the raw weights `<layer>.parametrizations.weight.original` and count the updates, so that a
+        resumed loop keeps the phase of the schedule. Those of plain layers and of PyTorch's `spectral_norm` load too.
 
     Raises:
-        ValueError: the method is unknown, the optimizer is missing, another network's or without a weight that trains,
-            DDP could not average new parameters, or layers cannot be constrained. Nothing has changed then.
+        ValueError: the method is unknown, the optimizer is missing, belongs to another network or lacks a weight that
+            trains, DDP could not average new parameters, or layers cannot be constrained. Nothing has changed then.
         TypeError: an argument of another type, or an option that the method does not have. Nothing has changed then.
 
     Example:
@@ -76,11 +76,11 @@ def regularize(
         ([1.0, 1.0, 1.0, 1.0], True, 1)
     """
     plain = unwrap_model(discriminator)
-    constraint = _built(method, options)
+    constraint = _constraint(method, options)
     for name, value, least in (("n_dis", n_dis, 1), ("seed", seed, 0)):
         if not isinstance(value, Integral) or value < least:
             raise ValueError(f"Expected a whole number {name} >= {least}, found {value!r}.")
-    optimizers = unwrapped(optimizer)
+    optimizers = unwrap_optimizers(optimizer)
     if constraint.has_post_step and not optimizers:
         raise ValueError(
             "Expected the discriminator's optimizer: this constraint acts after each of its steps. "
@@ -91,8 +91,8 @@ def regularize(
     if layers is None and trains and resting:
         chosen = trains
         warnings.warn(
-            f"Left as they are, since they do not train: {listed(resting)}. To constrain them as well, name them in "
-            "layers=.",
+            f"Left as they are, since they do not train: {format_names(resting)}. To constrain them as well, name "
+            "them in layers=.",
             stacklevel=2,
         )
     if constraint.adds_parameters:
@@ -120,7 +120,7 @@ def _check_not_wrapped(layers: Mapping[str, nn.Module]) -> None:
         )
 
 
-def _built(method: str | Constraint, options: dict[str, Any]) -> Constraint:
+def _constraint(method: str | Constraint, options: dict[str, Any]) -> Constraint:
     if isinstance(method, Constraint):
         if options:
             raise ValueError(f"Expected no options beside a constraint value, found {options}: give them to the value.")

@@ -15,19 +15,17 @@ from srgan.utils.precision import without_autocast
 
 
 def check_scale(scale: Scale) -> None:
-    """Raises a ValueError for another word than those of `Scale`, or a number that is not finite and above 0."""
-    known = scale in ("unit", "keep") if isinstance(scale, str) else 0 < scale < math.inf
-    if not known:
+    """ValueError for a word that is not in `Scale`, or a number that is not positive and finite."""
+    if not (scale in ("unit", "keep") if isinstance(scale, str) else 0 < scale < math.inf):
         raise ValueError(f"Expected scale 'unit', 'keep' or a number above 0, found {scale!r}.")
 
 
 def format_scale(scale: Scale) -> str:
     """For labels: "unit scale"."""
-    words = {"unit": "unit scale", "keep": "scale kept"}
-    return words[scale] if isinstance(scale, str) else f"scale {scale:g}"
+    return f"scale {scale:g}" if not isinstance(scale, str) else "unit scale" if scale == "unit" else "scale kept"
 
 
-def scale_sentence(scale: Scale) -> str:
+def describe_scale(scale: Scale) -> str:
     """For sentences: "σ₁ of the raw weights set to 1"."""
     return "σ₁ of the raw weights " + ("kept" if scale == "keep" else f"set to {1 if scale == 'unit' else scale:g}")
 

@@ -1,12 +1,14 @@
-"""Which layers of a network a constraint goes onto."""
+"""Selection of the layers to constrain."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import nn
 
 from srgan.constraints.layers import LAYERS_WITH_SPECTRUM, check_module, constrained, spectral_layers
+from srgan.utils.torch_internals import compiled_module
 
 Predicate = Callable[[str, nn.Module], bool]
 Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
@@ -14,15 +16,11 @@ Selection = str | type[nn.Module] | Predicate | Sequence[str | type[nn.Module]]
 
 
 def unwrap_model(module: nn.Module) -> nn.Module:
-    """The network within torch.compile's, DataParallel's and DistributedDataParallel's wrappers.
-
-    Raises:
-        TypeError: this is no module.
-    """
+    """The network within wrappers of torch.compile, DataParallel and DistributedDataParallel; TypeError for others."""
     check_module(module)
     while True:
-        inner = module._modules.get("_orig_mod")
-        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        inner = compiled_module(module)
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = module.module
         if inner is None:
             return module
@@ -32,16 +30,16 @@ def unwrap_model(module: nn.Module) -> nn.Module:
 def select_layers(
     discriminator: nn.Module, layers: Selection | None = None, exclude: Selection | None = None
 ) -> dict[str, nn.Module]:
-    """The layers that a constraint goes onto, by name.
+    """The layers to constrain, by name.
 
     Args:
-        discriminator: without wrappers.
-        layers: which; None for every convolution, linear and embedding layer of torch.nn. A layer of another class,
-            with a parameter `weight` of two dimensions or more, is taken where this names it.
-        exclude: which of them not.
+        discriminator: a network without wrappers.
+        layers: None for every convolution, linear and embedding layer of torch.nn. A layer of another class, with a
+            parameter `weight` of two dimensions or more, is taken if it is selected here.
+        exclude: layers to leave out.
 
     Raises:
-        ValueError: one of the two names nothing.
+        ValueError: one of the two selects nothing, or no layer is left.
         TypeError: one is neither patterns, types nor a function.
     """
     known = dict(spectral_layers(discriminator))
@@ -58,32 +56,17 @@ def select_layers(
 def _own_layers(discriminator: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Layers with a matrix as weight whose class is derived from nothing of torch.nn but Module."""
     for name, module in discriminator.named_modules():
-        weight = module._parameters.get("weight")
-        known = any(
-            base.__module__.startswith("torch.nn.modules")
-            for base in type(module).__mro__[:-1]
-            if base is not nn.Module
-        )
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
+        bases = [base for base in type(module).__mro__[:-1] if base is not nn.Module]
+        known = any(base.__module__.startswith("torch.nn.modules") for base in bases)
         if not known and weight is not None and weight.dim() >= 2:
             yield name, module
 
 
 def _matching(candidates: Mapping[str, nn.Module], selection: Selection, option: str) -> dict[str, nn.Module]:
     parts = list(selection) if isinstance(selection, list | tuple) else [selection]
-    for part in parts:
-        if not (isinstance(part, str | type) or callable(part)):
-            raise TypeError(
-                f"Expected {option}= as glob patterns of names, types, or a function of name and layer, found {part!r}."
-            )
-
-    def matches(part: object, name: str, layer: nn.Module) -> bool:
-        if isinstance(part, str):
-            return fnmatchcase(name, part)
-        if isinstance(part, type):
-            return isinstance(layer, part)
-        return bool(part(name, layer)) if callable(part) else False
-
-    found = {n: layer for n, layer in candidates.items() if any(matches(part, n, layer) for part in parts)}
+    matches = [_predicate(part, option) for part in parts]
+    found = {name: layer for name, layer in candidates.items() if any(match(name, layer) for match in matches)}
     if not found:
         raise ValueError(
             f"Expected {option}= to name layers with a weight of two dimensions or more, found none that it names "
@@ -92,14 +75,26 @@ def _matching(candidates: Mapping[str, nn.Module], selection: Selection, option:
     return found
 
 
+def _predicate(part: Any, option: str) -> Predicate:
+    if isinstance(part, str):
+        return lambda name, layer: fnmatchcase(name, part)
+    if isinstance(part, type):
+        return lambda name, layer: isinstance(layer, part)
+    if not callable(part):
+        raise TypeError(
+            f"Expected {option}= as glob patterns of names, types, or a function of name and layer, found {part!r}."
+        )
+    return part  # type: ignore[no-any-return]
+
+
 def _warn_of_unnamed_weights(discriminator: nn.Module, named: set[str]) -> None:
-    """Says which matrices no constraint sees, such as those of attention and of recurrent layers."""
+    """Warns of matrices that no constraint can act on, such as those of attention and of recurrent layers."""
     seen = [
         f"{name}.{local}".lstrip(".")
         for name, module in discriminator.named_modules()
         if name not in named and constrained(module) is None and not isinstance(module, LAYERS_WITH_SPECTRUM)
-        for local, parameter in module._parameters.items()
-        if "weight" in local and parameter is not None and parameter.dim() >= 2 and not _is_norm(module)
+        for local, parameter in module.named_parameters(recurse=False)
+        if "weight" in local and parameter.dim() >= 2 and not _is_norm(module)
     ]
     if seen:
         warnings.warn(

@@ -8,17 +8,13 @@ from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.gains import check_normalizable
-from srgan.constraints.gradient_checkpointing import (
-    is_recomputing,
-    is_transformed,
-    once_per_forward,
-    outside_transforms,
-)
+from srgan.constraints.gradient_checkpointing import once_per_forward
 from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.scale import check_scale, format_scale, scale_sentence, scale_weights
+from srgan.constraints.scale import check_scale, describe_scale, format_scale, scale_weights
 from srgan.spectral import Scale, matricize, power_iteration, spectral_normalize
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
+from srgan.utils.torch_internals import is_recomputing, is_transformed, outside_transforms
 
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""
@@ -53,7 +49,7 @@ class SpectralNormalization(Constraint):
 
     @property
     def sentence(self) -> str:
-        scale = f"; in convolutions {scale_sentence(self.scale)}" if self.has_post_step else ""
+        scale = f"; in convolutions {describe_scale(self.scale)}" if self.has_post_step else ""
         return f"spectral normalization: each discriminator weight divided by its σ₁{scale}"
 
     @property

@@ -2,10 +2,10 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,30 +14,28 @@ from srgan.constraints.base import Constraint
 from srgan.constraints.gains import check_normalizable
 from srgan.constraints.layers import (
     LayerSubset,
+    constrained,
     convolutions,
     is_convolution,
-    matrix_shape,
     num_groups,
     output_dim,
-    raw_matrices,
     raw_parts,
     raw_weight,
-    recorded_ratios,
 )
+from srgan.constraints.messages import format_layer
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.refusing import layer_called
-from srgan.constraints.scale import check_scale, format_scale, scale_sentence
+from srgan.constraints.scale import check_scale, describe_scale, format_scale
 from srgan.constraints.spectral_normalization import GroupedSpectralNorm, SpectralNorm, check_power_iterations
 from srgan.spectral import (
     Scale,
-    SigmaMap,
     SpectralMap,
     Static,
     matricize,
-    normalized_spectrum,
     project_stacks,
     scaled,
     spectrally_regularize,
+    spectrum,
+    unmatricize,
 )
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.linalg import check_has_directions, undirected
@@ -45,18 +43,18 @@ from srgan.utils.linalg import check_has_directions, undirected
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which discriminator updates are followed by an application of SR.
+    """The discriminator updates after which SR acts.
 
     Attributes:
-        every_iterations: act in the iterations t = 0, every, 2 every, ... (t counts generator updates from 0).
+        every_iterations: acts in the iterations t = 0, every, 2 every, ... (t counts generator updates from 0).
         updates: after "all" of such an iteration's n_dis discriminator updates, or after the "last" one only.
-        start_iteration: act from this iteration on; before it the discriminator is under plain SN.
+        start_iteration: the first iteration in which it acts; before it the discriminator is under plain SN.
 
     `Schedule()` is the authors' code (every 5th iteration, all D updates); `Schedule(1, "last")` is the text
     of the paper (Section IV: the last discriminator update); `Schedule(1, "all")` is every D update.
 
     Raises:
-        ValueError: an interval below 1, a negative start or an unknown choice of updates.
+        ValueError: `every_iterations` is below 1, `start_iteration` negative, or `updates` another word.
     """
 
     every_iterations: int = 5
@@ -95,17 +93,17 @@ class SpectralRegularization(Constraint):
 
     Args:
         spectral_map: `Static(fraction)` (SR-s) or `Dynamic()` (SR-d).
-        scale: the raw sigma_1 that a projection writes: 1 ("unit"), this number, or what it was ("keep"). Under SN
-            only the layer's learning rate depends on it. The authors' SR-s is at unit scale; their SR-d keeps the
-            scale, which lets sigma_1 grow and slows D down.
+        scale: sigma_1 of the raw weights that a projection writes: 1 ("unit"), this number, or what it was ("keep").
+            Under SN only the layer's learning rate depends on it. The authors' SR-s is at unit scale; their SR-d keeps
+            the scale, which lets sigma_1 grow and slows D down.
         mode: "projection" (the authors' code) or "reparametrization" (the paper's Eq. 10 and 11).
         schedule: when a projection acts; `Schedule()` is the authors'.
-        grouped: what to do with grouped convolutions: "refuse" them, since the paper's W mixes channels that they keep
-            apart, or take each group's matrix "per-group", SN included.
-        power_iterations: of the SN part.
+        grouped: "refuse" grouped convolutions, since the paper's W mixes channels that they keep apart, or take each
+            group's matrix "per-group", also in SN.
+        power_iterations: power iterations of SN per use of a weight.
 
     Raises:
-        ValueError: there is not even one power step, no such scale, or another word for mode or grouped convolutions.
+        ValueError: `power_iterations` is below 1, there is no such scale, mode or value of `grouped`.
     """
 
     spectral_map: SpectralMap = Static()  # noqa: RUF009 (a frozen value)
@@ -130,7 +128,7 @@ class SpectralRegularization(Constraint):
     @property
     def sentence(self) -> str:
         when = str(self.schedule) if self.mode == "projection" else "in every forward pass"
-        scale = f"; {scale_sentence(self.scale)}" if self._is_scaled else ""
+        scale = f"; {describe_scale(self.scale)}" if self._is_scaled else ""
         return f"{self.spectral_map.sentence}, {when}{scale}"
 
     @property
@@ -151,7 +149,7 @@ class SpectralRegularization(Constraint):
         return self.mode == "projection" or self.spectral_map.remembers
 
     def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
-        """As every constraint; warns where there is nothing to act on."""
+        """As for every constraint; warns if there are no convolutions."""
         super().attach(discriminator, layers, seed)
         if not convolutions(discriminator if layers is None else LayerSubset(layers)):
             warnings.warn(
@@ -192,30 +190,51 @@ class SpectralRegularization(Constraint):
         Raises:
             ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
         """
-        if self.mode == "projection" and self.schedule.is_due(iteration, update, n_dis):
-            on_owners(convolutions(discriminator), iteration, ranks, self._project)
-        elif self.mode == "reparametrization" and self.spectral_map.remembers:
-            on_owners(convolutions(discriminator), iteration, ranks, self._record)
+        if self.mode == "projection":
+            act, is_due = self._project, self.schedule.is_due(iteration, update, n_dis)
+        else:
+            act, is_due = self._record, self.spectral_map.remembers
+        if not is_due:
+            return
+        layers = [_Convolution.under_constraint(name, layer) for name, layer in convolutions(discriminator).items()]
+        _check_directions(layers, iteration)  # on every rank, or the others would wait for the one that fails
+        owners = ranks.owners([layer.blocks.numel() * min(layer.blocks.shape[1:]) for layer in layers])
+        owned = {rank: [layer for layer, owner in zip(layers, owners, strict=True) if owner == rank] for rank in owners}
+        act(owned.get(ranks.rank, []))
+        for rank, theirs in owned.items():
+            ranks.broadcast_([tensor for layer in theirs for tensor in (layer.W, layer.r)], rank)
 
-    def _project(self, layers: Sequence[nn.Module]) -> None:
-        def projection(group: Sequence[nn.Module]) -> SigmaMap:
-            # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
-            r = torch.stack([recorded_ratios(layer) for layer in group])
-            return lambda sigma: scaled(self.spectral_map(sigma, r.view_as(sigma)), self.scale)
+    def _project(self, layers: Sequence["_Convolution"]) -> None:
+        """Writes `U diag(f(sigma)) V^T` into the raw weights.
 
-        for layer, sigma in project_weights(layers, projection):
-            self._remember(layer, sigma / sigma[..., :1])
+        On a GPU layers of one shape are stacked. On a CPU, where that gains nothing, each is decomposed by itself: the
+        bits of its result do not depend on which other layers come with it, so ranks may share them out in any way.
+        """
+        stacks: dict[tuple[object, ...], list[_Convolution]] = defaultdict(list)
+        for index, layer in enumerate(layers):
+            W = layer.blocks
+            stacks[W.shape, W.dtype, W.device, index if W.device.type == "cpu" else None].append(layer)
+        weights = [torch.stack([layer.blocks for layer in stack]) for stack in stacks.values()]
+        # What one application records moves nothing in it: r before is enough, and free of rounding to float32.
+        recorded = [torch.stack([layer.r for layer in stack]) for stack in stacks.values()]
+        projections = project_stacks(weights, [partial(self._mapped, r=r) for r in recorded])
+        for stack, (projected, sigma) in zip(stacks.values(), projections, strict=True):
+            for layer, blocks, former in zip(stack, projected, sigma, strict=True):
+                layer.W.copy_(unmatricize(blocks, layer.W, layer.output_dim))
+                self._remember(layer, former)
 
-    def _record(self, layers: Sequence[nn.Module]) -> None:
+    def _mapped(self, sigma: Tensor, r: Tensor) -> Tensor:
+        """sigma `[b, groups, N]` and r `[b, groups N]` of b layers -> the singular values that are written."""
+        return scaled(self.spectral_map(sigma, r.view_as(sigma)), self.scale)
+
+    def _record(self, layers: Sequence["_Convolution"]) -> None:
         for layer in layers:
-            W = raw_matrices(layer)
-            self._remember(layer, torch.stack([normalized_spectrum(block) for block in (W if W.dim() > 2 else [W])]))
+            self._remember(layer, torch.stack([spectrum(block) for block in layer.blocks]))
 
-    def _remember(self, layer: nn.Module, ratios: Tensor) -> None:
-        """Takes note of `sigma_k / sigma_1`, `[..., N]`, as the map says."""
+    def _remember(self, layer: "_Convolution", sigma: Tensor) -> None:
+        """Updates r from sigma `[groups, N]` of the weight."""
         if self.spectral_map.remembers:
-            r = recorded_ratios(layer)
-            r.copy_(self.spectral_map.remember(ratios.flatten().to(r), r))
+            layer.r.copy_(self.spectral_map.remember((sigma / sigma[:, :1]).flatten().to(layer.r), layer.r))
 
     def judged_values(self, layer: nn.Module) -> int:
         # The recorded spectrum of a grouped convolution is of its groups together; SR holds theirs apart.
@@ -227,10 +246,7 @@ class SpectralRegularization(Constraint):
 
 
 class SpectrallyRegularized(RawWeight):
-    """Eq. 10 in the forward pass with the gradient of Eq. 11.
-
-    Reads the recorded ratios and never writes them: recording comes after an update.
-    """
+    """Eq. 10 in the forward pass with the gradient of Eq. 11. Ratios are read here, and recorded after an update."""
 
     divides_by_sigma_1 = True
 
@@ -243,74 +259,36 @@ class SpectrallyRegularized(RawWeight):
         return torch.cat([spectrally_regularize(block, partial(self.spectral_map, r=r)) for block, r in blocks])
 
 
-Projection = Callable[[Sequence[nn.Module]], SigmaMap]
+class _Convolution(NamedTuple):
+    """What SR reads and writes of a layer.
 
-
-def project_weights(layers: Sequence[nn.Module], projection: Projection) -> list[tuple[nn.Module, Tensor]]:
-    """Writes `U diag(f(sigma)) V^T` into the raw weight of each layer.
-
-    On a GPU layers of one shape are written together, and decomposed together with all of equal N. On a CPU, where a
-    stack gains nothing, each is by itself: the bits of its result do not depend on which other layers come with it, so
-    ranks may share them out in any way.
-
-    Args:
-        layers: their weights finite and not all zero.
-        projection: layers of one shape -> their f, `[b, N] -> [b, N]`, of grouped convolutions `[b, groups, N]`.
-
-    Returns:
-        each layer and its former sigma `[N]` (`[groups, N]`), float64.
+    Attributes:
+        name: of the layer.
+        W: its raw weight, without a graph.
+        output_dim: the dimension of W that counts output channels.
+        blocks: W as `[groups, m, n]`, what is decomposed: a grouped convolution is block-diagonal.
+        r: recorded ratios `[groups N]`.
     """
-    stacks: dict[tuple[object, ...], list[nn.Module]] = defaultdict(list)
-    matrices: dict[nn.Module, Tensor] = {layer: raw_matrices(layer) for layer in layers}
-    for index, (layer, W) in enumerate(matrices.items()):
-        stacks[(W.shape, W.dtype, W.device, index if W.device.type == "cpu" else None)].append(layer)
-    former = []
-    weights = [torch.stack([matrices[layer] for layer in stack]) for stack in stacks.values()]
-    mapped = project_stacks(weights, [projection(stack) for stack in stacks.values()])
-    for stack, (W, sigma) in zip(stacks.values(), mapped, strict=True):
-        for layer, matrix in zip(stack, W, strict=True):
-            _write(layer, matrix)
-        former += list(zip(stack, sigma, strict=True))
-    return former
+
+    name: str
+    W: Tensor
+    output_dim: int
+    blocks: Tensor
+    r: Tensor
+
+    @classmethod
+    def under_constraint(cls, name: str, layer: nn.Module) -> "_Convolution":
+        own, W = cast(RawWeight, constrained(layer)), raw_weight(layer).detach()
+        blocks = matricize(W, own.output_dim).unflatten(0, (own.groups, -1))
+        return cls(name, W, own.output_dim, blocks, own.recorded_ratios)
 
 
-def _write(layer: nn.Module, matrix: Tensor) -> None:
-    W, dim = raw_weight(layer), output_dim(layer)
-    W.detach().copy_(matrix.reshape(W.transpose(0, dim).shape).transpose(0, dim))
-
-
-def _blocks(layer: nn.Module) -> tuple[Tensor, ...]:
-    """What is decomposed: the weight, or each group's part of it."""
-    return raw_weight(layer).detach().chunk(num_groups(layer))
-
-
-def on_owners(
-    layers: Mapping[str, nn.Module], iteration: int, ranks: ProcessGroup, act: Callable[[Sequence[nn.Module]], object]
-) -> None:
-    """Acts on each layer on the one rank that owns it, and spreads its raw weight and its buffers.
-
-    Args:
-        layers: by name.
-        iteration: for messages.
-        ranks: of the run.
-        act: called once on every rank, with the layers that it owns.
-
-    Raises:
-        ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
-    """
-    # On every rank, or the others would wait for the one that fails.
-    blocks = [(name, block) for name, layer in layers.items() for block in _blocks(layer)]
+def _check_directions(layers: Sequence[_Convolution], iteration: int) -> None:
+    """ValueError, with layer and iteration, for a weight with a block that is not finite or all zero."""
+    blocks = [(layer.name, block) for layer in layers for block in layer.blocks]
     for place in undirected([block for _, block in blocks]):
         name, block = blocks[place]
         try:
-            check_has_directions(matricize(block, output_dim(layers[name])))
+            check_has_directions(block)
         except ValueError as error:
-            raise ValueError(f"{layer_called(name)} in iteration {iteration}: {error}") from error
-    shapes = [matrix_shape(layer) for layer in layers.values()]
-    owners = ranks.owners([min(shape) ** 2 * max(shape) for shape in shapes])
-    owned = {
-        rank: [layer for layer, owner in zip(layers.values(), owners, strict=True) if owner == rank] for rank in owners
-    }
-    act(owned.get(ranks.rank, []))
-    for rank, theirs in owned.items():
-        ranks.broadcast_([*map(raw_weight, theirs), *map(recorded_ratios, theirs)], rank)
+            raise ValueError(f"{format_layer(name)} in iteration {iteration}: {error}") from error

@@ -1,4 +1,4 @@
-"""What a penalty sees of one discriminator update."""
+"""The part of a discriminator update that penalties are computed from."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ class DiscriminatorStep:
     """One micro-batch of one discriminator update, on one rank.
 
     Attributes:
-        discriminator: D, to be called with images `[B, 3, H, W]` and labels `[B]`; -> scores `[B]`.
+        discriminator: D: images `[B, 3, H, W]` and labels `[B]` -> scores `[B]`.
         real: images `[B, 3, H, W]` float32 in [-1, 1].
         real_labels: `[B]` int64.
         fake: generated images `[B, 3, H, W]`, without a graph.
         fake_labels: `[B]` int64.
-        seed: of the run.
+        seed: Random seed of the run.
         iteration: t, from 0.
-        update: of the iteration, in 0 ... n_dis - 1.
-        rows: which rows of the update's global batch these are.
-        real_of_update: this rank's real images of the whole update, of which `real` are some.
+        update: index of the update in its iteration, 0 ... n_dis - 1.
+        rows: the rows of the update's global batch in this micro-batch.
+        real_of_update: this rank's real images of the whole update, `real` among them.
         ranks: the processes that share the global batch.
     """
 
@@ -41,16 +41,13 @@ class DiscriminatorStep:
     ranks: ProcessGroup = SINGLE_PROCESS
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
-        """Numbers in [0, 1) `[B, *shape]`, a function of (seed, purpose, iteration, update, row) alone.
-
-        So they resume bit-identically and do not depend on the split into ranks and micro-batches.
-        """
+        """Random numbers in [0, 1) `[B, *shape]`, a function of (seed, purpose, iteration, update, row) alone."""
         return counter_rows(
             torch.rand, self.rows, shape, self.real.device, self.seed, purpose, self.iteration, self.update
         )
 
     def scores(self, images: Tensor, labels: Tensor) -> Tensor:
-        """D's outputs `[B]` in float32: a gradient penalty does not go through half precision."""
+        """D's outputs `[B]`, in float32 also under autocast."""
         with without_autocast(images.device):
             scores: Tensor = self.discriminator(images.float(), labels)
             return scores.float()
@@ -58,17 +55,17 @@ class DiscriminatorStep:
     def gradient_norms(self, images: Tensor, labels: Tensor) -> Tensor:
         """`||grad D(x)||_2` of each image `[B]`, differentiable in D's weights.
 
-        The gradient of the sum is taken: where D mixes the images of a batch (batch norm), a norm is one of all.
+        It is the gradient of the sum over the batch, which under batch norm in D mixes the images.
         """
         x = images.detach().float().requires_grad_()
-        with without_autocast(x.device):  # of the backward pass, whose graph is gone through again
+        with without_autocast(x.device):
             (gradient,) = torch.autograd.grad(self.scores(x, labels).sum(), x, create_graph=True)
             norms: Tensor = gradient.flatten(1).norm(dim=1)
             return norms
 
     @torch.no_grad()
     def standard_deviation_of_real(self) -> Tensor:
-        """Of all pixels of the global batch's real images, `[]`; the same for any split but for rounding."""
+        """Standard deviation of all pixels of the global batch's real images, `[]`, for any split into ranks."""
         x = self.real_of_update.double()
         moments = torch.stack([x.mean(), x.square().mean()])
         self.ranks.average_([moments])

@@ -1,4 +1,4 @@
-"""Which of a discriminator's layers its optimizers train, and what joins them."""
+"""A discriminator's optimizers: which of its layers they train, and have just moved."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,52 +7,46 @@ import torch
 from torch import nn
 
 from srgan.constraints.layers import LayerSubset, raw_weight, spectral_layers, weight_if_any
-from srgan.constraints.refusing import listed, pattern_of
+from srgan.constraints.messages import format_names, format_pattern
+from srgan.utils.torch_internals import announces_steps
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
-"""Of a discriminator, each possibly in a wrapper of Lightning's or accelerate's."""
+"""A discriminator's optimizers, each possibly in a wrapper of Lightning's or accelerate's."""
 
 
-def unwrapped(given: Optimizers) -> list[torch.optim.Optimizer]:
-    """The optimizers whose steps count: those within wrappers that announce none.
-
-    Raises:
-        ValueError: one is no optimizer, or announces no steps.
-    """
+def unwrap_optimizers(given: Optimizers) -> list[torch.optim.Optimizer]:
+    """The optimizers whose steps count; ValueError for anything else, and for one whose steps call no hooks."""
     several = given if isinstance(given, list | tuple) else [] if given is None else [given]
-    return [_unwrapped(one) for one in several]
+    return [_unwrap_optimizer(one) for one in several]
 
 
-def _unwrapped(optimizer: Any) -> torch.optim.Optimizer:
-    """Lightning's and accelerate's wrappers hide an optimizer; a torch one around another, as Lookahead, steps last."""
-    while hasattr(optimizer, "optimizer") and _is_hidden_by(optimizer):
+def _unwrap_optimizer(optimizer: Any) -> torch.optim.Optimizer:
+    """Lightning's and accelerate's wrappers call no hooks; a torch optimizer around another (Lookahead) steps last."""
+    while hasattr(optimizer, "optimizer") and (
+        not isinstance(optimizer, torch.optim.Optimizer) or type(optimizer).__module__.startswith("accelerate.")
+    ):
         optimizer = optimizer.optimizer
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise ValueError(
             f"Expected a torch.optim.Optimizer or a wrapper with one as .optimizer, found {type(optimizer).__name__}."
         )
-    if "_optimizer_step_post_hooks" not in vars(optimizer):
+    if not announces_steps(optimizer):
         raise ValueError(
             f"Expected an optimizer that announces its steps, found {type(optimizer).__name__}, which does not call "
-            "torch.optim.Optimizer.__init__. Pass the optimizer within it; what it writes itself comes after SR then."
+            "torch.optim.Optimizer.__init__. Pass the optimizer inside it; SR then acts before what the wrapper writes."
         )
     return optimizer
 
 
-def _is_hidden_by(wrapper: Any) -> bool:
-    return not isinstance(wrapper, torch.optim.Optimizer) or type(wrapper).__module__.startswith("accelerate.")
-
-
 def parameters_of(optimizers: Iterable[torch.optim.Optimizer]) -> set[int]:
-    """Ids of the parameters that some optimizers hold."""
+    """Ids of all parameters in some optimizers."""
     return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
 
 
 def stepped(optimizer: torch.optim.Optimizer) -> set[int]:
-    """Ids of the parameters that an optimizer has just moved: those that it holds, with a gradient.
+    """Ids of the parameters that an optimizer has just moved: those with a gradient.
 
-    Not by `requires_grad`, which StyleGAN's loops switch off before the step. Where nothing has a gradient any more,
-    it is all that the optimizer holds but for what is frozen beside parameters that are not.
+    StyleGAN's loops switch `requires_grad` off before the step, so it counts only if there is no gradient any more.
     """
     held = [p for group in optimizer.param_groups for p in group["params"]]
     moved = [p for p in held if p.grad is not None] or [p for p in held if p.requires_grad] or held
@@ -60,13 +54,7 @@ def stepped(optimizer: torch.optim.Optimizer) -> set[int]:
 
 
 def part_in(discriminator: nn.Module, parameters: set[int], layers: Mapping[str, nn.Module] | None = None) -> nn.Module:
-    """What a constraint acts on after a step: a discriminator with those of its parameters that train.
-
-    Args:
-        discriminator: without wrappers.
-        parameters: ids of those that train.
-        layers: some layers of it, if the constraint is not on all.
-    """
+    """The part of a discriminator, or of some of its layers, whose parameters (given by id) train."""
     whole = discriminator if layers is None else LayerSubset(layers)
     all_parameters = list(whole.parameters())
     trained = [parameter for parameter in all_parameters if id(parameter) in parameters]
@@ -79,21 +67,13 @@ def part_in(discriminator: nn.Module, parameters: set[int], layers: Mapping[str,
 def split_by_training(
     discriminator: nn.Module, layers: Mapping[str, nn.Module], optimizers: Sequence[torch.optim.Optimizer]
 ) -> tuple[dict[str, nn.Module], list[str]]:
-    """Tells the layers that train from those that rest, such as a pretrained backbone's.
+    """The layers that train, by name, and the names of the others, such as a pretrained backbone's.
 
-    A layer rests if its weight is frozen while others' are not (a loop may build all of D frozen), if it stays in
-    evaluation mode while D trains, or, where all is frozen, if no optimizer holds it.
-
-    Args:
-        discriminator: without wrappers.
-        layers: by name.
-        optimizers: of it, if known.
-
-    Returns:
-        the layers that train, and the names of the others.
+    A layer does not train if its weight is frozen while others' are not (a loop may build all of D frozen), if it is in
+    evaluation mode while D is not, or, if all weights are frozen, if it is in no optimizer.
 
     Raises:
-        ValueError: a weight trains and is in no optimizer.
+        ValueError: a weight trains and is in none of the optimizers, if there are any.
     """
     weights = {name: weight_if_any(layer) for name, layer in layers.items()}
     all_frozen = not any(W is None or W.requires_grad for W in weights.values())
@@ -104,7 +84,7 @@ def split_by_training(
     missing = []
     for name, layer in layers.items():
         W = weights[name]
-        if W is None:  # to be refused with a reason
+        if W is None:  # `attach` refuses it, with a reason
             trains[name] = layer
             continue
         awake = layer.training or not discriminator.training
@@ -114,10 +94,11 @@ def split_by_training(
             trains[name] = layer
     if missing:
         raise ValueError(
-            f"Expected every weight that trains in the discriminator's optimizer, found none of {listed(missing)} in "
-            "it. Make the optimizer after calls that make new parameters (remove_weight_norm does), pass all that D "
-            "has as optimizer=[a, b], freeze these layers by requires_grad_(False), or leave out what another "
-            f"optimizer trains, such as InfoGAN's Q: exclude={pattern_of(missing, layers)}."
+            "Expected every weight that trains in the discriminator's optimizer, found none of "
+            f"{format_names(missing)} in it. Make the optimizer after calls that make new parameters "
+            "(remove_weight_norm does), pass all that D has as optimizer=[a, b], freeze these layers by "
+            f"requires_grad_(False), or leave out what another optimizer trains, such as InfoGAN's Q: "
+            f"exclude={format_pattern(missing, layers)}."
         )
     return trains, [name for name in layers if name not in trains]
 
@@ -125,13 +106,7 @@ def split_by_training(
 def join_optimizers(
     optimizers: Sequence[torch.optim.Optimizer], layers: Mapping[str, nn.Module], before: set[nn.Parameter]
 ) -> None:
-    """Parameters that a constraint added to a layer join the group of its weight, which schedulers know.
-
-    Args:
-        optimizers: of the discriminator.
-        layers: by name, each with what was added to it.
-        before: all parameters that were there.
-    """
+    """Adds the parameters that a constraint gave to a layer, those not in `before`, to the group of its weight."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     for layer in layers.values():
         added = [parameter for parameter in layer.parameters() if parameter not in before]

@@ -14,13 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from srgan.constraints.gradient_checkpointing import is_transformed
 from srgan.constraints.layers import constrained, is_sharded, matrix_shape, output_dim, raw_weight, spectral_layers
 from srgan.constraints.spectral_normalization import SpectralNorm
 from srgan.spectral import power_iterations_of_stack
 from srgan.utils.precision import without_autocast
+from srgan.utils.torch_internals import BatchNorm, is_transformed
 
 LARGEST_PADDING = 2.0  # stacks to the matrices in them, over a whole net: for wide nets these are a lot of memory
 LARGEST_ON_CPU = 2**18  # entries; to copy a larger matrix into a stack costs a CPU more than calls of its own do
@@ -90,7 +89,7 @@ def passes_are_alike(net: nn.Module) -> bool:
 
 def has_batch_norm(net: nn.Module) -> bool:
     """Whether the images of a batch have a part in one another's outputs."""
-    return any(isinstance(module, _BatchNorm) for module in net.modules())
+    return any(isinstance(module, BatchNorm) for module in net.modules())
 
 
 @dataclass(eq=False)

@@ -13,13 +13,13 @@ from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 
 
 class SpectralWatch:
-    """The spectra of a discriminator over its training, and whether they have collapsed.
+    """What `watch` returns: the spectra of a discriminator during training, and whether they have collapsed.
 
     Attributes:
-        steps: of the optimizer so far.
+        steps: optimizer steps so far.
         falls: layer -> tail mean over its largest so far, in [0, 1], at the last look.
-        rates: convolution under a spectral norm -> sigma_1 at the first look over that at the last: what is left of how
-            far a step of Adam turns it, lr / sigma_1, but for what a schedule makes of lr.
+        rates: convolution under a spectral norm -> sigma_1 at the first look over that at the last, and so the rate at
+            which Adam turns the weight, lr / sigma_1, relative to the first, if lr is constant.
         collapsed_at: `steps` at the look that found a collapse; None until then.
     """
 
@@ -33,8 +33,8 @@ class SpectralWatch:
         self.look()
         if not self.falls:
             raise ValueError(
-                "Expected a discriminator with convolutions larger than 1 x 1, whose spectra tell, found none. Look at "
-                "srgan.spectra(D) instead."
+                "Expected a discriminator with convolutions larger than 1 x 1, which collapse is judged by, found "
+                "none. Use srgan.spectra(D) instead."
             )
 
     @property
@@ -46,33 +46,31 @@ class SpectralWatch:
         return self._growth.rates
 
     def step(self) -> None:
-        """Call after each step of the discriminator's optimizer; warns once of each that `look` may find."""
+        """Call after each step of the discriminator's optimizer; looks at every `every`-th step."""
         self.steps += 1
         if self.steps % self.every == 0:
             self.look()
 
     def look(self) -> None:
-        """Takes the spectra now; warns once when they have collapsed, and once when half of `rates` are below a third.
+        """Looks at the spectra now; warns once if they have collapsed, and once if half of `rates` are below a third.
 
         Raises:
             ValueError: a weight holds NaN or infinity (the message names the layer).
         """
         judged = {name: layer for name, layer in spectral_layers(self.discriminator) if is_judged(layer)}
         sigma = {name: values.numpy() for name, values in spectra(self.discriminator, normalized=False).items()}
-        constraints = {
-            name: own.constraint if (own := constrained(layer)) else Constraint() for name, layer in judged.items()
-        }
-        kept = {
-            name: normalized(sigma[name])[: constraints[name].judged_values(layer)] for name, layer in judged.items()
-        }
-        if fallen := self._collapse.add(kept):
-            held = all(constraint.is_remedy for constraint in constraints.values())
-            remedy = "lower learning rates" if held else "srgan.regularize(D, 'sr-s', optimizer=...)"
+        judged_spectra, on_remedy = {}, True
+        for name, layer in judged.items():
+            constraint = own.constraint if (own := constrained(layer)) else Constraint()
+            judged_spectra[name] = normalized(sigma[name])[: constraint.judged_values(layer)]
+            on_remedy = on_remedy and constraint.is_remedy
+        if fallen := self._collapse.add(judged_spectra):
+            remedy = "lower learning rates" if on_remedy else "srgan.regularize(D, 'sr-s', optimizer=...)"
             self.collapsed_at = self.steps
             warnings.warn(
                 f"Spectral collapse at step {self.steps} of the discriminator: {', '.join(fallen)} below "
                 f"{self._collapse.thresholds.tail_mean:g} of the largest tail mean so far. In the paper mode "
-                f"collapse goes along with it: go back to an earlier checkpoint and on with {remedy}.",
+                f"collapse goes along with it: resume from an earlier checkpoint with {remedy}.",
                 stacklevel=3,  # where the loop calls step()
             )
         scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]
@@ -92,18 +90,18 @@ def watch(
     every: int = 100,
     thresholds: CollapseThresholds = CollapseThresholds(),  # noqa: B008 (a value without state)
 ) -> SpectralWatch:
-    """Watches the spectra of a discriminator from now on, in any training loop.
+    """Watches the spectra of a discriminator from now on, in any training loop, under any method or none.
 
-    Goes with every method and with none: weights are read and never changed. Judged are the convolutions larger than
-    1 x 1, each by the tail mean of its sigma_k / sigma_1 in units of the largest so far, as runs of `srgan fit` are.
+    Weights are only read. As in `srgan fit`, collapse is judged by the convolutions larger than 1 x 1: the tail mean of
+    a layer's sigma_k / sigma_1 falls below a share of its largest value so far.
 
     Args:
         discriminator: any module.
-        every: optimizer steps between two looks.
-        thresholds: how far a tail falls, and in what share of the layers, that counts as a collapse.
+        every: optimizer steps between two looks, at least 1.
+        thresholds: that share, and the share of layers that makes a collapse.
 
     Returns:
-        what to call after each step.
+        an object whose `step()` to call after each step of the discriminator's optimizer.
 
     Raises:
         ValueError: no layer is judged, a weight holds NaN or infinity, or `every` is below 1.

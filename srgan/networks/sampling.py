@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from srgan.networks import Generator
 from srgan.utils.images import quantize
 from srgan.utils.randomness import counter_rows
+from srgan.utils.torch_internals import BatchNorm
 
 GeneratorStatistics = Literal["running", "batch"]
 SCORED = "scores"
@@ -80,7 +80,7 @@ def independent_copy(generator: Generator, statistics: GeneratorStatistics) -> G
     ValueError for batch statistics of synchronized batch norms, whose batch is spread over devices.
     """
     copied = copy.deepcopy(generator).eval()
-    batch_norms = [module for module in copied.modules() if isinstance(module, _BatchNorm)]
+    batch_norms = [module for module in copied.modules() if isinstance(module, BatchNorm)]
     for module in batch_norms:
         module.train(statistics == "batch")
     if statistics == "batch" and any(isinstance(module, nn.SyncBatchNorm) for module in batch_norms):

@@ -1,4 +1,4 @@
-"""The discriminator's scores of real and of generated images, in as few forward passes as give them."""
+"""The discriminator's scores of real and of generated images, in one forward pass where possible."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ def scores_of_both(
 ) -> tuple[Tensor, Tensor]:
     """D's outputs `[B]` on real and on generated images `[B, 3, H, W]`, each with its labels `[B]`.
 
-    As from two forward passes, real images first, as in the authors' code: under SN each has a power step of its own.
-    In one pass where that comes to the same, but for rounding.
+    The result of two forward passes, real images first, as in the authors' code: under SN each takes a power step. They
+    are one pass wherever that gives the same up to rounding.
     """
     if D.scores_alone and passes_are_alike(D):
         scores = D(torch.cat([real, fake]), torch.cat([labels, fake_labels]))

@@ -5,9 +5,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def decay_at(iteration: int, decay: float) -> float:
-    """`min(decay, (1 + t) / (10 + t))`: at first the average follows faster, or it would hold the initial weights long.
+    """`min(decay, (1 + t) / (10 + t))`, as TensorFlow's ExponentialMovingAverage with `num_updates`.
 
-    As TensorFlow's ExponentialMovingAverage with `num_updates`; without state, so that a resumed run carries on.
+    A lower decay at first forgets the initial weights sooner. No state, so that a resumed run is the same.
     """
     return min(decay, (1 + iteration) / (10 + iteration))
 
@@ -15,13 +15,8 @@ def decay_at(iteration: int, decay: float) -> float:
 def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
     """`average <- decay * average + (1 - decay) * network`, in place.
 
-    Parameters and batch norm's running statistics are averaged, which belong together; the other buffers, counters
-    and power vectors, are the network's.
-
-    Args:
-        average: a copy of the network.
-        network: that was just updated.
-        decay: in [0, 1).
+    Parameters and running statistics of batch norm are averaged; other buffers (counters, power vectors) are copied.
+    `average` is a copy of the network, decay in [0, 1).
     """
     kept: list[Tensor] = [*average.parameters()]
     new: list[Tensor] = [*network.parameters()]

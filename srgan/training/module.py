@@ -1,7 +1,7 @@
 """The training of a generator and a discriminator: one `training_step` is one iteration.
 
-The iteration (one generator update) is the only clock. Everything random in iteration t is drawn from
-(seed, t), so a run that is stopped and resumed, evaluated or logged, is the same run.
+The iteration (one generator update) is the only clock. Everything random in iteration t is a function of (seed, t), so
+stopping, resuming, evaluating or logging does not change a run.
 """
 
 import copy
@@ -24,11 +24,11 @@ from srgan.losses import FeatureMatching, Hinge, Loss
 from srgan.networks import DEFAULT_PAIR, Pair
 from srgan.networks.sampling import latents
 from srgan.training.both import scores_of_both
-from srgan.training.compatibility import check_checkpoint
+from srgan.training.checks import check_checkpoint, check_fit
 from srgan.training.ema import average_into, decay_at
-from srgan.training.joining import check_fit
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
+from srgan.utils.lightning_internals import trainer_of
 from srgan.utils.precision import without_autocast
 
 
@@ -36,35 +36,32 @@ class AdversarialTraining(pl.LightningModule):
     """A generator against a discriminator under a constraint (Section IV, Appendix B).
 
     Args:
-        networks: kind and sizes of both nets.
-        constraint: what keeps the discriminator Lipschitz.
+        networks: architecture and sizes of both networks.
+        constraint: constraint on the discriminator.
         loss: loss of both players; the paper's is `Hinge` (Eq. 6).
         feature_matching: an additional term of the generator's loss; None for none, as in the paper.
         generator_optimizer: optimizer of the generator.
         discriminator_optimizer: optimizer of the discriminator.
         iterations: length of the run in generator updates.
-        linear_decay: learning rates fall linearly to 0 from iteration 0 (the authors), else stay constant.
+        linear_decay: decay both learning rates linearly to 0 from iteration 0 (the authors) instead of constant ones.
         n_dis: discriminator updates per iteration.
-        generator_update_after: how many of them come before the generator's update. The authors' order is 1
-            (D update 1, G update, D updates 2 ... n_dis); n_dis is the textbook's.
-        generator_batch_multiplier: the generator's batch in units of the discriminator's; the authors take 2.
-        micro_batch_size: images per device and forward pass; the gradients of `batch_size / (micro_batch_size *
-            devices)` micro-batches are averaged. Set, the micro-batches are the same for any number of devices;
-            None: a device's whole share is one. Each forward pass is a batch of its own for batch norm, and each
-            takes a power step.
+        generator_update_after: number of them before the generator's update. The authors' order is 1 (D update 1, G
+            update, D updates 2 ... n_dis), the textbook's n_dis.
+        generator_batch_multiplier: the generator's batch size in units of the discriminator's; 2 in the authors' code.
+        micro_batch_size: images per device and forward pass; gradients of `batch_size / (micro_batch_size * devices)`
+            micro-batches are averaged, the same micro-batches on any number of devices. None: each device's share is
+            one micro-batch. Batch norm sees one micro-batch at a time, and each takes a power step.
         normalize_generator: SN on the generator too, as in the authors' ImageNet code.
-        ema_decay: decay of a moving average of the generator, taken once per iteration and scored beside it, e.g.
+        ema_decay: decay of a moving average of the generator, updated once per iteration and scored beside it, e.g.
             0.999; None for none, as in the paper.
-        channels_last: the nets work on images in PyTorch's channels-last memory format, the faster one for
-            convolutions on CPUs and tensor cores.
-        compile: both nets go through `torch.compile`.
-        compile_mode: of `torch.compile`, where nets are compiled; "reduce-overhead" is CUDA graphs.
+        channels_last: PyTorch's channels-last memory format for images, faster on CPUs and tensor cores.
+        compile: compile both networks by `torch.compile`.
+        compile_mode: mode of `torch.compile`; "reduce-overhead" is CUDA graphs.
         seed: Random seed of the initial weights, the latents z and (linked) the data order.
 
     Raises:
         ValueError: a count is below 1, `generator_update_after` is not in 0 ... n_dis, `ema_decay` is not between 0 and
-            1, nets are to be compiled whose constraint or loss does not go with that, or the loss does not go with the
-            nets.
+            1, the constraint or loss does not work with `compile`, or the loss not with the networks.
     """
 
     def __init__(
@@ -94,7 +91,7 @@ class AdversarialTraining(pl.LightningModule):
         )
         if smallest < 1 or not 0 <= generator_update_after <= n_dis:
             raise ValueError(
-                "Expected iterations, n_dis, generator_batch_multiplier and micro_batch_size of at least 1 and "
+                "Expected iterations, n_dis, generator_batch_multiplier and micro_batch_size of at least 1, and "
                 f"generator_update_after in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_multiplier}, "
                 f"{micro_batch_size} and {generator_update_after}."
             )
@@ -104,8 +101,8 @@ class AdversarialTraining(pl.LightningModule):
             )
         if compile and (constraint.needs_double_backward or feature_matching):
             raise ValueError(
-                f"Expected nets that are not compiled under {constraint.label} with gradients of gradients or under "
-                "feature matching, found compile true. Set --model.compile false."
+                f"Expected compile false under {constraint.label} or feature matching, which torch.compile does not "
+                "support, found true. Set --model.compile false."
             )
         if loss.is_autoencoder != networks.is_autoencoder:
             wanted, found = (
@@ -146,25 +143,17 @@ class AdversarialTraining(pl.LightningModule):
             self.to(memory_format=self.generator.memory_format)
 
     def join(self, trainer: pl.Trainer, data: ImageData) -> None:
-        """Learns which devices share the batch, and checks that nets, data, devices and precision fit one another.
-
-        Raises:
-            ValueError: they do not; the message says what would.
-        """
+        """Sets the ranks that share the batch; ValueError as of `check_fit`."""
         check_fit(trainer, data, self.networks, self.n_dis, self.micro_batch_size)
         self.ranks = ProcessGroup(trainer.global_rank, trainer.world_size)
 
     def on_train_start(self) -> None:
-        """Refuses ranks that did not find the same checkpoint, and ends at once what was finished already.
-
-        Raises:
-            RuntimeError: they stand at different iterations.
-        """
+        """Stops at once if the run is finished; RuntimeError if ranks resume from different iterations."""
         iterations = self.ranks.gather(torch.tensor([self.iteration], device=self.device)).tolist()
         if len(set(iterations)) > 1:
             raise RuntimeError(
-                f"Expected all processes to go on from one checkpoint, found them at iterations {iterations}. Put the "
-                "run folder on a file system that all of them see."
+                f"Expected all processes to resume from one checkpoint, found them at iterations {iterations}. Put the "
+                "run folder on a file system that all of them share."
             )
         self._stop_when_finished()
 
@@ -221,7 +210,7 @@ class AdversarialTraining(pl.LightningModule):
         self.loss.after_update(self.losses)
 
     def _update_generator(self, real: Tensor, labels: Tensor) -> None:
-        """One optimizer step of G on `generator_batch_multiplier` times D's batch; real images may help."""
+        """One optimizer step of G on `generator_batch_multiplier` times D's batch; real images for feature matching."""
         optimizer, _ = self._both_optimizers()
         z, classes = self._latents(self.generator_batch_multiplier * len(real), "generator")
         mean_loss = torch.zeros(1, device=self.device)
@@ -240,7 +229,7 @@ class AdversarialTraining(pl.LightningModule):
         self.losses["loss/generator"] = mean_loss[0]
 
     def _generator_loss(self, fake: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor]) -> Tensor:
-        """Of one micro-batch of generated images and labels, beside real ones."""
+        """The loss of one micro-batch of generated images and labels, beside real ones."""
         if self.feature_matching is None:
             with self.discriminator_weights.normalized(passes=1):
                 return self.loss.generator(self.discriminator(*fake))
@@ -260,10 +249,10 @@ class AdversarialTraining(pl.LightningModule):
         return zip(*(tensor.chunk(parts) for tensor in tensors), strict=True)
 
     def _backward(self, loss: Tensor) -> None:
-        """Adds gradients on this rank alone; `_average_over_ranks` is the only place where ranks exchange them.
+        """Adds gradients on this rank; only `_average_over_ranks` exchanges them.
 
-        DDP's own reduction would exchange both nets' gradients at each player's update. Lightning's autocast would
-        round again what the forward pass took care to keep in float32: gradients have the dtypes of what they are of.
+        DDP's own reduction would exchange both networks' gradients at each update, and Lightning's autocast would round
+        gradients of what the forward pass keeps in float32.
         """
         model = self.trainer.model
         local = model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
@@ -271,7 +260,7 @@ class AdversarialTraining(pl.LightningModule):
             self.manual_backward(loss)
 
     def _average_over_ranks(self, player: nn.Module, losses: Tensor) -> None:
-        """Gradients and losses of the global batch, and batch-norm averages over all of it, in one all-reduce."""
+        """Averages gradients, losses and running statistics of batch norm over the ranks, in one all-reduce."""
         if self.ranks.world_size > 1:
             gradients = [parameter.grad for parameter in player.parameters() if parameter.grad is not None]
             statistics = [*self.generator.named_buffers(), *self.discriminator.named_buffers()]
@@ -281,7 +270,7 @@ class AdversarialTraining(pl.LightningModule):
     # Optimizers.
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """G's and D's."""
+        """The optimizers of G and of D."""
         players = (self.generator, self.discriminator)
         return [settings.build(player) for player, settings in zip(players, self.optimizer_settings, strict=True)]
 
@@ -307,18 +296,14 @@ class AdversarialTraining(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes over the clock. Without a Trainer (`load_from_checkpoint`) nothing goes on yet, and only tensors count.
-
-        Raises:
-            ValueError: see `check_checkpoint`.
-        """
-        trainer = self._trainer
+        """Restores the iteration; ValueError as of `check_checkpoint`, of tensors alone without a Trainer."""
+        trainer = trainer_of(self)
         carried = {} if trainer is None else self.carried(getattr(trainer, "datamodule", None))
         check_checkpoint(checkpoint, self.state_dict(), carried, self.constraint.label)
         self.iteration = checkpoint["srgan"]["iteration"]
 
     def carried(self, data: ImageData | None) -> dict[str, Any]:
-        """What decides the draws and the order of updates, and so must not change on resume."""
+        """The settings that decide random draws and the order of updates, and so must not change on resume."""
         return {
             "seed": self.seed,
             "n_dis": self.n_dis,

@@ -1,4 +1,4 @@
-"""What a process that trains on a CPU sets: how freed memory is used again, and where nobody looks for a GPU."""
+"""Settings of a process that trains on a CPU."""
 
 import ctypes
 import os
@@ -7,20 +7,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def settle_on_cpu() -> None:
-    """What `srgan fit` does before it trains on a CPU.
-
-    It keeps freed memory, and it takes back what importing Lightning sets: that PyTorch asks NVIDIA's library for
-    devices, which each optimizer step does and, where there is no such library, tries to load it anew.
+    """Keeps freed memory, and undoes a setting of Lightning's import, by which each optimizer step would try to load
+    NVIDIA's library to look for devices.
     """
     keep_freed_memory()
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process reuse what tensors free, instead of returning it and fetching it anew; whether that works.
+    """Lets this process reuse the memory of freed tensors; returns whether that works.
 
-    By default glibc returns every block above 32 MB to the system at once, and each new one comes as zeroed pages,
-    a fault for each: the activations of a wide network pay for that in every operation.
+    By default glibc returns every block above 32 MB to the system at once, and each new one costs a page fault for each
+    page, in every operation of a wide network.
     """
     try:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

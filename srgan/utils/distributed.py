@@ -11,10 +11,7 @@ from torch import Tensor
 GRACEFUL_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 )
-"""Signals from people, from a terminal that is closed (SIGHUP), and from a cluster that wants its machines back.
-
-Windows has the first two.
-"""
+"""Signals from people, closed terminals (SIGHUP) and clusters that stop a job. Windows has the first two."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class ProcessGroup:
         return range(*(count * rank // self.world_size for rank in (self.rank, self.rank + 1)))
 
     def owners(self, costs: Sequence[float]) -> list[int]:
-        """Which rank does which of several jobs: the dearest first, each to the rank with the least work."""
+        """The rank of each of several jobs: the most expensive first, each to the rank with the least work."""
         work = [0.0] * self.world_size
         owners = [0] * len(costs)
         for job in sorted(range(len(costs)), key=lambda job: -costs[job]):
@@ -74,7 +71,7 @@ LOST_CONNECTION = (
 
 
 def is_connection_loss(error: BaseException) -> bool:
-    """Whether another process has left: gloo tells by a RuntimeError, NCCL by classes of their own."""
+    """Whether an error means that another process is gone: a RuntimeError of gloo, or NCCL's own classes."""
     if isinstance(error, dist.DistBackendError | dist.DistNetworkError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in LOST_CONNECTION)

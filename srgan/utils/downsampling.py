@@ -1,4 +1,4 @@
-"""How much of a history is shown."""
+"""Downsampling of histories for plots."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ def kept_times(iterations: np.ndarray, most: int, required: Iterable[int | None]
 
     Args:
         iterations: `[T]`, or positions k in a spectrum.
-        most: how many, where the required ones leave room.
+        most: number of kept ones, if the required ones are fewer.
         required: iterations whose record at or before them has to stay.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Files that are never half-written, and where caches live. No torch in here: reporting reads runs with it."""
+"""Files that are never half-written, and the cache folder. No torch: reports are written with it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TEMPORARY = ".part"
 
 
 def cache_folder() -> Path:
-    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Everything in it can be made again."""
+    """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Deleting it costs only time."""
     chosen = os.environ.get("SRGAN_CACHE")
     if chosen:
         return expanded(chosen)
@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """A path with `~` as the home folder, as a shell makes it; after `--option=`, and in files, no shell does that."""
+    """A path with `~` expanded, which shells do not do after `--option=` or in files."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -42,30 +42,28 @@ def expanded(path: str | Path) -> Path:
 
 
 def write_cached(path: Path, **arrays: np.ndarray) -> None:
-    """Writes arrays by name into an .npz of a cache, atomically. The archive has a CRC-32 of each."""
+    """Writes named arrays into an .npz of a cache, atomically. The archive has a CRC-32 of each."""
     try:
         write_atomically(path, lambda file: np.savez(file, **cast(Any, arrays)))
     except OSError as error:
-        raise OSError(
-            f"Expected a cache that can be written to, found: {error}. Set SRGAN_CACHE to another folder."
-        ) from error
+        raise OSError(f"Expected a writable cache, found: {error}. Set SRGAN_CACHE to another folder.") from error
 
 
 def read_cached(path: Path, *names: str) -> dict[str, np.ndarray] | None:
-    """Arrays of a file of a cache; None if it has to be made, which is said where it is there but damaged."""
+    """Named arrays from a file of a cache; None if it is missing, or damaged, which is printed."""
     if not path.exists():
         return None
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in names}
     except Exception:  # damage ends in errors of any class
-        print(f"'{path}' is damaged and is made anew.", file=sys.stderr, flush=True)
+        print(f"'{path}' is damaged and will be recreated.", file=sys.stderr, flush=True)
         return None
 
 
 @contextmanager
 def file_lock(lock: Path, waiting: str) -> Iterator[None]:
-    """Holds a lock file, which a killed process lets go of; while another one holds it, prints `waiting` and waits."""
+    """Holds a lock file, which ends with the process. If another process holds it, prints `waiting` and waits."""
     from filelock import FileLock, Timeout  # of an extra
 
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -87,13 +85,13 @@ def write_atomically(
     before_replacing: Callable[[Path], object] = lambda written: None,
     durable: bool = True,
 ) -> None:
-    """Calls `write` on a temporary file beside `path`, then puts it in place: all of it or nothing, on the disk.
+    """Writes a temporary file beside `path` and renames it: `path` has the old content or all of the new.
 
     Args:
-        path: of the file.
-        write: writes its content.
-        before_replacing: looks at the complete temporary file; what it raises leaves `path` as it was.
-        durable: whether to wait until it is on the disk; if not, a power cut may leave it empty.
+        path: the file.
+        write: writes the content.
+        before_replacing: called with the complete temporary file; if it raises, `path` stays as it was.
+        durable: wait until the file is on the disk; otherwise a power cut may leave it empty.
     """
     make_folder(path.parent)
     temporary = _temporary_name(path)
@@ -112,7 +110,7 @@ def write_atomically(
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and those around it where they are missing; their names are on the disk."""
+    """Creates a folder and its parents where they are missing, durably."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -120,13 +118,13 @@ def make_folder(path: Path) -> None:
 
 
 def _temporary_name(path: Path) -> Path:
-    """A name beside `path` that no process on any machine takes, for a file that is not complete."""
+    """A unique name beside `path` for a file that is being written."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def flush(path: Path) -> None:
-    """Waits until a file's content, or the names in a folder, are on the disk: a power cut leaves them there."""
-    if WINDOWS and path.is_dir():  # which it does not open; its file system keeps a journal of names
+    """Waits until a file's content, or the names in a folder, are on the disk and survive a power cut."""
+    if WINDOWS and path.is_dir():  # cannot be opened; the file system keeps a journal of names
         return
     handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
@@ -136,13 +134,13 @@ def flush(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path, names: str = "*") -> None:
-    """Removes what a kill left of `write_atomically` for files of such names, which nobody else may write now."""
+    """Removes temporary files that killed calls of `write_atomically` left; no process may be writing such names."""
     for path in folder.glob(f".{names}.*{TEMPORARY}"):
         path.unlink(missing_ok=True)
 
 
 def atomic_link(existing: Path, name: Path) -> None:
-    """A second name, in place of what had it, for a file that is never overwritten; a copy where links do not work."""
+    """Replaces `name` by a hard link to a file that is never overwritten; by a copy where links do not work."""
     temporary = _temporary_name(name)
     try:
         os.link(existing, temporary)
@@ -158,17 +156,16 @@ def write_text(path: Path, text: str, durable: bool = True) -> None:
 
 
 def write_json(path: Path, content: Any, durable: bool = True) -> None:
-    """Writes readable JSON, see `write_atomically`. NaN and infinity are refused: absent numbers are null."""
+    """Writes indented JSON atomically; ValueError for NaN and infinity, for which there is null."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", durable)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """What `write_json` wrote; None if there is no such file. ValueError if it is damaged."""
-    content = read_file_at(path)
-    if content is None:
+    """The object that `write_json` wrote; None if there is no such file. ValueError if it is damaged."""
+    if not is_file(path):
         return None
     try:
-        found = json.loads(content)
+        found = json.loads(path.read_bytes())
     except ValueError as error:  # of JSON or of UTF-8
         raise ValueError(f"Expected '{path}' as it was written, found it damaged: {error}.") from error
     if not isinstance(found, dict):
@@ -176,27 +173,25 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def read_file_at(path: Path) -> bytes | None:
-    """The content of a file; None if there is nothing. ValueError for a folder, or a pipe, which would never end."""
-    if not path.exists():
-        return None
-    if not path.is_file():
+def is_file(path: Path) -> bool:
+    """Whether there is a file; ValueError for a folder, or a pipe, which would never end."""
+    if path.exists() and not path.is_file():
         raise ValueError(f"Expected a file at '{path}', found a folder, a pipe or a device. Remove it.")
-    return path.read_bytes()
+    return path.exists()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of an append-only file, without a last line that a kill cut short; none of no file. See `parse_rows`."""
-    return parse_rows((read_file_at(path) or b"").rpartition(b"\n")[0], path)
+    """Rows of an append-only file, but not of an incomplete last line; empty without a file. See `parse_rows`."""
+    return parse_rows((path.read_bytes() if is_file(path) else b"").rpartition(b"\n")[0], path)
 
 
 def parse_rows(lines: bytes, path: Path) -> list[dict[str, Any]]:
-    """The rows in whole lines of an append-only file; ValueError if one is not what was written."""
+    """The rows in complete lines of an append-only file; ValueError if one is damaged."""
     return [_checked_row(line, path) for line in lines.splitlines()]
 
 
 def append_json_line(path: Path, row: dict[str, Any]) -> int:
-    """Appends one row, with the checksum of its text as its last key, "crc"; returns how many bytes that are."""
+    """Appends one row, with the checksum of its text as its last key, "crc"; returns the number of bytes."""
     make_folder(path.parent)
     text = json.dumps(row, allow_nan=False)
     with path.open("ab") as file:
@@ -220,10 +215,10 @@ def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
 
 
 class RecordFile:
-    """Fixed-size binary records in a row, each with its CRC-32, and a JSON file beside them that says what they hold.
+    """A file of fixed-size binary records, each with its CRC-32, beside a JSON file that describes their layout.
 
     Args:
-        path: of the records.
+        path: the file of records.
         dtype_of: content of the JSON file -> numpy dtype of a record, which has a field "iteration".
     """
 
@@ -233,15 +228,13 @@ class RecordFile:
         self.dtype_of = dtype_of
 
     def read(self, first: int = 0) -> tuple[dict[str, Any], np.ndarray] | None:
-        """Layout and records `[T]` from the `first` on, without one that a kill cut short; None if there are none.
+        """Layout and records `[T]` from the `first` on, without an incomplete last one; None if there are none.
 
-        ValueError if a record or the layout is not what was written.
+        ValueError if a record or the layout is damaged.
         """
         layout = read_json(self.layout)
-        if layout is None or not self.path.exists():
+        if layout is None or not is_file(self.path):
             return None
-        if not self.path.is_file():
-            raise ValueError(f"Expected a file at '{self.path}', found a folder, a pipe or a device. Remove it.")
         try:
             dtype = self.dtype_of(layout)
         except (KeyError, TypeError, ValueError) as error:
@@ -262,14 +255,14 @@ class RecordFile:
         return layout, np.ascontiguousarray(found["record"])
 
     def append(self, layout: dict[str, Any], record: np.ndarray) -> int:
-        """Appends a record, the first with the layout; returns its bytes. ValueError if the layout is another one."""
+        """Appends a record, with the first one also the layout; returns its bytes. ValueError for another layout."""
         stored = read_json(self.layout)
         if stored is None:
             write_json(self.layout, layout)
         elif stored != layout:
             raise ValueError(
-                f"Expected records of one layout in '{self.path}', found {stored} there and {layout} now. Go on with "
-                "the settings and data that the run began with, or choose another --run folder."
+                f"Expected records of one layout in '{self.path}', found {stored} there and {layout} now. Resume with "
+                "the settings and data of the run's start, or choose another --run folder."
             )
         content = record.tobytes()
         with self.path.open("ab") as file:

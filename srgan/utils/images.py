@@ -1,4 +1,4 @@
-"""Where image ranges convert and images shrink. Bytes are `[N, 3, H, W]` uint8, networks see float32 in [-1, 1]."""
+"""Conversion between bytes, `[N, 3, H, W]` uint8, and the networks' range, float32 in [-1, 1]; image grids."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""This package's version, and optional packages: what brings them, what a command says that lacks one."""
+"""This package's version, and its optional packages with the extras that install them."""
 
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -35,7 +35,7 @@ EXTRA_OF = {
 
 
 def installed_version() -> str:
-    """Of this package, as it was installed; "unknown" for files that were only copied."""
+    """Version of this package; "unknown" if it was copied rather than installed."""
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
@@ -43,17 +43,13 @@ def installed_version() -> str:
 
 
 def require(package: str) -> None:
-    """Before work that would miss it in the end only.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; says how to.
-    """
+    """ModuleNotFoundError, with the command that installs it, for a missing package."""
     if find_spec(package) is None:
         raise ModuleNotFoundError(advice(package), name=package)
 
 
 def advice(module: str | None) -> str | None:
-    """A sentence for a package that is missing: which, and how to install it; None if it is no optional one of ours."""
+    """A sentence on how to install a missing package; None if it is not an optional one of this package."""
     package = (module or "").partition(".")[0]
     if package not in EXTRA_OF:
         return None

@@ -12,8 +12,8 @@ class Progress(tqdm):
     """Counts images or files, from `with Progress(...) as progress` on. On stderr: what is printed may be kept.
 
     Args:
-        what: what is counted, for people.
-        total: how many there will be; None where nobody knows.
+        what: name of what is counted.
+        total: number of them; None if unknown.
         show: False stays silent, as ranks other than zero do.
         done: how many were done before.
     """

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, hardware, time. torch is imported only where a trainer is at hand."""
+"""Provenance of results: versions, commit, hardware, time. torch is imported only by functions that need it."""
 
 import os
 import platform
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 def now() -> str:
-    """The time, as run files keep it: UTC, to the second."""
+    """The time in run files: UTC, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
-    """Of what computes the numbers."""
+    """Versions of Python, this package and the libraries that compute results."""
     packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
     ours = {"python": platform.python_version(), "srgan": installed_version()}
     return ours | {package: version(package) for package in packages}
 
 
 def commit() -> str | None:
-    """Of this package's repository, "+" appended if the work tree differs; None outside of a repository."""
+    """Commit of this package's repository, "+" appended if files were changed; None outside of a repository."""
     here = Path(__file__).parents[1]
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # not some other repository that holds our .venv
+        git("ls-files", "--error-unmatch", "__init__.py")  # not another repository, with our .venv in it
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", here.as_posix()) else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
 def hardware(trainer: "pl.Trainer") -> dict[str, Any]:
-    """What the run ran on; on a GPU also what decides its arithmetic (`gpu_arithmetic`)."""
+    """Devices, precision and threads of a run; on a GPU also `gpu_arithmetic`."""
     import torch
 
     device = trainer.strategy.root_device
@@ -66,7 +66,7 @@ def device_name(device: "torch.device") -> str:
 
 
 def gpu_arithmetic(device: "torch.device") -> dict[str, Any]:
-    """Libraries and switches that decide a GPU's last bits: "cuda", "cudnn", "driver", "convolutions", "benchmark"."""
+    """Libraries and switches that a GPU's rounding depends on."""
     import torch
 
     return {
@@ -90,7 +90,7 @@ def convolution_precision(device: "torch.device") -> str:
 
 
 def nvidia_driver(version_file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
-    """The version of NVIDIA's kernel driver where the system tells it, as "580.65.06"."""
+    """The version of NVIDIA's kernel driver, as "580.65.06", if the system has the file."""
     try:
         found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", version_file.read_text())
     except OSError:
@@ -99,10 +99,10 @@ def nvidia_driver(version_file: Path = Path("/proc/driver/nvidia/version")) -> s
 
 
 def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:
-    """Largest bytes that the first process has held so far: "host" where the system tells, and "device" on a GPU."""
+    """Peak memory of the first process in bytes: "host" (not on Windows), and "device" on a GPU."""
     try:
         import resource
-    except ModuleNotFoundError:  # Windows does not tell
+    except ModuleNotFoundError:  # Windows
         peak = {}
     else:
         unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
@@ -116,7 +116,7 @@ def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:
 
 
 def processor() -> str:
-    """The processor's model name where the system tells it."""
+    """The processor's model name, if known."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():

@@ -1,7 +1,7 @@
 """Counter-based randomness: every draw is a pure function of (seed, purpose, counters).
 
-No generator is ever carried along, so the draws of iteration t do not depend on what was evaluated,
-logged, stopped or resumed before t, nor on the method under study.
+There is no generator with a state, so the draws of iteration t do not depend on evaluation, logging, stopping or
+resuming before t, nor on the method.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ ROWS_PER_GENERATOR = 64  # elsewhere: draws cost nothing beside their launch
 
 
 def rows_per_generator(device: torch.device | str) -> int:
-    """How many rows of a stream come from one generator; streams of different devices differ anyway."""
+    """Rows of a stream per generator; streams of different devices differ anyway."""
     return ROWS_PER_GENERATOR_ON_CPU if torch.device(device).type == "cpu" else ROWS_PER_GENERATOR
 
 
@@ -45,11 +45,11 @@ def counter_rows(
     purpose: str,
     *counters: int,
 ) -> Tensor:
-    """Some rows `[len(rows), *shape]` of an endless random stream, the same whoever draws them, with any others.
+    """Some rows `[len(rows), *shape]` of an endless random stream, each the same whatever else is drawn.
 
     So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split. `draw` is
-    `torch.rand`, `torch.randn`, or what takes `size`, `generator` and `device` as they do; streams of different devices
-    differ. For seed, purpose and counters see `counter_seed`.
+    `torch.rand`, `torch.randn` or another function of `size`, `generator` and `device`. For seed, purpose and counters
+    see `counter_seed`.
     """
     length = rows_per_generator(device)
     first_block = rows.start // length
@@ -62,18 +62,14 @@ def counter_rows(
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seeds the global generators of all devices, and puts them back afterwards."""
+    """Seeds the global generators of all devices, and restores them afterwards."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 
 
 def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
-    """Entries `start ... start + count` of an endless stream of shuffled epochs, each of which has every example once.
-
-    Returns:
-        `[count]` int64 in [0, size), for epochs of `size` examples.
-    """
+    """Entries `start ... start + count` of an endless stream of shuffled epochs of `size` examples, `[count]` int64."""
     positions = torch.arange(start, start + count)
     drawn = torch.empty(count, dtype=torch.int64)
     for epoch in positions.div(size, rounding_mode="floor").unique().tolist():
@@ -84,5 +80,5 @@ def epoch_positions(seed: int, start: int, count: int, size: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _epoch_permutation(seed: int, epoch: int, size: int) -> Tensor:
-    """The order of one epoch; the last few are kept, since consecutive batches share them."""
+    """The order of one epoch, cached for consecutive batches."""
     return torch.randperm(size, generator=counter_generator("cpu", seed, "epoch", epoch))

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from tiny_runs import fit
 from srgan.checkpoints.reading import read_file, read_run_checkpoint
 from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.cli.main import main
+from srgan.data import ImageData
 from srgan.runs.folder import RunFolder
 
 
@@ -76,9 +77,21 @@ def test_code_beside_a_checkpoint_is_never_imported(
 def test_a_yaml_file_in_the_place_of_an_object_is_not_read(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
     (tmp_path / "constraint.yaml").write_text("class_path: evil.Evil\n")
     path = written(content, ("model", "constraint"), str(tmp_path / "constraint.yaml"), tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match="found a text"):
+    with pytest.raises(ValueError, match=r"found '.*constraint\.yaml'. Nothing of it was imported"):
         read_run_checkpoint(path)
+    for value in ("evil.Evil", str(tmp_path / "constraint.yaml"), None, ["evil.Evil"]):
+        path = written(content, ("data",), value, tmp_path / "other.ckpt")
+        with pytest.raises(ValueError, match="Expected an object's settings for data in"):
+            read_run_checkpoint(path)
     assert not evil.exists()
+
+
+def test_no_data_of_ours_takes_an_object(content: dict[str, Any]) -> None:
+    """`srgan evaluate` lets the parser read its settings, which would import what a text in its place names."""
+    plain = (str, int, bool, type(None))
+    for kind in ImageData.__subclasses__():
+        for name, hint in get_type_hints(kind.__init__).items():
+            assert all(one in plain for one in (get_args(hint) or (hint,))), (kind, name)
 
 
 def test_what_the_user_names_is_imported(content: dict[str, Any], evil: Path, tmp_path: Path) -> None:
@@ -89,6 +102,28 @@ def test_what_the_user_names_is_imported(content: dict[str, Any], evil: Path, tm
     nets = rebuild_nets(read_run_checkpoint(path, ["evil.Evil"]))
     assert type(nets.constraint).__name__ == "Evil"
     assert evil.exists()
+
+
+def test_a_choice_by_an_enum_is_rebuilt(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of somebody's own constraint: settings hold the member's name."""
+    (tmp_path / "chosen.py").write_text(
+        "from dataclasses import dataclass\nfrom enum import Enum\nfrom srgan.constraints import Constraint\n"
+        "class Side(Enum):\n    rows = 1\n    columns = 2\n"
+        "@dataclass(frozen=True)\nclass Chosen(Constraint):\n"
+        "    side: Side = Side.rows\n    other: Side | None = None\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given: dict[str, Any] = {"class_path": "chosen.Chosen", "init_args": {"side": "columns", "other": "rows"}}
+    path = written(content, ("model", "constraint"), given, tmp_path / "other.ckpt")
+    constraint: Any = rebuild_nets(read_run_checkpoint(path, ["chosen.Chosen"])).constraint
+    assert (constraint.side.name, constraint.other.name) == ("columns", "rows")
+    path = written(
+        content, ("model", "constraint"), given | {"init_args": {"side": "diagonal"}}, tmp_path / "other.ckpt"
+    )
+    with pytest.raises(ValueError, match="found the text 'diagonal'"):
+        rebuild_nets(read_run_checkpoint(path, ["chosen.Chosen"]))
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])

@@ -193,7 +193,7 @@ def test_a_cache_that_cannot_be_written_to_is_said_with_what_to_do(
     monkeypatch.setenv("SRGAN_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(ClassifierFeatures, "steps", 1)
     assert fit(RunFolder(tmp_path / "run"), *SCORES) == FAILED
-    assert "Expected a cache that can be written to" in capsys.readouterr().err
+    assert "Expected a writable cache" in capsys.readouterr().err
 
 
 def test_a_run_is_never_scored_by_two_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

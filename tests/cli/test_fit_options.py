@@ -15,10 +15,10 @@ from srgan.cli.fit import compose
 from srgan.cli.fit_help import HELP
 from srgan.cli.fit_options import RENAMED, spelled_out
 from srgan.cli.main import main
+from srgan.cli.parser_messages import INSTEAD, format_parser_message
 from srgan.constraints import Constraint
 from srgan.constraints.registry import METHODS
 from srgan.runs.folder import RunFolder, flatten_settings
-from srgan.training.parser_messages import INSTEAD, essence
 
 
 def said(run: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -39,7 +39,7 @@ def said(run: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> s
         (["--trainer.barebones", "true"], "--scores.every 0"),
         (["--trainer.enable_checkpointing", "false"], "--checkpoints.every"),
         (["--trainer.default_root_dir", "there"], "--run"),
-        (["--trainer.use_distributed_sampler", "true"], "share out the batch"),
+        (["--trainer.use_distributed_sampler", "true"], "split batches among"),
         (["--trainer.precision", "16-mixed"], "bf16-mixed"),
         (["--trainer.precision", "16-true"], "bf16-mixed"),
         (["--trainer.precision", "bf16-true"], "bf16-mixed"),
@@ -146,8 +146,8 @@ def test_usage_errors_are_a_sentence(
 
 def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
     message = "Parser key \"trainer.logger\":\n  Problem with given class_path:\n    No module named 'wandb'"
-    assert essence(message).endswith('pip install "spectral-regularization-gan[wandb]"')
-    assert essence("No module named 'mine'") == "No module named 'mine'"
+    assert format_parser_message(message).endswith('pip install "spectral-regularization-gan[wandb]"')
+    assert format_parser_message("No module named 'mine'") == "No module named 'mine'"
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_files_that_are_no_settings_are_refused(
 
 
 def test_messages_of_others_keep_three_lines() -> None:
-    assert "-c digits" in essence("the following arguments are required: data")
-    assert essence("one\n\ntwo\nthree\nfour") == "one\ntwo\nthree"
+    assert "-c digits" in format_parser_message("the following arguments are required: data")
+    assert format_parser_message("one\n\ntwo\nthree\nfour") == "one\ntwo\nthree"
 
 
 @pytest.mark.parametrize("method", ["sr-d", "gp"])

@@ -320,8 +320,8 @@ def test_constraints_are_values(method: str) -> None:
 
 
 REFUSED: dict[str, Callable[[], object]] = {
-    "which one at most parametrizes": lambda: Combination([SpectralNormalization(), WeightNormalization()]),
-    "at least two": lambda: Combination([SpectralNormalization()]),
+    "at most one of which parametrizes": lambda: Combination([SpectralNormalization(), WeightNormalization()]),
+    "two or more": lambda: Combination([SpectralNormalization()]),
     "weight of at least 0, found -1": lambda: GradientPenalty(-1),
     "weight of at least 0, found nan": lambda: OrthonormalRegularization(float("nan")),
     "positive bound c, found 0": lambda: WeightClipping(0),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_constraint_properties import Slope, step_of, value
 
-from srgan.constraints.r1 import R1Penalty
+from srgan.constraints import R1Penalty
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, 3.0])

@@ -73,7 +73,7 @@ def test_convolutions_that_are_frozen_later_are_not_written_to() -> None:
     assert srgan.spectra(discriminator)["blocks.1.conv1"][2] > 0.999
 
 
-def test_a_discriminator_without_convolutions_is_told_that_sr_has_nothing_to_act_on() -> None:
+def test_a_discriminator_without_convolutions_is_warned_that_sr_has_nothing_to_act_on() -> None:
     D = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
     with pytest.warns(UserWarning, match="acts on convolutions, and found none") as found:
         srgan.regularize(D, "sr-s", optimizer=torch.optim.Adam(D.parameters()))
@@ -254,13 +254,11 @@ def thaw(module: nn.Module) -> None:
         module.weight.requires_grad_(True)
 
 
-def test_an_initialization_that_comes_too_late_is_told() -> None:
+def test_an_initialization_that_comes_too_late_warns() -> None:
     D = small_discriminator()
     D.apply(weights_init)
     srgan.regularize(D, "sn")
-    with pytest.warns(
-        UserWarning, match=r"weights_init .* In weights of regularized layers that changes nothing.*Initialize first"
-    ):
+    with pytest.warns(UserWarning, match=r"weights_init .* has no effect on regularized layers.*Initialize before"):
         D.apply(weights_init)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import srgan
 from srgan.constraints import METHODS, Schedule, raw_weight, spectra
-from srgan.constraints.layers import recorded_ratios
+from srgan.constraints.parametrization import RECORDED_RATIOS
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 EACH = Schedule(1)
@@ -68,7 +68,7 @@ def test_sr_d_records_in_a_loop_that_freezes_before_the_step() -> None:
         sigma = spectra(D)["2"]
         assert (sigma >= largest - 1e-5).all()  # none falls below its largest so far
         largest = torch.maximum(largest, sigma)
-    torch.testing.assert_close(recorded_ratios(D[2]).double(), largest, rtol=0, atol=1e-4)
+    torch.testing.assert_close(D[2].get_buffer(RECORDED_RATIOS).double(), largest, rtol=0, atol=1e-4)
 
 
 def test_clipping_acts_in_a_loop_that_freezes_before_the_step() -> None:
@@ -244,7 +244,7 @@ class Silent(torch.optim.Optimizer):
 def test_an_optimizer_that_announces_nothing_is_refused() -> None:
     D = convolutions()
     optimizer = Silent(torch.optim.SGD(D.parameters(), 0.3))
-    with pytest.raises(ValueError, match=r"announces its steps, found Silent.*Pass the optimizer within it"):
+    with pytest.raises(ValueError, match=r"announces its steps, found Silent.*Pass the optimizer inside it"):
         srgan.regularize(D, "sr-s", optimizer=optimizer)
 
 

@@ -54,7 +54,9 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
     assert watch.collapsed_at == 4
 
 
-@pytest.mark.parametrize(("method", "advice"), [("sn", "on with srgan.regularize"), ("sr-s", "on with lower learning")])
+@pytest.mark.parametrize(
+    ("method", "advice"), [("sn", "checkpoint with srgan.regularize"), ("sr-s", "checkpoint with lower learning")]
+)
 def test_advice_after_a_collapse_is_not_what_is_on_already(method: str, advice: str) -> None:
     D = discriminator()
     srgan.regularize(D, method, optimizer=torch.optim.Adam(D.parameters()))

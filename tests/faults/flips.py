@@ -16,7 +16,7 @@ from srgan.checkpoints.writing import find_resume_point
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import read_cached
 
-NOTICES = ("Resuming from", "is damaged and is made anew", "found none that is sound")
+NOTICES = ("Resuming from", "is damaged and will be recreated", "found none that is sound")
 FLIPS_IN_A_TRIAL = 10
 """All are judged by what reads the file; the last one also by the command, to its end."""
 

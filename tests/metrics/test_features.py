@@ -69,7 +69,7 @@ def test_a_damaged_classifier_is_trained_again_and_said(
     for damaged in (path.read_bytes()[:1000], bytes(5000), b""):
         path.write_bytes(damaged)
         assert BrieflyTrained(DIGITS).weights_hash == before
-        assert f"'{path}' is damaged and is made anew." in capsys.readouterr().err
+        assert f"'{path}' is damaged and will be recreated." in capsys.readouterr().err
     assert BrieflyTrained(DIGITS).weights_hash == before
     assert capsys.readouterr().err == ""
 

@@ -54,7 +54,7 @@ def test_damaged_statistics_are_computed_again(empty_cache: Path, capsys: pytest
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     assert Scorer(Projection(), DIGITS, protocol(kid=True)).of_images(stream(noise_images())) == first
-    assert capsys.readouterr().err.count("is damaged and is made anew") == 2
+    assert capsys.readouterr().err.count("is damaged and will be recreated") == 2
 
 
 def test_a_pass_that_was_cut_goes_on_where_it_saved(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

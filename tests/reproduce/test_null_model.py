@@ -13,7 +13,8 @@ from reproduce.experiments import null_model
 from reproduce.experiments.null_model import PERSISTENCES, SHAPE, projections, simulate, write_null_model
 from reproduce.plan import variants
 from srgan.constraints import Dynamic, SpectralNormalization, SpectralRegularization, Static
-from srgan.constraints.layers import raw_weight, recorded_ratios
+from srgan.constraints.layers import raw_weight
+from srgan.constraints.parametrization import RECORDED_RATIOS
 from srgan.spectral import matricize
 from srgan.training.optimizers import OptimizerSettings
 
@@ -139,7 +140,7 @@ def test_projections_are_those_of_training(method: str, constraint: SpectralRegu
         constraint.after_update(net, iteration=0, update=0, n_dis=1)
         torch.testing.assert_close(matricize(raw_weight(layer).detach()), W[0])
         if constraint.spectral_map.remembers:
-            torch.testing.assert_close(recorded_ratios(layer), r[0])
+            torch.testing.assert_close(layer.get_buffer(RECORDED_RATIOS), r[0])
 
 
 def test_unit_scale_and_kept_scale_have_one_spectrum() -> None:

@@ -202,6 +202,28 @@ def test_a_discriminator_that_wins_is_warned_of_once(tmp_path: Path, capsys: pyt
     assert "discriminator loss near zero at iteration 6" in capsys.readouterr().err
 
 
+def test_a_dead_discriminator_is_warned_of_once_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By biases that too large a step has thrown far below zero: the last ReLU lets nothing through."""
+    folder = RunFolder(tmp_path / "run")
+    for _ in range(2):  # the second time it finds its warning
+        module = module_of(METHODS["none"]())
+        for layer in convolutions(list(module.discriminator.get_submodule("blocks").children())[-1]).values():
+            nn.init.constant_(layer.get_parameter("bias"), -1e3)
+        train(folder, [LossRecorder(every=1)], module)
+    (warning,) = folder.read_warnings()
+    assert (warning["iteration"], warning["name"]) == (3, "dead discriminator")
+    assert "equal in 3 records in a row" in warning["message"]
+    assert "smaller learning rate" in warning["message"]
+    assert capsys.readouterr().err.count("dead discriminator at iteration 3") == 1
+
+
+def test_a_live_discriminator_is_not_called_dead(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(folder, [LossRecorder(every=1)], module_of(METHODS["none"]()))
+    assert len(folder.read_losses()) == 4
+    assert not folder.read_warnings()
+
+
 @pytest.mark.parametrize(("method", "warned"), [("sn", True), ("sr-s", False)])
 def test_collapsing_spectra_are_warned_of_where_nothing_holds_them(tmp_path: Path, method: str, warned: bool) -> None:
     """SR-s goes by its first half, which it has just raised."""

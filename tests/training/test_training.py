@@ -4,19 +4,17 @@ import copy
 import inspect
 import re
 from functools import partialmethod
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from discriminators import CONSTRAINTS
+from tiny_training import build, fit, same_weights
 from torch import Tensor, nn
 
 from srgan.constraints import (
     METHODS,
     Combination,
-    Constraint,
     DiscriminatorStep,
     Schedule,
     Unconstrained,
@@ -24,50 +22,12 @@ from srgan.constraints import (
 )
 from srgan.data import DigitsData
 from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
-from srgan.networks import ResNetPair
 from srgan.networks.sampling import generate
 from srgan.training.both import scores_of_both
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings
-from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup, accumulation
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.randomness import counter_rows
-
-SIZES = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, latent_dim=16)
-
-
-def build(constraint: Constraint | None = None, **settings: Any) -> AdversarialTraining:
-    defaults: dict[str, Any] = {"iterations": 4, "n_dis": 2, "seed": 3}
-    return AdversarialTraining(SIZES, constraint or METHODS["sn"](), **(defaults | settings))
-
-
-def fit(
-    module: AdversarialTraining,
-    iterations: int,
-    batch_size: int = 6,
-    callbacks: list[pl.Callback] | None = None,
-    checkpoint: Path | None = None,
-    **trainer_settings: Any,
-) -> pl.Trainer:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_steps=optimizer_steps(iterations, module.n_dis),
-        max_epochs=-1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        callbacks=callbacks,
-        **trainer_settings,
-    )
-    data = DigitsData(8, batch_size, module.n_dis, module.seed)
-    trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
-    return trainer
-
-
-def same_weights(a: nn.Module, b: nn.Module) -> bool:
-    ours, theirs = a.state_dict(), b.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def plain_iterations(module: AdversarialTraining, batch_size: int, iterations: int) -> tuple[nn.Module, nn.Module]:
@@ -246,65 +206,6 @@ def test_the_training_step_names_no_method() -> None:
         assert not any(name in source for name in ("spectral", "regulariz", "sr-", "static", "isinstance"))
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of SN after two iterations."""
-    path = tmp_path_factory.mktemp("checkpoints") / "two.ckpt"
-    fit(build(), 2).save_checkpoint(path)
-    return path
-
-
-@pytest.mark.parametrize("method", CONSTRAINTS)
-def test_a_checkpoint_of_sn_goes_on_under_any_method_without_parameters_of_its_own(method: str, two: Path) -> None:
-    after = build(CONSTRAINTS[method]())
-    if method in ("weight-norm", "batch-norm"):
-        with pytest.raises(ValueError, match=f"weights of {after.constraint.label}, .* found one of SN"):
-            fit(after, 4, checkpoint=two)
-        return
-    fit(after, 4, checkpoint=two)
-    assert after.iteration == 4
-    assert all(torch.isfinite(p).all() for p in after.parameters())
-
-
-def test_weights_on_a_cpu_stay_contiguous_where_images_are_channels_last() -> None:
-    module = build(ema_decay=0.9)
-    fit(module, 1)
-    assert module.generator.memory_format == module.discriminator.memory_format == torch.channels_last
-    assert all(parameter.is_contiguous() for parameter in module.parameters())
-
-
-@pytest.mark.parametrize("before", [torch.contiguous_format, torch.channels_last])
-def test_a_run_goes_on_in_another_memory_format(before: torch.memory_format, tmp_path: Path) -> None:
-    """As between CPU and GPU: Adam's moments are laid out as the weights of the run that they come into."""
-    path = tmp_path / "two.ckpt"
-    first, same, other = (build() for _ in range(3))
-    for module in (first, same):
-        module.to(memory_format=before)
-    other.to(memory_format=torch.channels_last if before is torch.contiguous_format else torch.contiguous_format)
-    fit(first, 2).save_checkpoint(path)
-    for module in (same, other):
-        trainer = fit(module, 3, checkpoint=path)
-        for optimizer in trainer.optimizers:
-            assert all(state["exp_avg_sq"].stride() == W.stride() for W, state in optimizer.state.items())
-    for name, weight in other.discriminator.named_parameters():  # in G biases in front of batch norm follow rounding
-        theirs = same.discriminator.get_parameter(name)
-        torch.testing.assert_close(weight, theirs, rtol=0, atol=1e-6, msg=name)
-
-
-def test_a_checkpoint_of_other_draws_is_refused(two: Path) -> None:
-    with pytest.raises(ValueError, match="seed was 3 and is 4"):
-        fit(build(seed=4), 4, checkpoint=two)
-
-
-@pytest.mark.parametrize(("before", "after"), [(None, 3), (3, None), (2, 3)])
-def test_other_micro_batches_are_refused_on_resume(before: int | None, after: int | None, tmp_path: Path) -> None:
-    """Batch norm and power steps depend on them; None is the whole share, here of 6."""
-    fit(build(micro_batch_size=before), 1).save_checkpoint(tmp_path / "one.ckpt")
-    with pytest.raises(ValueError, match=f"micro_batch_size was {before or 6} and is {after or 6}"):
-        fit(build(micro_batch_size=after), 2, checkpoint=tmp_path / "one.ckpt")
-    fit(build(micro_batch_size=before or 6), 2, checkpoint=tmp_path / "one.ckpt")
-
-
 def test_bf16_mixed_keeps_what_is_float32_in_the_backward_pass_too() -> None:
     """Gradients of a 3x3 weight behind its 4x4 kernel, and of D's head, are not rounded to bf16 on their way."""
     module = build(METHODS["none"]())  # nothing behind them that would hide a rounding
@@ -359,44 +260,3 @@ def test_faster_arithmetic_trains_to_the_same_losses(
     assert fast.state_dict().keys() == plain.state_dict().keys()
     ((images, _),) = generate(fast.generator, range(5), 0, "grid")
     assert images.shape == (5, 3, 8, 8)
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "devices", "micro_batch_size", "expected"),
-    [(2048, 4, 32, 16), (64, 1, None, 1), (64, 8, None, 1), (64, 8, 8, 1), (12, 2, 3, 2)],
-)
-def test_a_global_batch_is_micro_batch_x_accumulation_x_devices(
-    batch_size: int, devices: int, micro_batch_size: int | None, expected: int
-) -> None:
-    assert accumulation(batch_size, devices, micro_batch_size) == expected
-
-
-def test_an_impossible_split_is_refused_with_the_possible_ones() -> None:
-    with pytest.raises(ValueError, match=r"Possible numbers of devices: 1, 2, 4, 8, 16\.$"):
-        accumulation(16, 3, None)
-    with pytest.raises(ValueError, match=r"Possible values of micro_batch_size: 1, 2, 4, 8\.$"):
-        accumulation(16, 2, 3)
-    with pytest.raises(ValueError, match=r"Possible values of micro_batch_size: 1, 2, 3, 6\.$"):
-        fit(build(micro_batch_size=4), 1, batch_size=6)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"n_dis": 0},
-        {"generator_update_after": 3},
-        {"iterations": 0},
-        {"micro_batch_size": 0},
-        {"generator_batch_multiplier": 0},
-    ],
-)
-def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="Expected iterations, n_dis"):
-        build(**settings)
-
-
-def test_data_of_another_iteration_is_refused() -> None:
-    module = build()
-    data = DigitsData(8, 4, 2, 3)
-    with pytest.raises(RuntimeError, match="Expected the data of iteration 0, found that of 1"):
-        module.training_step(data.on_after_batch_transfer(data.batch(1), 0), 0)

@@ -1,4 +1,4 @@
-"""What the parser of settings says, as one sentence."""
+"""The messages of jsonargparse, whose texts are read here alone, as one sentence each."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from srgan.constraints.registry import METHODS
 from srgan.utils.optional_packages import advice
 
-NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
+NO_VALIDATION = "There is no validation pass; set --scores.every, --outputs.every and --samples.every instead."
 CLOCK = "A run's length is --model.iterations."
 
 INSTEAD = {
@@ -24,39 +24,39 @@ INSTEAD = {
     "num_sanity_val_steps": NO_VALIDATION,
     "inference_mode": NO_VALIDATION,
     "log_every_n_steps": "Set --losses.every.",
-    "enable_checkpointing": "Checkpoints are what a run goes on from: set --checkpoints.every.",
+    "enable_checkpointing": "Runs resume from checkpoints: set --checkpoints.every.",
     "default_root_dir": "Set --run.",
     "barebones": "Set --scores.every 0, --samples.every 0 and so on to measure nothing.",
-    "reload_dataloaders_every_n_epochs": "Images of an iteration are decided by --model.seed.",
-    "use_distributed_sampler": "The data modules share out the batch themselves.",
+    "reload_dataloaders_every_n_epochs": "The images of an iteration follow from --model.seed.",
+    "use_distributed_sampler": "The data modules split batches among devices.",
 }
-"""Option of the Trainer that the parser does not take, since it would do nothing, or harm -> what to use instead."""
+"""Options of the Trainer that are refused, since they would have no effect or do harm -> what to use instead."""
 
 PARSING = ("jsonargparse", "argparse", "yaml", "importlib", "typeshed_client")
-"""Packages whose exceptions are about text, not about what a constructor makes of its values."""
+"""Packages whose exceptions are about parsing, not from the constructors of settings."""
 
 
-def reason_of(error: BaseException) -> str:
-    """What was wrong with settings, in a sentence: that of the constructor that refused them, else the parser's own.
+def format_parser_error(error: BaseException) -> str:
+    """Why settings are wrong, in a sentence: the message of the constructor that refused them, else the parser's.
 
-    The parser catches what a constructor raises, and wraps its words into those about every type that a setting may
-    have; the exception itself stays its cause.
+    The parser wraps the exception of a constructor into a message about every possible type of a setting, but keeps it
+    as the cause.
     """
     refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
     if refusals and not isinstance(refusals[0], ImportError | AttributeError):
         return "\n".join([line for line in str(refusals[0]).splitlines() if line.strip()])
-    return essence(str(error))
+    return format_parser_message(str(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those that it was raised from, the innermost last."""
+    """An exception and its causes, the innermost last."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _raised_in(error: BaseException) -> str:
-    """The module whose line raised it."""
+    """The name of the module that raised it."""
     traceback, module = error.__traceback__, PARSING[0]
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
@@ -64,11 +64,11 @@ def _raised_in(error: BaseException) -> str:
     return module
 
 
-def essence(message: str) -> str:
+def format_parser_message(message: str) -> str:
     """A parser's message as one sentence: which setting, what was expected, what was found.
 
-    For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
-    is the innermost setting. Messages that are no parser's stay, in at most three lines.
+    The parser lists every type and level of a nested setting, of which this takes the innermost. Other messages are
+    kept, up to three lines.
     """
     missing = re.search(r"No module named '([\w.]+)'", message)
     if missing and (sentence := advice(missing[1])):
@@ -82,7 +82,7 @@ def essence(message: str) -> str:
         return f"Expected no trainer.{refused[1]}, which does not apply here. {INSTEAD[refused[1]]}"
     keys = re.findall(r'Parser key "([^"]+)"', message)
     if not keys:
-        inner = re.search(r"^  - (Expected (?!an? ).*)", message, re.MULTILINE)  # what a constructor says, in a union
+        inner = re.search(r"^  - (Expected (?!an? ).*)", message, re.MULTILINE)  # a constructor's message, in a union
         if inner:
             return inner[1]
         return "\n".join([line for line in message.splitlines() if line.strip()][:3])
@@ -99,7 +99,7 @@ def essence(message: str) -> str:
         r"(Option '.*' is not accepted|No module named .*|has no attribute .*|does not exist.*)", innermost
     )
     expected = [
-        "" if "NoneType" in kind or kind.startswith("path") else _in_words(kind)
+        "" if "NoneType" in kind or kind.startswith("path") else _format_type(kind)
         for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", innermost, re.MULTILINE)
     ]
     found = re.search(r"(?:Got value|Given value): (.*)", innermost)
@@ -112,7 +112,7 @@ def essence(message: str) -> str:
     return f"Expected {' or '.join(filter(None, expected))} for --{setting}, found {found[1]}."
 
 
-def _in_words(kind: str) -> str:
-    """A type as the parser names it, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']"."""
+def _format_type(kind: str) -> str:
+    """A type in the parser's notation, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']", for people."""
     choices = re.fullmatch(r"typing\.Literal\[(.*)\]", kind)
     return f"one of {choices[1]}" if choices else re.sub(r"<class '(?:.*\.)?(\w+)'>", r"\1", kind)
