@@ -2,12 +2,14 @@
 that has changed, and the file that has to follow; those of torch are in tests/constraints.
 """
 
+import argparse
 import inspect
 import io
 import signal
 import tarfile
 from typing import Any
 
+import jsonargparse
 import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.demos.boring_classes import BoringModel
@@ -15,6 +17,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from srgan.prepare.image_sources import _Header
+from srgan.training.parser_messages import essence
 from srgan.utils.lightning_internals import keep_signal_handlers, starts_processes_anew
 
 
@@ -43,6 +46,19 @@ def test_lightning_leaves_the_signals_to_us(keep: bool) -> None:
     )  # fmt: skip
     trainer.fit(BoringModel())
     assert (watcher.seen == before) == keep
+
+
+def test_jsonargparse_words_its_messages_as_ours_are_cut_out_of_them() -> None:
+    """training/parser_messages.py finds the setting, what was expected and what was found in them."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--sizes.width", type=int | None)
+    with pytest.raises(argparse.ArgumentError) as refused:
+        parser.parse_args(["--sizes.width=wide"])
+    said = str(refused.value)
+    assert 'Parser key "sizes.width"' in said
+    assert "Expected a <class 'int'>" in said
+    assert "Given value: wide" in said
+    assert essence(said) == "Expected int for --sizes.width, found wide."
 
 
 def test_lightning_says_how_it_starts_processes() -> None:

@@ -1,82 +1,67 @@
-"""What the parser of settings says, as one sentence."""
+"""Messages of the parser of settings, as one sentence."""
 
 import re
-from collections.abc import Iterator
+from traceback import walk_tb
 
 from srgan.constraints.registry import METHODS
 from srgan.utils.optional_packages import advice
 
-NO_VALIDATION = "There is no validation pass; --scores.every, --outputs.every and --samples.every look at a run."
-CLOCK = "A run's length is --model.iterations."
+NO_VALIDATION = "There is no validation pass: set --scores.every, --outputs.every or --samples.every."
+CLOCK = "Set --model.iterations."
 
 INSTEAD = {
     "accumulate_grad_batches": "Set --model.micro_batch_size, which accumulates gradients within an iteration.",
-    "gradient_clip_val": "The constraint bounds the discriminator; lower the learning rates if training diverges.",
+    "gradient_clip_val": "The constraint bounds the discriminator. Lower the learning rates if training diverges.",
     "gradient_clip_algorithm": "The constraint bounds the discriminator.",
-    "overfit_batches": "Give --data a smaller set of images.",
-    "min_steps": CLOCK,
-    "min_epochs": CLOCK,
-    "limit_val_batches": NO_VALIDATION,
-    "limit_test_batches": NO_VALIDATION,
-    "limit_predict_batches": NO_VALIDATION,
-    "val_check_interval": NO_VALIDATION,
-    "check_val_every_n_epoch": NO_VALIDATION,
-    "num_sanity_val_steps": NO_VALIDATION,
+    "overfit_batches": "Use a smaller data set.",
+    **dict.fromkeys(("min_steps", "min_epochs"), CLOCK),
+    **dict.fromkeys(("limit_val_batches", "limit_test_batches", "limit_predict_batches"), NO_VALIDATION),
+    **dict.fromkeys(("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps"), NO_VALIDATION),
     "inference_mode": NO_VALIDATION,
     "log_every_n_steps": "Set --losses.every.",
-    "enable_checkpointing": "Checkpoints are what a run goes on from: set --checkpoints.every.",
+    "enable_checkpointing": "A run resumes from its checkpoints: set --checkpoints.every.",
     "default_root_dir": "Set --run.",
     "barebones": "Set --scores.every 0, --samples.every 0 and so on to measure nothing.",
-    "reload_dataloaders_every_n_epochs": "Images of an iteration are decided by --model.seed.",
-    "use_distributed_sampler": "The data modules share out the batch themselves.",
+    "reload_dataloaders_every_n_epochs": "The images of an iteration follow from --model.seed.",
+    "use_distributed_sampler": "The data modules split the batch over processes themselves.",
 }
-"""Option of the Trainer that the parser does not take, since it would do nothing, or harm -> what to use instead."""
+"""Option of the Trainer that would do nothing, or harm, so that the parser does not take it -> what to use instead."""
 
 PARSING = ("jsonargparse", "argparse", "yaml", "importlib", "typeshed_client")
-"""Packages whose exceptions are about text, not about what a constructor makes of its values."""
+"""Packages whose exceptions are about the text of settings; those of others come from constructors."""
 
 
 def reason_of(error: BaseException) -> str:
     """What was wrong with settings, in a sentence: that of the constructor that refused them, else the parser's own.
 
-    The parser catches what a constructor raises, and wraps its words into those about every type that a setting may
-    have; the exception itself stays its cause.
+    The parser wraps what a constructor raises into words about every type that a setting may have; the exception itself
+    stays its cause.
     """
-    refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
-    if refusals and not isinstance(refusals[0], ImportError | AttributeError):
-        return "\n".join([line for line in str(refusals[0]).splitlines() if line.strip()])
-    return essence(str(error))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those that it was raised from, the innermost last."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    cause: BaseException | None = error
+    while cause is not None and _raised_in(cause).startswith(PARSING):
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    if cause is None or isinstance(cause, ImportError | AttributeError):
+        return essence(str(error))
+    return "\n".join([line for line in str(cause).splitlines() if line.strip()])
 
 
 def _raised_in(error: BaseException) -> str:
     """The module whose line raised it."""
-    traceback, module = error.__traceback__, PARSING[0]
-    while traceback is not None:
-        module = traceback.tb_frame.f_globals.get("__name__", "")
-        traceback = traceback.tb_next
-    return module
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else PARSING[0]
 
 
 def essence(message: str) -> str:
     """A parser's message as one sentence: which setting, what was expected, what was found.
 
-    For a setting of several types, or one inside others, the parser tells of every type and every level; what counts
-    is the innermost setting. Messages that are no parser's stay, in at most three lines.
+    The parser tells of every type and every level of a setting; what counts is the innermost one. Messages that are no
+    parser's stay, in at most three lines.
     """
     missing = re.search(r"No module named '([\w.]+)'", message)
     if missing and (sentence := advice(missing[1])):
         return sentence
     if message.endswith("arguments are required: data"):
-        return (
-            "Expected a configuration with data, found none. Add one: -c digits is embedded, srgan configs lists all."
-        )
+        return "Expected a configuration with data, found none. Add one, e.g. -c digits; srgan configs lists all."
     refused = re.search(r"Group 'trainer' does not accept option '(\w+)'", message)
     if refused and refused[1] in INSTEAD:
         return f"Expected no trainer.{refused[1]}, which does not apply here. {INSTEAD[refused[1]]}"
