@@ -7,6 +7,7 @@ of colour blindness. Figures are made without pyplot, so nothing global has to b
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -76,7 +77,6 @@ SERIES = (
 )
 MUTED, ACCENT = "#767676", "#0072B2"  # of a baseline and what is set against it, where there are these two alone
 MARK = "#B2182B"  # where a verdict says that something happened
-LINES_AND_MARKERS = [(own.linestyle, own.marker) for own in SERIES]
 
 
 def style() -> AbstractContextManager[None]:
@@ -93,10 +93,8 @@ def iteration_colours() -> Colormap:
 def ordered_styles(count: int) -> list[SeriesStyle]:
     """For kinds with an order: light to dark, each with a line style and a marker of its own (up to five kinds)."""
     shares = np.linspace(0.0, 1.0, count) if count > 1 else [1.0]
-    cycle = LINES_AND_MARKERS * count
-    return [
-        SeriesStyle(to_hex(iteration_colours()(share)), *own) for share, own in zip(shares, cycle[:count], strict=True)
-    ]
+    colors = [to_hex(iteration_colours()(share)) for share in shares]
+    return [SeriesStyle(color, *own[1:]) for color, own in zip(colors, cycle(SERIES))]
 
 
 def iteration_norm(*iterations: np.ndarray) -> Normalize:
@@ -117,7 +115,7 @@ def spectrum_curves(
     Args:
         axis: where to draw.
         spectra: `[T, N]`, or `[N]` for a single one.
-        iterations: `[T]`; None: the curves get no colour of their own (`options` may give one).
+        iterations: `[T]`; None: the curves are not coloured by iteration.
         norm: the colour scale; None: of these iterations.
         most: curves to show at most.
         options: of `axis.plot`.
@@ -139,10 +137,9 @@ def spectrum_curves(
 
 
 def ratio_limits(spectra: Iterable[np.ndarray], scale: AxisScale) -> tuple[float, float]:
-    """Limits of the axis of sigma_k / sigma_1 that hold all the spectra that are compared.
+    """Limits of the axis of sigma_k / sigma_1: 0 to 1, or on a log axis from the decade below the smallest value.
 
-    Linear: always 0 to 1. Log: from the decade below the smallest value (at least one decade, down to
-    `MIN_RATIO`); what lies lower runs out of the picture.
+    The log axis has at least one decade and ends at `MIN_RATIO`.
     """
     if scale == "linear":
         return -0.03, 1.05
@@ -176,12 +173,12 @@ def grid_of_panels(
     share: bool = True,
     aspect: float = 0.75,
 ) -> tuple[Figure | SubFigure, list[Axes]]:
-    """Small multiples, one panel for each title, at most `columns` in a row, rows filled one after the other.
+    """Small multiples, one panel for each title, row by row.
 
     Args:
         titles: of the panels.
-        columns: at most.
-        figure: where to draw; None: a new one, up to a page wide and as high as the panels take.
+        columns: at most, in a row.
+        figure: where to draw; None: a new one, up to a page wide and as high as the panels need.
         share: whether all panels have the same axes; inner tick labels are left out then.
         aspect: height of a panel by its width, in a new figure.
     """
@@ -209,14 +206,8 @@ def grid_of_layers(
 ) -> Figure:
     """Every layer's spectrum over time, a panel each, all with the same axes (as Fig. 15 to 22).
 
-    Args:
-        spectra: title of the panel -> `[T, N]`.
-        iterations: `[T]`; one iteration (a checkpoint) has no colour scale beside it.
-        title: of the figure.
-        scale: of the axis of sigma_k / sigma_1.
-
-    Raises:
-        ValueError: there is nothing to draw.
+    `spectra` maps titles of panels to `[T, N]` at `iterations` `[T]`; a single iteration has no colour scale.
+    ValueError if there is nothing to draw.
     """
     if not spectra or not len(iterations):
         raise ValueError(f"Expected at least one layer and one iteration, found {len(spectra)} and {len(iterations)}.")
@@ -235,10 +226,9 @@ def grid_of_layers(
 
 
 def heat_map(spectra: Mapping[str, Sequence[np.ndarray]], iterations: Sequence[int]) -> Figure:
-    """All spectra of a run in one image: a strip for each layer, k downwards, sigma_k / sigma_1 as brightness.
+    """All spectra of a run, T `[N]` of each layer at increasing `iterations`: a strip per layer, k downwards.
 
-    One image within one pair of axes, since it is drawn while training waits. `spectra` maps a layer to T spectra `[N]`
-    at increasing `iterations`.
+    One image within one pair of axes, since it is drawn while training waits.
     """
     times = np.linspace(iterations[0], iterations[-1], MAX_COLUMNS)
     shown = np.searchsorted(iterations, times, side="right") - 1  # the last record at or before each time

@@ -93,14 +93,14 @@ def test_a_missing_package_is_a_sentence_with_the_command(command: list[str], pa
 
 def test_names_stand_for_configurations_and_files_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert with_paths(["-c", "digits", "--config=sr-s", "--run", "digits"]) == [
-        "-c", str(path_of("digits")), f"--config={path_of('sr-s')}", "--run", "digits"
+    assert with_paths(["-c", "digits", "--config=sr-s", "--run", "digits", "--print_config", "--x", "-1.5"]) == [
+        f"--config={path_of('digits')}", f"--config={path_of('sr-s')}", "--run=digits", "--print_config", "--x=-1.5"
     ]  # fmt: skip
     Path("digits").mkdir()
-    assert with_paths(["-c", "digits"]) == ["-c", str(path_of("digits"))]  # a folder is no configuration
+    assert with_paths(["-c=digits"]) == [f"--config={path_of('digits')}"]  # a folder is no configuration
     Path("sr-s").write_text("model: {}")
     Path("mine.yaml").write_text("model: {}")
-    assert with_paths(["-c", "sr-s", "-c", "mine.yaml"]) == ["-c", "sr-s", "-c", "mine.yaml"]
+    assert with_paths(["-c", "sr-s", "-c", "mine.yaml"]) == ["--config=sr-s", "--config=mine.yaml"]
     with pytest.raises(ValueError, match=r"one of batch-norm, .*, sr-d, sr-s, .*; found 'digit'"):
         with_paths(["-c", "digit"])
 

@@ -2,10 +2,10 @@
 
 from srgan.callbacks.base import RunCallback as RunCallback
 from srgan.callbacks.checkpoint_saver import CheckpointSaver as CheckpointSaver
+from srgan.callbacks.discriminator_output_recorder import DiscriminatorOutputRecorder as DiscriminatorOutputRecorder
 from srgan.callbacks.gradient_recorder import GradientRecorder as GradientRecorder
 from srgan.callbacks.logger_feed import LoggerFeed as LoggerFeed
 from srgan.callbacks.loss_recorder import LossRecorder as LossRecorder
-from srgan.callbacks.output_recorder import OutputRecorder as OutputRecorder
 from srgan.callbacks.run_recorder import RunRecorder as RunRecorder
 from srgan.callbacks.sample_recorder import SampleGridRecorder as SampleGridRecorder
 from srgan.callbacks.score_recorder import ScoreRecorder as ScoreRecorder

@@ -1,4 +1,4 @@
-"""The base of all callbacks: a run folder and the iteration as the only clock. `RateLimiter` thins looks in between."""
+"""The base of all callbacks: a run folder, and the iteration as the clock."""
 
 import shlex
 import sys
@@ -14,32 +14,16 @@ from srgan.training.module import AdversarialTraining
 from srgan.utils.progress import Progress
 
 
-class RateLimiter:
-    """Says at most once in so many seconds that something is due."""
-
-    def __init__(self, seconds: float = 1.0) -> None:
-        self.seconds = seconds
-        self.last = -inf
-
-    def ready(self) -> bool:
-        """Whether the seconds have passed since this was last true."""
-        now = time.monotonic()
-        if now - self.last <= self.seconds:
-            return False
-        self.last = now
-        return True
-
-
 class RunCallback(pl.Callback):
     """Acts every so many iterations (0: never), at the last one, and (if `at_start`) before the first.
 
-    Only the first process acts, unless the callback needs all of them (`on_all_ranks`); writing files stays with the
-    first. `folder` and the `thresholds` of warnings are set before training starts.
+    Never twice within `min_seconds`. Only the first process acts, or all to share the work (`on_all_ranks`); the first
+    alone writes files. `folder` and the `thresholds` of warnings are set before training starts.
     """
 
     at_start = False
     on_all_ranks = False
-    """Whether every process acts, to share the work; writing files stays with the first."""
+    min_seconds = 0.0
     folder: RunFolder
     thresholds = CollapseThresholds()
 
@@ -47,18 +31,19 @@ class RunCallback(pl.Callback):
         if every < 0:
             raise ValueError(f"Expected `every` of at least 0 iterations (0: never), found {every}.")
         self.every = every
+        self.acted = -inf  # time
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         """Looks at the module after `module.iteration` iterations and writes down what it sees."""
 
     def warn(self, module: AdversarialTraining, name: str, message: str) -> None:
-        """Says what goes wrong, its likely cause and what to do: on the terminal and in `warnings.jsonl`."""
+        """On the terminal and in `warnings.jsonl`: what goes wrong, its likely cause and what to do."""
         self.folder.append_row(self.folder.warnings, {"iteration": module.iteration, "name": name, "message": message})
         with Progress.external_write_mode():
             print(f"{self.folder.path}: {name} at iteration {module.iteration}: {message}", file=sys.stderr, flush=True)
 
     def missing(self, module: AdversarialTraining) -> str | None:
-        """What this callback owes a run that has trained to its end."""
+        """What a run that has trained to its end still lacks of this callback's."""
         return None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,7 +55,10 @@ class RunCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, AdversarialTraining)
-        if self.every and self._acts_here(trainer) and self.is_due(pl_module):
+        now = time.monotonic()
+        is_due = self.every and self.is_due(pl_module) and now - self.acted >= self.min_seconds
+        if is_due and self._acts_here(trainer):
+            self.acted = now
             self.act(trainer, pl_module)
 
     def _acts_here(self, trainer: pl.Trainer) -> bool:
@@ -81,11 +69,9 @@ class RunCallback(pl.Callback):
 
 
 def recovery_hint(module: AdversarialTraining, checkpoint: str = "CKPT") -> str:
-    """What to change from a checkpoint on: the learning rates, or SR-s where it is not on already."""
-    change, option = "lower learning rates", ""
-    if not module.constraint.is_remedy:
-        change, option = "lower learning rates or SR-s", "-c sr-s "
-    return f"{change}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"
+    """What to change from a checkpoint on: the learning rates, or SR-s unless it is on already."""
+    or_sr, option = ("", "") if module.constraint.is_remedy else (" or SR-s", "-c sr-s ")
+    return f"lower learning rates{or_sr}: srgan fit ... {option}--run NEW --from-checkpoint {checkpoint}"
 
 
 def resume_hint(folder: RunFolder, module: AdversarialTraining) -> str:

@@ -24,9 +24,8 @@ class CheckpointSaver(RunCallback, Checkpoint):
 
     Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2, to any process of the run, let the iteration end, save, and stop all
     of them; a second Ctrl-C stops at once. A signal that the process ignores, as SIGHUP under nohup, stays ignored.
-    Lightning's own ModelCheckpoint counts optimizer steps and may leave half a file behind; this one
-    counts iterations, refuses weights that are not finite and replaces files whole. Deriving from Lightning's
-    `Checkpoint` puts it behind the other callbacks, so that whatever it saves has been recorded.
+    Unlike Lightning's ModelCheckpoint it counts iterations, refuses weights that are not finite and never leaves half
+    a file. As a `Checkpoint` of Lightning's it runs after the other callbacks, so what it saves has been recorded.
 
     Args:
         every: iterations between two saves.
@@ -44,20 +43,19 @@ class CheckpointSaver(RunCallback, Checkpoint):
         self.received: signal.Signals | None = None
         self.saved_iteration: int | None = None
         self.stops_immediately = False
-        self.trains = False  # what fails from here on is not the checkpoint that it went on from
+        self.trains = False  # from then on, an error is not the checkpoint's from which the run resumed
         self.previous_handlers: dict[signal.Signals, Any] = {}
         self.hosts: dist.ProcessGroup | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Writes files our way, and takes over the signals."""
+        """Installs the writer of checkpoints and the handlers of signals."""
         trainer.strategy.checkpoint_io = RunCheckpointIO()
         keep_signal_handlers(trainer)
         if trainer.world_size > 1:
             self.hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
         for number in GRACEFUL_SIGNALS:
-            if signal.getsignal(number) is signal.SIG_IGN:
-                continue
-            self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self.previous_handlers[number] = signal.signal(number, self._stop_after_iteration)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for number, handler in self.previous_handlers.items():
@@ -73,9 +71,9 @@ class CheckpointSaver(RunCallback, Checkpoint):
         signal.signal(number, _stop_immediately if number == signal.SIGINT else signal.SIG_IGN)
 
     def agreed_signal(self, world_size: int) -> signal.Signals | None:
-        """One for all processes of the run: a signal reaches them at different moments, or one of them only.
+        """One for all processes, which a signal reaches at different moments, or only one of them.
 
-        The hosts agree, since an answer from a GPU would come only after all that it still has to do.
+        The hosts agree, since a GPU would answer only after all its queued work.
         """
         number = torch.tensor(int(self.received or 0))
         if world_size > 1:
@@ -96,17 +94,13 @@ class CheckpointSaver(RunCallback, Checkpoint):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Whatever else ended the training, a limit of Lightning's or another callback: nothing computed is lost."""
+        """Saves whatever else ended the training, a limit of Lightning's or another callback."""
         assert isinstance(pl_module, AdversarialTraining)
         if pl_module.iteration and pl_module.iteration != self.saved_iteration:
             self._save(trainer, pl_module, keep=False)
 
     def _save(self, trainer: pl.Trainer, module: AdversarialTraining, keep: bool) -> None:
-        """Replaces the last checkpoint; before that, writes the one that stays.
-
-        Raises:
-            FloatingPointError: a weight is NaN or infinite; no file has changed.
-        """
+        """Replaces the last checkpoint, after writing the one that stays; FloatingPointError for NaN or infinity."""
         if broken := nonfinite_tensor(module.state_dict()):
             raise FloatingPointError(
                 f"Expected finite weights after iteration {module.iteration}, found NaN or infinity in {broken}: "
@@ -119,10 +113,7 @@ class CheckpointSaver(RunCallback, Checkpoint):
 
     @contextmanager
     def stopping_immediately(self, trainer: pl.Trainer) -> Iterator[None]:
-        """Around work that a graceful stop may cut, since all before it is saved.
-
-        Several processes share such work and wait for each other, so theirs is finished.
-        """
+        """Around work that a graceful stop may cut, since all before it is saved; several processes finish theirs."""
         self.trains = True
         try:
             self.stops_immediately = trainer.world_size == 1
@@ -140,7 +131,7 @@ def checkpoints_of(trainer: pl.Trainer) -> CheckpointSaver:
 
 
 class ImmediateStop(BaseException):
-    """By a second Ctrl-C, or by a polite stop of work that is not worth finishing."""
+    """By a second Ctrl-C, or by a graceful stop of work that is not worth finishing."""
 
 
 def _stop_immediately(number: int, frame: FrameType | None) -> None:

@@ -11,10 +11,9 @@ from srgan.training.module import AdversarialTraining
 
 
 class GradientRecorder(RunCallback):
-    """Appends to `gradients.jsonl` the L2 norm of each layer's gradient, of the iteration's last update of its net.
+    """Appends to `gradients.jsonl` the L2 norm of each layer's gradient in the iteration's last update of its net.
 
-    The gradients are the averaged ones that the optimizers stepped along; nothing is computed for them anew. Norms
-    that are not finite are null.
+    They are the averaged gradients that the optimizers used. Norms that are not finite are null.
 
     Args:
         every: iterations between two records.

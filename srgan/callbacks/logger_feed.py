@@ -2,27 +2,26 @@
 
 import pytorch_lightning as pl
 
-from srgan.callbacks.base import RateLimiter, RunCallback
-from srgan.loggers.base import RunLogger
-from srgan.loggers.rows import History
+from srgan.callbacks.base import RunCallback
+from srgan.loggers.rows import History, RunLogger
 from srgan.training.module import AdversarialTraining
 
 
 class LoggerFeed(RunCallback):
     """Gives new rows of the histories to all loggers, once a second: numbers to any, media to ours.
 
-    Last among the callbacks. Every start feeds a logger the whole history, since what a resumed run recorded before is
-    in its files; a logger that resumes (Weights & Biases, online) takes what it lacks.
+    Last among the callbacks. Every start feeds the whole history; a logger that resumes (Weights & Biases, online)
+    takes what it lacks.
     """
 
+    min_seconds = 1.0
     history: History | None = None
 
     def __init__(self) -> None:
         super().__init__(every=1)
-        self.rate_limiter = RateLimiter()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Files beyond the checkpoint are forgotten by now: from here on they only grow."""
+        """Files are rolled back to the checkpoint by now: from here on they only grow."""
         if trainer.is_global_zero and trainer.loggers:
             self.history = History(self.folder, self.thresholds)
             record = self.folder.read_record() or {}
@@ -33,22 +32,16 @@ class LoggerFeed(RunCallback):
         self._publish(trainer)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        # The last row is not whole before the final scores.
-        if module.iteration < module.iterations and self.rate_limiter.ready():
+        if module.iteration < module.iterations:  # the last row is not complete before the final scores
             self._publish(trainer)
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._conclude(trainer)
-
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if not self.folder.lost():  # of a folder that was moved or changed nothing more is told
-            self._conclude(trainer)
+        if not self.folder.lost():
+            self.on_fit_end(trainer, pl_module)
 
     def _publish(self, trainer: pl.Trainer) -> None:
-        rows = self.history.new_rows() if self.history else []
-        if not rows:
+        if self.history is None or not (rows := self.history.new_rows()):
             return
-        assert self.history is not None
         self.folder.check_not_lost()
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
@@ -58,8 +51,8 @@ class LoggerFeed(RunCallback):
                     logger.log_metrics(row.numbers, step=row.iteration)
             logger.save()
 
-    def _conclude(self, trainer: pl.Trainer) -> None:
-        """The rest of the rows, and what came out of the run."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The remaining rows and the results."""
         if self.history is None:
             return
         self._publish(trainer)

@@ -1,4 +1,4 @@
-"""The summary of a run: what decided it, and what came out."""
+"""The summary of a run: settings, provenance and results."""
 
 import time
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from srgan.callbacks.base import RateLimiter, RunCallback
+from srgan.callbacks.base import RunCallback
 from srgan.callbacks.checkpoint_saver import CheckpointSaver, ImmediateStop, checkpoints_of
 from srgan.collapse import CollapseThresholds, Verdict, reported_scores
 from srgan.runs.folder import SHOWN_SCORES, RunFolder
@@ -28,10 +28,11 @@ class RunRecorder(RunCallback):
         command: what was typed.
         parent: the checkpoint of another run that this one started from; None for a fresh start.
         constraint: label, sentence and note of the run's constraint.
-        marks: how far the histories went at the checkpoint from which the run goes on (`RunFolder.history_marks`);
-            None for a run that begins.
+        marks: `RunFolder.history_marks` of the checkpoint from which the run resumes; None for a run that begins.
         label: what to call the run; None: the constraint's label.
     """
+
+    min_seconds = 1.0
 
     def __init__(
         self,
@@ -55,16 +56,15 @@ class RunRecorder(RunCallback):
             "versions": versions(),
         }
         self.started = 0.0
-        self.rate_limiter = RateLimiter()
         self.began = 0
         self.bar: Progress | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The clock is restored by now; a run whose last iteration was saved before it was cut trains no more."""
+        """Here rather than when training starts: a run whose last iteration was saved does not train again."""
         assert isinstance(pl_module, AdversarialTraining)
         if not trainer.is_global_zero:
             return
-        # A run that starts anew forgets iteration 0 too: it is recorded again.
+        # A run that starts over drops iteration 0 too: it is recorded again.
         self.began = pl_module.iteration
         self.folder.roll_back(self.marks or {}, -1 if self.marks is None else pl_module.iteration)
         before = self.folder.read_record() or {}
@@ -88,14 +88,13 @@ class RunRecorder(RunCallback):
         super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        if self.rate_limiter.ready():
-            self._report(module)
-            assert self.bar is not None
-            self.bar.set_postfix_str(format_latest_scores(self.folder), refresh=False)
-            self.bar.update(module.iteration - self.bar.n)
+        self._report(module)
+        assert self.bar is not None
+        self.bar.set_postfix_str(format_latest_scores(self.folder), refresh=False)
+        self.bar.update(module.iteration - self.bar.n)
 
     def _report(self, module: AdversarialTraining) -> None:
-        """Once a second: nothing that training waits for the disk for."""
+        """Once a second, without waiting for the disk."""
         self.folder.check_not_lost()
         progress = {"iteration": module.iteration, "iterations": module.iterations}
         write_json(self.folder.progress, progress, durable=False)
@@ -127,27 +126,24 @@ class RunRecorder(RunCallback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Every setting goes along, so that a checkpoint can be scored without its run; and what had been recorded."""
+        """Every setting, so that a checkpoint can be scored without its run, and the marks of the histories."""
         checkpoint["srgan_config"] = self.record["config"]
         if trainer.is_global_zero:  # which writes both
             self.folder.check_not_lost()
             checkpoint["srgan_histories"] = self.folder.history_marks()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Records that a run diverged, or what is not saved of one that was stopped immediately."""
+        """Records that a run failed, or which iterations of one that was stopped immediately are not saved."""
         self._close_bar()
         if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
             return  # nothing was written yet, or all of it was moved
         if isinstance(exception, ImmediateStop):
-            missing = f"iterations {self.saved_iteration(trainer) + 1} to {self.record['iterations']}"
+            saved = checkpoints_of(trainer).saved_iteration
+            first = 1 + (self.began if saved is None else saved)
+            missing = f"iterations {first} to {self.record['iterations']}"
             write_json(self.folder.record, self.record | {"status": "stopped", "missing": [missing]})
         elif isinstance(exception, Exception):
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
-
-    def saved_iteration(self, trainer: pl.Trainer) -> int:
-        """From which the same command would resume."""
-        saver = checkpoints_of(trainer)
-        return self.began if saver.saved_iteration is None else saver.saved_iteration
 
 
 def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from srgan.callbacks.checkpoint_saver import checkpoints_of
 from srgan.collapse import collapsed_scores, is_lower_better
 from srgan.data.image_data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network
-from srgan.metrics.intra import check_classes
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import Scorer, check_enough_images
+from srgan.metrics.scores import Scorer, check_classes, check_enough_images
 from srgan.networks import Generator
 from srgan.runs.folder import OtherRunError
 from srgan.training.module import AdversarialTraining
@@ -49,12 +48,7 @@ class ScoreRecorder(RunCallback):
         self.scorer: Scorer | None = None
 
     def check_possible(self, generator: Generator, data: ImageData) -> None:
-        """Checks the protocols against generator and data, which is there by now; fetches Inception's weights.
-
-        Raises:
-            ValueError: they do not fit one another, or the classifier that scores has nothing to learn.
-            OSError, RuntimeError: the feature network's weights are missing, or cannot be downloaded.
-        """
+        """Fetches Inception's weights; ValueError if protocols, generator and data, which is there, do not fit."""
         if not self.every:
             return
         for protocol in (self.protocol, *([self.final] if self.final else [])):
@@ -78,7 +72,7 @@ class ScoreRecorder(RunCallback):
         if stored.get("weights_hash", features.weights_hash) != features.weights_hash:
             raise OtherRunError(
                 f"Expected the {features.name} with weights {stored['weights_hash']} that scored this run before, "
-                f"found {features.weights_hash}: scores of both cannot be compared. Bring back the cache of then "
+                f"found {features.weights_hash}: their scores cannot be compared. Restore the earlier cache "
                 "(SRGAN_CACHE), or continue in a new folder (--run NEW --from-checkpoint CKPT)."
             )
         self.scorer = Scorer(features, data, self.protocol, ranks)
@@ -99,18 +93,15 @@ class ScoreRecorder(RunCallback):
         owed = self.every and self.final and final.get("iteration") != module.iterations
         return "the final scores" if owed else None
 
-    def _owes_final(self, module: AdversarialTraining) -> bool:
-        return module.iteration == module.iterations and self.missing(module) is not None
-
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Of a run that was stopped in its final scores, after which it trains no more."""
+        """For a run that was stopped during its final scores: it does not train again."""
         self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The final scores take far longer than those in training: the last checkpoint is saved by now."""
+        """The final scores, which take far longer than those in training; the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
-        saver = checkpoints_of(trainer)
-        if self._owes_final(pl_module) and not saver.agreed_signal(trainer.world_size):
+        saver, is_over = checkpoints_of(trainer), pl_module.iteration == pl_module.iterations
+        if is_over and self.missing(pl_module) and not saver.agreed_signal(trainer.world_size):
             with saver.stopping_immediately(trainer):
                 self._record_final(trainer, pl_module)
 
@@ -118,21 +109,20 @@ class ScoreRecorder(RunCallback):
         scorer = self.scorer or self._make_scorer(trainer, module)
         scores = scorer.of_generators(module.generator, module.generator_ema, self.final)
         if trainer.is_global_zero:
-            final = {"protocol": scorer.describe(self.final), "scores": scores}
             self.folder.check_not_lost()
-            write_json(self.folder.final, {"iteration": module.iteration} | final)
+            final = {"iteration": module.iteration, "protocol": scorer.describe(self.final), "scores": scores}
+            write_json(self.folder.final, final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
-        """At the evaluation from which on a score is far from its best; it may recover yet."""
+        """At the evaluation from which on a score is far from its best; it may still recover."""
         rows = self.folder.read_scores()
         onsets = collapsed_scores(rows, self.thresholds)
         if min(onsets.values(), default=None) == module.iteration:
             score = next(iter(onsets))
             best = (min if is_lower_better(score) else max)(rows, key=lambda row: float(row[score]))
-            self.warn(
-                module,
-                MODE_COLLAPSE,
+            message = (
                 f"{score} is {rows[-1][score]:.4g}, its best was {best[score]:.4g} at iteration {best['iteration']}. "
-                "Look at the samples and at the spectra. If it stays, resume from a checkpoint of that time with "
-                f"{recovery_hint(module)}",
+                "Look at the samples and the spectra. If it persists, resume from a checkpoint near that iteration "
+                f"with {recovery_hint(module)}"
             )
+            self.warn(module, MODE_COLLAPSE, message)

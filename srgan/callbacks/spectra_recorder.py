@@ -45,23 +45,22 @@ class SpectraRecorder(RunCallback):
         self.folder.append_spectra(module.iteration, layers, list(values.values()))
         judged = {layer.name: normalized(values[layer.name])[: layer.judged] for layer in layers if layer.is_judged}
         if fallen := self.collapse.add(judged):
-            self.warn(
-                module,
-                SPECTRAL_COLLAPSE,
-                f"the tail of the spectra of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its "
-                "largest so far: in the paper mode collapse goes along with it. Resume from a checkpoint "
-                f"before it with {recovery_hint(module)}",
+            message = (
+                f"the tail mean of {', '.join(fallen)} has fallen below {self.thresholds.tail_mean:g} of its largest "
+                "so far, which in the paper comes with mode collapse. Resume from an earlier checkpoint with "
+                f"{recovery_hint(module)}"
             )
+            self.warn(module, SPECTRAL_COLLAPSE, message)
         if slow := self.growth.add({name: float(values[name][0]) for name in scale_free_layers(module)}):
             method = "" if hasattr(module.constraint, "scale") else "-c sn-unit "
-            self.warn(
-                module,
-                SLOW,
-                f"sigma_1 of {', '.join(slow)} has passed {MAX_GROWTH:g} times its start. Spectral normalization "
-                "hides that scale from D but not from Adam, whose steps turn these layers a third as far as at first: "
-                "too slow a D loses modes. Resume from an earlier checkpoint at the scale of the start: srgan fit ... "
-                f"{method}--model.constraint.init_args.scale {self.growth.start:.2g} --run NEW --from-checkpoint CKPT",
+            message = (
+                f"sigma_1 of {', '.join(slow)} has grown to {MAX_GROWTH:g} times its initial value. Spectral "
+                "normalization hides that scale from D but not from Adam, whose steps turn these layers a third as far "
+                "as at first: a D that learns too slowly loses modes. Resume from an earlier checkpoint at the initial "
+                f"scale: srgan fit ... {method}--model.constraint.init_args.scale {self.growth.start:.2g} --run NEW "
+                "--from-checkpoint CKPT"
             )
+            self.warn(module, SLOW, message)
 
 
 def scale_free_layers(module: AdversarialTraining) -> list[str]:
@@ -71,13 +70,8 @@ def scale_free_layers(module: AdversarialTraining) -> list[str]:
 
 def recorded_layers(module: AdversarialTraining) -> list[SpectralLayer]:
     """What the records say of D's layers, beside their spectra."""
-    return [
-        SpectralLayer(
-            name,
-            layer_kind(layer),
-            list(raw_weight(layer).shape),
-            min(raw_matrix(layer).shape),
-            module.constraint.judged_values(layer),
-        )
-        for name, layer in spectral_layers(module.discriminator)
-    ]
+    layers = []
+    for name, layer in spectral_layers(module.discriminator):
+        shape, rank = list(raw_weight(layer).shape), min(raw_matrix(layer).shape)
+        layers.append(SpectralLayer(name, layer_kind(layer), shape, rank, module.constraint.judged_values(layer)))
+    return layers

@@ -1,6 +1,9 @@
 """Arguments that several commands have."""
 
 import argparse
+from pathlib import Path
+
+from srgan.utils.files import expanded
 
 
 def add_allow(parser: argparse.ArgumentParser) -> None:
@@ -15,3 +18,11 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
     return int(text)
+
+
+def user_path(text: str) -> Path:
+    """With `~` as the home folder."""
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

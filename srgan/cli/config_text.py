@@ -1,8 +1,8 @@
-"""The text of settings before the parser reads it: what YAML would take in silence is refused, with file and line.
+"""Checks of the text of settings before the parser reads it: what YAML accepts silently is refused, with its line.
 
-YAML keeps the last of two equal keys, so a file that grew by pasting would lose its first section, and train another
-experiment. Short names of methods are spelled out here, as on the command line, and a constraint that is given by its
-class starts from the defaults of that class: the parser would keep what the constraint before it had of the same name.
+YAML keeps the last of two equal keys, so a file that was pasted together would lose its first section, and train
+another experiment. Short names of methods are spelled out here, as on the command line, and a constraint that is given
+by its class starts from that class's defaults: the parser would keep settings of the same name from an earlier one.
 """
 
 import codecs
@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import yaml
 
 from srgan import constraints
-from srgan.cli.configs import OPTIONS
 from srgan.cli.fit_options import LINKS, as_settings, settings_of
 from srgan.constraints.registry import METHODS
 
@@ -24,7 +23,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Text(NamedTuple):
-    """Settings as they were given: YAML from `origin`, a file or an option, for what lies below `prefix`."""
+    """Settings below `prefix` in YAML, from `origin`: a file or an option."""
 
     origin: str
     prefix: str
@@ -32,30 +31,19 @@ class Text(NamedTuple):
 
 
 def with_settings_read(arguments: list[str]) -> list[str]:
-    """The arguments; a file that calls a method by its short name is replaced by its text, the name spelled out.
+    """The arguments (`--option=value`), a file with the short name of a method as its text with the name spelled out.
 
-    Raises:
-        ValueError: a file is not UTF-8, has an alias or a setting twice, or sets what follows other settings.
-        OSError: a file cannot be read.
+    ValueError if a file is not UTF-8, has an alias or a setting twice, or sets what follows from other settings.
     """
     read: list[str] = []
-    for place, argument in enumerate(arguments):
-        option = arguments[place - 1] if place else ""
-        name, equals, value = argument.partition("=")
-        if argument.startswith("-"):
-            option, word = (name, value) if equals else ("", "")
-        else:
-            word = argument
-        text = _text_of(option, word)
-        if defaults := defaults_of(_constraint_class(option, word, text)):
-            follows = read[-1:] == [option] and not argument.startswith("-")
-            read.insert(len(read) - follows, f"--config={defaults}")
-        spelled = check_ambiguity(text) if text else None
-        if spelled is not None and option in OPTIONS:
-            if read[-1:] == [option] and not argument.startswith("-"):
-                read.pop()
-            argument = f"--config={spelled}"
-        read.append(argument)
+    for argument in arguments:
+        option, _, value = argument.partition("=")
+        text, spelled = _text_of(option, value), None
+        if defaults := defaults_of(_constraint_class(option, value, text)):
+            read.append(f"--config={defaults}")
+        if text:
+            spelled = check_ambiguity(text)
+        read.append(argument if spelled is None or option != "--config" else f"--config={spelled}")
     return read
 
 
@@ -84,12 +72,13 @@ def defaults_of(path: str) -> str | None:
         return None
 
 
-def _text_of(option: str, word: str) -> Text | None:
-    """The settings in a word of the command line, or in the file that it names; None for any other word."""
-    prefix = "" if option in OPTIONS else option.removeprefix("--")
-    if word and (option in OPTIONS or word.endswith(SUFFIXES)) and Path(word).is_file():
-        return Text(f"'{word}'", prefix, _read(Path(word)))
-    return Text(repr(word), prefix, word) if option.startswith("--") and word.startswith(("{", "[", "&")) else None
+def _text_of(option: str, value: str) -> Text | None:
+    """The settings in an option's value, or in the file that it names; None for any other value."""
+    is_config = option == "--config"
+    prefix = "" if is_config else option.removeprefix("--")
+    if value and (is_config or value.endswith(SUFFIXES)) and Path(value).is_file():
+        return Text(f"'{value}'", prefix, _read(Path(value)))
+    return Text(repr(value), prefix, value) if value.startswith(("{", "[", "&")) else None
 
 
 def _read(path: Path) -> str:
@@ -106,8 +95,7 @@ def _read(path: Path) -> str:
 def check_ambiguity(text: Text) -> str | None:
     """The text with the short name of a method spelled out; None if it has none, or is no YAML, as the parser will say.
 
-    Raises:
-        ValueError: something stands for something else than it seems to; says where.
+    ValueError, with the line, for a setting that would be lost or follows from others.
     """
     try:
         found = dict(values_of(text))
@@ -127,7 +115,7 @@ def check_ambiguity(text: Text) -> str | None:
 
 
 def _follows(given: yaml.ScalarNode, sources: list[yaml.ScalarNode | None], compute: Callable[..., Any]) -> bool:
-    """Whether a setting is what the settings that it follows make of it, as in the config.yaml of a run."""
+    """Whether a setting has the value that its sources imply, as in the config.yaml of a run."""
     try:
         made: object = compute(*(int(source.value) for source in sources if source is not None))
         return int(given.value) == made
@@ -138,9 +126,7 @@ def _follows(given: yaml.ScalarNode, sources: list[yaml.ScalarNode | None], comp
 def values_of(text: Text) -> Iterator[tuple[str, yaml.ScalarNode]]:
     """Dotted name -> node of each scalar setting of a text.
 
-    Raises:
-        ValueError: an alias, which may hold itself or stand for more than fits any memory, or a setting given twice.
-        yaml.YAMLError: it is no YAML.
+    ValueError for an alias, which may contain itself or expand without bound, or a setting that is given twice.
     """
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text.content, yaml.SafeLoader)):
         raise ValueError(f"Expected settings without YAML aliases (*name) in {text.origin}, found one. Write them out.")

@@ -1,12 +1,11 @@
 """The configuration files that come with the package, by name; `srgan configs` shows them. No torch in here."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from srgan.utils.files import expanded
-
-OPTIONS = ("-c", "--config")
 
 
 def folder() -> Path:
@@ -32,21 +31,19 @@ def first_sentence(name: str) -> str:
 
 
 def with_paths(arguments: Sequence[str]) -> list[str]:
-    """The arguments, `-c NAME` with the path of the file that the name stands for. A file of that name wins."""
-    found: list[str] = []
+    """Each option with its value as `--option=value`; `-c NAME` as `--config=PATH`. A file of that name wins."""
+    joined: list[str] = []
     for argument in arguments:
-        option, equals, value = argument.partition("=")
-        if equals and option in OPTIONS:
-            argument = f"{option}={_path(value)}"
-        elif found and found[-1] in OPTIONS:
-            argument = _path(argument)
-        found.append(argument)
-    return found
+        if re.match("--?[A-Za-z]", argument) or not joined or "=" in joined[-1]:
+            joined.append(re.sub("^-c(?==|$)", "--config", argument))
+        else:
+            joined[-1] += f"={argument}"
+    return [re.sub("^--config=(.*)", _config_path, argument, flags=re.DOTALL) for argument in joined]
 
 
-def _path(value: str) -> str:
-    path = expanded(value)
-    return str(path) if path.is_file() else str(path_of(value))
+def _config_path(option: re.Match[str]) -> str:
+    path = expanded(option[1])
+    return f"--config={path if path.is_file() else path_of(option[1])}"
 
 
 def main(arguments: Sequence[str]) -> int:

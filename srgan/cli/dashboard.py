@@ -64,8 +64,7 @@ def publish_table(table: "DataFrame", path: Path, entity: str | None, project: s
 
     run = wandb.init(
         entity=entity, project=project, job_type="table2", group="table2", name=run_name(path.parent),
-        dir=str(path.parent), config={"table": str(path)}, reinit="create_new",
-        mode=cast(Any, wandb_mode()),
+        dir=str(path.parent), config={"table": str(path)}, reinit="create_new", mode=cast(Any, wandb_mode()),
     )  # fmt: skip
     run.log({"table2": wandb.Table(dataframe=table)})
     place = str(Path(run.dir).parent) if run.offline else run.url

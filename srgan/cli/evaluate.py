@@ -6,7 +6,7 @@ import pydoc
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,26 +16,27 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
-from srgan.callbacks import ScoreRecorder
 from srgan.checkpoints.reading import RunCheckpoint
-from srgan.checkpoints.rebuilding import build, rebuild_nets
+from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
+from srgan.cli.arguments import add_allow
 from srgan.cli.parser_messages import format_parser_error
 from srgan.constraints.nets import Nets
 from srgan.data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
-from srgan.metrics.intra import check_classes, chosen_classes
 from srgan.metrics.protocol import ScoreProtocol
-from srgan.metrics.scores import Scorer, check_enough_images
+from srgan.metrics.scores import Scorer, check_classes, check_enough_images, chosen_classes
 from srgan.utils.distributed import ProcessGroup
 from srgan.utils.files import expanded, write_json
 from srgan.utils.provenance import commit, device_name, now, versions
 
-HELP = """\
+DESCRIPTION = """\
+Compute FID, IS, KID, precision, recall, density and coverage of a checkpoint's generator. Options that are not given
+are as in the checkpoint's run: its final protocol if it has one, else the one used in training."""
+HELP = f"""\
 usage: srgan evaluate RUN|CHECKPOINT [options]
 
-Compute FID, IS, KID, precision, recall, density and coverage of a checkpoint's generator. Options that are not given
-are as in the checkpoint's run: its final protocol if it has one, else the one used in training.
+{DESCRIPTION}
 
   srgan evaluate runs/NAME --output scores.json
   srgan evaluate CHECKPOINT --protocol.num_fake_images 50000 --protocol.kid true
@@ -47,7 +48,7 @@ DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a settin
 
 
 class Stored(NamedTuple):
-    """A checkpoint's networks with its weights, and the data that it was trained on unless told otherwise."""
+    """A checkpoint's networks with their weights, and the data to compare with."""
 
     nets: Nets
     data: ImageData
@@ -55,43 +56,29 @@ class Stored(NamedTuple):
 
 
 def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
-    """What the command understands: as in `srgan fit`, with the checkpoint's own settings as defaults."""
+    """Options as in `srgan fit`, with the checkpoint's settings as defaults."""
     parser = jsonargparse.ArgumentParser(
-        prog="srgan evaluate RUN|CHECKPOINT",
-        description="Score the generator of a checkpoint. Options that are not given are as in the checkpoint's run: "
-        "its final protocol if it has one, else the one used in training.",
-        exit_on_error=False,
+        prog="srgan evaluate RUN|CHECKPOINT", description=DESCRIPTION, exit_on_error=False
     )
-    stored: ScoreRecorder = build(ScoreRecorder, checkpoint.config["scores"], "scores")
+    data, scores = copy.deepcopy([checkpoint.config["data"], checkpoint.config["scores"]])
+    protocol = scores["protocol"] | (scores["final"] or {})
     parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
-    parser.add_argument("--features", type=FeatureName, default=stored.features)
+    parser.add_argument("--features", type=FeatureName, default=scores["features"])
     parser.add_argument(
-        "--inception_weights",
-        type=str | None,
-        default=stored.inception_weights,
+        "--inception_weights", type=str | None, default=scores["inception_weights"],
         help="path of torch-fidelity's Inception weights; downloaded once by default",
-    )
+    )  # fmt: skip
     parser.add_subclass_arguments(ImageData, "data", instantiate=False)
     parser.add_argument("--devices", type=int, default=1, help="number of devices that share the work")
     parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
-    parser.add_argument(
-        "--allow",
-        action="append",
-        default=[],
-        help="class of your own that the settings name and that may be imported; may be repeated",
-    )
+    add_allow(parser)
     parser.add_argument("--output", type=Path | None, default=None, help="write scores and protocol to this JSON file")
-    parser.set_defaults(
-        {
-            "data": copy.deepcopy(checkpoint.config["data"]),
-            **{f"protocol.{name}": value for name, value in asdict(stored.final or stored.protocol).items()},
-        }
-    )
+    parser.set_defaults({"data": data} | {f"protocol.{name}": value for name, value in protocol.items()})
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Scores, prints, and writes what was asked for."""
+    """Scores, prints and writes."""
     warnings.filterwarnings("ignore", module="lightning_fabric")
     path, *options = arguments or ["--help"]
     if path in ("-h", "--help"):
@@ -101,9 +88,8 @@ def main(arguments: list[str]) -> int:
         stored, chosen = read_checkpoint(path, options)
         if chosen.output:
             chosen.output = expanded(chosen.output)
-        if chosen.output and chosen.output.is_dir():
-            raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
-        if chosen.output:
+            if chosen.output.is_dir():
+                raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
             chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
         record = evaluate(stored, chosen)
     except KeyboardInterrupt:
@@ -118,25 +104,25 @@ def main(arguments: list[str]) -> int:
 
 
 def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
-    """Builds what a checkpoint of `srgan fit` was trained with, loads its weights, and reads the command's options.
+    """Rebuilds what a checkpoint of `srgan fit` holds, and reads the command's options.
 
     Returns:
-        the training, and the options: "protocol" is a `ScoreProtocol`.
+        networks and data, and the options: "protocol" is a `ScoreProtocol`.
 
     Raises:
         FileNotFoundError: there is no such file, or its data set is not where it was.
         ValueError: it is no checkpoint of srgan's, or of another version, or an option is wrong.
     """
     trust = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    trust.add_argument("--allow", action="append", default=[])
+    add_allow(trust)
     checkpoint = read_source(path, trust.parse_known_args(list(options))[0].allow)
     try:
         chosen = parser_of(checkpoint).parse_args(list(options))
-    except argparse.ArgumentError as error:
+    except (argparse.ArgumentError, KeyError, TypeError) as error:
         raise ValueError(
             f"Expected settings and options that this version of srgan knows, found: {format_parser_error(error)}"
         ) from error
-    # Built by themselves, since the parser would bury what their constructors say is wrong.
+    # Built here, since the parser would bury what their constructors say is wrong.
     chosen.protocol = ScoreProtocol(**vars(chosen.protocol))
     data_class = pydoc.locate(chosen.data.class_path)
     assert isinstance(data_class, type)
@@ -150,9 +136,7 @@ def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stor
 def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     """Scores on all devices; the record on rank zero, nothing on the others.
 
-    Raises:
-        ValueError: networks, data and protocol do not fit one another.
-        FileNotFoundError: data or the feature network's weights are missing.
+    ValueError if networks, data and protocol do not fit one another; OSError if data or weights are missing.
     """
     nets, data, iteration = stored
     protocol: ScoreProtocol = options.protocol
@@ -167,8 +151,12 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
             f"{data.num_labels} in {data.name}."
         )
     name, weights = options.features, options.inception_weights
-    # All that can be refused is refused before there are several processes, of which one would wait for another.
-    _fetch(data, name, weights)
+    # Refused before there are several processes, which would wait for one another.
+    try:
+        data.prepare_data()
+    except OSError as error:
+        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
+    check_features(name, weights, data)
     check_enough_images(data, protocol)
     check_classes(data, protocol, nets.generator.num_classes)
     fabric = _devices(options)
@@ -204,18 +192,6 @@ def _devices(options: jsonargparse.Namespace) -> Fabric:
         ) from error
     fabric.launch()
     return fabric
-
-
-def _fetch(data: ImageData, features: FeatureName, inception_weights: str | None) -> None:
-    """Fetches data and weights where they are missing; FileNotFoundError if they cannot be downloaded."""
-    try:
-        data.prepare_data()
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
-    try:
-        check_features(features, inception_weights, data)
-    except RuntimeError as error:
-        raise FileNotFoundError(str(error)) from error
 
 
 def show(record: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`srgan fit`: composes a run from configuration files, trains it, or resumes it where it was stopped."""
+"""`srgan fit`: composes a run from configuration files, and trains or resumes it."""
 
 import argparse
 import logging
@@ -23,7 +23,7 @@ from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check
 from srgan.cli.parser_messages import INSTEAD, format_parser_error
 from srgan.collapse import CollapseThresholds
 from srgan.data import ImageData
-from srgan.loggers.base import RunLogger
+from srgan.loggers.rows import RunLogger
 from srgan.networks import DEFAULT_PAIR
 from srgan.runs.folder import LostHistoryError, OtherRunError, RunFolder
 from srgan.training.module import AdversarialTraining
@@ -35,7 +35,7 @@ MEASURING = {
     "losses": callbacks.LossRecorder,
     "gradients": callbacks.GradientRecorder,
     "spectra": callbacks.SpectraRecorder,
-    "outputs": callbacks.OutputRecorder,
+    "outputs": callbacks.DiscriminatorOutputRecorder,
     "samples": callbacks.SampleGridRecorder,
     "scores": callbacks.ScoreRecorder,
     "checkpoints": callbacks.CheckpointSaver,
@@ -43,17 +43,21 @@ MEASURING = {
 TRAINER_DEFAULTS = {"devices": 1, "logger": False, "max_epochs": -1, "enable_progress_bar": False,
                     "enable_model_summary": False}  # fmt: skip
 
-DESCRIPTION = "Train a generator and a discriminator under a constraint, or resume a run. In short: srgan fit --help"
+PARSER: dict[str, Any] = {
+    "prog": "srgan fit",
+    "usage": "%(prog)s -c NAME [-c NAME ...] --run FOLDER [options]",
+    "description": "Train a generator and a discriminator under a constraint, or resume a run. Short: srgan fit --help",
+    "exit_on_error": False,
+}
 SMALLER_NETS = "Or lower the widths, latent_dim or image_size of --model.networks.init_args and --data.init_args."
-STOPPED_EARLY, FAILED = 3, 1
-"""Exit statuses of runs that Lightning or a callback ended before their last iteration, and of runs that failed."""
+STOPPED_EARLY, FAILED = 3, 1  # exit statuses; see `main`
 
 
 class RunCLI(LightningCLI):
-    """LightningCLI with a run folder, measuring callbacks under keys of their own, and linked settings."""
+    """LightningCLI with a run folder, measuring callbacks under their own keys, and linked settings."""
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Those of training and data; the Trainer's come last, and of these only the ones that apply are shown."""
+        """Those of training and data; the Trainer's come last, without those that do not apply."""
         parser.add_lightning_class_args(AdversarialTraining, "model")
         parser.add_lightning_class_args(ImageData, "data", subclass_mode=True)
 
@@ -64,14 +68,14 @@ class RunCLI(LightningCLI):
         """Nothing: see above."""
 
     def instantiate_classes(self) -> None:
-        """Refuses what the Trainer would take in silence."""
+        """Refuses what the Trainer would ignore silently."""
         check_precision(self.config["trainer"])
         check_sizes(self.config.as_dict(), "the settings of a run")
         super().instantiate_classes()
         check_callbacks(self.trainer)
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:
-        """The data modules share out the batch themselves."""
+        """The data modules split the batch over processes themselves."""
         return super().instantiate_trainer(**settings, use_distributed_sampler=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -82,11 +86,9 @@ class RunCLI(LightningCLI):
             "--label", type=str | None, default=None, help="Name in reports and tables; default: the method's label."
         )
         parser.add_argument(
-            "--from-checkpoint",
-            type=str | None,
-            default=None,
+            "--from-checkpoint", type=str | None, default=None,
             help="Run or checkpoint to start from: weights, optimizers, iteration and random state are kept.",
-        )
+        )  # fmt: skip
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
         parser.add_class_arguments(CollapseThresholds, "verdicts")
@@ -107,31 +109,24 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
 
     Raises:
         argparse.ArgumentError: an argument that the parser does not know or understand.
-        ValueError: settings that do not go together, or options that do not apply.
-        OSError: a file of settings is missing.
+        ValueError: settings that do not fit one another, or options that do not apply.
+        OSError: a configuration file is missing.
         TypeError, MisconfigurationException: from Lightning.
     """
     arguments = spelled_out(with_paths(arguments))
     check_arguments(arguments)
-    arguments = with_settings_read(arguments)
     composed = cli(
         AdversarialTraining,
         ImageData,
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         save_config_callback=None,
-        trainer_defaults=TRAINER_DEFAULTS,
-        parser_kwargs={
-            "prog": "srgan fit",
-            "usage": "%(prog)s -c NAME [-c NAME ...] --run FOLDER [options]",
-            "description": DESCRIPTION,
-            "exit_on_error": False,
-        },
+        parser_kwargs=PARSER,
         run=False,
-        args=arguments,
+        args=with_settings_read(arguments),
     )
     for name in ("run", "from_checkpoint"):
-        if composed.config.get(name):  # reproduce composes settings of no run
+        if composed.config.get(name):  # reproduce composes settings without a run
             composed.config[name] = str(expanded(composed.config[name]))
     return composed
 
@@ -139,8 +134,8 @@ def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit status.
 
-    0 finished, 1 failed (diverged; disk or memory is full; histories or a process are gone), 2 wrong settings, 3 ended
-    before its last iteration by a limit of Lightning's or a callback, 128 + signal number when stopped.
+    0 finished, 1 failed (diverged; disk or memory full; histories or a process lost), 2 wrong settings, 3 ended before
+    its last iteration by a limit of the Trainer or a callback, 128 + signal number when stopped.
     """
     _quiet_libraries()
     try:
@@ -166,7 +161,7 @@ def main(arguments: list[str]) -> int:
 
 
 def wrong(message: str) -> int:
-    """Says what is wrong with the settings; returns the exit status."""
+    """Prints what is wrong with the settings; returns the exit status."""
     print(f"srgan fit: {message}", file=sys.stderr)
     return 2
 
@@ -191,7 +186,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         settle_on_cpu()
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
-    except (FloatingPointError, OSError, OtherRunError, LostHistoryError) as error:  # what was saved stays
+    except (FloatingPointError, OSError, OtherRunError, LostHistoryError) as error:  # checkpoints stay
         lost = folder.lost() if isinstance(error, FileNotFoundError) else None
         print(f"{folder.path}: failed: {lost or error}", file=sys.stderr)
         return FAILED
@@ -210,7 +205,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
 
 
 def format_machine_failure(error: Exception, cli: RunCLI) -> str | None:
-    """What happened and what to do, where it is the memory or another process that failed; None for other errors."""
+    """What happened and what to do if memory ran out or another process failed; None for other errors."""
     if problem := memory_problem(error):
         micro = cli.model.micro_batch_size or cli.datamodule.batch_size // cli.trainer.world_size
         return (
@@ -230,7 +225,7 @@ def format_iterations(count: int) -> str:
 
 
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
-    """Says how the training ended, by its own record; returns the exit status."""
+    """Prints how the training ended, by its own record; returns the exit status."""
     saver = checkpoints_of(cli.trainer)
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
@@ -251,38 +246,33 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
 
 
 def provide(cli: RunCLI) -> None:
-    """Fetches data and weights before the trainer starts; on the first process, for which the others then wait.
+    """Fetches data and weights on the first process, before the Trainer starts and the others wait for it.
 
-    Raises:
-        ValueError: data, networks and score protocols do not fit one another.
-        OSError, RuntimeError: data or weights are missing, or cannot be downloaded.
+    ValueError if data, networks and protocols do not fit one another; OSError if data or weights are missing.
     """
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     cli.datamodule.prepare_data()
     cli.datamodule.setup("fit")
     for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, callbacks.ScoreRecorder | callbacks.OutputRecorder):
+        if isinstance(callback, callbacks.ScoreRecorder | callbacks.DiscriminatorOutputRecorder):
             callback.check_possible(cli.model.generator, cli.datamodule)
 
 
 def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     """Binds callbacks and loggers to the run folder; returns it and the checkpoint to start from.
 
-    Raises:
-        ValueError: networks, data and devices that do not fit one another, a folder that holds a run of other settings,
-            or a logger that cannot be opened.
-        FileNotFoundError: the checkpoint to start from is missing.
+    ValueError if networks, data and devices do not fit one another, the folder holds a run of other settings, or a
+    logger cannot be opened; FileNotFoundError if the checkpoint is missing.
     """
     cli.model.join(cli.trainer, cli.datamodule)
     folder = RunFolder(cli.config["run"])
-    config = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
-    label = cli.config["label"]
-    for key in ("config", "run", "label", "from_checkpoint"):
-        config.pop(key, None)
+    settings = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False, skip_link_targets=False))
+    options = ("config", "run", "label", "from_checkpoint")
+    config = {key: value for key, value in settings.items() if key not in options}
     start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
     command, words = ["srgan", "fit", *arguments], cli.model.constraint.words
-    recorder = callbacks.RunRecorder(config, command, start.parent, words, start.marks, label)
+    recorder = callbacks.RunRecorder(config, command, start.parent, words, start.marks, cli.config["label"])
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     attached: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     attached[:] = [recorder, *attached, callbacks.LoggerFeed()]
@@ -296,7 +286,7 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
 
 
 def _quiet_libraries() -> None:
-    """Leaves errors and our own messages on the terminal."""
+    """Leaves errors and srgan's own messages on the terminal."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for noise in ("torchmetrics", "pytorch_lightning", "lightning_fabric", "torch.jit"):
         warnings.filterwarnings("ignore", module=noise)

@@ -1,26 +1,17 @@
-"""What `srgan fit` makes of its command line: short names of methods, refusals of options that do not apply, messages.
+"""The command line of `srgan fit`: short names of methods, and options that do not apply.
 
-Training steps its optimizers itself and counts in iterations, so some options of Lightning's Trainer would do nothing,
-or harm, without a word: they are refused with what to use instead.
+Training steps its optimizers itself and counts in iterations, so some options of Lightning's Trainer would silently do
+nothing, or harm: they are refused with what to use instead.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 from jsonargparse import Namespace
-from pytorch_lightning.callbacks import (
-    BackboneFinetuning,
-    BatchSizeFinder,
-    GradientAccumulationScheduler,
-    LearningRateFinder,
-    ModelCheckpoint,
-    ModelPruning,
-    StochasticWeightAveraging,
-    WeightAveraging,
-)
 
 from srgan import constraints
 from srgan.cli.parser_messages import INSTEAD
@@ -28,46 +19,38 @@ from srgan.constraints import METHODS, Constraint, SpectralMap, SpectralRegulari
 from srgan.training.checks import PRECISIONS
 from srgan.training.module import optimizer_steps
 
-REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
-    ModelCheckpoint: "Set --checkpoints.every and --checkpoints.keep_every.",
-    GradientAccumulationScheduler: INSTEAD["accumulate_grad_batches"],
-    StochasticWeightAveraging: "It would replace the weights behind the optimizers.",
-    WeightAveraging: "It would replace the weights behind the optimizers.",
-    LearningRateFinder: "Set the learning_rate of --model.generator_optimizer and of the discriminator's.",
-    BatchSizeFinder: "Set --data.init_args.batch_size.",
-    BackboneFinetuning: "Both nets train from the first iteration on.",
-    ModelPruning: "It would change the weights behind the optimizers.",
+REFUSED_CALLBACKS = {
+    "ModelCheckpoint": "Set --checkpoints.every and --checkpoints.keep_every.",
+    "GradientAccumulationScheduler": INSTEAD["accumulate_grad_batches"],
+    "StochasticWeightAveraging": "It would replace the weights behind the optimizers.",
+    "WeightAveraging": "It would replace the weights behind the optimizers.",
+    "LearningRateFinder": "Set the learning_rate of --model.generator_optimizer and --model.discriminator_optimizer.",
+    "BatchSizeFinder": "Set --data.init_args.batch_size.",
+    "BackboneFinetuning": "Both networks train from the first iteration on.",
+    "ModelPruning": "It would change the weights behind the optimizers.",
 }
+"""Callback of Lightning's -> what to use instead."""
 RENAMED = {
     "--seed_everything": "--model.seed",
     "--optimizer": "--model.generator_optimizer and --model.discriminator_optimizer",
     "--lr_scheduler": "--model.linear_decay",
 }
-"""Arguments that people may expect -> what does that here."""
+"""Option of other LightningCLIs -> what to set here."""
 
-SHORT = "--sr."
-"""How options of spectral regularization begin that are spelled out as `--model.constraint.init_args...`."""
-
-
-def _same(value: int) -> int:
-    return value
+SHORT = "--sr."  # stands for --model.constraint.init_args.
 
 
 LINKS: dict[str, tuple[tuple[str, ...], Callable[..., int]]] = {
-    "model.networks.init_args.image_size": (("data.init_args.image_size",), _same),
-    "data.init_args.n_dis": (("model.n_dis",), _same),
-    "data.init_args.seed": (("model.seed",), _same),
+    "model.networks.init_args.image_size": (("data.init_args.image_size",), int),
+    "data.init_args.n_dis": (("model.n_dis",), int),
+    "data.init_args.seed": (("model.seed",), int),
     "trainer.max_steps": (("model.iterations", "model.n_dis"), optimizer_steps),
 }
-"""Setting that follows others, and is not set by itself -> those, and what makes it of them."""
+"""Setting that follows from others -> those, and the function that computes it."""
 
 
 def check_arguments(arguments: list[str]) -> None:
-    """Refuses arguments that are not there.
-
-    Raises:
-        ValueError: with what to use instead.
-    """
+    """Raises ValueError, with what to use instead, for options that do not apply."""
     instead = {gone: f"Set {option}." for gone, option in RENAMED.items()}
     instead |= {f"--trainer.{name}": way_out for name, way_out in INSTEAD.items()}
     for target, (sources, _) in LINKS.items():
@@ -81,50 +64,42 @@ def check_arguments(arguments: list[str]) -> None:
 
 
 def check_precision(trainer: Namespace) -> None:
-    """Refuses settings of the Trainer with another precision than those that training goes with.
-
-    Raises:
-        ValueError: with what to use instead.
-    """
+    """Raises ValueError for a precision that training does not support."""
     if "precision" not in trainer:
         raise ValueError("Expected settings of the Trainer under trainer, found none. Leave out 'trainer'.")
     if str(trainer.precision) not in ("None", "32", "bf16", *PRECISIONS):
         raise ValueError(
             f"Expected --trainer.precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full "
-            "precision, and penalties do not go with the loss scaling of float16. Set --trainer.precision bf16-mixed."
+            "precision, and penalties do not work with the loss scaling of float16. Use --trainer.precision bf16-mixed."
         )
 
 
 def check_callbacks(trainer: pl.Trainer) -> None:
-    """Refuses callbacks that do not go with two optimizers stepped by hand.
-
-    Raises:
-        ValueError: with what to use instead.
-    """
+    """Raises ValueError, with what to use instead, for callbacks that expect Lightning to step one optimizer."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         for kind, instead in REFUSED_CALLBACKS.items():
-            if isinstance(callback, kind):
+            if isinstance(callback, getattr(pl.callbacks, kind)):
                 raise ValueError(
                     f"Expected no callback {type(callback).__name__}, which does not apply here. {instead}"
                 )
 
 
 def spelled_out(arguments: list[str]) -> list[str]:
-    """The arguments with the long form of short ones.
+    """The arguments (`--option=value`) with short ones in their long form.
 
-    `--model.constraint NAME`, of METHODS, becomes the settings that it stands for; `--sr.scale X` becomes a setting of
-    `SpectralRegularization`, and `--sr.fraction X`, or any other name that it has not, one of its spectral map.
+    `--model.constraint=NAME`, of METHODS, becomes the settings that it stands for; `--sr.scale=X` becomes a setting of
+    `SpectralRegularization`, and `--sr.fraction=X`, or any other name that this lacks, one of its spectral map.
     """
     own = {field.name for field in fields(SpectralRegularization)}
     spelled: list[str] = []
     for argument in arguments:
-        if argument.startswith(SHORT):
+        option, _, value = argument.partition("=")
+        if option.startswith(SHORT):
             setting = argument.removeprefix(SHORT)
-            of_map = "" if setting.partition("=")[0].partition(".")[0] in own else "spectral_map.init_args."
+            of_map = "" if re.split("[.=]", setting)[0] in own else "spectral_map.init_args."
             argument = f"--model.constraint.init_args.{of_map}{setting}"
-        name = argument.removeprefix("--model.constraint=")
-        if name in METHODS and (name != argument or spelled[-1:] == ["--model.constraint"]):
-            argument = argument.removesuffix(name) + settings_of(name)
+        elif option == "--model.constraint" and value in METHODS:
+            argument = f"{option}={settings_of(value)}"
         spelled.append(argument)
     return spelled
 
@@ -139,13 +114,8 @@ def as_settings(value: Any) -> Any:
     if not is_dataclass(value):
         return value
     arguments = {field.name: as_settings(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Constraint | SpectralMap):
-        return {"class_path": _path(value)} | ({"init_args": arguments} if arguments else {})
-    return arguments
-
-
-def _path(value: object) -> str:
-    """The class's public path, as in configs/, else that of its module."""
+    if not isinstance(value, Constraint | SpectralMap):
+        return arguments
     name = type(value).__name__
-    module = "srgan.constraints" if hasattr(constraints, name) else type(value).__module__
-    return f"{module}.{name}"
+    module = "srgan.constraints" if hasattr(constraints, name) else type(value).__module__  # public, as in configs/
+    return {"class_path": f"{module}.{name}"} | ({"init_args": arguments} if arguments else {})

@@ -1,30 +1,25 @@
-"""The messages of jsonargparse, whose texts are read here alone, as one sentence each."""
+"""The messages of jsonargparse, whose texts are read only here, as one sentence each."""
 
 import re
-from collections.abc import Iterator
+from traceback import walk_tb
 
 from srgan.constraints.registry import METHODS
 from srgan.utils.optional_packages import advice
 
-NO_VALIDATION = "There is no validation pass; set --scores.every, --outputs.every and --samples.every instead."
-CLOCK = "A run's length is --model.iterations."
+NO_VALIDATION = "There is no validation pass: set --scores.every, --outputs.every or --samples.every."
+CLOCK = "Set --model.iterations."
 
 INSTEAD = {
     "accumulate_grad_batches": "Set --model.micro_batch_size, which accumulates gradients within an iteration.",
-    "gradient_clip_val": "The constraint bounds the discriminator; lower the learning rates if training diverges.",
+    "gradient_clip_val": "The constraint bounds the discriminator. Lower the learning rates if training diverges.",
     "gradient_clip_algorithm": "The constraint bounds the discriminator.",
-    "overfit_batches": "Give --data a smaller set of images.",
-    "min_steps": CLOCK,
-    "min_epochs": CLOCK,
-    "limit_val_batches": NO_VALIDATION,
-    "limit_test_batches": NO_VALIDATION,
-    "limit_predict_batches": NO_VALIDATION,
-    "val_check_interval": NO_VALIDATION,
-    "check_val_every_n_epoch": NO_VALIDATION,
-    "num_sanity_val_steps": NO_VALIDATION,
+    "overfit_batches": "Use a smaller data set.",
+    **dict.fromkeys(("min_steps", "min_epochs"), CLOCK),
+    **dict.fromkeys(("limit_val_batches", "limit_test_batches", "limit_predict_batches"), NO_VALIDATION),
+    **dict.fromkeys(("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps"), NO_VALIDATION),
     "inference_mode": NO_VALIDATION,
     "log_every_n_steps": "Set --losses.every.",
-    "enable_checkpointing": "Runs resume from checkpoints: set --checkpoints.every.",
+    "enable_checkpointing": "A run resumes from its checkpoints: set --checkpoints.every.",
     "default_root_dir": "Set --run.",
     "barebones": "Set --scores.every 0, --samples.every 0 and so on to measure nothing.",
     "reload_dataloaders_every_n_epochs": "The images of an iteration follow from --model.seed.",
@@ -42,26 +37,18 @@ def format_parser_error(error: BaseException) -> str:
     The parser wraps the exception of a constructor into a message about every possible type of a setting, but keeps it
     as the cause.
     """
-    refusals = [one for one in _chain(error) if not _raised_in(one).startswith(PARSING)]
-    if refusals and not isinstance(refusals[0], ImportError | AttributeError):
-        return "\n".join([line for line in str(refusals[0]).splitlines() if line.strip()])
-    return format_parser_message(str(error))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and its causes, the innermost last."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    cause: BaseException | None = error
+    while cause is not None and _raised_in(cause).startswith(PARSING):
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    if cause is None or isinstance(cause, ImportError | AttributeError):
+        return format_parser_message(str(error))
+    return "\n".join([line for line in str(cause).splitlines() if line.strip()])
 
 
 def _raised_in(error: BaseException) -> str:
-    """The name of the module that raised it."""
-    traceback, module = error.__traceback__, PARSING[0]
-    while traceback is not None:
-        module = traceback.tb_frame.f_globals.get("__name__", "")
-        traceback = traceback.tb_next
-    return module
+    """The module whose line raised it."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else PARSING[0]
 
 
 def format_parser_message(message: str) -> str:
@@ -74,9 +61,7 @@ def format_parser_message(message: str) -> str:
     if missing and (sentence := advice(missing[1])):
         return sentence
     if message.endswith("arguments are required: data"):
-        return (
-            "Expected a configuration with data, found none. Add one: -c digits is embedded, srgan configs lists all."
-        )
+        return "Expected a configuration with data, found none. Add one, e.g. -c digits; srgan configs lists all."
     refused = re.search(r"Group 'trainer' does not accept option '(\w+)'", message)
     if refused and refused[1] in INSTEAD:
         return f"Expected no trainer.{refused[1]}, which does not apply here. {INSTEAD[refused[1]]}"
@@ -113,6 +98,6 @@ def format_parser_message(message: str) -> str:
 
 
 def _format_type(kind: str) -> str:
-    """A type in the parser's notation, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']", for people."""
+    """A type in the parser's notation, e.g. "<class 'int'>" or "typing.Literal['adam', 'rmsprop']"."""
     choices = re.fullmatch(r"typing\.Literal\[(.*)\]", kind)
     return f"one of {choices[1]}" if choices else re.sub(r"<class '(?:.*\.)?(\w+)'>", r"\1", kind)

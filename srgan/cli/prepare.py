@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srgan.cli.arguments import positive
+from srgan.cli.arguments import positive, user_path
 from srgan.prepare.image_sources import printable
 from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
-from srgan.utils.files import expanded, file_lock
+from srgan.utils.files import file_lock
 from srgan.utils.optional_packages import require
 from srgan.utils.provenance import usable_cores
 
@@ -37,26 +37,18 @@ def main(arguments: Sequence[str]) -> int:
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         check_places(options.root, out, options.split)
-        with file_lock(out / LOCK, printable(f"{out}: another process prepares it; waiting for it.")):
+        with file_lock(out / LOCK, f"{out}: another process prepares it; waiting for it."):
             report, made = prepare(**vars(options))
     except KeyboardInterrupt:
-        print(printable(f"{out}: stopped; run the command again to resume."), file=sys.stderr)
+        print(f"{out}: stopped; run the command again to resume.", file=sys.stderr)
         return 128 + signal.SIGINT
     except MemoryError as error:
-        return refused(f"too little memory for {error}. Run it again with fewer --workers to resume")
-    except (ValueError, OSError) as error:
-        return refused(str(error))
+        raise ValueError(f"too little memory for {error}. Run it again with fewer --workers to resume.") from error
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
     print_report(out, report, made)
     return 1 if report["unreadable"] else 0
-
-
-def refused(why: str) -> int:
-    """Says why on stderr; returns the exit status."""
-    print(printable(f"srgan prepare: {why}"), file=sys.stderr)
-    return 2
 
 
 def check_places(root: Path, out: Path, split: str) -> None:
@@ -75,8 +67,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("root", metavar="ROOT", type=place, help="folder or uncompressed tar file of images")
-    parser.add_argument("out", metavar="OUT", type=place, help="output folder, new or to be resumed")
+    parser.add_argument("root", metavar="ROOT", type=user_path, help="folder or uncompressed tar file of images")
+    parser.add_argument("out", metavar="OUT", type=user_path, help="output folder, new or to be resumed")
     parser.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
     parser.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: %(default)s)")
     parser.add_argument(
@@ -86,13 +78,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--retry", action="store_true", help="retry files that were left out")
     parser.add_argument("--verify", action="store_true", help="check every byte of existing output")
     return parser.parse_args(arguments)
-
-
-def place(text: str) -> Path:
-    try:
-        return expanded(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def folder_name(text: str) -> str:

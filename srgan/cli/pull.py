@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow
-from srgan.utils.files import expanded
+from srgan.cli.arguments import add_allow, user_path
 from srgan.utils.optional_packages import require
 
 
@@ -15,7 +14,7 @@ def arguments_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="OWNER/NAME", help="model on the hub")
-    parser.add_argument("--folder", type=expanded, metavar="DIR", help="output folder (default: NAME)")
+    parser.add_argument("--folder", type=user_path, metavar="DIR", help="output folder (default: NAME)")
     add_allow(parser)
     return parser
 

@@ -4,8 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow
-from srgan.utils.files import expanded
+from srgan.cli.arguments import add_allow, user_path
 from srgan.utils.optional_packages import require
 
 PLACEHOLDER = "OWNER/NAME"  # on the card of a folder, until it is uploaded
@@ -18,13 +17,13 @@ in the settings are reduced to file names. Uploading needs a login (hf auth logi
 def arguments_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="srgan push", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
-        "path", type=expanded, metavar="PATH",
+        "path", type=user_path, metavar="PATH",
         help="checkpoint, run folder (its last checkpoint), or a folder written by --folder, uploaded as it is",
     )  # fmt: skip
     parser.add_argument(
         "name", nargs="?", metavar="OWNER/NAME", help="model on the Hugging Face hub, created if needed"
     )
-    parser.add_argument("--folder", type=expanded, metavar="DIR", help="write to this folder instead of uploading")
+    parser.add_argument("--folder", type=user_path, metavar="DIR", help="write to this folder instead of uploading")
     parser.add_argument("--private", action="store_true", help="create the model as private")
     add_allow(parser)
     return parser

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from srgan.cli.arguments import user_path
 from srgan.report.page import write_page
-from srgan.utils.files import expanded
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,8 +15,8 @@ def main(arguments: Sequence[str]) -> int:
         description="Write a run, or all runs below a folder, as one self-contained HTML file.",
         epilog="Runs that are still training are shown up to now; run the command again to update.",
     )
-    parser.add_argument("folder", type=expanded, metavar="RUN_OR_FOLDER", help="run folder, or a folder of runs")
-    parser.add_argument("--output", type=expanded, metavar="FILE", help="(default: report.html in the folder)")
+    parser.add_argument("folder", type=user_path, metavar="RUN_OR_FOLDER", help="run folder, or a folder of runs")
+    parser.add_argument("--output", type=user_path, metavar="FILE", help="(default: report.html in the folder)")
     options = parser.parse_args(arguments)
     output = options.output or options.folder / "report.html"
     written = write_page(options.folder, output)

@@ -5,8 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow, positive
-from srgan.utils.files import expanded
+from srgan.cli.arguments import add_allow, positive, user_path
 from srgan.utils.optional_packages import advice
 
 SUFFIXES = (".png", ".gif", ".mp4")
@@ -23,7 +22,7 @@ def arguments_parser() -> argparse.ArgumentParser:
         "checkpoint", metavar="RUN|CKPT",
         help="run folder (its last checkpoint), checkpoint, folder written by srgan pull, or OWNER/NAME on the hub",
     )  # fmt: skip
-    parser.add_argument("--output", type=expanded, metavar="FILE", help=".png, .gif or .mp4")
+    parser.add_argument("--output", type=user_path, metavar="FILE", help=".png, .gif or .mp4")
     parser.add_argument("--gif", action="store_true", help="write an animation (without --output)")
     parser.add_argument("--rows", type=positive, metavar="N", help="rows of the grid (default: as in the run)")
     parser.add_argument("--columns", type=positive, metavar="N", help="images per row")
@@ -34,16 +33,11 @@ def arguments_parser() -> argparse.ArgumentParser:
         help="truncation trick as in BigGAN: resample entries of z beyond +-THRESHOLD; better single images, less "
         "variety (this is not StyleGAN's psi)",
     )  # fmt: skip
+    parser.add_argument("--ema", action="store_true", help="use the generator's moving average (--model.ema_decay)")
     parser.add_argument(
-        "--ema", action="store_true", help="use the moving average of the generator (--model.ema_decay)"
-    )
-    parser.add_argument(
-        "--frames",
-        type=positive,
-        default=24,
-        metavar="N",
+        "--frames", type=positive, default=24, metavar="N",
         help="frames between two points of an animation (default: %(default)s)",
-    )
+    )  # fmt: skip
     add_allow(parser)
     parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
     parser.add_argument(
@@ -53,7 +47,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     kinds.add_argument("--walk", type=positive, metavar="N", help="N spherical interpolations between latents")
     kinds.add_argument("--dimension", metavar="D[,D...]|all", help="one row per latent dimension, from -2 to 2")
     kinds.add_argument(
-        "--export-images", type=expanded, metavar="FOLDER|FILE.npz",
+        "--export-images", type=user_path, metavar="FOLDER|FILE.npz",
         help="export single images for other tools: the ones on which the scores are computed",
     )  # fmt: skip
     return parser
@@ -74,7 +68,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _picture(options: argparse.Namespace) -> Path:
-    """Where the picture goes; ValueError for another suffix, nothing that moves, or no PyAV."""
+    """Where to write; ValueError for another suffix, for an animation of nothing that moves, or without PyAV."""
     kinds = {"walk": options.walk, "dimensions": options.dimension, "classes": options.classes}
     name = next((name for name, chosen in kinds.items() if chosen), "samples")
     path: Path = options.output or Path(f"{name}.gif" if options.gif else f"{name}.png")

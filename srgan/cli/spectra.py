@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.checkpoints.reading import RunCheckpoint
+from srgan.cli.arguments import user_path
 from srgan.collapse import CollapseThresholds, spectral_collapse, summarize
 from srgan.inspection.layer_spectra import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
-from srgan.utils.files import expanded, write_json, write_text
+from srgan.utils.files import write_json, write_text
 from srgan.utils.optional_packages import require
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def arguments_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "checkpoint", type=expanded, metavar="RUN|CKPT",
+        "checkpoint", type=user_path, metavar="RUN|CKPT",
         help="run folder (its last checkpoint), file of torch.save (.pt, .pth, .ckpt), .safetensors, Hugging Face "
         "folder of either, or Chainer .npz",
     )  # fmt: skip
-    parser.add_argument("--plot", type=expanded, metavar="FILE.png|pdf", help="plot sigma_k / sigma_1 of each layer")
+    parser.add_argument("--plot", type=user_path, metavar="FILE.png|pdf", help="plot sigma_k / sigma_1 of each layer")
     parser.add_argument("--log-scale", action="store_true", help="logarithmic vertical axis of the plot")
-    parser.add_argument("--csv", type=expanded, metavar="FILE", help="write the table in full precision")
-    parser.add_argument("--json", type=expanded, metavar="FILE", help="write the table and all singular values")
+    parser.add_argument("--csv", type=user_path, metavar="FILE", help="write the table in full precision")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="write the table and all singular values")
     parser.add_argument(
         "--layers", action="append", default=[], metavar="GLOB",
         help="only layers of these names; may be repeated (default for srgan checkpoints: 'discriminator.*')",
@@ -61,21 +62,19 @@ def arguments_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the table and notes on it, and writes what was asked for."""
+    """Prints the table with notes, and writes the files that were asked for."""
     options = arguments_parser().parse_args(arguments)
     if options.plot:
-        require("matplotlib")
         check_format(options.plot)
     file = inspect_file(options.checkpoint)
     globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
     weights = matching(file.weights, globs, "--layers")
     spectra = spectra_of(weights, options.transposed)
-    falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, None)
+    falls, verdict = collapse_so_far(file.checkpoint) if file.checkpoint else ({}, "")
     print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
     _print_table(spectra, falls)
     print(EXPLANATION)
-    notes = [verdict] if verdict else _open_questions(file, spectra, bool(options.transposed))
-    for note in [*notes, *_remarks(spectra)]:
+    for note in [*[verdict] * bool(verdict), *_notes(file, spectra, bool(options.transposed))]:
         print(f"- {note}")
     if len(weights) < len(file.weights) and not options.layers:
         print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
@@ -85,7 +84,8 @@ def main(arguments: list[str]) -> int:
 
 
 def check_format(path: Path) -> None:
-    """Raises ValueError, before the work that is to be plotted."""
+    """Raises ValueError, before the spectra are computed."""
+    require("matplotlib")
     from srgan.plotting import FORMATS
 
     if path.suffix.lower() not in FORMATS:
@@ -93,15 +93,11 @@ def check_format(path: Path) -> None:
 
 
 def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
-    """What the run's record until a checkpoint says of its spectra.
-
-    Returns:
-        layer -> its tail mean relative to the largest until then; whether the spectra have collapsed, in a sentence.
-    """
+    """Layer -> tail mean relative to its largest until a checkpoint; whether the spectra have collapsed, in words."""
     history = checkpoint.run.read_spectra() if checkpoint.run else None
     if history is None or not (until := history.iterations <= checkpoint.iteration).any():
         return {}, (
-            "Whether spectra have collapsed shows over time only, and there is no record of a run around this file "
+            "Whether spectra have collapsed shows only over time, and no recorded run was found around this file "
             "(RUN/checkpoints/ beside RUN/spectra.bin)."
         )
     thresholds = CollapseThresholds(**checkpoint.config["verdicts"])
@@ -121,7 +117,7 @@ def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
 
 
 def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> None:
-    """A row for each layer, never folded or cut; what is the same for all is in the notes."""
+    """A row for each layer, never wrapped or cut; what is the same for all is in the notes."""
     shows_behind = len({layer.behind for layer in spectra}) > 1
     titles = ["N", *HEADERS, *["tail /\nlargest"] * bool(falls), *["raw weight\nbehind"] * shows_behind]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -136,30 +132,24 @@ def _print_table(spectra: Sequence[LayerSpectrum], falls: dict[str, float]) -> N
     Console(width=width, soft_wrap=True).print(table)
 
 
-def _open_questions(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
-    notes = []
-    if any(len(layer.shape) > 2 for layer in spectra) and not told_transposed:
-        notes.append(
-            "Convolutions are read as [out, in, k, k]. Names and shapes do not tell a transposed one, [in, out, k, k]: "
-            "say which they are by --transposed GLOB. A grouped one is read as one matrix over all its groups, as "
-            "spectral normalization does."
-        )
-    unknown = [layer.name for layer in spectra if layer.behind == "a parametrization"]
-    if unknown:
-        notes.append(f"What the parametrization makes of these raw weights is not in the file: {_names(unknown)}.")
-    if file.others:
-        notes.append(f"Left out, since their names do not say weight: {_names(file.others)}.")
-    return notes
-
-
-def _remarks(spectra: Sequence[LayerSpectrum]) -> list[str]:
-    """What all weights are, and which of them say that something went wrong."""
+def _notes(file: InspectedFile, spectra: Sequence[LayerSpectrum], told_transposed: bool) -> list[str]:
+    """What the file of a third party does not tell, what all weights have in common, and which of them are broken."""
+    foreign = file.checkpoint is None
     kinds = {layer.behind for layer in spectra}
-    notes = [f"All are the raw weights behind {kinds.pop()}."] if len(kinds) == 1 and kinds != {""} else []
+    unknown = [layer.name for layer in spectra if foreign and layer.behind == "a parametrization"]
     broken = [layer.name for layer in spectra if not layer.is_finite]
     zero = [layer.name for layer in spectra if layer.sigma[0] == 0]
-    notes += [f"NaN or infinity in: {_names(broken)}. The training has diverged."] if broken else []
-    return notes + ([f"All zero: {_names(zero)}."] if zero else [])
+    notes = {
+        "Convolutions are read as [out, in, k, k]. Names and shapes do not tell a transposed one, [in, out, k, k]: say "
+        "which they are by --transposed GLOB. A grouped one is read as one matrix over all its groups, as spectral "
+        "normalization does.": foreign and not told_transposed and any(len(layer.shape) > 2 for layer in spectra),
+        f"What the parametrization makes of these raw weights is not in the file: {_names(unknown)}.": unknown,
+        f"Left out, since their names do not say weight: {_names(file.others)}.": foreign and file.others,
+        f"All are the raw weights behind {next(iter(kinds))}.": len(kinds) == 1 and kinds != {""},
+        f"NaN or infinity in: {_names(broken)}. The training has diverged.": broken,
+        f"All zero: {_names(zero)}.": zero,
+    }
+    return [note for note, applies in notes.items() if applies]
 
 
 def _names(names: Sequence[str]) -> str:
@@ -170,10 +160,8 @@ def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argpa
     if options.csv:
         write_text(options.csv, _csv(spectra))
     if options.json:
-        iteration, constraint = (
-            (file.checkpoint.iteration, file.checkpoint.constraint) if file.checkpoint else (None,) * 2
-        )
-        record = {"checkpoint": str(file.path), "iteration": iteration, "constraint": constraint}
+        record: dict[str, Any] = {"checkpoint": str(file.path)}
+        record |= {name: getattr(file.checkpoint, name, None) for name in ("iteration", "constraint")}
         write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
     if options.plot:
         title = file.checkpoint.title if file.checkpoint else file.path.name
@@ -182,7 +170,7 @@ def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argpa
 
 
 def _csv(spectra: Sequence[LayerSpectrum]) -> str:
-    """A line for each layer; absent numbers are empty, the condition of a singular matrix is inf."""
+    """A line for each layer; missing numbers are empty, the condition of a singular matrix is inf."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["layer", "shape", "N", *spectra[0].numbers, "behind"])
@@ -193,13 +181,13 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
 
 
 def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path: Path) -> None:
-    """A panel for each layer; ValueError if all hold NaN or infinity, or there are more than a page has panels for."""
+    """A panel for each finite layer; ValueError if there are none, or more than fit on a page."""
     from srgan.plotting import grid_of_layers, save, style  # the extra report
 
     finite = [layer for layer in spectra if layer.is_finite]
     if not 0 < len(finite) <= MAX_PANELS:
         raise ValueError(
-            f"Expected 1 to {MAX_PANELS} layers without NaN and infinity to draw, found {len(finite)}. Choose some by "
+            f"Expected 1 to {MAX_PANELS} layers without NaN and infinity to plot, found {len(finite)}. Choose some by "
             "--layers GLOB."
         )
     panels = {
@@ -211,7 +199,7 @@ def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names without the parts that all of them begin with; of one that is still too long its place and its end."""
+    """Names without the parts that all begin with; of one that is still too long its place and its end."""
     parts = [name.split(".") for name in names]
     shared = 0
     while len(names) > 1 and all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):

@@ -9,30 +9,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from srgan.data.image_data import ImageData, LabelledImages, Split, check_labelled_images, say
+from srgan.data.image_data import SPLITS, ImageData, LabelledImages, Split, say
 from srgan.prepare import image_sources
 from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, format_faintness, read_image
 from srgan.prepare.image_sources import Listing, Source, check_emptied_classes, left_out, list_sources, printable
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
 
-SPLITS: tuple[Split, ...] = ("train", "test")
-
 
 class FolderData(ImageData):
     """`ROOT/<split>/<class>/<image>`, or `ROOT/<class>/<image>` for one that is not split.
 
-    ROOT is a folder or a tar file, compressed or not, listed and decoded as `srgan prepare` does it: an image is what
-    can be decoded, whatever its file's name; images are turned upright (EXIF), become RGB, are cropped to their central
-    square and resized (bilinear, antialiased). The result is cached. What is left out is printed: files that are no
-    images or in no class folder, and test images of no class of training.
+    ROOT is a folder or a tar file, compressed or not, listed and decoded as by `srgan prepare`: every file that can be
+    decoded, whatever its name, is rotated upright (EXIF), converted to RGB, center-cropped to a square and resized
+    (bilinear, antialiased). The result is cached. What is left out is printed: files that are no images or in no class
+    folder, and test images of no class of training.
 
     Args:
         path: ROOT.
         image_size: H = W.
-        batch_size: the discriminator's global batch.
-        n_dis: discriminator updates per iteration.
-        seed: Random seed of the order of the images and of the dequantization noise.
+        settings: `batch_size`, `n_dis` and `seed` of `ImageData`.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -42,8 +38,8 @@ class FolderData(ImageData):
 
     locations = ("path",)
 
-    def __init__(self, path: str, image_size: int = 32, batch_size: int = 64, n_dis: int = 5, seed: int = 0) -> None:
-        super().__init__(image_size, batch_size, n_dis, seed)
+    def __init__(self, path: str, image_size: int = 32, **settings: int) -> None:
+        super().__init__(image_size, **settings)
         self.path = expanded(path)
         if not self.path.exists():
             raise FileNotFoundError(
@@ -75,23 +71,23 @@ class FolderData(ImageData):
     @cached_property
     def _splits(self) -> dict[Split, LabelledImages]:
         """What `_decode` found, now or before."""
-        listing = None if self.path.is_file() else list_sources(self.path, SPLITS, compressed=True, classless=True)
+        listing = None if self.path.is_file() else self._listing()
         cache = cache_folder() / "images" / f"{self.name}-{self.image_size}-{self._fingerprint(listing)}.npz"
-        if stored := read_cached(cache, "images", "labels", "splits", "notes"):
-            images, labels, splits, notes = stored.values()
-        else:
-            listing = listing or list_sources(self.path, SPLITS, compressed=True, classless=True)
-            images, labels, splits, notes = self._decode(listing)
-            write_cached(cache, images=images, labels=labels, splits=splits, notes=notes)
+        stored = read_cached(cache, "images", "labels", "splits", "notes")
+        if stored is None:
+            write_cached(cache, **(stored := self._decode(listing or self._listing())))
+        images, labels, splits, notes = stored.values()
         say(notes.tolist())
 
         def part(rows: np.ndarray | slice) -> LabelledImages:
-            found = LabelledImages(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))
-            return check_labelled_images(found, self.image_size, f"'{self.path}'")
+            return LabelledImages(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))
 
         if (splits == "").all():
             return dict.fromkeys(SPLITS, part(slice(None)))
         return {name: part(splits == name) for name in SPLITS if (splits == name).any()}
+
+    def _listing(self) -> Listing:
+        return list_sources(self.path, SPLITS, compressed=True, classless=True)
 
     def _fingerprint(self, listing: Listing | None) -> str:
         """Of what would be decoded: the rule, and place, size and time of change of every file, behind its links."""
@@ -101,19 +97,17 @@ class FolderData(ImageData):
         content = repr((PIXELS, FORMATS, str(self.path.resolve()), stats, left))
         return hashlib.blake2b(content.encode(errors="surrogateescape"), digest_size=6).hexdigest()
 
-    def _decode(self, listing: Listing) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """All images, sorted by class and name: `[N, 3, H, W]` uint8; labels `[N]` int64; splits `[N]`, "" for none;
-        and lines about what is left out.
-
-        The classes are those of training.
+    def _decode(self, listing: Listing) -> dict[str, np.ndarray]:
+        """Arrays sorted by class and name: "images" `[N, 3, H, W]` uint8, "labels" `[N]` int64 by the classes of
+        training, "splits" `[N]`, "" for none; and "notes" on what is left out.
         """
         training = [source for source in listing.sources if source.split != "test"]
         classes = {name: label for label, name in enumerate(sorted({source.class_name for source in training}))}
         sources = [source for source in listing.sources if source.class_name in classes]
         images, reasons = self._read(sources)
         check_emptied_classes(self.path, training, reasons)
-        kept = np.array([source.path not in reasons for source in sources])
-        images = images if kept.all() else images[kept]
+        if reasons:
+            images = images[[source.path not in reasons for source in sources]]
         sources = [source for source in sources if source.path not in reasons]
         strangers = [source.path for source in listing.sources if source.class_name not in classes]
         notes = [
@@ -122,15 +116,17 @@ class FolderData(ImageData):
             *left_out(self.path, strangers, "test images of no class of training"),
             *filter(None, [format_faintness(int(images.max()))]),
         ]
-        labels = np.array([classes[source.class_name] for source in sources], dtype=np.int64)
-        splits = np.array([source.split or "" for source in sources])
-        return images, labels, splits, np.array([printable(note) for note in notes], dtype=np.str_)
+        return {
+            "images": images,
+            "labels": np.array([classes[source.class_name] for source in sources], np.int64),
+            "splits": np.array([source.split or "" for source in sources]),
+            "notes": np.array([printable(note) for note in notes], np.str_),
+        }
 
     def _read(self, sources: Sequence[Source]) -> tuple[np.ndarray, dict[str, str]]:
-        """Pixels `[N, 3, H, W]` uint8, and why of files that are no images, by their paths: their pixels mean nothing.
+        """Pixels `[N, 3, H, W]` uint8, and path -> reason of files that are no images, whose pixels are undefined.
 
-        Raises:
-            ValueError: an image is damaged, or a file cannot be read.
+        ValueError if an image is damaged or a file cannot be read.
         """
         images = np.empty((len(sources), 3, self.image_size, self.image_size), np.uint8)
         reasons: dict[str, str] = {}

@@ -23,7 +23,7 @@ MIN_PARALLEL_IMAGES = 5_000
 
 
 class _Rows(NamedTuple):
-    """A split with the columns `image`, fixed-size lists of `3 H W` bytes, and `label`, and the name of its content."""
+    """A split with the columns `image`, fixed-size lists of `3 H W` bytes, and `label`; and a digest of it."""
 
     data: "Dataset"
     fingerprint: str
@@ -32,23 +32,20 @@ class _Rows(NamedTuple):
 class HubData(ImageData):
     """A data set that `srgan prepare` or `Dataset.save_to_disk` wrote, or that `datasets.load_dataset` opens.
 
-    Prepared images are read as they are. All others are decoded once, as `srgan prepare` does it, into an Arrow file
-    in the cache, named by the library's fingerprint. Either is mapped into memory, not loaded.
+    Prepared images are read as they are. All others are decoded once, as by `srgan prepare`, into an Arrow file in the
+    cache, named by the library's fingerprint. Either is mapped into memory, not loaded.
 
     Args:
-        path: a folder, or the name of a data set on the hub. Write ./NAME to be refused where no folder is.
+        path: a folder, or the name of a data set on the hub; ./NAME is a folder only.
         subset: name of one of several subsets (load_dataset's `name`).
-        train_split: what training sees; of no account where `path` holds one split only.
-        test_split: what training never sees; None where there is no such split.
-        test_path: where the test split is, if not in `path`: another prepared folder.
-        image_column: None where there is one column of images.
-        label_column: None where there is one column of classes, or no labels at all. Whole numbers that are no classes
-            of the library's are labels only where they are named.
+        train_split: for training; ignored if `path` holds a single split.
+        test_split: never seen in training; None if there is none.
+        test_path: another prepared folder with the test split, if it is not in `path`.
+        image_column: None if there is one column of images.
+        label_column: None if there is one column of classes, or no labels. Plain integers are labels only if named.
         image_size: H = W.
-        batch_size: the discriminator's global batch.
-        n_dis: discriminator updates per iteration.
-        seed: Random seed of the order of the images and of the dequantization noise.
         num_workers: processes that decode and, in training, read ahead; the images are the same for any number.
+        settings: `batch_size`, `n_dis` and `seed` of `ImageData`.
 
     Raises:
         FileNotFoundError: there is no such folder, or one whose preparation is not finished; says what to run.
@@ -66,12 +63,10 @@ class HubData(ImageData):
         image_column: str | None = None,
         label_column: str | None = None,
         image_size: int = 32,
-        batch_size: int = 64,
-        n_dis: int = 5,
-        seed: int = 0,
         num_workers: int = 2,
+        **settings: int,
     ) -> None:
-        super().__init__(image_size, batch_size, n_dis, seed)
+        super().__init__(image_size, **settings)
         self.subset = subset
         self.image_column = image_column
         self.label_column = label_column
@@ -111,9 +106,8 @@ class HubData(ImageData):
 
     def fetch(self, split: Split, indices: Tensor) -> LabelledImages:
         rows = self._open(split).data[indices.tolist()]  # a table of views into the file
-        return LabelledImages(
-            torch.from_numpy(_pixels(rows)).view(-1, 3, self.image_size, self.image_size), _labels(rows)
-        )
+        images = torch.from_numpy(_pixels(rows)).view(-1, 3, self.image_size, self.image_size)
+        return LabelledImages(images, _labels(rows))
 
     def labels(self, split: Split) -> Tensor:
         data = self._open(split).data
@@ -125,11 +119,7 @@ class HubData(ImageData):
         return len(self._open(split).data)
 
     def _open(self, split: Split) -> _Rows:
-        """Opens a split, decodes what is not decoded, and checks the labels, all at the first call.
-
-        Raises:
-            ValueError: no such split or column, no images of this size, one that cannot be read, or odd labels.
-        """
+        """Opens a split, decodes it and checks its labels, at the first call; ValueError if anything is wrong."""
         if split in self._opened:
             return self._opened[split]
         if split not in self.places:
@@ -141,7 +131,7 @@ class HubData(ImageData):
         return rows
 
     def _decoded(self, data: "Dataset") -> _Rows:
-        """Squares of bytes. Those that were decoded before are found by the library's name of the files."""
+        """Squares of bytes; those decoded before are found by the library's fingerprint."""
         from datasets import Image
 
         content = repr([data._fingerprint, self.image_size, PIXELS])
@@ -189,7 +179,7 @@ class HubData(ImageData):
 
 
 def _content_of(data: "Dataset", known: Path) -> tuple[str, int]:
-    """The name of all pixels and labels, and the largest value: looked at once, then read from the file `known`."""
+    """A digest of all pixels and labels, and the largest value: computed once, then read from the file `known`."""
     stored = read_json(known)
     if stored is None:
         brightest, parts = 0, []

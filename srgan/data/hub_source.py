@@ -35,12 +35,7 @@ def format_size(length: int) -> str:
 
 
 def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
-    """One split of a data set on the disk or on the hub.
-
-    Args:
-        path: a folder that the library wrote, or anything that `load_dataset` takes.
-        split: its name; None, or any name, for a folder that holds a single split.
-        subset: name of one of several subsets; None if there is only one.
+    """One split of what `load_dataset` or `load_from_disk` opens; any name stands for the only one of a folder.
 
     Raises:
         ValueError: no such split, or the library cannot open it; says why.
@@ -66,9 +61,7 @@ def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
 
 
 def two_columns(data: "Dataset", image_column: str | None, label_column: str | None) -> "Dataset":
-    """The columns of images and of labels, if there are any, under the names `image` and `label`.
-
-    Where no column is declared to hold images, one of files' bytes is taken for it.
+    """The column of images, or else of files' bytes, as `image`, and that of labels, if there is one, as `label`.
 
     Raises:
         ValueError: a column is not there, is one of several, or holds something else.
@@ -83,8 +76,7 @@ def two_columns(data: "Dataset", image_column: str | None, label_column: str | N
             data = data.cast_column(name, Image(decode=False))
     classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
     integers = [name for name, feature in features.items() if "int" in getattr(feature, "dtype", "")]
-    image = _column("image_column", image_column, images)
-    if image is None:
+    if (image := _column("image_column", image_column, images)) is None:
         raise ValueError(f"Expected a column of images, found {', '.join(features)}. Choose another data set.")
     if label_column in features and label_column not in integers:
         raise ValueError(

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from hashlib import blake2b
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -21,6 +21,7 @@ from srgan.utils.images import dequantize
 from srgan.utils.randomness import counter_rows, epoch_positions
 
 Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 class Batch(NamedTuple):
@@ -42,10 +43,6 @@ class LabelledImages(NamedTuple):
 
     images: Tensor
     labels: Tensor
-
-
-class _HasIteration(Protocol):
-    iteration: int
 
 
 class ImageData(pl.LightningDataModule):
@@ -80,7 +77,7 @@ class ImageData(pl.LightningDataModule):
     num_modes: int | None = None
     num_workers: int = 0
 
-    def __init__(self, image_size: int, batch_size: int, n_dis: int, seed: int) -> None:
+    def __init__(self, image_size: int, batch_size: int = 64, n_dis: int = 5, seed: int = 0) -> None:
         super().__init__()
         if min(image_size, batch_size, n_dis) < 1:
             raise ValueError(
@@ -133,11 +130,10 @@ class ImageData(pl.LightningDataModule):
     @cached_property
     def digest(self) -> str:
         """Of all pixels and labels."""
-        splits: tuple[Split, ...] = ("train", "test") if self.has_test_split else ("train",)
-        return digest_of(self.load(split) for split in splits)
+        return digest_of(self.load(split) for split in SPLITS if split == "train" or self.has_test_split)
 
     def setup(self, stage: str) -> None:
-        """Loads or opens the images, once per process, so that what is wrong with them is said at once."""
+        """Loads or opens the images, once per process, so that errors show at once."""
         if stage == "fit":
             self.num_images("train")
             self.key  # noqa: B018 (looks at all images once; checkpoints hold it)
@@ -161,11 +157,10 @@ class ImageData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of iterations, starting where the module in training stands."""
         assert self.trainer is not None
-        iterations = _Iterations(cast(_HasIteration, self.trainer.lightning_module))
         return DataLoader(
             _BatchOfIteration(self, self._ranks),
             batch_size=None,
-            sampler=iterations,
+            sampler=_Iterations(self.trainer.lightning_module),
             num_workers=self.num_workers,
             worker_init_fn=_leave_signals_to_the_parent if self.num_workers else None,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
@@ -209,15 +204,15 @@ class ImageData(pl.LightningDataModule):
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """A graceful stop lets the iteration end, and the iteration needs its images."""
+    """A graceful stop finishes the iteration, which needs its images."""
     for number in GRACEFUL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 class _Iterations(Sampler[int]):
-    """t, t + 1, ... from the module's iteration at the moment when training starts or resumes."""
+    """t, t + 1, ... from the module's iteration when training starts or resumes."""
 
-    def __init__(self, module: _HasIteration) -> None:
+    def __init__(self, module: Any) -> None:
         self.module = module
 
     def __iter__(self) -> Iterator[int]:
@@ -227,7 +222,7 @@ class _Iterations(Sampler[int]):
 class _BatchOfIteration(Dataset[Batch]):
     def __init__(self, data: ImageData, ranks: ProcessGroup) -> None:
         self.data, self.ranks = copy.copy(data), ranks
-        self.data.trainer = None  # processes that read ahead may get a pickled copy, which a trainer has none of
+        self.data.trainer = None  # which cannot be pickled for processes that read ahead
 
     def __getitem__(self, iteration: int) -> Batch:
         return self.data.batch(iteration, self.ranks)
@@ -235,7 +230,7 @@ class _BatchOfIteration(Dataset[Batch]):
 
 @rank_zero_only
 def say(notes: Iterable[str]) -> None:
-    """What somebody should know of a data set, on stderr, by the first process."""
+    """Prints notes on a data set to stderr, on the first process."""
     for note in notes:
         print(note, file=sys.stderr, flush=True)
 
@@ -248,15 +243,3 @@ def digest_of(parts: Iterable[LabelledImages]) -> str:
         for tensor in (images, labels):
             digest.update(tensor.contiguous().view(-1).numpy().data)
     return digest.hexdigest()
-
-
-def check_labelled_images(data: LabelledImages, image_size: int, origin: str) -> LabelledImages:
-    """The images, if they are `[N, C, image_size, image_size]` uint8, N > 0, with one label each; else ValueError."""
-    images, labels = data
-    expected = (image_size, image_size)
-    if len(images) == 0 or images.dtype != torch.uint8 or images.shape[2:] != expected or len(labels) != len(images):
-        raise ValueError(
-            f"Expected images [N, C, {image_size}, {image_size}] uint8 with N labels from {origin}, found "
-            f"{list(images.shape)} {images.dtype} with {len(labels)} labels."
-        )
-    return data

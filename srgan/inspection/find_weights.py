@@ -41,7 +41,7 @@ class Weight:
 
 
 def _spread(scale: Tensor, shape: torch.Size) -> Tensor:
-    """Scales of blocks as scales of entries; the side of a block is a power of two, the last may be cut."""
+    """Scales of blocks as scales of entries; sides of blocks are powers of two, the last may be cut."""
     if scale.numel() == 1:
         return scale.flatten()[0]
     scale = scale.view(*scale.shape, *[1] * (len(shape) - scale.ndim))
@@ -55,18 +55,17 @@ def _spread(scale: Tensor, shape: torch.Size) -> Tensor:
 
 
 def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
-    """All weights of two or more dimensions in a state dict, or in a checkpoint with state dicts somewhere inside.
+    """All weights of two or more dimensions in a state dict, or in a checkpoint with state dicts at any depth.
 
     Raw weights behind spectral norm (PyTorch's two, Chainer's, BigGAN's, mimicry's, this package's) are taken as they
     are, weight norm's pairs and pruned weights are multiplied out, `module.` and `_orig_mod.` are left out of names.
 
     Returns:
-        The weights, and the names of other tensors of two or more dimensions, in the file's order. Where no name says
+        The weights, and the names of other tensors of two or more dimensions, in the file's order. If no name says
         "weight", all such tensors are weights.
     """
     found = [(path, tensors) for path, tensors in _state_dicts(content, ()) if any(map(_is_matrix, tensors.values()))]
-    by_name = [(path, _weights_of(tensors)) for path, tensors in found]
-    by_name = [(path, weights) for path, weights in by_name if weights]
+    by_name = [(path, weights) for path, tensors in found if (weights := _weights_of(tensors))]
     if not by_name:
         nameless = [
             (path, [Weight(name, tensor) for name, tensor in tensors.items() if _is_matrix(tensor)])
@@ -87,22 +86,19 @@ def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
 
 def _state_dicts(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """(where it lies, clean name -> tensor) of every mapping that holds tensors."""
-    if isinstance(content, Mapping):
-        tensors = {
-            name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
-        }
-        if tensors:
-            yield path, _clean(tensors)
     if isinstance(content, list | tuple):
         content = dict(enumerate(content))
-    for name, value in content.items() if isinstance(content, Mapping) else ():
-        yield from _state_dicts(value, (*path, str(name)))
+    if isinstance(content, Mapping):
+        tensors = {name: one for name, one in content.items() if isinstance(name, str) and isinstance(one, Tensor)}
+        if tensors:
+            yield path, _clean(tensors)
+        for name, value in content.items():
+            yield from _state_dicts(value, (*path, str(name)))
 
 
 def _is_matrix(tensor: Tensor) -> bool:
     """Whether it can have a spectrum. Two values of float4 share a byte, so that its shape is not the matrix's."""
-    is_packed = "float4" in str(tensor.dtype)
-    is_real = tensor.is_floating_point() and not is_packed
+    is_real = tensor.is_floating_point() and "float4" not in str(tensor.dtype)
     return tensor.ndim >= 2 and is_real and tensor.numel() > 0 and tensor.layout == torch.strided
 
 
@@ -125,12 +121,9 @@ def _is_weight_name(name: str) -> bool:
 
 
 def _weights_of(tensors: dict[str, Tensor]) -> list[Weight]:
-    weights = []
-    for name, tensor in tensors.items():
-        if _is_matrix(tensor):
-            weight = _parametrized(name, tensors) if ".parametrizations." in f".{name}" else _plain(name, tensors)
-            weights += [weight] if weight else []
-    return weights
+    matrices = [name for name, tensor in tensors.items() if _is_matrix(tensor)]
+    found = [(_parametrized if ".parametrizations." in f".{name}" else _plain)(name, tensors) for name in matrices]
+    return [weight for weight in found if weight]
 
 
 def _parametrized(name: str, tensors: dict[str, Tensor]) -> Weight | None:
@@ -155,8 +148,7 @@ def _plain(name: str, tensors: dict[str, Tensor]) -> Weight | None:
     base, _, ending = name.rpartition("_")
     if ending == "orig":
         layer_name = _layer_name(layer, last.removesuffix("_orig"))
-        mask = tensors.get(f"{base}_mask")
-        if mask is not None:
+        if (mask := tensors.get(f"{base}_mask")) is not None:
             return Weight(layer_name, tensors[name] * mask, "pruning")
         return Weight(layer_name, tensors[name], "spectral norm")
     if ending == "v" and f"{base}_g" in tensors:

@@ -17,10 +17,9 @@ INDEX = ".index.json"  # Hugging Face's list of shards
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint holds, tensors somewhere in it, by the suffix of its name. No code in it is run.
+    """Content of a file of torch.save, *.safetensors, Chainer's *.npz, or a Hugging Face folder or *.index.json.
 
-    Args:
-        path: a file of torch.save, *.safetensors, Chainer's *.npz, or a Hugging Face folder or its *.index.json.
+    No code in it is run.
 
     Raises:
         FileNotFoundError: there is no such file, or a shard is missing.
@@ -38,7 +37,7 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def _of_folder(folder: Path) -> Path:
-    """The one file of a Hugging Face folder that stands for its weights; the folder itself if there is none."""
+    """The file of a Hugging Face folder that holds or lists its weights; the folder itself if there is none."""
     for pattern in (f"*.safetensors{INDEX}", f"*.bin{INDEX}", "*model.safetensors", "*model.bin"):
         files = sorted(folder.glob(pattern))
         if len(files) > 1:
@@ -85,10 +84,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        return dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"Expected a safetensors file, found something else at '{path}': {error}") from None
-    return tensors
 
 
 def _read_chainer(path: Path) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """Many generated images as files that other people's metric tools read: a folder of PNGs, or one .npz."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 from srgan.checkpoints.pretrained import TrainedGAN
 from srgan.metrics.features import hash_weights
 from srgan.networks.sampling import SCORED, truncated_latents
-from srgan.utils.files import write_atomically, write_json, write_text
+from srgan.utils.files import read_json, write_atomically, write_json, write_text
 from srgan.utils.images import quantize
 from srgan.utils.progress import Progress
 
@@ -28,7 +27,7 @@ def export(
     threshold: float | None,
     classes: list[int] | None,
 ) -> int:
-    """Writes the first images of the stream that the run's scores are measured on; what is None is as in the run.
+    """Writes the first images that the run's scores are measured on; what is None is as in the run.
 
     Args:
         stored: the generator.
@@ -41,12 +40,11 @@ def export(
     Raises:
         ValueError: impossible numbers, or a folder that holds something else.
     """
-    protocol = stored.checkpoint.config["scores"]["protocol"]
-    final = stored.checkpoint.config["scores"]["final"]
-    count = number or (final or protocol)["num_fake_images"]
+    scores = stored.checkpoint.config["scores"]
+    protocol = scores["protocol"]
+    count = number or (scores["final"] or protocol)["num_fake_images"]
     seed = protocol["seed"] if seed is None else seed
-    statistics = protocol["generator_statistics"]
-    batch_size = protocol["batch_size"]
+    statistics, batch_size = protocol["generator_statistics"], protocol["batch_size"]
     network = stored.batch_network(statistics)
 
     def inputs(rows: range) -> tuple[Tensor, Tensor]:
@@ -84,18 +82,15 @@ def _name(row: int) -> str:
 
 
 def _begin_folder(folder: Path, record: dict[str, Any], count: int, batch_size: int) -> int:
-    """The row to resume from: the last batch that was begun is written again, since a kill may have cut it."""
-    existing = sorted(folder.glob("*.png")) if folder.is_dir() else []
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        path = folder / RECORD
-        if not path.exists() or json.loads(path.read_text()) != record:
-            raise ValueError(
-                f"Expected a new or an empty folder, or one in which the same images were begun, found '{folder}'. "
-                "Choose another for --export-images."
-            )
-    if len(existing) > count:
+    """The row to resume from: the last batch is written again, since a kill may have cut it."""
+    is_used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if is_used and read_json(folder / RECORD) != record:
         raise ValueError(
-            f"Expected at most {count} images in '{folder}', found {len(existing)}. Choose another folder."
+            f"Expected a new or an empty folder, or one with a part of the same images, found '{folder}'. "
+            "Choose another for --export-images."
         )
+    existing = len(list(folder.glob("*.png")))
+    if existing > count:
+        raise ValueError(f"Expected at most {count} images in '{folder}', found {existing}. Choose another folder.")
     write_json(folder / RECORD, record)
-    return max(0, len(existing) - 1) // batch_size * batch_size
+    return max(0, existing - 1) // batch_size * batch_size

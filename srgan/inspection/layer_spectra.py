@@ -57,14 +57,9 @@ class LayerSpectrum:
 
     def record(self) -> dict[str, Any]:
         """For JSON: absent numbers (of NaN, the condition of a singular matrix) are null."""
-        return {
-            "name": self.name,
-            "shape": list(self.shape),
-            "N": len(self.sigma),
-            "behind": self.behind or None,
-            **{name: _finite(value) for name, value in self.numbers.items()},
-            "sigma": [_finite(value) for value in self.sigma],
-        }
+        found = {"name": self.name, "shape": list(self.shape), "N": len(self.sigma), "behind": self.behind or None}
+        found |= {name: _finite(value) for name, value in self.numbers.items()}
+        return found | {"sigma": [_finite(value) for value in self.sigma]}
 
 
 def _finite(value: float) -> float | None:
@@ -82,10 +77,7 @@ def layer_spectrum(weight: Weight, transposed: bool) -> LayerSpectrum:
 
 
 def spectra_of(weights: Sequence[Weight], transposed: Sequence[str] = ()) -> list[LayerSpectrum]:
-    """Decomposes all; large ones take a while.
-
-    `transposed` are globs of names of transposed convolutions, `[in, out, k, k]`; ValueError if one matches nothing.
-    """
+    """Decomposes all; `transposed`, globs of names, are `[in, out, k, k]`; ValueError if a glob matches nothing."""
     turned = {weight.name for weight in matching(weights, transposed, "--transposed")}
     spectra = []
     with Progress("singular values of layers", len(weights)) as progress:
@@ -110,10 +102,7 @@ def matching(weights: Sequence[Weight], globs: Sequence[str], option: str) -> li
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """A checkpoint file: its weights, and names of other tensors of two or more dimensions.
-
-    `checkpoint` is what it is if `srgan fit` wrote it.
-    """
+    """Weights of a file, names of its other tensors of two or more dimensions; a checkpoint if `srgan fit` wrote it."""
 
     path: Path
     weights: list[Weight]
@@ -134,7 +123,7 @@ def inspect_file(path: Path) -> InspectedFile:
     if not weights:
         keys = list(content)[:MAX_NAMES] if isinstance(content, dict) else type(content).__name__
         raise ValueError(
-            f"Expected weights in '{path}' (floating-point tensors of two or more dimensions, in a state dict or in a "
-            f"dict that holds one), found none. It holds: {keys}."
+            f"Expected weights in '{path}' (floating-point tensors of two or more dimensions, in a state dict at any "
+            f"depth), found none. It holds: {keys}."
         )
     return InspectedFile(path, weights, others, run_checkpoint(path, content))

@@ -23,13 +23,11 @@ PLACEHOLDERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of the dashboard.
+    """One chart of the dashboard, with a title of its own, in a section of the workspace and the report.
 
     Attributes:
-        title: above the chart; no two panels have the same.
-        section: its section in the workspace and the report.
         keys: keys that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
-        range_y: smallest and largest value on the vertical axis; None: of the data.
+        range_y: limits of the vertical axis; None: of the data.
         log_y: whether the vertical axis is logarithmic.
         kind: lines over iterations, bars of values that a run has once, pictures, or curves (a chart and its table).
     """
@@ -59,18 +57,18 @@ SPECTRA, LAYERS, COLLAPSE = "Spectra", "Spectra of each layer", "Collapse"
 SCORES, FINAL = "Scores", "Final scores"
 SAMPLES, LOSSES, OUTPUTS, GRADIENTS = "Samples", "Losses", "Outputs of D", "Gradients"
 SECTIONS: Mapping[str, str] = {
-    SPECTRA: "The discriminator's spectra, sigma_k / sigma_1 of each layer's weight. Under spectral normalization "
-    "alone they may fall together, and with them the generator's diversity; spectral regularization holds them up.",
-    COLLAPSE: "Spectral collapse: in half or more of the 3x3 convolutions the tail mean is below half its largest "
-    "value so far; under SR-s, of the i values that it holds. Mode collapse: until the end FID stays above 1.5 x its "
+    SPECTRA: "Singular values sigma_k / sigma_1 of each layer of the discriminator. Under spectral normalization alone "
+    "they may fall together, and with them the generator's diversity; spectral regularization keeps them up.",
+    COLLAPSE: "Spectral collapse: in at least half of the 3x3 convolutions the tail mean (under SR-s, of the i values "
+    "that it holds) is below half its largest value so far. Mode collapse: until the end FID stays above 1.5 x its "
     "best, or IS or the modes below 0.75 x theirs. The verdicts are in the summary of each run.",
     SCORES: "By one protocol per run, which is in its configuration. FID_cls and IS_cls come from a classifier "
-    "trained on the data: they compare runs of this package with each other, with nothing else.",
+    "trained on the data: compare them between runs of this package only.",
     SAMPLES: "The same latents at every iteration and under every method.",
     FINAL: "At the last iteration, of more images, by the final protocol of each run.",
     LAYERS: "Every layer of the discriminator by itself.",
-    LOSSES: "Of both players, and on which side of its decision threshold the discriminator puts a batch.",
-    OUTPUTS: "On fixed images: a gap between train and test is a discriminator that learned its images by heart.",
+    LOSSES: "Of both networks, and on which side of its decision threshold the discriminator puts a batch.",
+    OUTPUTS: "On fixed images: a gap between train and test means that D has memorized its training images.",
     GRADIENTS: "L2 norm of the last update's gradient, layer by layer.",
 }
 """Section of the dashboard -> what it shows, in the order of the dashboard."""
@@ -88,15 +86,6 @@ SCORE_PANELS: Mapping[str, tuple[str, ...]] = {
 SHARE = (0.0, 1.0)
 
 
-def _score_panels() -> list[Panel]:
-    """During training, then at its end."""
-    during = [Panel(title, SCORES, tuple(f"scores/{key}" for key in keys)) for title, keys in SCORE_PANELS.items()]
-    return during + [
-        Panel(f"Final: {title}", FINAL, tuple(f"final/{key}" for key in keys), kind="bars")
-        for title, keys in SCORE_PANELS.items()
-    ]
-
-
 # fmt: off
 PANELS: tuple[Panel, ...] = (
     Panel("Mean tail of the spectra", SPECTRA, ("spectra/tail_mean",), SHARE),
@@ -111,7 +100,9 @@ PANELS: tuple[Panel, ...] = (
     Panel("Learning rate over scale", LAYERS, ("spectra/{layer}/relative_rate",), log_y=True),
     Panel("Layers that have collapsed", LAYERS, ("spectra/{layer}/collapsed",), SHARE),
     Panel("Warnings so far", COLLAPSE, ("warnings/{warning}",)),
-    *_score_panels(),
+    *(Panel(title, SCORES, tuple(f"scores/{key}" for key in keys)) for title, keys in SCORE_PANELS.items()),
+    *(Panel(f"Final: {title}", FINAL, tuple(f"final/{key}" for key in keys), kind="bars")
+      for title, keys in SCORE_PANELS.items()),
     Panel("Samples on fixed noise", SAMPLES, ("samples",), kind="pictures"),
     Panel("Loss of D", LOSSES, ("loss/discriminator",)),
     Panel("Penalty of the constraint", LOSSES, ("loss/penalty",)),

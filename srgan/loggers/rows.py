@@ -1,10 +1,12 @@
-"""What the recorders wrote, as rows for loggers: one per iteration, under the keys of docs/reference/keys.md. No torch.
+"""What the recorders wrote, as rows for loggers: one per iteration, under the keys of docs/reference/keys.md.
 
-Histories are read from where the last call ended, so that following a long run costs no more than a short one.
+Histories are read from where the last call ended, so that following a long run costs no more than a short one. No
+torch, and no logger's package, in here.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,15 +84,14 @@ class History:
             for player, norms in line.items():
                 numbers.update(_numbers(norms, f"gradient/{player}/"))
         for line in self._lines(self.folder.warnings):
-            self._warnings[line["name"]] += 1
-            row(line["iteration"]).warnings.append((line["name"], line["message"]))
-            row(line["iteration"]).numbers[f"warnings/{line['name'].replace(' ', '_')}"] = self._warnings[line["name"]]
-        spectra = self.folder.read_spectra(first=len(self.iterations))
-        if spectra is not None:
+            found, name = row(line["iteration"]), line["name"]
+            self._warnings[name] += 1
+            found.warnings.append((name, line["message"]))
+            found.numbers[f"warnings/{name.replace(' ', '_')}"] = self._warnings[name]
+        if spectra := self.folder.read_spectra(first=len(self.iterations)):
             for place, iteration in enumerate(spectra.iterations.tolist()):
                 self._add_spectra(row(iteration), spectra, place)
-        outputs = self.folder.read_outputs(first=self._outputs_read)
-        if outputs is not None:
+        if outputs := self.folder.read_outputs(first=self._outputs_read):
             self._outputs_read += len(outputs.iterations)
             for place, iteration in enumerate(outputs.iterations.tolist()):
                 _add_outputs(row(iteration), outputs, place)
@@ -98,8 +99,7 @@ class History:
             found = row(line.pop("iteration"))
             found.numbers.update(_numbers(line, "scores/"))
             found.spectra = {name: spectra[-1] for name, spectra in self.until(found.iteration)[1].items() if spectra}
-        final = None if self._final_read else self.folder.read_final()
-        if final is not None:
+        if not self._final_read and (final := self.folder.read_final()):
             self._final_read = True
             row(final["iteration"]).numbers.update(_numbers(final["scores"], "final/"))
         for iteration, picture in self.folder.read_samples().items():
@@ -135,9 +135,8 @@ class History:
                 logged.append("collapsed")
                 tails.append(summary["tail_mean"])
                 collapsed.append(summary["collapsed"])
-            row.numbers.update({f"spectra/{name}/{key}": summary[key] for key in logged})
-            counts, _ = np.histogram(spectrum.clip(0, 1), SPECTRUM_BINS)
-            row.histograms[f"spectra/{name}/histogram"] = (counts, SPECTRUM_BINS)
+            row.numbers |= {f"spectra/{name}/{key}": summary[key] for key in logged}
+            row.histograms[f"spectra/{name}/histogram"] = np.histogram(spectrum.clip(0, 1), SPECTRUM_BINS)
             shown = spread(len(spectrum))
             self.positions[name] = (shown + 1) / len(spectrum)
             self.spectra.setdefault(name, []).append(spectrum[shown])
@@ -168,3 +167,22 @@ def _add_outputs(row: Row, history: OutputsHistory, place: int) -> None:
 def _numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
     """Without what is absent (None) and what is no number."""
     return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, (int, float))}
+
+
+class RunLogger(ABC):
+    """A logger that shows a run folder: it knows the folder, takes whole rows, and the results at the end."""
+
+    @abstractmethod
+    def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
+        """Says which run this is, before it starts; ValueError, with what to do, if the logger cannot be opened.
+
+        `record` is what run.json starts with: "config", "parent", "commit", "command", ...
+        """
+
+    @abstractmethod
+    def log_rows(self, rows: Sequence[Row], history: History) -> None:
+        """Takes new rows; `history` holds all spectra up to the last of them."""
+
+    @abstractmethod
+    def summarize(self, record: Mapping[str, Any]) -> None:
+        """Takes run.json as it stands at the end."""

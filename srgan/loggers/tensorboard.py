@@ -9,8 +9,7 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.loggers.base import RunLogger
-from srgan.loggers.rows import History, Row
+from srgan.loggers.rows import History, Row, RunLogger
 from srgan.runs.folder import RunFolder
 
 

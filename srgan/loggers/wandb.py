@@ -11,9 +11,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from srgan.loggers.base import RunLogger
 from srgan.loggers.panels import AXIS
-from srgan.loggers.rows import History, Row
+from srgan.loggers.rows import History, Row, RunLogger
 from srgan.loggers.wandb_runs import group_of, logged_in, newest_id, remember, run_name, run_of_checkpoint, wandb_mode
 from srgan.plotting import heat_map, pixels, style
 from srgan.runs.folder import RunFolder
@@ -22,10 +21,9 @@ from srgan.runs.folder import RunFolder
 class WandbRunLogger(RunLogger, WandbLogger):
     """Logs numbers, histograms, curves, pictures and verdicts of a run to Weights & Biases.
 
-    Online, the same `srgan fit` command resumes the same run of Weights & Biases, which gets what it lacks. A run
-    written offline (WANDB_MODE=offline, no account needed) cannot be resumed: every start writes a new one of the
-    same group, with the whole history; the newest is the one to upload. What descends from a run by
-    `--from-checkpoint` is in its group.
+    Online, the same `srgan fit` command resumes the same run of Weights & Biases. Offline (WANDB_MODE=offline, no
+    account needed) runs cannot be resumed: every start writes a new one of the same group, with the whole history;
+    upload the newest. Runs that descend from one another by `--from-checkpoint` are in one group.
 
     Args:
         project: where the runs go.
@@ -54,7 +52,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
 
     @rank_zero_only
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
-        """Decides id, group, name and configuration; the files of Weights & Biases go into the run folder too."""
+        """Sets id, group, name and configuration; Weights & Biases writes its files into the run folder."""
         self.folder = folder
         init, parent = self._wandb_init, record["parent"]
         init["mode"] = wandb_mode(init["mode"])
@@ -112,8 +110,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
             if row.iteration <= published_until:
                 continue
             logged: dict[str, Any] = dict(row.numbers)
-            for key, found in row.histograms.items():
-                logged[key] = wandb.Histogram(np_histogram=found)
+            logged |= {key: wandb.Histogram(np_histogram=found) for key, found in row.histograms.items()}
             for key, path in row.pictures.items():
                 logged[key] = wandb.Image(str(path), caption=f"iteration {row.iteration:,}")
             if row.spectra:
@@ -140,7 +137,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Ends the run of Weights & Biases, so that the next one of this process is another."""
+        """Ends the run of Weights & Biases, so that this process can start another."""
         super().finalize(status)
         if self._experiment is not None:
             self._experiment.finish(exit_code=0 if status == "success" else 1)

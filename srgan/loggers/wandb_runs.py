@@ -1,4 +1,4 @@
-"""Which runs of Weights & Biases a run folder belongs to, and from which run it descends. No torch in here."""
+"""Runs of Weights & Biases that belong to a run folder, their names and groups. No torch in here."""
 
 import os
 from pathlib import Path
@@ -12,13 +12,13 @@ LINK = "wandb.json"
 
 
 def wandb_runs(folder: Path) -> list[dict[str, str]]:
-    """The runs of Weights & Biases that a folder was logged to, "id" and "mode" of each, the newest last."""
+    """The "id" and "mode" of the runs of Weights & Biases that a folder was logged to, the newest last."""
     runs: list[dict[str, str]] = (read_json(folder / LINK) or {}).get("runs", [])
     return runs
 
 
 def remember(folder: Path, run: dict[str, str]) -> None:
-    """Adds a run of Weights & Biases to the folder's; the same one again changes nothing."""
+    """Adds a run of Weights & Biases to a folder's, once."""
     if run not in (before := wandb_runs(folder)):
         write_json(folder / LINK, {"runs": [*before, run]})
 
@@ -39,9 +39,9 @@ def run_name(folder: Path) -> str:
 
 
 def group_of(folder: Path, parent: dict[str, Any] | None) -> str:
-    """One name for all runs that descend from one another by `--from-checkpoint`: that of the first of them.
+    """The name of the first of all runs that descend from one another by `--from-checkpoint`.
 
-    `parent` is run.json's: its "checkpoint" is the one from which the run started; None for a fresh start.
+    `parent` is that of run.json; None for a fresh start.
     """
     while parent is not None:
         folder = run_of_checkpoint(Path(parent["checkpoint"]))
@@ -56,9 +56,10 @@ def run_of_checkpoint(checkpoint: Path) -> Path:
 
 
 def wandb_mode(chosen: str | None = None) -> str:
-    """What was chosen, else WANDB_MODE, else what `wandb offline` left behind: "online", "offline" or "disabled".
+    """What was chosen, else WANDB_MODE (now, not when wandb was imported), else the setting of `wandb offline`.
 
-    Read anew each time, while wandb reads the environment once per process.
+    Returns:
+        "online", "offline" or "disabled".
     """
     mode: str = chosen or os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
     return {"dryrun": "offline", "run": "online"}.get(mode, mode)  # their old names

@@ -28,7 +28,7 @@ HEAT_MAP_HINT = (
 
 
 def workspace(entity: str, project: str) -> ws.Workspace:
-    """The workspace of a project of srgan's runs: spectra first."""
+    """The workspace of a project of srgan runs: spectra first."""
     sections = [
         ws.Section(
             name=name,
@@ -66,7 +66,7 @@ def report(entity: str, project: str) -> wr.Report:
     whole = wr.WeavePanelSummaryTable(table_name=TABLE, layout=wr.Layout(x=0, y=0, w=24, h=16))
     blocks += [
         wr.H2(TABLE_SECTION),
-        wr.P("SN against SR beside the paper's numbers, as `srgan dashboard --table` published it."),
+        wr.P("SN and SR beside the paper's numbers, published by `srgan dashboard --table`."),
         wr.PanelGrid(runsets=[tables], panels=[whole]),
     ]
     return wr.Report(
@@ -76,10 +76,9 @@ def report(entity: str, project: str) -> wr.Report:
 
 
 def described(dashboard: ws.Workspace, pages: wr.Report) -> str:
-    """What would be sent, built in whole, so that pydantic validates everything in it; a summary of it."""
-    view, text = (
-        model._to_model().spec.model_dump_json(by_alias=True, exclude_none=True) for model in (dashboard, pages)
-    )
+    """A summary of what would be sent, all of which pydantic builds and validates here."""
+    models = [built._to_model() for built in (dashboard, pages)]
+    view, text = (model.spec.model_dump_json(by_alias=True, exclude_none=True) for model in models)
     lines = [f"workspace '{dashboard.name}' of {dashboard.entity}/{dashboard.project} ({len(view):,} bytes):"]
     lines += [f"  {name}: {'; '.join(panel.title for panel in panels_of(name))}" for name in SECTIONS]
     lines.append(f"  {TABLE_SECTION}: table {TABLE}")

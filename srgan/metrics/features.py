@@ -21,10 +21,8 @@ class FeatureNetwork(nn.Module):
     """A frozen network whose features a score compares.
 
     Attributes:
-        name: identifies it in protocols and caches.
-        suffix: suffix of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
-        resize: how it resizes its input, for protocols.
-        weights_hash: first hexadecimal digits of its weights' BLAKE2b hash.
+        name, resize, weights_hash: which network it is and how it resizes its input, for protocols and caches.
+        suffix: of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
         num_features, num_logits: d, and classes.
         counts_modes: whether its classes are the modes of stacked digits.
     """
@@ -52,9 +50,9 @@ def hash_weights(module: nn.Module) -> str:
 
 
 def arithmetic(device: torch.device) -> str:
-    """What caches of features are keyed by besides weights and images: "" on a CPU, else e.g. "-cuda-tf32".
+    """Kind of device and precision, which compute the features of real and generated images alike, for keys of caches.
 
-    Real and generated images are compared by their features, so one kind of device and one precision compute both.
+    "" on a CPU, else e.g. "-cuda-tf32".
     """
     if device.type == "cpu":
         return ""
@@ -64,17 +62,15 @@ def arithmetic(device: torch.device) -> str:
 class InceptionFeatures(FeatureNetwork):
     """The Inception network of 2015-12-05 that the published FID and IS are measured with.
 
-    torchmetrics' port with torch-fidelity's weights; 2,048 pooled features and the 1,008 logits without
-    bias. Images are resized to 299 x 299 by TensorFlow 1's bilinear rule (antialias off), as the field does.
+    torchmetrics' port with torch-fidelity's weights; 2,048 pooled features and the 1,008 logits without bias. Images
+    are resized to 299 x 299 by TensorFlow 1's bilinear rule (antialias off), as is usual.
 
     Args:
-        weights_path: torch-fidelity's `weights-inception-2015-12-05-6726825d.pth`; None downloads it once
-            into PyTorch's hub folder.
+        weights_path: torch-fidelity's `weights-inception-2015-12-05-6726825d.pth`; None downloads it once.
 
     Raises:
-        OSError: no file at `weights_path`.
+        OSError: no file at `weights_path`, or the download failed; says where to put the file.
         ValueError: another file there.
-        RuntimeError: the download failed; says where to put the file.
     """
 
     name = "inception-v3-compat"
@@ -100,9 +96,9 @@ class InceptionFeatures(FeatureNetwork):
 
     @classmethod
     def weights_file(cls, weights_path: str | None = None) -> Path:
-        """The file, downloaded if no path is given; what is raised is as the class says.
+        """The file, downloaded if no path is given; raises as the class does.
 
-        torch-fidelity unpickles its file without restriction, so it only gets one that loads with restriction.
+        torch-fidelity unpickles without restriction, so it only gets a file that loads with `weights_only`.
         """
         path = expanded(weights_path) if weights_path else cls._download()
         if not path.is_file():
@@ -125,8 +121,8 @@ class InceptionFeatures(FeatureNetwork):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix="6726825d")
-            except OSError as error:
-                raise RuntimeError(
+            except (OSError, RuntimeError) as error:
+                raise ConnectionError(
                     f"Cannot download {URL_INCEPTION_V3}: {error}. Put that file at '{path}', or pass its path "
                     "(inception_weights), or score with a classifier if the images have classes (--scores.features "
                     "classifier), or train without scores (--scores.every 0)."
@@ -135,10 +131,7 @@ class InceptionFeatures(FeatureNetwork):
 
 
 class _Classifier(nn.Module):
-    """Three convolutions and 64 features: enough to read digits, small enough to train in seconds.
-
-    The first convolution strides down to 8 x 8, so that the cost hardly depends on the image size.
-    """
+    """Three convolutions and 64 features; the first strides down to 8 x 8, so that the image size hardly costs."""
 
     def __init__(self, image_channels: int, image_size: int, num_classes: int) -> None:
         super().__init__()
@@ -158,7 +151,7 @@ class _Classifier(nn.Module):
 
 
 class ClassifierFeatures(FeatureNetwork):
-    """A small CNN trained on the data set itself, where Inception is the wrong yardstick.
+    """A small CNN trained on the data set itself, for images unlike ImageNet's.
 
     Its scores, FID_cls and IS_cls, compare runs of this package with one another, never with published numbers. Seeded,
     trained on one thread (so that the machine's load does not change the weights) and cached. Stacked digits are read
@@ -198,16 +191,15 @@ class ClassifierFeatures(FeatureNetwork):
         if data.num_classes < 2:
             raise ValueError(
                 f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
-                "Score with Inception instead (--scores.features inception; its weights are downloaded once), or train "
-                "without scores: --scores.every 0."
+                "Use --scores.features inception, whose weights are downloaded once, or train without scores: "
+                "--scores.every 0."
             )
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = self.classifier(images.flatten(0, 1)[:, None] if self.counts_modes else images)
         if not self.counts_modes:
-            features, logits = self.classifier(images)
             return features, logits
-        features, logits = self.classifier(images.flatten(0, 1)[:, None])  # [3 B, 1, H, W]
         red, green, blue = logits.log_softmax(dim=1).unflatten(0, (-1, 3)).unbind(dim=1)
         joint = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
         return features.view(len(images), -1), joint.flatten(1)

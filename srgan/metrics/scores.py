@@ -1,6 +1,6 @@
-"""Scores of generated images under a protocol that is stored with every score."""
+"""Scores of generated images under a protocol that is stored with every score; FID within classes (intra-FID)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,6 @@ from srgan.collapse import EMA
 from srgan.data.image_data import ImageData
 from srgan.metrics import formulas
 from srgan.metrics.features import FeatureNetwork
-from srgan.metrics.intra import check_classes, chosen_classes, intra_class_distances
 from srgan.metrics.protocol import ScoreProtocol
 from srgan.metrics.statistics import MAX_FEATURES, FeatureSums, RealStatistics, share_batches
 from srgan.networks import Generator
@@ -87,7 +86,7 @@ class Scorer:
         return scores | {f"{name}{EMA}": value for name, value in averages.items()}
 
     def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
-        """Scores of a generator under a protocol, by default the scorer's; see `of_images` and `check_classes`."""
+        """Scores of a generator, as `of_images`, with those within classes."""
         chosen = protocol or self.protocol
         check_classes(self.data, chosen, generator.num_classes)
 
@@ -109,10 +108,9 @@ class Scorer:
         """Scores of a stream of images under a protocol, by default the scorer's.
 
         Returns:
-            on rank zero: "FID", "IS" and "IS_std" (None with one split) with the feature network's suffix; for
-            stacked digits also "modes" (of 1,000) and "modes_kl" (KL to uniform, in nats); what else the protocol
-            asks for: "KID", "KID_std", "precision", "recall", "density", "coverage", with the suffix. Nothing
-            on the other ranks.
+            on rank zero "FID", "IS" and "IS_std" (None with one split), of stacked digits "modes" (of 1,000) and
+            "modes_kl" (KL to uniform, in nats), and what the protocol asks for of "KID", "KID_std", "precision",
+            "recall", "density" and "coverage", names with the network's suffix; nothing on other ranks.
 
         Raises:
             ValueError: the protocol needs other real images than the scorer's, or the data has too few.
@@ -164,3 +162,81 @@ class Scorer:
             names = ("precision", "recall", "density", "coverage")
             scores |= {f"{name}{suffix}": value for name, value in zip(names, values, strict=True)}
         return scores
+
+
+def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
+    """The classes over which a protocol averages, spread evenly; ValueError if the generator has none."""
+    if protocol.intra_fid_classes and not num_classes:
+        raise ValueError(
+            f"Expected a generator with classes for intra_fid_classes {protocol.intra_fid_classes}, found an "
+            "unconditional one. Set intra_fid_classes to 0."
+        )
+    count = min(protocol.intra_fid_classes, num_classes)
+    return [k * num_classes // count for k in range(count)]
+
+
+def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) -> None:
+    """Raises ValueError, on every rank, if a chosen class has fewer than two real images."""
+    classes = chosen_classes(protocol, num_classes)
+    if not classes:
+        return
+    count = data.num_real_images(protocol.split, protocol.num_real_images)
+    found = torch.bincount(data.real_labels(protocol.split, count), minlength=num_classes)
+    lacking = [label for label in classes if found[label] < 2]
+    if lacking:
+        raise ValueError(
+            f"Expected at least two real images of every class among {count} of {data.name} ({protocol.split}), "
+            f"found fewer of the classes {lacking[:10]}. Raise num_real_images, or set intra_fid_classes to 0."
+        )
+
+
+@torch.no_grad()
+def intra_class_distances(
+    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: ProcessGroup
+) -> list[float]:
+    """FID within each chosen class (Miyato and Koyama 2018), on every rank; the ranks share the classes.
+
+    A rank reads all the protocol's real images and holds the features of its classes: 8 KB per image with Inception.
+    """
+    check_classes(data, protocol, generator.num_classes)
+    classes = chosen_classes(protocol, generator.num_classes)
+    device = next(features.parameters()).device
+    share = ranks.share(len(classes))
+    own = classes[share.start : share.stop]
+    real = _real_features(features, data, protocol, own, show=ranks.rank == 0)
+    distances = []
+    images_per_class = protocol.intra_fid_images
+    with Progress("scores within classes", len(own) * images_per_class, show=ranks.rank == 0) as progress:
+        for label in own:
+            of_real, of_fake = (FeatureSums.zero(features.num_features, device) for _ in range(2))
+            of_real.add(real.pop(label).to(device))
+            for images, _ in generate(
+                generator, range(images_per_class), protocol.seed, f"scores of class {label}", protocol.batch_size,
+                protocol.generator_statistics, label,
+            ):  # fmt: skip
+                of_fake.add(features(images.to(device))[0])
+                progress.update(len(images))
+            distances.append(
+                formulas.frechet_distance(of_real.mean, of_real.covariance, of_fake.mean, of_fake.covariance)
+            )
+    gathered: list[float] = ranks.gather(torch.tensor(distances, dtype=torch.float64, device=device)).tolist()
+    return gathered
+
+
+def _real_features(
+    features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, classes: Sequence[int], show: bool
+) -> dict[int, Tensor]:
+    """Features `[n_c, d]` of the protocol's real images of each class c, in main memory."""
+    device = next(features.parameters()).device
+    count = data.num_real_images(protocol.split, protocol.num_real_images)
+    found: dict[int, list[Tensor]] = {label: [torch.empty(0, features.num_features)] for label in classes}
+    wanted = torch.tensor(classes, dtype=torch.int64)
+    with Progress(f"real images of {len(classes)} classes", count if classes else 0, show) as progress:
+        for images, labels in data.real_images(protocol.split, range(count if classes else 0), protocol.batch_size):
+            chosen = torch.isin(labels, wanted)
+            if chosen.any():
+                of_chosen = features(images[chosen].to(device))[0].cpu()
+                for label in labels[chosen].unique().tolist():
+                    found[label].append(of_chosen[labels[chosen] == label])
+            progress.update(len(images))
+    return {label: torch.cat(parts) for label, parts in found.items()}

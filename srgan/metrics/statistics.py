@@ -35,7 +35,6 @@ class FeatureSums:
         return cls(0, zeros(num_features), zeros(num_features, num_features))
 
     def to(self, device: torch.device | str) -> "FeatureSums":
-        """The same sums where those of `zero` on this device are."""
         where = _float64_device(device)
         return FeatureSums(self.count, self.total.to(where), self.outer.to(where))
 
@@ -74,7 +73,7 @@ def _float64_device(device: torch.device | str) -> torch.device | str:
 
 
 def share_batches(ranks: ProcessGroup, rows: range, batch_size: int) -> range:
-    """One rank's share of some rows, in whole batches: they, and the features, are the same for any number of ranks."""
+    """One rank's share of some rows, in whole batches, so that features are the same for any number of ranks."""
     batches = ranks.share(ceil(len(rows) / batch_size))
     first, last = (min(rows.start + batch * batch_size, rows.stop) for batch in (batches.start, batches.stop))
     return range(first, last)
@@ -82,10 +81,9 @@ def share_batches(ranks: ProcessGroup, rows: range, batch_size: int) -> range:
 
 @dataclass
 class RealStatistics:
-    """Statistics of a data set's real images under a feature network, each computed once and cached.
+    """Statistics of the first `count` (at least two) real images of a split, computed once, by all ranks, and cached.
 
-    Every rank has to ask for the same ones at the same time. What is cached is what rank zero finds; all ranks
-    take part in computing what is not. The images are the first `count`, at least two, of `ImageData.real_images`.
+    Every rank has to ask for the same ones at the same time; rank zero reads and writes the cache.
     """
 
     features: FeatureNetwork
@@ -109,9 +107,8 @@ class RealStatistics:
         path = cache_folder() / "real-statistics" / f"{self.key}.npz"
         sums = FeatureSums.zero(self.features.num_features)
         if self.ranks.rank == 0 and (stored := read_cached(path, "count", "total", "outer")):
-            sums = FeatureSums(
-                int(stored["count"]), torch.from_numpy(stored["total"]), torch.from_numpy(stored["outer"])
-            )
+            count, total, outer = map(torch.from_numpy, stored.values())
+            sums = FeatureSums(int(count), total, outer)
         done = self._as_rank_zero(sums.count)
         step = ceil(IMAGES_BETWEEN_SAVES / self.batch_size) * self.batch_size
         for start in range(done, self.count, step):

@@ -22,13 +22,9 @@ MAX_BYTES = 1 << 28
 
 
 class Source(NamedTuple):
-    """One file.
+    """One file, its path below ROOT, and its class and split by the folders around it.
 
-    Attributes:
-        class_name: the folder that says what it shows.
-        path: below ROOT.
-        start, length: of its bytes where ROOT is a tar file; else 0 and -1, to the end.
-        split: the folder of a split that it lies below, if any.
+    Its bytes start at `start` in a ROOT that is a tar file; in a folder its `length` is -1.
     """
 
     class_name: str
@@ -38,11 +34,7 @@ class Source(NamedTuple):
     split: str | None = None
 
     def read(self, root: Path, archive: IO[bytes] | None = None) -> bytes:
-        """Its bytes, from an open tar file or by opening what it lies in.
-
-        Raises:
-            OSError: it cannot be read, is too large, or is no file (reading a pipe would never end).
-        """
+        """Its bytes; OSError if it cannot be read, is too large, or is no file (reading a pipe would never end)."""
         in_tar = self.length >= 0
         path = root if in_tar else root / self.path
         length = self.length if in_tar else path.stat().st_size
@@ -79,10 +71,10 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
     """Lists a folder or tar file `root` of `<split>/<class>/<image>` or `<class>/<image>`.
 
     Args:
-        root: the official archives of ImageNet, a tar file of one tar file per class, are tar files too.
-        splits: names of the splits' folders; if there is any, the first has to be there.
-        compressed: whether a tar file may be, so that it can only be read in its order.
-        classless: whether images may lie in no class folder where none does; their class is "".
+        root: ImageNet's official archive, a tar file of one tar file per class, is one too.
+        splits: names of the splits' folders; if there are any, the first is required.
+        compressed: whether a tar file may be compressed, so that it can only be read in order.
+        classless: whether images may all lie outside of class folders; their class is then "".
 
     Raises:
         ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
@@ -94,9 +86,9 @@ def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, cl
         for count, entry in enumerate(_of_folder(root, splits) if root.is_dir() else _of_tar(root, compressed)):
             if (place := place_of(entry.path, splits, classless)) is None:
                 ignored.append(entry.path)
-            elif place.class_name is not None:
-                source = entry._replace(class_name=sys.intern(place.class_name), split=place.split)
-                by_layout[place.split is not None].append(source)
+            elif place[0] is not None:
+                source = entry._replace(class_name=sys.intern(place[0]), split=place[1])
+                by_layout[source.split is not None].append(source)
             if count % 1000 == 999:
                 progress.update(1000)
     sources = by_layout[True] or by_layout[False]
@@ -162,25 +154,22 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-class Place(NamedTuple):
-    """The class of a path inside ROOT, None in a split that is not asked for, and the folder of a split around it."""
+def place_of(path: str, splits: Sequence[str], classless: bool = False) -> tuple[str | None, str | None] | None:
+    """The class of a path inside ROOT, None in a split that is not asked for, and its split, None outside of any.
 
-    class_name: str | None
-    split: str | None
-
-
-def place_of(path: str, splits: Sequence[str], classless: bool = False) -> Place | None:
-    """None for hidden files and, unless those have a place too, for those outside of any class folder."""
+    None for hidden files and, unless `classless`, for those in no class folder.
+    """
     parts = [part for part in path.split("/") if part != "."]
     if any(map(is_hidden, parts)):
         return None
-    for k, part in enumerate(parts[:-1]):
-        if part in (*splits, *SPLITS):
-            if part not in splits:
-                return Place(None, part)
-            parts, split = parts[k + 1 :], part
-            return Place(parts[0], split) if len(parts) > 1 else Place("", split) if classless else None
-    return Place(parts[-2], None) if len(parts) > 1 else Place("", None) if classless else None
+    at = next((k for k, part in enumerate(parts[:-1]) if part in (*splits, *SPLITS)), None)
+    split = None if at is None else parts[at]
+    if split and split not in splits:
+        return None, split
+    folders = parts[:-1] if at is None else parts[at + 1 : -1]
+    if not folders:
+        return ("", split) if classless else None
+    return folders[0 if split else -1], split
 
 
 def is_hidden(name: str) -> bool:
@@ -274,7 +263,7 @@ def _members(file: IO[bytes], offset: int, folder: PurePosixPath) -> Iterator[So
 
 
 def _check_no_more(file: IO[bytes], end: int) -> None:
-    """Raises ReadError unless only zeros follow the end at byte `end`: readers of tar files skip the rest silently."""
+    """Raises ReadError unless only zeros follow byte `end`: readers of tar files skip the rest silently."""
     while block := file.read(1 << 20):
         if block.count(0) != len(block):
             raise tarfile.ReadError(

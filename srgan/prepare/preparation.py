@@ -7,18 +7,25 @@ dataset_info.json, state.json       the library's files, which make one data set
 """
 
 import json
+import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from srgan.prepare.arrow_shards import Part, make_parts, record_of
-from srgan.prepare.decoding import DECODER, PIXELS, format_faintness
-from srgan.prepare.image_sources import Listing, check_emptied_classes, list_sources
-from srgan.utils.files import write_json
+import numpy as np
+
+from srgan.prepare.decoding import DECODER, PIXELS, UnreadableImage, format_faintness, read_image
+from srgan.prepare.image_sources import Listing, Source, check_emptied_classes, list_sources
+from srgan.utils.files import write_atomically, write_json
 from srgan.utils.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow
 
 JOB, REPORT, FINISHED, LOCK = "job.json", "report.json", "state.json", ".lock"
 
@@ -30,15 +37,15 @@ def prepare(
 
     Args:
         root: folder or tar file of images; not needed to check a finished `out`.
-        out: folder of the result, new or to be resumed.
+        out: output folder, new or to be resumed.
         image_size: H = W.
         split: name of the split's folder.
-        workers: images decoded at a time.
-        retry: also remakes the parts of which some file became no image.
-        verify: checks every byte that is there, not sizes alone.
+        workers: images decoded in parallel.
+        retry: also remakes the parts in which files were left out.
+        verify: checks every byte of finished parts, not sizes alone.
 
     Returns:
-        The report (files, images, classes, unreadable, ignored, faint) and the number of files that were read now.
+        The report (files, images, classes, unreadable, ignored, faint) and the number of files read now.
 
     Raises:
         ValueError: `root` or a class in it has no images, or `out` is too full or of another job.
@@ -62,7 +69,7 @@ def prepare(
     _begin(out, job, len(missing) * starts.step * 3 * image_size**2)
     labels = {name: label for label, name in enumerate(listing.classes)}
     rows = [(source, labels[source.class_name]) for source in listing.sources]
-    schema = _features(image_size, listing.classes).arrow_schema
+    schema = features_of(image_size, listing.classes).arrow_schema
     parts = [Part(paths[n], root, image_size, rows[starts[n] :][: starts.step], schema) for n in missing]
     make_parts(parts, workers, count)
     return _finish(root, out, paths, listing, job), sum(len(part.sources) for part in parts)
@@ -74,16 +81,11 @@ def rows_per_part(count: int) -> int:
 
 
 def features_of(image_size: int, label: Any) -> Any:
-    """The library's description of the columns: images as fixed-size lists of bytes, labels by their feature."""
-    from datasets import Features, List, Value  # a second of imports
+    """The library's description of the columns: images as lists of bytes, labels by their feature or by class names."""
+    from datasets import ClassLabel, Features, List, Value  # a second of imports
 
-    return Features({"image": List(Value("uint8"), 3 * image_size**2), **({} if label is None else {"label": label})})
-
-
-def _features(image_size: int, class_names: list[str]) -> Any:
-    from datasets import ClassLabel
-
-    return features_of(image_size, ClassLabel(names=class_names))
+    label = ClassLabel(names=label) if isinstance(label, list) else label
+    return Features({"image": List(Value("uint8"), 3 * image_size**2)} | ({} if label is None else {"label": label}))
 
 
 def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
@@ -100,14 +102,13 @@ def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _missing(paths: Sequence[Path], retry: bool, verify: bool) -> list[int]:
-    missing = []
+    """Numbers of the parts that have to be made."""
+    records = []
     with Progress("checking", len(paths), show=verify) as progress:
-        for number, path in enumerate(paths):
-            record = record_of(path, verify)
-            if record is None or (retry and record["unreadable"]):
-                missing.append(number)
+        for path in paths:
+            records.append(record_of(path, verify))
             progress.update(1)
-    return missing
+    return [number for number, record in enumerate(records) if record is None or (retry and record["unreadable"])]
 
 
 def _begin(out: Path, job: dict[str, Any], num_bytes: int) -> None:
@@ -139,7 +140,7 @@ def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job:
     faint = format_faintness(max(record.get("brightest", 255) for record in records))
     report |= {"unreadable": unreadable, "ignored": listing.ignored} | ({"faint": faint} if faint else {})
     write_json(out / REPORT, report)
-    DatasetInfo(features=_features(job["image_size"], listing.classes)).write_to_directory(str(out))
+    DatasetInfo(features=features_of(job["image_size"], listing.classes)).write_to_directory(str(out))
     checksums = [listing.classes, *(record["checksum"] for record in records)]
     state = {
         "_data_files": [{"filename": path.name} for path in paths],
@@ -152,3 +153,93 @@ def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job:
     }
     write_json(out / FINISHED, state)
     return report
+
+
+class Part(NamedTuple):
+    """An Arrow file at `path`: images as lists of `3 H W` uint8 and labels int64, rows in the order of `sources`.
+
+    Its bytes are a function of the other fields and of the files below `root`.
+    """
+
+    path: Path
+    root: Path
+    image_size: int
+    sources: list[tuple[Source, int]]
+    schema: "pyarrow.Schema"
+
+    def make(self, pool: ThreadPoolExecutor, progress: Progress) -> None:
+        """Decodes the files, writes the images, then what became of the files."""
+        import pyarrow  # not where a run merely reads what was made
+
+        images = np.empty((len(self.sources), 3 * self.image_size**2), np.uint8)
+        labels: list[int] = []
+        unreadable: list[dict[str, str]] = []
+        found = pool.map(partial(decoded, self.root, self.image_size), [source for source, _ in self.sources])
+        for (source, label), pixels in zip(self.sources, found, strict=True):
+            if isinstance(pixels, str):
+                unreadable.append({"file": source.path, "reason": pixels})
+            else:
+                images[len(labels)] = pixels.reshape(-1)
+                labels.append(label)
+            progress.update(1)
+        flat = pyarrow.array(images[: len(labels)].reshape(-1))
+        columns = [pyarrow.FixedSizeListArray.from_arrays(flat, images.shape[1]), pyarrow.array(labels, "int64")]
+
+        def write(file: IO[bytes]) -> None:
+            with pyarrow.ipc.new_stream(file, self.schema) as stream:
+                stream.write(pyarrow.record_batch(columns, schema=self.schema))
+
+        write_atomically(self.path, write)
+        about = {
+            "images": len(labels),
+            "brightest": int(images[: len(labels)].max(initial=0)),
+            "bytes": self.path.stat().st_size,
+            "checksum": checksum(self.path),
+        }
+        write_json(self.path.with_suffix(".json"), {**about, "unreadable": unreadable})
+
+
+def decoded(root: Path, image_size: int, source: Source) -> np.ndarray | str:
+    """An image `[3, H, W]` uint8, or the reason why it is none; FileNotFoundError where ROOT itself is gone."""
+    try:
+        return read_image(source.read(root), image_size)
+    except MemoryError as error:
+        raise MemoryError(source.path) from error
+    except (UnreadableImage, OSError) as error:
+        if not root.exists():
+            raise FileNotFoundError(f"Expected images at '{root.resolve()}', they are gone.") from error
+        return getattr(error, "strerror", None) or str(error)
+
+
+def record_of(path: Path, every_byte: bool = False) -> dict[str, Any] | None:
+    """What became of the files of a part; None where it is missing or damaged: by its size or, if asked, any byte."""
+    about = path.with_suffix(".json")
+    record: dict[str, Any] | None = json.loads(about.read_text()) if about.exists() and path.is_file() else None
+    if record is None or path.stat().st_size != record["bytes"]:
+        return None
+    return record if not every_byte or checksum(path) == record["checksum"] else None
+
+
+def checksum(path: Path) -> str:
+    """BLAKE2b of a file, 128 bits."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(1 << 24):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def make_parts(parts: Sequence[Part], workers: int, total: int) -> None:
+    """Makes the parts in turn, each by several threads: Pillow decodes and resizes without the interpreter's lock."""
+    done = total - sum(len(part.sources) for part in parts)
+    with (
+        warnings.catch_warnings(),  # around those of the threads, which end in any order
+        Progress("preparing", total, done=done) as progress,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        try:
+            for part in parts:
+                part.make(pool, progress)
+        except BaseException:  # stopped, among others: what waits in the pool is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

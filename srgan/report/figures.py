@@ -4,6 +4,7 @@ A figure is a dictionary of plotly's "data" and "layout" and of what `page/page.
 heading above it; "note", shown below it; "time", whether its horizontal axis is the iteration, so that marks and the
 slider's moment are drawn in it; "overlay", whether in a comparison the last lines of all runs go into one plot.
 A trace whose "meta" names a history gets its values from there: a heat map all of them, a line those at the moment.
+A run that started from another run's checkpoint has the parent's curves, dotted and pale, before its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from srgan.runs.recorded import RecordedRun, Rows, is_number, number_names
 from srgan.utils.downsampling import kept_times, rounded
 
 Figure = dict[str, Any]
+Trace = dict[str, Any]
 Section = dict[str, Any]
 History = dict[str, Any]
 Column = tuple[list[int], list[float | None]]  # iterations and values
@@ -27,6 +29,7 @@ MOST_ROWS = 400  # of losses; half as many of gradient norms
 MOST_HISTOGRAMS = 60
 HISTOGRAM_BINS = 48
 SHARE = (0, 1.03)  # limits of an axis
+PALE = 0.55  # opacity of what a parent recorded
 
 COLORS = ("#3B82C4", "#D55E00", "#009E73", "#CC79A7", "#C99700", "#7B61C9", "#8A8F98", "#56B4E9")
 """Of lines, told apart on white and on black (after Okabe and Ito)."""
@@ -40,19 +43,22 @@ PLAYERS = {
 """Plots of what is recorded of both nets: title -> line -> key in losses.jsonl."""
 
 
-def sections(run: RecordedRun, most_values: int) -> tuple[list[Section], dict[str, History]]:
+def sections(
+    run: RecordedRun, most_values: int, past: RecordedRun | None = None
+) -> tuple[list[Section], dict[str, History]]:
     """Everything that is drawn of a run. Every run has the same sections; those without figures say why.
 
     Args:
         run: which.
         most_values: spectral values to keep, over all times, layers and k.
+        past: the parent until the run started from it, if its curves are drawn.
 
     Returns:
         the sections, and the histories by name: "times" [T] and "values" [K][T].
     """
-    spectra, histories = _spectra(run, most_values)
+    spectra, histories = _spectra(run, most_values // 2 if past else most_values, past)
     outputs, distributions = _outputs(run)
-    parts = [spectra, _ranks(run), _scores(run), _players(run, outputs), _gradients(run)]
+    parts = [spectra, _ranks(run, past), _scores(run, past), _players(run, past, outputs), _gradients(run, past)]
     return parts, histories | distributions
 
 
@@ -89,9 +95,10 @@ def kept_spectra(run: RecordedRun) -> np.ndarray:
     return kept_times(run.spectra.iterations, MOST_TIMES, run.required) if run.spectra else np.array([], int)
 
 
-def _spectra(run: RecordedRun, most_values: int) -> tuple[Section, dict[str, History]]:
+def _spectra(run: RecordedRun, most_values: int, past: RecordedRun | None) -> tuple[Section, dict[str, History]]:
     """Each layer's spectrum at the moment, and over time as a heat map."""
     layers, kept = _wide_layers(run), kept_spectra(run)
+    earlier = {layer.name: layer.rank for layer in _wide_layers(past)} if past else {}
     figures, histories = [], {}
     most_positions = min(MOST_POSITIONS, max(most_values // max(len(kept) * len(layers), 1), 24))
     for layer in layers:
@@ -105,15 +112,21 @@ def _spectra(run: RecordedRun, most_values: int) -> tuple[Section, dict[str, His
             at = max(int(np.searchsorted(iterations, run.best["iteration"], side="right")) - 1, 0)
             curves.append(_line(f"at the best {run.best['score']}", share, rounded(values[at], 3), 0, "dash"))
         curves.append(_line("at the slider’s iteration", share, [], 1) | {"meta": layer.name})
-        heat = {"type": "heatmap", "y": rounded((positions + 0.5) / layer.rank), "meta": layer.name}
+        heat: Trace = {"type": "heatmap", "y": rounded((positions + 0.5) / layer.rank), "meta": layer.name}
+        heats = [heat]
+        if past and past.spectra and earlier.get(layer.name) == layer.rank:
+            before, own = kept_spectra(past), f"{layer.name} (parent)"
+            values = past.spectra.spectra[layer.name][before][:, positions]
+            histories[own] = _history(past.spectra.iterations[before], values, 3)
+            heats.insert(0, heat | {"meta": own, "opacity": PALE})
         horizontal, vertical = _axis(f"k / N (N = {layer.rank})", SHARE), _axis("σₖ / σ₁", SHARE)
         title = "at the slider’s iteration"
         figures.append(_figure(title, curves, horizontal, vertical, layer.name, overlay=True, spectrum=True))
-        figures.append(_over_time("over training", [heat], _axis("k / N", (0, 1)), group=layer.name))
+        figures.append(_over_time("over training", heats, _axis("k / N", (0, 1)), group=layer.name))
     caption = (
         "The spectrum of a layer: its singular values σₖ over the largest, σ₁, from k = 1 to N, at the slider’s "
-        "iteration as a curve and over training as colour. A curve that hugs the top uses all its directions; one that "
-        "falls at once uses few. Layers of one singular value are left out."
+        "iteration as a curve and over training as colour. A layer with a flat curve uses all directions, one whose "
+        "curve drops at once only a few. Layers with a single singular value are left out."
     )
     if run.spectra and len(kept) < len(run.spectra.iterations):
         caption += f" {len(kept)} of {len(run.spectra.iterations)} records are kept on this page."
@@ -122,8 +135,8 @@ def _spectra(run: RecordedRun, most_values: int) -> tuple[Section, dict[str, His
     return section | {"name": "spectra"}, histories
 
 
-def _ranks(run: RecordedRun) -> Section:
-    """What summarizes the spectra, a line for each layer."""
+def _rank_columns(run: RecordedRun) -> dict[str, dict[str, Column]]:
+    """What summarizes the spectra: title -> layer -> iterations and values."""
     kept = kept_spectra(run)
     lines: dict[str, dict[str, Column]] = {"tail mean": {}, "effective rank / N": {}, "stable rank / N": {}}
     for layer in _wide_layers(run):
@@ -132,47 +145,58 @@ def _ranks(run: RecordedRun) -> Section:
         values = (summary.tail_mean, summary.effective_rank / layer.rank, summary.stable_rank / layer.rank)
         for columns, column in zip(lines.values(), values, strict=True):
             columns[layer.name] = (times(run), rounded(column[kept]))
+    return lines
+
+
+def _ranks(run: RecordedRun, past: RecordedRun | None) -> Section:
+    """A line for each layer."""
+    before = _rank_columns(past) if past else {}
     caption = (
-        "Tail mean: average of σₖ/σ₁ over k > N/4; spectral collapse is called when it falls below "
-        f"{run.thresholds.tail_mean} of its largest value in {run.thresholds.layers:.0%} of the convolutions, under "
-        "SR-s over the i values that it holds. Effective rank: exp of the entropy of σ/Σσ (Roy & Vetterli 2007). "
-        "Stable rank: Σσ²/σ₁². Both run from 1 to N and are divided by N here."
+        "Tail mean: average of σₖ/σ₁ over k > N/4. Spectral collapse: it is below "
+        f"{run.thresholds.tail_mean} of its largest value in {run.thresholds.layers:.0%} of the convolutions (under "
+        "SR-s, over the i values that it holds). Effective rank: exp of the entropy of σ/Σσ (Roy & Vetterli 2007). "
+        "Stable rank: Σσ²/σ₁². Both lie between 1 and N and are divided by N here."
     )
-    figures = [
-        _over_time(title, _layer_lines(columns), _axis("", SHARE)) for title, columns in lines.items() if columns
-    ]
+    figures = []
+    for title, columns in _rank_columns(run).items():
+        lines = _after(past, before.get(title, {}), _layer_lines(columns))
+        figures += [_over_time(title, lines, _axis("", SHARE))] if lines else []
     return _section("Tail mean and ranks", caption, figures, "" if figures else "No spectra were recorded.")
 
 
-def _scores(run: RecordedRun) -> Section:
+def _scores(run: RecordedRun, past: RecordedRun | None) -> Section:
     """A plot for each score; in a comparison a line for each run."""
     figures = []
+    before = _columns(past.scores, len(past.scores)) if past else {}
     for name, column in _columns(run.scores, len(run.scores)).items():
         if not name.removesuffix(EMA).endswith("_std"):
-            line = _line("", *column, 0) | {"mode": "lines+markers"}
+            own = run.label if name in before else ""
+            line = _line(own, *column, 0) | {"mode": "lines+markers"}
             note = "lower is better" if is_lower_better(name) else "higher is better"
-            figures.append(_over_time(name, [line], overlay=True, note=note))
-    caption = "On generated images, at each evaluation. How they are measured stands under the protocol below."
+            lines = _after(past, {own: before[name]}, [line]) if own else [line]
+            figures.append(_over_time(name, lines, overlay=True, note=note))
+    caption = "Of generated images, at each evaluation. The protocol below says how they are measured."
     missing = "No scores were recorded (scores.every is 0, or no evaluation has been reached)."
     return _section("Scores", caption, figures, "" if figures else missing)
 
 
-def _players(run: RecordedRun, outputs: list[Figure]) -> Section:
+def _players(run: RecordedRun, past: RecordedRun | None, outputs: list[Figure]) -> Section:
     """What D and G minimize, and how D sees both kinds of images."""
-    columns = _columns(run.losses, MOST_ROWS)
+    columns, before = _columns(run.losses, MOST_ROWS), _columns(past.losses, MOST_ROWS) if past else {}
     figures = []
     for title, keys in PLAYERS.items():
         present = [(name, columns[key]) for name, key in keys.items() if key in columns]
         lines = [_line(name, *column, k, DASHES[k]) for k, (name, column) in enumerate(present)]
+        lines = _after(past, {name: before[key] for name, key in keys.items() if key in before}, lines)
         if lines:
             figures.append(_over_time(title, lines, _axis("", (-0.02, 1.03) if "accuracy" in title else None)))
     missing = [title for title in PLAYERS if title not in {figure["title"] for figure in figures}]
     missing += [] if outputs else ["distributions of D’s outputs"]
     words = f"Not recorded by this run: {', '.join(missing)}." if missing else ""
     caption = (
-        "Losses: what the two nets minimize; a discriminator loss that stays near zero tells all images apart and "
-        "learns no more. Mean outputs: on a training batch; the higher, the more real. Accuracy: the share of a "
-        "training batch that D takes for what it is."
+        "Losses: what the two networks minimize; a discriminator whose loss stays near zero tells all images apart and "
+        "stops learning. Mean outputs: on a training batch; higher is more real. Accuracy: the share of a training "
+        "batch that D classifies correctly."
     )
     return _section("Losses and the discriminator", caption, figures + outputs, words) | {"alone": True}
 
@@ -198,26 +222,30 @@ def _outputs(run: RecordedRun) -> tuple[list[Figure], dict[str, History]]:
         lines[-1]["line"]["shape"] = "hvh"
     note = (
         f"At the slider’s iteration, on the same {values.shape[1]:,} images of each kind. Train above test: D has "
-        "memorized; real apart from generated: D wins."
+        "memorized its training images. Real apart from generated: D wins."
     )
     horizontal, vertical = _axis("D(x)", (low, high)), _axis("share of images", (0, 1.05 * highest))
     return [_figure("outputs of D", lines, horizontal, vertical, note=note)], histories
 
 
-def _gradients(run: RecordedRun) -> Section:
+def _norm_columns(run: RecordedRun, net: str) -> dict[str, Column]:
+    """Gradient norms of each layer, without zeros, which a logarithmic axis has no place for."""
+    rows = [{"iteration": row["iteration"]} | row.get(net, {}) for row in run.gradients]
+    columns = _columns(rows, MOST_ROWS // 2)
+    return {name: (x, [value or None for value in norms]) for name, (x, norms) in columns.items()}
+
+
+def _gradients(run: RecordedRun, past: RecordedRun | None) -> Section:
     figures = []
     for net in ("discriminator", "generator"):
-        columns = _columns(
-            [{"iteration": row["iteration"]} | row.get(net, {}) for row in run.gradients], MOST_ROWS // 2
-        )
-        positive = {name: (x, [value or None for value in norms]) for name, (x, norms) in columns.items()}
-        if positive:
+        if positive := _norm_columns(run, net):
             found = [value for _, norms in positive.values() for value in norms if value]
             labels = "D2" if found and max(found) < 300 * min(found) else 1  # 1, 2, 5 over few decades
-            figures.append(_over_time(net, _layer_lines(positive), {"type": "log", "dtick": labels}))
+            lines = _after(past, _norm_columns(past, net) if past else {}, _layer_lines(positive))
+            figures.append(_over_time(net, lines, {"type": "log", "dtick": labels}))
     caption = (
-        "L2 norm of the last update’s gradient, per layer, on a logarithmic axis. Norms that fall towards zero "
-        "together: that net has stopped learning."
+        "L2 norm of the last update’s gradient, per layer, on a logarithmic axis. If all norms of a network fall "
+        "towards zero, it has stopped learning."
     )
     missing = "" if figures else "Not recorded by this run: gradient norms per layer."
     return _section("Gradients", caption, figures, missing) | {"alone": True}
@@ -257,6 +285,17 @@ def _layer_lines(columns: Mapping[str, Column]) -> list[dict[str, Any]]:
         for color, names in enumerate(blocks.values())
         for place, name in enumerate(names)
     ]
+
+
+def _after(past: RecordedRun | None, before: Mapping[str, Column], lines: list[Trace]) -> list[Trace]:
+    """Lines, behind them those of the parent of the same names, in the same colours, dotted and pale."""
+    parents = []
+    for line in lines:
+        if past and line["name"] in before:
+            x, y = before[line["name"]]
+            look = {"name": f"{past.label} (parent)", "opacity": PALE, "line": line["line"] | {"dash": "dot"}}
+            parents.append(line | look | {"x": x, "y": y})
+    return [*parents, *lines]
 
 
 def _wide_layers(run: RecordedRun) -> list[SpectralLayer]:

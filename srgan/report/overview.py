@@ -13,13 +13,12 @@ from srgan.runs.recorded import RecordedRun
 from srgan.utils.downsampling import kept_times
 
 Section = Mapping[str, Any]
-"""Of a front page: "title", "paragraphs" and perhaps "table" with "header" and "rows", "picture"
-(a data URL) and "alt".
+"""Of a front page: "title", "paragraphs" and perhaps "table" ("header", "rows"), "picture" (a data URL) and "alt".
 
 A cell is "text", and perhaps "kind", a class of the page's style, and "runs", pairs of a label and a run's key.
 """
 METHOD_SETTINGS = ("model.constraint", "model.iterations", "trainer.", "checkpoints.")
-"""Settings in which runs side by side may differ: the method, and how long or where they went on."""
+"""Settings in which runs side by side may differ: the method, and how long or where they trained."""
 
 MOST_POINTS = 60  # of a sparkline
 WIDTH, HEIGHT = 132, 40  # of a sparkline
@@ -27,25 +26,22 @@ WIDTH, HEIGHT = 132, 40  # of a sparkline
 
 def rows_of_cards(runs: Sequence[RecordedRun], thumbnails: Sequence[str | None]) -> list[dict[str, Any]]:
     """Runs of one folder whose settings differ in the method alone, as rows: "folder", "facts", "cards", "keys"."""
-    rows: dict[tuple[str, str], list[int]] = {}
-    for index, run in enumerate(runs):
+    rows: dict[tuple[str, str], list[tuple[RecordedRun, str | None]]] = {}
+    for run, thumbnail in zip(runs, thumbnails, strict=True):
         parent = PurePosixPath(run.key).parent.as_posix()
         settings = {key: value for key, value in run.settings.items() if not key.startswith(METHOD_SETTINGS)}
-        rows.setdefault((parent, json.dumps(settings, sort_keys=True, default=str)), []).append(index)
-
-    def order(index: int) -> tuple[int, str, str]:
-        """From left to right: the shorter name first, so that what a method adds to comes before it."""
-        label = runs[index].label
-        return len(label), label, runs[index].key
-
+        row = rows.setdefault((parent, json.dumps(settings, sort_keys=True, default=str)), [])
+        row.append((run, thumbnail))
+    for row in rows.values():  # shorter labels first, so that what a method adds to comes before it
+        row.sort(key=lambda card: (len(card[0].label), card[0].label, card[0].key))
     return [
         {
             "folder": "this folder" if parent == "." else parent,
-            "facts": facts(runs[members[0]].settings),
-            "keys": [runs[index].key for index in sorted(members, key=order)],
-            "cards": _cards([(runs[index], thumbnails[index]) for index in sorted(members, key=order)]),
+            "facts": facts(row[0][0].settings),
+            "keys": [run.key for run, _ in row],
+            "cards": _cards(row),
         }
-        for (parent, _), members in rows.items()
+        for (parent, _), row in rows.items()
     ]
 
 
@@ -97,7 +93,7 @@ def _sparkline(name: str, x: np.ndarray, y: np.ndarray, last: int, limits: tuple
 
 def _place(mark: Mark, last: int) -> dict[str, Any]:
     dashes = {"dash": "4 2", "dot": "1.5 2"}.get(mark.dash, "none")
-    return {"x": round(2 + mark.iteration / last * (WIDTH - 4), 1), "dashes": dashes, **vars(mark)}
+    return {"x": round(2 + mark.iteration / last * (WIDTH - 4), 1), "dashes": dashes, **mark._asdict()}
 
 
 def wide_columns(table: Mapping[str, Any]) -> list[bool]:

@@ -21,36 +21,24 @@ from srgan.report import words
 from srgan.report.figures import numbers, sections, times
 from srgan.report.overview import Section, rows_of_cards, wide_columns
 from srgan.report.sample_pictures import grid_data_url, sample_strip
-from srgan.runs.discovery import find_runs, parent_key
-from srgan.runs.recorded import RecordedRun
+from srgan.runs.recorded import RecordedRun, find_runs, parent_of
 from srgan.utils.files import write_text
 from srgan.utils.progress import Progress
 
-SPECTRAL_VALUES = 3_000_000
-"""Over all runs of a page: about 7 MB of it."""
-
-SAMPLE_BYTES = 12_000_000
-"""Over all runs of a page: 16 MB of it."""
-
-UNREADABLE = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    OSError,
-    RecursionError,
-    TemplateError,
-)
-"""What files of any content end in."""
-
+SPECTRAL_VALUES = 3_000_000  # over all runs of a page: about 7 MB of it
+SAMPLE_BYTES = 12_000_000  # over all runs of a page: 16 MB of it
 MOST_VALUES_OF_A_RUN = 400_000
 MOST_SAMPLE_BYTES_OF_A_RUN = 3_000_000
+
+UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError, TemplateError,
+)  # fmt: skip
+"""What damaged files may raise."""
 
 
 @dataclass(frozen=True)
 class WrittenPage:
-    """What a page holds: how many runs, its size in bytes, a note for everything that was left out."""
+    """How many runs a page holds, its size in bytes, and a note for each run that was left out."""
 
     runs: int
     size: int
@@ -58,13 +46,7 @@ class WrittenPage:
 
 
 def write_page(root: Path, output: Path, title: str | None = None, front: Sequence[Section] = ()) -> WrittenPage:
-    """Writes all runs below a folder as one page.
-
-    Args:
-        root: a run's folder, or one with runs below it.
-        output: the HTML file.
-        title: of the page; None: the folder's name.
-        front: what stands above the runs.
+    """Writes all runs in a folder and below it as one HTML file, below the sections of `front`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no run in it.
@@ -85,7 +67,7 @@ def write_page(root: Path, output: Path, title: str | None = None, front: Sequen
         for run in found:
             progress.update(1)
             try:
-                content = _content(run, parent_key(run, found), most_values, sample_bytes)
+                content = _content(run, found, most_values, sample_bytes)
                 _render("page.html", **_overview([run], [None]))
             except UNREADABLE as error:
                 notes.append(f"{run.key}: cannot be read ({type(error).__name__}: {error})")
@@ -103,7 +85,7 @@ def write_page(root: Path, output: Path, title: str | None = None, front: Sequen
 
 
 def _overview(runs: Sequence[RecordedRun], thumbnails: Sequence[str | None]) -> dict[str, Any]:
-    """What the first view shows of runs; with one of them alone it tells whether that one can be shown."""
+    """What the first view shows of runs; of a single one it tells whether that one can be shown."""
     return {
         "title": "", "front": (), "notes": [], "runs": [], "plotly": "",
         "rows": rows_of_cards(runs, thumbnails),
@@ -112,9 +94,10 @@ def _overview(runs: Sequence[RecordedRun], thumbnails: Sequence[str | None]) -> 
     }  # fmt: skip
 
 
-def _content(run: RecordedRun, parent: str | None, most_values: int, sample_bytes: int) -> dict[str, Any]:
-    """What `page/page.js` shows of a run."""
-    drawn, histories = sections(run, most_values)
+def _content(run: RecordedRun, found: Sequence[RecordedRun], most_values: int, sample_bytes: int) -> dict[str, Any]:
+    """What `page/page.js` shows of one of the runs that were found."""
+    parent, keys = parent_of(run, found), [other.key for other in found]
+    drawn, histories = sections(run, most_values, past := _past(run, parent))
     marks = words.marks(run)
     moments = [(f"best {run.best['score']}", run.best["iteration"])] if run.best else []
     moments += [(mark.text, mark.iteration) for mark in marks]
@@ -123,11 +106,10 @@ def _content(run: RecordedRun, parent: str | None, most_values: int, sample_byte
     samples = sample_strip(pictures, image_size, [iteration for _, iteration in moments], sample_bytes)
     table, moving = numbers(run)
     protocol = run.folder.read_protocol() or {}
-    details = _render("details.html", run=run, words=words, numbers=table, protocol=protocol)
     return {
         "key": run.key,
-        "head": _render("head.html", run=run, words=words, parent=parent),
-        "details": details,
+        "head": _render("head.html", run=run, words=words, parent=parent, past=past, keys=keys),
+        "details": _render("details.html", run=run, words=words, numbers=table, protocol=protocol),
         "protocol": json.dumps(protocol),
         "last": run.last_iteration,
         "times": times(run),
@@ -140,6 +122,15 @@ def _content(run: RecordedRun, parent: str | None, most_values: int, sample_byte
         "real_images": grid_data_url(run.folder.real_images, image_size),
         "recorded_samples": len(pictures),
     }
+
+
+def _past(run: RecordedRun, parent: RecordedRun | None) -> RecordedRun | None:
+    """The parent as it stood when the run started from it; None without one, or if its files cannot be read."""
+    try:
+        past = parent.until(run.branch or 0) if parent else None
+        return past if past and past.label else None
+    except UNREADABLE:
+        return None
 
 
 def _shape(mark: words.Mark) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sample grids, small: as WebP, within a budget."""
+"""Sample grids as small WebP files, within a budget."""
 
 import base64
 import io
@@ -17,16 +17,13 @@ QUALITY = 80
 def sample_strip(
     pictures: Mapping[int, Path], image_size: int, required: Iterable[int | None], budget: int
 ) -> dict[int, str]:
-    """Encodes as many of a run's grids as fit.
+    """Encodes as many of a run's grids as fit: iteration -> data URL, in order.
 
     Args:
-        pictures: iteration -> PNG; one that cannot be read is left out.
-        image_size: in pixels. Images of 32 and less were enlarged in the grid, so that half its width holds all.
+        pictures: iteration -> PNG; unreadable ones are left out.
+        image_size: in pixels. Images of 32 and less are enlarged in the grid, so that half its width holds all.
         required: iterations whose grid, the one at or before them, stays.
         budget: bytes of all WebP files together.
-
-    Returns:
-        iteration -> data URL, in order.
     """
     encoded = {t: picture for t in sorted(pictures) if (picture := _encoded(pictures[t], image_size))}
     if not encoded:
@@ -40,7 +37,7 @@ def sample_strip(
 
 
 def grid_data_url(path: Path, image_size: int) -> str | None:
-    """One grid, of images of so many pixels, as a data URL; None where it is missing or cut short."""
+    """A grid of images of so many pixels as a data URL; None if it is missing or cut short."""
     picture = _encoded(path, image_size)
     return None if picture is None else data_url(picture, "webp")
 

@@ -1,9 +1,8 @@
-"""A run in words: what its badges, marks, facts and tables say."""
+"""The texts of a run's badges, marks, facts and tables."""
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from srgan.runs.recorded import RecordedRun
 
@@ -27,9 +26,8 @@ FACTS = {
 START_OF_SR = "model.constraint.init_args.schedule.start_iteration"
 
 
-@dataclass(frozen=True)
-class Mark:
-    """Something that happened at an iteration, shown as a vertical line in every plot over time."""
+class Mark(NamedTuple):
+    """An event, shown as a vertical line in every plot over time."""
 
     iteration: int
     text: str
@@ -56,9 +54,11 @@ def marks(run: RecordedRun) -> list[Mark]:
 
 def badges(run: RecordedRun) -> list[tuple[str, str]]:
     """Status and verdicts: a class of the page's style, and words."""
-    status = run.record["status"]
-    found = [("plain", status)] if status == "finished" else [("status", f"{status}{_reached(run)}")]
-    so_far = "" if status == "finished" else " so far"
+    status, found, so_far = run.record["status"], [("plain", "finished")], ""
+    if status != "finished":
+        progress, so_far = run.folder.read_progress(), " so far"
+        reached = f" at {progress['iteration']:,} of {run.record['iterations']:,}" if progress else ""
+        found = [("status", f"{status}{reached}")]
     for kind, (name, *_) in COLLAPSES.items():
         verdict = run.verdicts[kind]
         if not verdict:
@@ -72,17 +72,8 @@ def badges(run: RecordedRun) -> list[tuple[str, str]]:
     return found
 
 
-def _reached(run: RecordedRun) -> str:
-    progress = run.folder.read_progress()
-    return f" at {progress['iteration']:,} of {run.record['iterations']:,}" if progress else ""
-
-
 def facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The few settings that tell one run from the next: name and value.
-
-    Args:
-        settings: by dotted name.
-    """
+    """Name and value of the settings, given by dotted name, that tell one run from the next."""
     found = {name: str(settings[key]) for key, name in FACTS.items() if settings.get(key) is not None}
     if "data" in found:
         found["data"] = found["data"].rpartition(".")[2].removesuffix("Data")
@@ -90,7 +81,7 @@ def facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def final_scores(run: RecordedRun) -> str:
-    """By the final protocol; "" where there are none."""
+    """By the final protocol; "" if there are none."""
     return ", ".join(f"{name} {value:,.4g}" for name, value in run.final_scores.items())
 
 

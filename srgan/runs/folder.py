@@ -16,13 +16,13 @@ samples/00001000.png  grids on fixed noise
 progress.json         where it stands, for whoever watches
 checkpoints/last.ckpt everything that a resumed run needs; beside it the one before, previous.ckpt, and kept ones
 
-Rows and records carry checksums; a checkpoint says how long each history was and what it held.
+Rows and records carry checksums; a checkpoint holds the length and the checksum of each history.
 """
 
 import os
 import zlib
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,11 @@ SHOWN_SCORES = ("FID", "FID_cls", "IS", "IS_cls", "modes")
 
 
 class OtherRunError(RuntimeError):
-    """Something that decides a run's results is not what the run began with."""
+    """Something that decides a run's results has changed since it began."""
 
 
 class LostHistoryError(RuntimeError):
-    """A part of what a run has recorded is not where it was written."""
+    """A run's folder or one of its histories was moved, removed or changed during training."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,13 @@ class SpectralLayer:
     judged: int
 
     @property
-    def is_shortcut(self) -> bool:
-        """1 x 1 convolutions are the shortcuts of the residual nets, in which the paper sees no collapse."""
-        return self.is_convolution and prod(self.shape[2:]) == 1
+    def is_convolution(self) -> bool:
+        return len(self.shape) > 2
 
     @property
     def is_judged(self) -> bool:
-        """Whether its spectrum decides on a spectral collapse: the non-shortcut convolutions, of whatever class."""
-        return self.is_convolution and not self.is_shortcut
-
-    @property
-    def is_convolution(self) -> bool:
-        return len(self.shape) > 2
+        """Whether its spectrum decides on a spectral collapse: of convolutions other than the 1 x 1 of shortcuts."""
+        return prod(self.shape[2:]) > 1
 
 
 @dataclass(frozen=True)
@@ -96,6 +91,11 @@ class SpectraHistory:
     def judged(self) -> dict[str, np.ndarray]:
         """What decides on a spectral collapse: layer -> `[T, judged]`."""
         return {layer.name: self.spectra[layer.name][:, : layer.judged] for layer in self.layers if layer.is_judged}
+
+    def first(self, count: int) -> "SpectraHistory":
+        """The first records alone."""
+        columns = [{name: values[:count] for name, values in one.items()} for one in (self.sigma_1, self.spectra)]
+        return SpectraHistory(self.layers, self.iterations[:count], *columns)
 
 
 @dataclass(frozen=True)
@@ -133,22 +133,18 @@ class RunFolder:
         self.progress = self.path / "progress.json"
         self.lock = self.path / "lock"
         self.written: dict[str, int] = {}
-        """Name of each history -> its bytes, as far as this process has rolled back to them and written them."""
+        """Name of each history -> its bytes, as this process has rolled it back and written it."""
         self.begun = False  # whether this process trains the run, so that its folder has to be there
 
     def read_record(self) -> dict[str, Any] | None:
-        """The content of run.json; None if there is none yet.
-
-        Raises:
-            ValueError: it is damaged; so say the other files.
-        """
+        """The content of run.json; None if there is none yet; ValueError, as for the other files, if it is damaged."""
         record = read_json(self.record)
         if record is not None and (missing := {"status", "config"} - record.keys()):
             raise ValueError(f"Expected the record of a run in '{self.record}', found no {', '.join(sorted(missing))}.")
         return record
 
     def read_protocol(self) -> dict[str, Any] | None:
-        """How the scores of this run are measured; None if there are none yet."""
+        """How its scores are measured; None if there are none yet."""
         return read_json(self.protocol)
 
     def read_final(self) -> dict[str, Any] | None:
@@ -156,7 +152,7 @@ class RunFolder:
         return read_json(self.final)
 
     def read_progress(self) -> dict[str, int] | None:
-        """Its "iteration" and "iterations"; None before the first report, or where a power cut has lost it."""
+        """Its "iteration" and "iterations"; None before the first report, or if a power cut has lost it."""
         try:
             return read_json(self.progress)
         except ValueError:
@@ -178,8 +174,7 @@ class RunFolder:
 
     def read_outputs(self, first: int = 0) -> OutputsHistory | None:
         """Recorded outputs of D from the `first` record on; None if there are none."""
-        found = self.outputs.read(first)
-        if found is None:
+        if (found := self.outputs.read(first)) is None:
             return None
         layout, records = found
         outputs = {kind: records["outputs"][:, place] for place, kind in enumerate(layout["kinds"])}
@@ -187,18 +182,14 @@ class RunFolder:
 
     def read_spectra(self, first: int = 0) -> SpectraHistory | None:
         """Recorded spectra from the `first` record on, without one that a kill cut short; None if there are none."""
-        found = self.spectra.read(first)
-        if found is None:
+        if (found := self.spectra.read(first)) is None:
             return None
         layers, records = _layers(found[0]), found[1]
+        names = [layer.name for layer in layers]
         ends = np.cumsum([layer.rank for layer in layers])
-        spectra = np.split(records["spectrum"], ends[:-1], axis=1)
-        return SpectraHistory(
-            layers,
-            records["iteration"],
-            {layer.name: records["sigma_1"][:, k] for k, layer in enumerate(layers)},
-            {layer.name: spectrum for layer, spectrum in zip(layers, spectra, strict=True)},
-        )
+        sigma_1 = dict(zip(names, records["sigma_1"].T, strict=True))
+        spectra = dict(zip(names, np.split(records["spectrum"], ends[:-1], axis=1), strict=True))
+        return SpectraHistory(layers, records["iteration"], sigma_1, spectra)
 
     def append_row(self, history: Path, row: dict[str, Any]) -> None:
         """Appends a row to one of the histories of rows."""
@@ -212,31 +203,27 @@ class RunFolder:
         self.written.setdefault(history.layout.name, history.layout.stat().st_size)
 
     def lost(self) -> str | None:
-        """What is gone, or elsewhere, of what this process knows to be recorded, and what to do; None: nothing."""
+        """Which files of this process are missing or changed, and what to do; None: all are as it wrote them."""
         if not self.config.is_file():
             return (
-                f"Expected the folder '{self.path}', in which this run is recorded, found it moved or removed. Move it "
-                "back: the same command goes on from its last checkpoint, or begins again if it has none."
+                f"Expected the run folder '{self.path}', found it moved or removed. Move it back and run the same "
+                "command again: it resumes from the last checkpoint, or starts over if there is none."
             )
         changed = [
-            f"{path.name} ({self.written.get(path.name, 0):,} bytes written, {size:,} there)"
+            f"{path.name} ({self.written.get(path.name, 0):,} bytes written, {size:,} found)"
             for path in self.histories
             if (size := path.stat().st_size if path.is_file() else 0) != self.written.get(path.name, 0)
         ]
         if not changed:
             return None
         return (
-            f"Expected the histories in '{self.path}' as this run wrote them, found others: {', '.join(changed)}. "
-            "Put them back, if they were moved: the same command goes on from the last checkpoint whose histories "
-            "are whole, or begins again if there is none."
+            f"Expected the histories in '{self.path}' as this run wrote them, found them changed: "
+            f"{', '.join(changed)}. Put them back if they were moved and run the same command again: it resumes from "
+            "the last checkpoint with complete histories, or starts over if there is none."
         )
 
     def check_not_lost(self) -> None:
-        """Before anything is written, which would make a folder anew, or take the histories for whole.
-
-        Raises:
-            LostHistoryError: the folder was moved or removed, or one of its histories was changed.
-        """
+        """Raises LostHistoryError, before anything is written, if the folder is gone or a history was changed."""
         if self.begun and (words := self.lost()):
             raise LostHistoryError(words)
 
@@ -281,7 +268,7 @@ class RunFolder:
         return marks
 
     def damaged_histories(self, marks: dict[str, list[int]]) -> list[str]:
-        """Names of the histories that no longer begin with what these marks were taken of."""
+        """Names of the histories that no longer begin with what was marked."""
         damaged = []
         for path in self.histories:
             size, checksum = marks.get(path.name, (0, 0))
@@ -291,31 +278,26 @@ class RunFolder:
         return damaged
 
     def roll_back(self, marks: dict[str, list[int]], iteration: int) -> None:
-        """Drops what was recorded beyond `iteration`, of which the marks are: a resumed run records it again."""
+        """Drops what was recorded after `iteration`, when the marks were taken: a resumed run records it again."""
         self.written = {name: size for name, (size, _) in marks.items()}
         for path in self.histories:
-            size = marks.get(path.name, (0, 0))[0]
-            if size:
+            if size := self.written.get(path.name):
                 os.truncate(path, size)
             else:
                 path.unlink(missing_ok=True)
-        if not self._has_final(iteration):
+        try:
+            final = self.read_final() or {}
+        except ValueError:  # damaged
+            final = {}
+        if final.get("iteration", inf) > iteration:
             self.final.unlink(missing_ok=True)
         for sample_iteration, path in self.read_samples().items():
             if sample_iteration > iteration:
                 path.unlink()
-        remove_temporaries(self.path, "*.json")
-        remove_temporaries(self.path, self.config.name)
-        for folder in (self.samples, self.checkpoint.parent):
-            remove_temporaries(folder)
-
-    def _has_final(self, iteration: int) -> bool:
-        """Whether there are final scores that can be read, of no later than `iteration`."""
-        try:
-            final = self.read_final()
-        except ValueError:
-            return False
-        return final is not None and final["iteration"] <= iteration
+        for folder, names in (
+            (self.path, "*.json"), (self.path, self.config.name), (self.samples, "*"), (self.checkpoint.parent, "*"),
+        ):  # fmt: skip
+            remove_temporaries(folder, names)
 
 
 def flatten_settings(config: Any, prefix: str = "") -> dict[str, Any]:

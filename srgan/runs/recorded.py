@@ -1,4 +1,7 @@
-"""The one reader of a run: its files, read once each, and what they say of its collapse. No torch in here."""
+"""The one reader of runs: their files, read once each, what these say of a collapse, and which runs a folder holds.
+
+No torch in here.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,16 +14,15 @@ from srgan.runs.folder import OutputsHistory, RunFolder, SpectraHistory, flatten
 
 Rows = Sequence[Mapping[str, Any]]
 VERDICTS = ("mode_collapse", "spectral_collapse")
+NEEDED = ("status", "config", "command", "iterations", "seed")
+"""Keys of run.json without which a run is not listed."""
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedRun:
     """A run as its folder holds it, finished or not. A damaged file raises ValueError when it is first asked for.
 
-    Attributes:
-        folder: its files.
-        record: the content of its run.json.
-        key: what names it among others, e.g. its path below the folder that is reported on.
+    `record` is run.json; `key` names the run among others, e.g. its path below the folder that is reported on.
     """
 
     folder: RunFolder
@@ -33,7 +35,7 @@ class RecordedRun:
 
     @property
     def label(self) -> str:
-        """Method: what the run was called when it started (`srgan fit --label`), else its constraint's label."""
+        """`srgan fit --label` when the run started, else its constraint's label."""
         label = self.record.get("label") or self.record["constraint"]["label"]
         if not isinstance(label, str):
             raise ValueError(f"expected the label of a run to be a text, found {label!r}")
@@ -62,35 +64,44 @@ class RecordedRun:
 
     @cached_property
     def spectra(self) -> SpectraHistory | None:
-        """None where none were recorded."""
+        """None if none were recorded."""
         history = self.folder.read_spectra()
-        return history if history is not None and len(history.iterations) else None
+        return history if history and len(history.iterations) else None
 
     @cached_property
     def outputs(self) -> OutputsHistory | None:
-        """None where none were recorded."""
+        """None if none were recorded."""
         history = self.folder.read_outputs()
-        return history if history is not None and len(history.iterations) else None
+        return history if history and len(history.iterations) else None
 
     @cached_property
     def final(self) -> Mapping[str, Any]:
-        """The "iteration", "protocol" and "scores" of the final evaluation; empty where there was none."""
+        """The "iteration", "protocol" and "scores" of the final evaluation; empty without one."""
         return self.folder.read_final() or {}
 
     @cached_property
     def final_scores(self) -> dict[str, float]:
-        """Of the final evaluation, those that are one number."""
+        """Those of the final evaluation that are one number."""
         return {name: value for name, value in self.final.get("scores", {}).items() if is_number(value)}
 
     @property
     def branch(self) -> int | None:
-        """Iteration of another run's checkpoint that this one started from; None for a fresh start."""
+        """Iteration of the parent's checkpoint that this run started from; None for a fresh start."""
         parent = self.record.get("parent")
         return int(parent["iteration"]) if parent else None
 
+    def until(self, iteration: int) -> "RecordedRun":
+        """This run with the scores, losses, gradient norms and spectra up to an iteration."""
+        earlier = RecordedRun(self.folder, self.record, self.key)
+        for name in ("scores", "losses", "gradients"):
+            vars(earlier)[name] = [row for row in getattr(self, name) if row["iteration"] <= iteration]
+        count = int((self.spectra.iterations <= iteration).sum()) if self.spectra else 0
+        vars(earlier)["spectra"] = self.spectra.first(count) if self.spectra and count else None
+        return earlier
+
     @property
     def last_iteration(self) -> int:
-        """Of anything that was recorded over time; 1 for nothing."""
+        """At which anything was recorded; at least 1."""
         rows = [int(row["iteration"]) for rows in (self.scores, self.losses, self.gradients) for row in rows[-1:]]
         records = [int(history.iterations[-1]) for history in (self.spectra, self.outputs) if history is not None]
         return max([1, *rows, *records])
@@ -104,24 +115,24 @@ class RecordedRun:
 
     @cached_property
     def verdicts(self) -> dict[str, Mapping[str, Any] | None]:
-        """Of VERDICTS -> "collapsed" and "iteration": those of run.json, else by the files so far; None for neither."""
+        """Of VERDICTS -> "collapsed" and "iteration", of run.json or else of the files so far; None if not judged."""
         stored = self.record.get("verdicts")
         found = verdicts_of(self.scores, self.spectra, self.thresholds) if stored is None else stored
         return {kind: found.get(kind) for kind in VERDICTS}
 
     def collapse_iteration(self, verdict: str) -> int | None:
-        """Iteration of a collapse of VERDICTS; None if there was none, or nothing to judge it by."""
+        """Iteration of a collapse, one of VERDICTS; None if there was none or nothing to judge it by."""
         iteration: int | None = (self.verdicts[verdict] or {}).get("iteration")
         return iteration
 
     @property
     def collapsed(self) -> bool:
-        """By mode or by spectrum."""
+        """Its modes or its spectra."""
         return any(self.collapse_iteration(kind) is not None for kind in VERDICTS)
 
     @property
     def required(self) -> list[int]:
-        """Iterations that no thinning out may drop: of verdicts and evaluations."""
+        """Iterations that stay when a history is thinned out: of verdicts and evaluations."""
         found = [verdict["iteration"] for verdict in self.verdicts.values() if verdict and verdict["collapsed"]]
         return found + [int(row["iteration"]) for row in self.scores]
 
@@ -138,11 +149,7 @@ class RecordedRun:
 
 
 def recorded_run(path: Path | RunFolder, key: str | None = None) -> RecordedRun | None:
-    """The run in a folder; None where nothing has begun.
-
-    Args:
-        path: of the folder.
-        key: what to call it; None: the folder's name.
+    """The run in a folder, called by its name if there is no key; None if no run has begun there.
 
     Raises:
         ValueError: its run.json is damaged.
@@ -170,3 +177,56 @@ def verdicts_of(
     return {
         name: asdict(verdict) if verdict else None for name, verdict in zip(VERDICTS, (modes, collapse), strict=True)
     }
+
+
+def find_runs(root: Path) -> tuple[list[RecordedRun], list[str]]:
+    """All runs in a folder and below it, in order of their paths, and a note for each that is broken.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no run in it that can be read.
+        NotADirectoryError: it is a file.
+    """
+    if not root.exists():
+        raise FileNotFoundError(f"expected a run or a folder of runs, found nothing at '{root}'. Check the path.")
+    if not root.is_dir():
+        raise NotADirectoryError(f"expected a folder, found the file '{root}'. Name the folder of the run.")
+    runs, notes = [], []
+    for path in sorted(root.rglob("run.json")):
+        key = path.parent.relative_to(root).as_posix()
+        key = root.resolve().name if key == "." else key
+        try:
+            runs.append(_listed_run(path.parent, key))
+        except (ValueError, OSError, RecursionError) as error:
+            notes.append(f"{key}: its run.json cannot be read ({error})")
+    if not runs:
+        found = "; ".join(notes) or "no run.json in it or below it"
+        raise FileNotFoundError(f"expected a run in '{root}', found {found}. Train one: srgan fit --run {root}/NAME")
+    return runs, notes
+
+
+def _listed_run(path: Path, key: str) -> RecordedRun:
+    run = recorded_run(path, key)
+    missing = NEEDED if run is None else [key for key in NEEDED if key not in run.record]
+    if run is None or missing:
+        raise ValueError(f"expected the keys {', '.join(NEEDED)}, found no {', '.join(missing)}")
+    if not isinstance(run.record["config"], dict):
+        raise ValueError("expected its config to be an object")
+    return run
+
+
+def parent_of(run: RecordedRun, runs: Sequence[RecordedRun]) -> RecordedRun | None:
+    """The run whose checkpoint this one started from; None for a fresh start, or if it cannot be found or read.
+
+    It is looked for among `runs`, then where it was. Runs may have moved since, e.g. from a cluster: then the names of
+    the run and of the folder around it decide.
+    """
+    if run.branch is None:
+        return None
+    source = Path(run.record["parent"]["checkpoint"]).resolve().parent.parent
+    paths = [(other.folder.path.resolve(), other) for other in runs if other.key != run.key]
+    same = [other for path, other in paths if path == source]
+    alike = [other for path, other in paths if path.parts[-2:] == source.parts[-2:]]
+    try:
+        return next(iter(same + alike), None) or _listed_run(source, source.name)
+    except (ValueError, OSError, RecursionError):
+        return None

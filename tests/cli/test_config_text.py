@@ -101,7 +101,7 @@ def test_the_resolved_settings_of_a_run_are_a_configuration(tmp_path: Path) -> N
     assert fit(first, "--model.iterations", "1") == 0
     stored = yaml.safe_load(first.config.read_text())
     assert stored["trainer"]["max_steps"] == 2
-    assert with_settings_read(["-c", str(first.config)])[-2:] == ["-c", str(first.config)]
+    assert with_settings_read([f"--config={first.config}"])[-1:] == [f"--config={first.config}"]
     assert fit(again, "-c", str(first.config), "--model.iterations", "2") == 0
     record = again.read_record()
     assert record is not None

@@ -236,12 +236,12 @@ def test_a_stopped_evaluation_says_so(
     assert "srgan evaluate: stopped" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("message", "error"), [("out of memory", RuntimeError), ("no link", FileNotFoundError)])
+@pytest.mark.parametrize(("message", "error"), [("out of memory", RuntimeError), ("no link", ConnectionError)])
 def test_only_a_failed_download_is_missing_data(
     message: str, error: type[Exception], run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
-        raise RuntimeError(message)
+        raise error(message)
 
     where = "feature_network" if error is RuntimeError else "check_features"
     monkeypatch.setattr(f"srgan.cli.evaluate.{where}", fail)

@@ -53,10 +53,10 @@ class Disturbs(pl.Callback):
 LOST = {
     "renamed": "found it moved or removed. Move it back",
     "deleted": "found it moved or removed. Move it back",
-    "history removed": "found others: losses.jsonl (",
-    "records removed": "found others: spectra.bin (",
-    "history cut": "found others: losses.jsonl (",
-    "history doubled": "found others: gradients.jsonl (",
+    "history removed": "found them changed: losses.jsonl (",
+    "records removed": "found them changed: spectra.bin (",
+    "history cut": "found them changed: losses.jsonl (",
+    "history doubled": "found them changed: gradients.jsonl (",
 }
 
 
@@ -100,7 +100,7 @@ def test_a_folder_renamed_before_the_first_iteration_can_be_moved_back(
     folder = RunFolder(tmp_path / "run")
     renames = ["--trainer.callbacks", "test_fit_lost_folder.Renames", "--trainer.callbacks.folder", str(folder.path)]
     assert fit(folder, *SCORES, *renames) == FAILED
-    assert "Move it back: the same command goes on from its last checkpoint, or begins again" in capsys.readouterr().err
+    assert "Move it back and run the same command again: it resumes from the last checkpoint" in capsys.readouterr().err
     assert not folder.path.exists()
     folder.path.with_name("elsewhere").rename(folder.path)
     assert fit(folder, *SCORES) == 0

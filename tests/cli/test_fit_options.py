@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import yaml
 from tiny_runs import assert_identical, fit, state
 
+from srgan.cli.configs import with_paths
 from srgan.cli.fit import compose
 from srgan.cli.fit_help import HELP
 from srgan.cli.fit_options import RENAMED, spelled_out
@@ -35,7 +36,7 @@ def said(run: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> s
     [
         (["--trainer.accumulate_grad_batches", "2"], "--model.micro_batch_size"),
         (["--trainer.gradient_clip_val", "1.0"], "learning rates"),
-        (["--trainer.overfit_batches", "3"], "smaller set of images"),
+        (["--trainer.overfit_batches", "3"], "smaller data set"),
         (["--trainer.barebones", "true"], "--scores.every 0"),
         (["--trainer.enable_checkpointing", "false"], "--checkpoints.every"),
         (["--trainer.default_root_dir", "there"], "--run"),
@@ -155,7 +156,10 @@ def test_a_logger_that_is_not_installed_is_a_sentence() -> None:
     [
         ("model: &m {networks: *m}", "Expected settings without YAML aliases (*name)"),
         ("trainer: null", "Expected settings of the Trainer"),
-        ("trainer: {min_steps: 3}", "Expected no trainer.min_steps, which does not apply here. A run's length is"),
+        (
+            "trainer: {min_steps: 3}",
+            "Expected no trainer.min_steps, which does not apply here. Set --model.iterations.",
+        ),
     ],
 )
 def test_files_that_are_no_settings_are_refused(
@@ -187,9 +191,8 @@ def test_the_short_name_of_a_method_trains_as_its_configuration_file(method: str
 def test_a_short_name_is_a_setting_that_jsonargparse_knows(method: str) -> None:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--model.constraint", type=Constraint)
-    for arguments in (["--model.constraint", method], [f"--model.constraint={method}"]):
-        built = parser.instantiate_classes(parser.parse_args(spelled_out(arguments)))
-        assert built["model.constraint"].words == METHODS[method]().words
+    built = parser.instantiate_classes(parser.parse_args(spelled_out([f"--model.constraint={method}"])))
+    assert built["model.constraint"].words == METHODS[method]().words
 
 
 def test_settings_of_sr_have_short_names(tmp_path: Path) -> None:
@@ -199,7 +202,7 @@ def test_settings_of_sr_have_short_names(tmp_path: Path) -> None:
     assert settings.init_args.spectral_map.init_args.fraction == 0.25
     assert (settings.init_args.scale, settings.init_args.schedule.every_iterations) == ("keep", 2)
     long = "--model.constraint.init_args.spectral_map.init_args.fraction"
-    assert spelled_out(short)[:2] == [long, "0.25"]
+    assert spelled_out(with_paths(short))[0] == f"{long}=0.25"
     for method, option in (("sr-s", "--sr.fractoin"), ("sr-d", "--sr.fraction"), ("sn", "--sr.fraction")):
         with pytest.raises((ValueError, argparse.ArgumentError)):
             compose(["-c", "digits", "-c", method, "--run", str(tmp_path), option, "0.25"])
@@ -215,5 +218,5 @@ def test_the_configuration_of_sr_is_short_and_has_the_defaults(method: str) -> N
 
 
 def test_only_the_constraint_has_short_names() -> None:
-    arguments = ["--run", "sn", "--model.constraint", "mine.Constraint", "--data", "sn"]
+    arguments = ["--run=sn", "--model.constraint=mine.Constraint", "--data=sn"]
     assert spelled_out(arguments) == arguments

@@ -171,7 +171,7 @@ def test_other_sizes_of_cifar10_and_stl10_are_refused() -> None:
 def test_without_cifar10_and_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")  # nobody listens there
     monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(RuntimeError, match=r"cifar-10-python\.tar\.gz there, or train on a folder"):
+    with pytest.raises(ConnectionError, match=r"cifar-10-python\.tar\.gz there, or train on a folder"):
         CIFAR10Data(str(tmp_path)).prepare_data()
 
 

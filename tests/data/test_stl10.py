@@ -11,7 +11,7 @@ from conftest import random_pixels
 from torchvision.datasets import STL10
 
 from srgan.data import STL10Data
-from srgan.data.stl10 import shrunk_path
+from srgan.data.torchvision_data import shrunk_path
 from srgan.utils.images import shrink
 
 
@@ -83,7 +83,7 @@ def test_without_stl10_and_network_the_error_says_what_to_do(tmp_path: Path, mon
     monkeypatch.setattr(STL10, "url", "http://127.0.0.1:9/stl10_binary.tar.gz")  # nobody listens there
     monkeypatch.setenv("no_proxy", "*")
     for load in (lambda data: data.prepare_data(), lambda data: data.load("test")):
-        with pytest.raises(RuntimeError, match=r"stl10_binary\.tar\.gz there, or train on a folder"):
+        with pytest.raises(ConnectionError, match=r"stl10_binary\.tar\.gz there, or train on a folder"):
             load(STL10Data(str(tmp_path / "data")))
 
 
@@ -93,6 +93,6 @@ def test_a_download_that_is_not_stl10_is_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / STL10.base_folder).mkdir()
     for name, _ in STL10.train_list + STL10.test_list:
         (tmp_path / STL10.base_folder / name).write_bytes(bytes(3 * 96 * 96))
-    with pytest.raises(RuntimeError, match="cannot be downloaded"):
+    with pytest.raises(ConnectionError, match="cannot be downloaded"):
         STL10Data(str(tmp_path)).load("train")
     assert not shrunk_path("train").exists()

@@ -118,7 +118,7 @@ def record_taken_away(attempt: Attempt) -> Outcome:
         return train(folder)
 
     ended = Child(action).wait()
-    if ended.problem or ended.status != 1 or not re.search("moved or removed|found others: ", ended.said):
+    if ended.problem or ended.status != 1 or not re.search("moved or removed|found them changed: ", ended.said):
         return Outcome(1, ended.problem or f"{way}: expected what is lost, found {ended.status}: {ended.said[-400:]}")
     if (aside := folder.with_name("aside")).exists():
         aside.rename(folder)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srgan.inspection.latents import along_dimensions, slerp, walks
+from srgan.inspection.sheets import along_dimensions, slerp, walks
 
 
 def test_slerp_goes_along_the_arc() -> None:

@@ -86,7 +86,7 @@ def test_the_verdict_of_a_checkpoint_in_its_run(
     moved = tmp_path / "moved.ckpt"
     moved.write_bytes(run.checkpoint.read_bytes())
     assert spectra(moved) == 0
-    assert "no record of a run around this file" in capsys.readouterr().out
+    assert "no recorded run was found around this file" in capsys.readouterr().out
 
 
 def test_a_collapse_is_told_from_the_record(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

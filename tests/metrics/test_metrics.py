@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from srgan.data import DigitsData, FolderData
 from srgan.metrics.features import ClassifierFeatures, FeatureNetwork, hash_weights
 from srgan.metrics.formulas import frechet_distance
-from srgan.metrics.intra import chosen_classes, intra_class_distances
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import ImagesOf, Scorer
+from srgan.metrics.scores import ImagesOf, Scorer, chosen_classes, intra_class_distances
 from srgan.networks import ResNetGenerator
 from srgan.networks.sampling import GeneratorStatistics, generate
 from srgan.utils.distributed import ProcessGroup

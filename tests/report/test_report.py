@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,9 +21,10 @@ from srgan.cli.main import main
 from srgan.collapse import effective_rank, stable_rank, tail_mean
 from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
 from srgan.report.sample_pictures import LARGEST_SIDE, sample_strip
-from srgan.runs.discovery import find_runs
 from srgan.runs.folder import RunFolder
+from srgan.runs.recorded import find_runs
 from srgan.utils.downsampling import kept_times
+from srgan.utils.files import write_json
 
 LARGEST_PAGE = 30e6
 
@@ -136,6 +138,56 @@ def test_collapses_and_changes_of_method_are_marked(page: Path) -> None:
     assert {mark["label"]["text"]: mark["x0"] for mark in went_on["marks"]} == {"SN → SR-d, unit scale": 20}
     assert "#runs=pair%2Fsn,pair%2Fsr-d" in went_on["head"]
     assert stored_run(page, "pair/sr-s")["marks"] == []
+
+
+def lines_of(run: dict[str, Any], title: str) -> list[dict[str, Any]]:
+    """The lines of the plot of this title."""
+    figures = [figure for part in run["sections"] for figure in part["figures"] if figure["title"] == title]
+    lines: list[dict[str, Any]] = figures[0]["data"]
+    return lines
+
+
+def test_a_branched_run_shows_its_parents_curves_until_it_started(runs: Path, page: Path, tmp_path: Path) -> None:
+    """Pale, dotted and by name; the parent is found beside the run and, on a page of the run alone, where it was."""
+    assert main(["report", str(runs / "pair" / "sr-d"), "--output", str(tmp_path / "alone.html")]) == 0
+    parent = RunFolder(runs / "pair" / "sn")
+    scores, losses, gradients = parent.read_scores(), parent.read_losses(), parent.read_gradients()
+    for run in (stored_run(page, "pair/sr-d"), stored_run(tmp_path / "alone.html", "sr-d")):
+        before, own = lines_of(run, "FID_cls")
+        assert (before["name"], own["name"]) == ("SN (parent)", "SR-d, unit scale")
+        assert (before["x"], own["x"]) == ([10, 20], [30])
+        assert before["y"] == pytest.approx([row["FID_cls"] for row in scores], rel=1e-3)
+        assert lines_of(run, "losses")[0]["y"] == pytest.approx([row["loss/discriminator"] for row in losses], rel=1e-3)
+        for title, count in (("losses", len(losses)), ("tail mean", 5), ("generator", len(gradients))):
+            lines = lines_of(run, title)
+            parents, owns = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+            assert {line["name"] for line in parents} == {"SN (parent)"}
+            assert [line["line"]["color"] for line in parents] == [line["line"]["color"] for line in owns]
+            for line in parents:
+                assert (line["line"]["dash"], line["opacity"] < 1) == ("dot", True)
+                assert (len(line["x"]), line["x"][-1]) == (count, 20)
+        assert run["histories"]["blocks.0.conv1 (parent)"]["times"] == [0, 5, 10, 15, 20]
+        first, second = lines_of(run, "over training")
+        assert (first["meta"], second["meta"]) == ("blocks.0.conv1 (parent)", "blocks.0.conv1")
+        assert "Dotted, pale curves show the parent until then." in run["head"]
+    assert [line["name"] for line in lines_of(stored_run(page, "pair/sn"), "FID_cls")] == [""]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_parent_that_is_gone_is_said_to_be(damaged: bool, runs: Path, tmp_path: Path) -> None:
+    folder, parent = (RunFolder(tmp_path / name) for name in ("branched", "parent"))
+    shutil.copytree(runs / "pair" / "sr-d", folder.path)
+    if damaged:
+        shutil.copytree(runs / "pair" / "sn", parent.path)
+        parent.scores.write_text("{}\n")
+    record = folder.read_record() or {}
+    record["parent"]["checkpoint"] = str(parent.checkpoint)
+    write_json(folder.record, record)
+    assert main(["report", str(folder.path), "--output", str(tmp_path / "page.html")]) == 0
+    run = stored_run(tmp_path / "page.html", "branched")
+    assert "The parent’s curves are not shown: its run folder is missing or damaged." in run["head"]
+    assert len(lines_of(run, "FID_cls")) == len(lines_of(run, "over training")) == 1
+    assert not any(name.endswith("(parent)") for name in run["histories"])
 
 
 def test_verdicts_are_the_recorded_ones_and_computed_for_a_run_that_trains(runs: Path, page: Path) -> None:

@@ -178,13 +178,21 @@ def test_nothing_scrolls_sideways_on_a_dark_phone(page: Any, address: str) -> No
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
 
 
-def test_a_printed_page_has_all_plots(page: Any, address: str) -> None:
+def test_a_printed_page_has_all_plots_when_it_is_printed(page: Any, address: str) -> None:
+    """Dark on white, also where nobody has scrolled to any of them."""
+    page.emulate_media(color_scheme="dark")
     open_view(page, address_of(address, "pair/sn"))
-    drawn(page, "blocks.0.conv1 over training")
+    page.wait_for_function("window.Plotly")
     plots = page.locator("#view .plot")
-    assert page.locator("#view .plot[data-drawn]").count() < plots.count()
+    assert page.locator("#view .plot .main-svg").count() < plots.count()
+    page.evaluate(
+        """() => addEventListener("beforeprint", () => {  // behind the page's own listener
+          const drawn = [...document.querySelectorAll("#view .plot:has(.main-svg)")];
+          window.printed = drawn.map((plot) => getComputedStyle(plot.querySelector("text")).fill);
+        })"""
+    )
     page.pdf()
-    expect(page.locator("#view .plot[data-drawn]")).to_have_count(plots.count())
+    assert page.evaluate("window.printed") == ["rgb(31, 35, 40)"] * plots.count()
 
 
 def test_names_of_runs_are_shown_as_they_are(page: Any, address: str) -> None:

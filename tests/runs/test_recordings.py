@@ -10,7 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from srgan.callbacks import GradientRecorder, LossRecorder, OutputRecorder, RunCallback, ScoreRecorder, SpectraRecorder
+from srgan.callbacks import (
+    DiscriminatorOutputRecorder,
+    GradientRecorder,
+    LossRecorder,
+    RunCallback,
+    ScoreRecorder,
+    SpectraRecorder,
+)
 from srgan.callbacks.base import recovery_hint
 from srgan.callbacks.gradient_recorder import gradient_norms
 from srgan.callbacks.loss_recorder import undecided_loss
@@ -80,7 +87,7 @@ def test_a_layers_norm_is_over_weight_and_bias_and_untouched_layers_are_left_out
 
 def test_outputs_are_those_of_the_discriminator_as_it_is(tmp_path: Path) -> None:
     folder, data = RunFolder(tmp_path / "run"), DigitsData(8, batch_size=6, n_dis=2)
-    module = train(folder, [OutputRecorder(every=2, images=20)], module_of(seed=3), data)
+    module = train(folder, [DiscriminatorOutputRecorder(every=2, images=20)], module_of(seed=3), data)
     history = folder.read_outputs()
     assert history is not None
     assert history.iterations.tolist() == [2, 4]
@@ -100,7 +107,9 @@ def test_outputs_are_those_of_the_discriminator_as_it_is(tmp_path: Path) -> None
 
 
 def test_looking_at_outputs_and_gradients_leaves_training_alone(tmp_path: Path) -> None:
-    watched = train(RunFolder(tmp_path / "a"), [OutputRecorder(1, images=5), GradientRecorder(1)], module_of(seed=1))
+    watched = train(
+        RunFolder(tmp_path / "a"), [DiscriminatorOutputRecorder(1, images=5), GradientRecorder(1)], module_of(seed=1)
+    )
     alone = train(RunFolder(tmp_path / "b"), [], module_of(seed=1))
     for (name, ours), theirs in zip(watched.state_dict().items(), alone.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
@@ -111,7 +120,7 @@ def test_without_a_test_split_there_are_two_kinds(tmp_path: Path) -> None:
         has_test_split = False
 
     folder = RunFolder(tmp_path / "run")
-    train(folder, [OutputRecorder(every=4, images=7)], module_of(), Unsplit(8, batch_size=6, n_dis=2))
+    train(folder, [DiscriminatorOutputRecorder(every=4, images=7)], module_of(), Unsplit(8, batch_size=6, n_dis=2))
     history = folder.read_outputs()
     assert history is not None
     assert list(history.outputs) == ["train", "generated"]
@@ -119,7 +128,7 @@ def test_without_a_test_split_there_are_two_kinds(tmp_path: Path) -> None:
 
 def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="images of at least 1, found 0"):
-        OutputRecorder(images=0)
+        DiscriminatorOutputRecorder(images=0)
 
 
 # Accuracies.
@@ -174,8 +183,8 @@ def test_a_test_split_of_unknown_classes_is_refused_before_training() -> None:
 
     generator, _ = ResNetPair(image_size=8, generator_channels=4, discriminator_channels=4, num_classes=2).build()
     with pytest.raises(ValueError, match="the 2 training classes, found class 2"):
-        OutputRecorder().check_possible(generator, Odd(8))
-    OutputRecorder(every=0).check_possible(generator, Odd(8))
+        DiscriminatorOutputRecorder().check_possible(generator, Odd(8))
+    DiscriminatorOutputRecorder(every=0).check_possible(generator, Odd(8))
 
 
 # Warnings.

@@ -199,8 +199,8 @@ def test_records_of_another_layout_are_refused_and_lose_nothing(tmp_path: Path) 
 )
 def test_shortcuts_are_the_1_x_1_convolutions(kind: str, shape: list[int], shortcut: bool, judged: bool) -> None:
     layer = SpectralLayer("layer", kind, shape, 1, 1)
-    assert layer.is_shortcut == shortcut
-    assert (layer.is_convolution and not layer.is_shortcut) == judged
+    assert layer.is_judged == judged
+    assert (layer.is_convolution and not layer.is_judged) == shortcut
 
 
 # Recording spectra.

@@ -14,6 +14,7 @@ let plots = []; // of the view: {node, figure, lines: [{run, trace}], near}
 let followers = []; // of the slider, besides plots
 let moment = 0; // iteration
 let logarithmic = false;
+let printing = false;
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -63,7 +64,15 @@ const nearness = new IntersectionObserver(
   { rootMargin: "300px" },
 );
 
-addEventListener("beforeprint", () => plots.forEach(draw)); // on paper everything is near
+/** On paper everything is near, dark on white and as wide as the paper. The browser does not wait for plotly. */
+function paper(on) {
+  printing = on;
+  document.body.classList.toggle("printing", on);
+  for (const plot of plots) if (on || plot.node.dataset.drawn) draw(plot);
+}
+
+addEventListener("beforeprint", () => paper(true));
+addEventListener("afterprint", () => paper(false));
 
 /** Draws anew what is near the window; the rest is drawn when it comes near. */
 function redraw() {
@@ -99,7 +108,8 @@ function traceNow({ run, trace }) {
 }
 
 function layoutNow({ figure, lines }) {
-  const { color, fontFamily } = getComputedStyle(document.body);
+  const { color: ink, fontFamily } = getComputedStyle(document.body);
+  const color = printing ? "#1f2328" : ink;
   const axis = {
     showline: true,
     linecolor: "#8a8f98",
@@ -341,6 +351,7 @@ async function showRuns(keys) {
   fill(".sections", runs[0].sections.map((_, place) => sectionOf(runs, place)));
   fill(".details", runs.map(detailsOf));
   startTime(runs);
+  setTimeout(plotly, 500); // for printing before anything came near
 }
 
 // Which view the address names.

@@ -19,7 +19,7 @@ from srgan.utils.randomness import counter_rows
 BATCH_SIZE = 250
 
 
-class OutputRecorder(RunCallback):
+class DiscriminatorOutputRecorder(RunCallback):
     """Appends D's outputs on fixed training, test and generated images to `outputs.bin` (Section IV-C, Fig. 11).
 
     D works in evaluation mode and in float32 on a copy. Real images carry dequantization noise as in training, the
