@@ -9,7 +9,7 @@ from pandas import DataFrame
 from reproduce.evidence.null_curves import in_digits, noise_of
 from reproduce.evidence.records import BASELINE, Evidence
 from reproduce.plan.variants import BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SR_D, SR_S, SR_S_AFTER_SN
-from reproduce.results.significance import INCONCLUSIVE, LEVEL, UNABLE, Pairs, compare, decide, described, sign_test
+from reproduce.results.significance import INCONCLUSIVE, LEVEL, UNABLE, Pairs, compare, decide, sign_test
 
 Pair = tuple[Evidence, Evidence]
 Judges = Mapping[str, Sequence[int]]
@@ -67,7 +67,10 @@ class Measure(NamedTuple):
 
     def answer(self, claim: "Claim", shown: Sequence[Pair], others: Sequence[Pair], verdict: str) -> Answer:
         compared = self.compared(shown)
-        numbers = described(f"{claim.method} {self.relation} {claim.baseline}", self.label, compared)
+        numbers = (
+            f"{self.label}: {claim.method} {self.relation} {claim.baseline} in {compared.ahead} of {compared.n} pairs "
+            f"(one-sided sign test p = {compared.p():.2g}), relative change {compared.change_text}."
+        )
         if others:
             numbers += f" In the other pairs: {self.compared(others).ahead} of {len(others)}."
         if verdict == CONTRADICTED:

@@ -103,7 +103,7 @@ OPTIONS: dict[str, tuple[Reader, str, str]] = {
     "gpus": (COUNT, "0", "of each run (on each node); default: as the plan says"),
     "cluster": (one_of("", "slurm"), "", "slurm: submit the runs instead"),
     "partition": (str, "", "of the cluster"),
-    "nodes": (COUNT, "1", "of each run; default: 1"),
+    "nodes": (lambda text: COUNT(text) or 1, "1", "of each run; default: 1"),
     "cpus": (COUNT, "0", "of each process on a cluster; default: 8 beside a GPU, else 1"),
     "hours": (HOURS, "24", "limit of a job; longer runs go on in the next"),
     "sbatch": (SBATCH, "", "more of sbatch's options: 'account=gan mem=64G'"),

@@ -119,9 +119,3 @@ def spread_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float
     ratio = variances[0] / variances[1]
     beyond = float(f.sf(ratio, len(first) - 1, len(second) - 1))
     return ratio, 2 * min(beyond, 1 - beyond)
-
-
-def described(name: str, score: str, pairs: Pairs) -> str:
-    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), relative change -12%."."""
-    ahead = f"{name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p():.2g})"
-    return f"{score}: {ahead}, relative change {pairs.change_text}."

@@ -113,6 +113,7 @@ def test_empty_text_is_the_default_and_nought_means_no() -> None:
     for text, meant in (("", False), ("0", False), ("1", True), ("yes", True)):
         found = parse("--dry-run", text, "--wait", text)
         assert (found.dry_run, found.wait) == (meant, meant)
+    assert [parse("--nodes", text).nodes for text in ("", "0", "1", "2")] == [1, 1, 1, 2]
     assert parse("--seeds", "1, 2 3").seeds == [1, 2, 3]
     assert parse("--seeds", "").seeds == []  # which each experiment reads as its own default
     assert parse("--methods", "sr").methods == ["sr"]
@@ -137,6 +138,7 @@ def test_empty_text_is_the_default_and_nought_means_no() -> None:
         ("sbatch", "mem=1G time=3", "expected HOURS=... for this, found 'time'"),
         ("cluster", "pbs", "found 'pbs'"),
         ("overrides", "n_dis", "expected settings such as"),
+        ("overrides", "n_dis=[", "expected settings such as"),
     ],
 )
 def test_wrong_words_are_refused(
