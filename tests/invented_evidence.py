@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pandas import DataFrame
+
 from reproduce.evidence.claims import Answer, answers
-from reproduce.evidence.records import Evidence
+from reproduce.evidence.records import Evidence, evidence_from
 
 ITERATIONS = [250, 500, 750, 1000]
 STEADY: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}
-SIGNALS: dict[str, list[float]] = {"iteration": [50, 100, 900], "gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}
+SIGNALS = DataFrame({"gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}, [50, 100, 900])
 FID = "FID is better under SR-s than under SN (primary)"
 HALF = "SR-s holds the first half of the spectra, which sinks under SN"
 
@@ -23,7 +25,7 @@ def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: 
         "signals": {"iteration": [50, 100, 900], "gradient": changes.pop("gradient", [9.0, 7.0, 2.0])},
         "mode_collapse": None, "spectral_collapse": None,
     }  # fmt: skip
-    return Evidence(**(fields | changes))
+    return evidence_from(fields | changes)
 
 
 def both(seeds: Iterable[int] = range(1, 6), setting: str = "C_64-32", **changes: Any) -> list[Evidence]:

@@ -35,12 +35,9 @@ REPRODUCE = [
     {"figures"},
 ]
 FIGURES = [
-    {"model", "score_panels"},
-    {"available_runs"},
+    {"model", "sources"},
     {"spectra_figures"},
     {"history_figures", "hyperparameter_figures"},
-    {"catalogue"},
-    {"index"},
     {"__main__"},
 ]
 LEVELS = {

@@ -1,26 +1,17 @@
-"""What the runs of a campaign say together to the paper's claims, and to ours. No torch in here."""
+"""What the runs of an experiment say together to the paper's claims, and to ours. No torch in here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
+from typing import NamedTuple
 
-from reproduce.evidence.measures import (
-    FID,
-    FIRST_HALF,
-    GRADIENT,
-    IS,
-    LOST_RECALL,
-    RECALL,
-    TAIL,
-    Measure,
-    Pair,
-    in_digits,
-)
+from pandas import DataFrame
+
+from reproduce.evidence.null_curves import in_digits, noise_of
 from reproduce.evidence.records import BASELINE, Evidence
 from reproduce.plan.variants import BRANCH, EQUATION_10, RATE_CONTROL, SCALE_CONTROL, SR_D, SR_S, SR_S_AFTER_SN
-from reproduce.results.significance import INCONCLUSIVE, LEVEL, UNABLE, decided_by_signs, in_words, sign_test
-from srgan.collapse import CollapseThresholds
+from reproduce.results.significance import INCONCLUSIVE, LEVEL, UNABLE, Pairs, compare, decide, sign_test
 
+Pair = tuple[Evidence, Evidence]
 Judges = Mapping[str, Sequence[int]]
 """Setting -> seeds of the pairs that judge a claim, as registered in LOG.md; any other pair is exploratory."""
 METHODS = (BASELINE, SR_S.label, SR_D.label)
@@ -43,98 +34,134 @@ BY_CONSTRUCTION = f"{SUPPORTED}, by construction"
 DECISIONS = {True: SUPPORTED, False: CONTRADICTED, None: INCONCLUSIVE}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What the runs of one setting say to one claim."""
 
     place: str  # in the paper; "ours" where the paper claims nothing
-    claim: str  # in our words
-    words: str  # the numbers, with n
+    claim: str
+    numbers: str  # a sentence, with n
     # of one-sided tests at 5 %: `SUPPORTED`, `CONTRADICTED` or `INCONCLUSIVE`, this with how many pairs there are
     # before all registered ones are; `UNABLE`; `EXPLORATORY` without a registered pair; `BY_CONSTRUCTION`
     verdict: str
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """That a measure is better, or larger, under a method than under a baseline, in pairs that both have it."""
+class Measure(NamedTuple):
+    """That a number of a run is better, or larger, under a method than under a baseline."""
 
-    place: str  # in the paper, or "ours"
-    claim: str  # in our words
-    method: str  # of METHODS, or one beside them
-    measure: Measure  # what is compared
-    judges: Judges  # the pairs that judge it
-    baseline: str = BASELINE  # what the method is compared with
+    label: str
+    of: Callable[[Evidence], float]  # positive, NaN where it was not recorded
+    relation: str = "above"  # the words between method and baseline: "SR-s above SN in ..."
+    lower_is_better: bool = False
+    of_noise: Callable[[DataFrame], float] | None = None  # the same number of a curve of the null model
 
-    def answer(self, runs: Sequence[Evidence]) -> Answer | None:
-        """None without a pair where none was registered."""
-        pairs = paired(runs, self.method, self.baseline)
-        pairs = [pair for pair in pairs if not any(isnan(self.measure.of(side)) for side in pair)]
-        if not pairs:
-            return _without_pairs(self, runs)
-        judging, others = _apart(pairs, self.judges)
-        compared = self.measure.compared(judging or pairs)
-        words = in_words(f"{self.method} {self.measure.relation} {self.baseline}", self.measure.label, compared)
-        if judging and others:
-            words += f" In the other pairs: {self.measure.compared(others).ahead} of {len(others)}."
-        verdict = _verdict(compared.ahead, compared.behind, compared.n, judging, self.judges)
+    def is_known(self, pair: Pair) -> bool:
+        return not any(isnan(self.of(run)) for run in pair)
+
+    def compared(self, pairs: Sequence[Pair]) -> Pairs:
+        first, second = ([self.of(run) for run in side] for side in zip(*pairs, strict=True))
+        return compare(first, second, self.lower_is_better)
+
+    def signs(self, pairs: Sequence[Pair]) -> tuple[int, int, int]:
+        compared = self.compared(pairs)
+        return compared.ahead, compared.behind, compared.n
+
+    def answer(self, claim: "Claim", shown: Sequence[Pair], others: Sequence[Pair], verdict: str) -> Answer:
+        compared = self.compared(shown)
+        numbers = (
+            f"{self.label}: {claim.method} {self.relation} {claim.baseline} in {compared.ahead} of {compared.n} pairs "
+            f"(one-sided sign test p = {compared.p():.2g}), relative change {compared.change_text}."
+        )
+        if others:
+            numbers += f" In the other pairs: {self.compared(others).ahead} of {len(others)}."
         if verdict == CONTRADICTED:
-            words += f" Of the opposite: p = {sign_test(compared.behind, compared.n):.2g}."
-        by_noise = [self.measure.noise(runs[0].setting, method) for method in (self.method, self.baseline)]
-        if all(by_noise):
-            words += " By noise alone: {} {}, {} {}.".format(*self._noise_in_words(by_noise))
-            if verdict == SUPPORTED and min(by_noise[0]) > max(by_noise[1]):
+            numbers += f" Of the opposite: p = {sign_test(compared.behind, compared.n):.2g}."
+        own, of_baseline = (self.noise(shown[0][0].setting, method) for method in (claim.method, claim.baseline))
+        if own and of_baseline:
+            by_noise = f"{claim.method} {in_digits(own)}, {claim.baseline} {in_digits(of_baseline)}"
+            numbers += f" By noise alone: {by_noise}."
+            if verdict == SUPPORTED and min(own) > max(of_baseline):
                 verdict = BY_CONSTRUCTION
-        return Answer(self.place, self.claim, words, verdict)
+        return Answer(claim.place, claim.claim, numbers, verdict)
 
-    def _noise_in_words(self, by_noise: Sequence[Sequence[float]]) -> list[str]:
-        both = zip((self.method, self.baseline), by_noise, strict=True)
-        return [word for method, values in both for word in (method, in_digits(values))]
+    def noise(self, setting: str, method: str) -> list[float]:
+        """What noise alone makes of it under a method, for each persistence; [] where there is no null model."""
+        records = noise_of(setting)
+        curves = records[records.method == method].groupby("persistence")
+        return [self.of_noise(curve) for _, curve in curves] if self.of_noise else []
 
 
-@dataclass(frozen=True)
-class Count:
-    """That something happens to runs of SN and not to those of a method: a sign test over the pairs that differ.
+class Event(NamedTuple):
+    """That something happens to runs of the baseline and not to those of a method.
 
-    McNemar's test, exact.
+    Judged by the pairs that differ: McNemar's test, exact.
     """
 
+    happens: Callable[[Evidence], bool]
+    by_older_rule: Callable[[Evidence], bool] | None = None  # an earlier rule, whose counts stand beside
+
+    def is_known(self, pair: Pair) -> bool:
+        return True
+
+    def signs(self, pairs: Sequence[Pair]) -> tuple[int, int, int]:
+        happened = [(self.happens(first), self.happens(second)) for first, second in pairs]
+        ahead, behind = happened.count((True, False)), happened.count((False, True))
+        return ahead, behind, ahead + behind
+
+    def answer(self, claim: "Claim", shown: Sequence[Pair], others: Sequence[Pair], verdict: str) -> Answer:
+        def counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> list[int]:
+            return [sum(map(happens, side)) for side in zip(*pairs, strict=True)]
+
+        (sn, own), (ahead, _, n) = counts(shown, self.happens), self.signs(shown)
+        numbers = (
+            f"{claim.baseline} in {sn}, {claim.method} in {own} of {len(shown)} (one-sided sign test where they "
+            f"differ: p = {sign_test(ahead, n):.2g})."
+        )
+        if others:
+            sn, own = counts(others, self.happens)
+            numbers += f" In the other pairs: {sn} and {own} of {len(others)}."
+        if self.by_older_rule:
+            sn, own = counts(shown, self.by_older_rule)
+            numbers += f" Judged by single evaluations: {sn} and {own}."
+        return Answer(claim.place, claim.claim, numbers, verdict)
+
+
+class Claim(NamedTuple):
+    """A claim on a method and a baseline, decided by sign tests over pairs of runs with one seed."""
+
     place: str  # in the paper, or "ours"
-    claim: str  # in our words
-    method: str  # of METHODS
-    happens: Callable[[Evidence], bool]  # to a run
-    judges: Judges  # the pairs that judge it
-    older: Callable[[Evidence], bool] | None = None  # an earlier rule, whose counts stand beside
+    claim: str
+    method: str  # of SHOWN_METHODS
+    what: Measure | Event
+    judges: Judges
+    baseline: str = BASELINE
 
     def answer(self, runs: Sequence[Evidence]) -> Answer | None:
         """None without a pair where none was registered."""
-        pairs = paired(runs, self.method)
+        registered = self.judges.get(runs[0].setting, ())
+        pairs = [pair for pair in paired(runs, self.method, self.baseline) if self.what.is_known(pair)]
+        if not pairs and not registered:
+            return None
         if not pairs:
-            return _without_pairs(self, runs)
-        judging, others = _apart(pairs, self.judges)
-        shown = judging or pairs
-        happened = [(self.happens(first), self.happens(second)) for first, second in shown]
-        sn, sr = (sum(side) for side in zip(*happened, strict=True))
-        sn_alone, sr_alone = happened.count((True, False)), happened.count((False, True))
-        n = sn_alone + sr_alone
-        p = sign_test(sn_alone, n)
-        words = (
-            f"SN in {sn}, {self.method} in {sr} of {len(shown)} (one-sided sign test where they differ: p = {p:.2g})."
-        )
-        if judging and others:
-            words += " In the other pairs: {} and {} of {}.".format(*_counts(others, self.happens), len(others))
-        if self.older:
-            words += " Judged by single evaluations: {} and {}.".format(*_counts(shown, self.older))
-        verdict = _verdict(sn_alone, sr_alone, n, judging, self.judges)
-        return Answer(self.place, self.claim, words, verdict)
+            return Answer(self.place, self.claim, "No pair has been run.", _decided((0, 0, 0), 0, len(registered)))
+        judging = [pair for pair in pairs if pair[0].seed in registered]
+        if not judging:
+            return self.what.answer(self, pairs, [], EXPLORATORY)
+        verdict = _decided(self.what.signs(judging), len(judging), len(registered))
+        return self.what.answer(self, judging, [pair for pair in pairs if pair not in judging], verdict)
 
 
-@dataclass(frozen=True)
-class BeyondNoise:
+def _decided(signs: tuple[int, int, int], found: int, registered: int) -> str:
+    """The verdict of so many pairs, of those that were registered."""
+    if 0.5**registered > LEVEL:
+        return UNABLE
+    return DECISIONS[decide(*signs)] if found == registered else f"{INCONCLUSIVE}: {found} of {registered} pairs"
+
+
+class BeyondNoise(NamedTuple):
     """That a measure of the spectra under a method ends outside of what noise alone makes of it: what D has learned."""
 
-    claim: str  # in our words
-    method: str  # of METHODS
+    claim: str
+    method: str
     measure: Measure  # one that the null model has
     below: bool  # whether it ends below what noise makes of it; else above
 
@@ -145,60 +172,64 @@ class BeyondNoise:
         if not values or not noise:
             return None
         beyond = sum(value < min(noise) if self.below else value > max(noise) for value in values)
-        side = "below" if self.below else "above"
-        words = (
-            f"{self.measure.label}: {in_digits(values)}, by noise alone {in_digits(noise)}; {side} "
-            f"it in {beyond} of {len(values)} (one-sided sign test p = {sign_test(beyond, len(values)):.2g})."
+        numbers = (
+            f"{self.measure.label}: {in_digits(values)}, by noise alone {in_digits(noise)}; "
+            f"{'below' if self.below else 'above'} it in {beyond} of {len(values)} "
+            f"(one-sided sign test p = {sign_test(beyond, len(values)):.2g})."
         )
-        return Answer("ours", self.claim, words, EXPLORATORY)
+        return Answer("ours", self.claim, numbers, EXPLORATORY)
 
 
+FID = Measure("final FID_cls", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
+IS = Measure("final IS_cls", lambda run: run.late("IS_cls"), "ahead of")
+TAIL = Measure(
+    "final mean tail over its largest",
+    lambda run: run.fall,
+    of_noise=lambda curve: float(curve["tail"].iloc[-1] / curve["tail"].max()),
+)
+FIRST_HALF = Measure(
+    "final mean of the first half",
+    lambda run: float(run.first_half.iloc[-1]),
+    of_noise=lambda curve: float(curve.first_half.iloc[-1]),
+)
+RECALL = Measure(
+    "final recall",
+    lambda run: nan if run.recall is None else max(run.recall, 1e-5),  # half of one of 50,000 images: 0 has no ratio
+)
+LOST_RECALL = RECALL._replace(relation="below", lower_is_better=True)
+GRADIENT = Measure("final gradient norm of D over that of the first tenth", lambda run: run.kept_gradient)
+COLLAPSE = Event(lambda run: run.modes().collapsed, by_older_rule=lambda run: run.modes(evaluations=1).collapsed)
+RISE = Event(lambda run: run.p_of_rising <= LEVEL)
 FROM_SN = f", from SN's checkpoint at {BRANCH:,} on"
-
-
-def _collapses(run: Evidence) -> bool:
-    return run.collapses(CollapseThresholds().evaluations)
-
-
-def _collapses_once(run: Evidence) -> bool:
-    return run.collapses(evaluations=1)
-
-
 ONE, DOUBLED = CONTROLS
-CLAIMS: tuple[Comparison | Count | BeyondNoise, ...] = (
-    Comparison("IV", "FID is better under SR-s than under SN (primary)", "SR-s", FID, REGISTERED),
-    Comparison("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
-    Comparison("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
-    Comparison("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
-    Comparison("ours", f"FID is better under SR-s than under SN{FROM_SN}", SWITCHED, FID, BATCH_64),
-    Comparison("ours", f"FID is better under SR-s than under SR-d, both{FROM_SN}", SWITCHED, FID, BATCH_64, "SR-d"),
-    Comparison("ours", f"FID is better under {SWITCHED} than under SR-s from the start", SWITCHED, FID, {}, "SR-s"),
-    Comparison("IV-B", f"FID is better under {EQ_10} than under SN{FROM_SN}", EQ_10, FID, BATCH_64),
-    Comparison("ours", f"FID is better under {EQ_10} than under SR-d, both{FROM_SN}", EQ_10, FID, BATCH_64, "SR-d"),
-    Comparison("ours", f"FID is better under SR-s than under {ONE}", "SR-s", FID, BATCH_64, ONE),
-    Comparison("ours", f"FID is better under {ONE} than under SN", ONE, FID, BATCH_64),
-    Comparison("ours", f"FID is better under SR-s than under {DOUBLED}", "SR-s", FID, BATCH_64, DOUBLED),
-    Comparison("ours", f"FID is better under {DOUBLED} than under SN", DOUBLED, FID, BATCH_64),
-    Comparison("ours", "recall is higher under SR-s than under SN", "SR-s", RECALL, {"C_64-32": (5,)}),
-    Comparison("ours", "recall is lower under SR-d than under SN", "SR-d", LOST_RECALL, {"C_64-32": (5,)}),
-    Comparison("ours", f"recall is higher under {SWITCHED} than under SN", SWITCHED, RECALL, {"C_64-32": (4, 5)}),
-    Count("IV", "modes collapse under SN, not under SR-s", "SR-s", _collapses, REGISTERED, _collapses_once),
-    Count("IV-B", "modes collapse under SN, not under SR-d", "SR-d", _collapses, REGISTERED, _collapses_once),
-    Count(
-        "ours",
-        "after the first quarter FID rises under SN, not under SR-s",
-        "SR-s",
-        lambda run: run.p_of_rising <= LEVEL,
-        AFTER_FOUR,
-    ),
-    Comparison("ours", "SR-s keeps the tail of the spectra from falling", "SR-s", TAIL, BATCH_16),
-    Comparison("II-C", "SR-d keeps the tail of the spectra from falling", "SR-d", TAIL, BATCH_16),
-    Comparison("II-C", "SR-s holds the first half of the spectra, which sinks under SN", "SR-s", FIRST_HALF, BATCH_64),
-    Comparison("II-C", "SR-d holds the first half of the spectra, which sinks under SN", "SR-d", FIRST_HALF, BATCH_64),
+CLAIMS: tuple[Claim | BeyondNoise, ...] = (
+    Claim("IV", "FID is better under SR-s than under SN (primary)", "SR-s", FID, REGISTERED),
+    Claim("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
+    Claim("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
+    Claim("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
+    Claim("ours", f"FID is better under SR-s than under SN{FROM_SN}", SWITCHED, FID, BATCH_64),
+    Claim("ours", f"FID is better under SR-s than under SR-d, both{FROM_SN}", SWITCHED, FID, BATCH_64, "SR-d"),
+    Claim("ours", f"FID is better under {SWITCHED} than under SR-s from the start", SWITCHED, FID, {}, "SR-s"),
+    Claim("IV-B", f"FID is better under {EQ_10} than under SN{FROM_SN}", EQ_10, FID, BATCH_64),
+    Claim("ours", f"FID is better under {EQ_10} than under SR-d, both{FROM_SN}", EQ_10, FID, BATCH_64, "SR-d"),
+    Claim("ours", f"FID is better under SR-s than under {ONE}", "SR-s", FID, BATCH_64, ONE),
+    Claim("ours", f"FID is better under {ONE} than under SN", ONE, FID, BATCH_64),
+    Claim("ours", f"FID is better under SR-s than under {DOUBLED}", "SR-s", FID, BATCH_64, DOUBLED),
+    Claim("ours", f"FID is better under {DOUBLED} than under SN", DOUBLED, FID, BATCH_64),
+    Claim("ours", "recall is higher under SR-s than under SN", "SR-s", RECALL, {"C_64-32": (5,)}),
+    Claim("ours", "recall is lower under SR-d than under SN", "SR-d", LOST_RECALL, {"C_64-32": (5,)}),
+    Claim("ours", f"recall is higher under {SWITCHED} than under SN", SWITCHED, RECALL, {"C_64-32": (4, 5)}),
+    Claim("IV", "modes collapse under SN, not under SR-s", "SR-s", COLLAPSE, REGISTERED),
+    Claim("IV-B", "modes collapse under SN, not under SR-d", "SR-d", COLLAPSE, REGISTERED),
+    Claim("ours", "after the first quarter FID rises under SN, not under SR-s", "SR-s", RISE, AFTER_FOUR),
+    Claim("ours", "SR-s keeps the tail of the spectra from falling", "SR-s", TAIL, BATCH_16),
+    Claim("II-C", "SR-d keeps the tail of the spectra from falling", "SR-d", TAIL, BATCH_16),
+    Claim("II-C", "SR-s holds the first half of the spectra, which sinks under SN", "SR-s", FIRST_HALF, BATCH_64),
+    Claim("II-C", "SR-d holds the first half of the spectra, which sinks under SN", "SR-d", FIRST_HALF, BATCH_64),
     BeyondNoise("the first half of the spectra sinks under SN below that of noise", BASELINE, FIRST_HALF, below=True),
     BeyondNoise("the tail of the spectra sinks under SR-s below that of noise", "SR-s", TAIL, below=True),
     BeyondNoise("SR-d holds more of the spectra's first half than noise gives it", "SR-d", FIRST_HALF, below=False),
-    Comparison("ours", "D's gradients die under SN and live on under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
+    Claim("ours", "D's gradients die under SN and live on under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
 )
 """Those that were registered before the runs (LOG.md), and those that came while they ran."""
 
@@ -213,33 +244,3 @@ def paired(runs: Sequence[Evidence], method: str, baseline: str = BASELINE) -> l
     found = {run.key: run for run in runs}
     others = [(run, found.get((run.setting, method, run.seed))) for run in runs if run.method == baseline]
     return [(first, second) for first, second in others if second]
-
-
-def _apart(pairs: Sequence[Pair], judges: Judges) -> tuple[list[Pair], list[Pair]]:
-    """Those that judge a claim, and the others."""
-    judging = [pair for pair in pairs if pair[0].seed in judges.get(pair[0].setting, ())]
-    return judging, [pair for pair in pairs if pair not in judging]
-
-
-def _without_pairs(claim: Comparison | Count, runs: Sequence[Evidence]) -> Answer | None:
-    setting = runs[0].setting
-    if setting not in claim.judges:
-        return None
-    return Answer(claim.place, claim.claim, "No pair has been run.", _decided(0, 0, 0, 0, len(claim.judges[setting])))
-
-
-def _verdict(ahead: int, behind: int, n: int, judging: Sequence[Pair], judges: Judges) -> str:
-    """By sign tests over n pairs that differ, of those that judge."""
-    return _decided(ahead, behind, n, len(judging), len(judges[judging[0][0].setting])) if judging else EXPLORATORY
-
-
-def _decided(ahead: int, behind: int, n: int, there: int, registered: int) -> str:
-    if 0.5**registered > LEVEL:
-        return UNABLE
-    if there < registered:
-        return f"{INCONCLUSIVE}: {there} of {registered} pairs"
-    return DECISIONS[decided_by_signs(ahead, behind, n)]
-
-
-def _counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> tuple[int, int]:
-    return sum(happens(first) for first, _ in pairs), sum(happens(second) for _, second in pairs)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options
-from reproduce.plan.run import FINISHED, ITERATIONS, SEED, Run, Scale
+from reproduce.plan.run import ITERATIONS, SEED, Run, Scale
 from reproduce.results.generated import markdown_table
 from srgan.report.page import write_page
 from srgan.runs.folder import DISCRIMINATOR_NEAR_ZERO, RunFolder
@@ -109,58 +109,54 @@ def verdict(run: Run) -> str:
     return "work" if enough and not record["verdicts"]["mode_collapse"]["collapsed"] else "NOT WORK"
 
 
-def has_ended(run: Run) -> bool:
-    """Whether there is a verdict: a run that has diverged has one too."""
-    return run.state == FINISHED or (run.folder.read_record() or {}).get("status") == "failed"
-
-
 def experiment(options: Options) -> Campaign:
-    """All rows of both sources with each seed.
-
-    Raises:
-        ValueError: the scale is small.
-    """
+    """All rows of both sources with each seed."""
     if options.scale == "small":
         raise ValueError("Expected SCALE=mini or SCALE=paper, found small: these rows are of digits or of CIFAR-10.")
     root = options.runs / "works" / options.scale
-
-    def runs_of(source: str, rows: Sequence[Row]) -> list[tuple[Row, Run]]:
-        seeds = options.seeds or [1]
-        return [(row, works_run(row, source, options.scale, s, root, options.overrides)) for row in rows for s in seeds]
-
-    slide, thread = runs_of("slide", SLIDE), runs_of("thread", THREAD)
+    planned = [
+        (source, row, works_run(row, source, options.scale, seed, root, options.overrides))
+        for source, rows in (("slide", SLIDE), ("thread", THREAD))
+        for row in rows
+        for seed in options.seeds or [1]
+    ]
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        first = DataFrame([slide_cells(row, run) for row, run in slide if has_ended(run)], columns=SLIDE_HEADER)
-        second = DataFrame([thread_cells(row, run) for row, run in thread if has_ended(run)], columns=THREAD_HEADER)
-        text = "\n".join((markdown_table(first), RULE, "", markdown_table(second)))
+        failed = [run for _, _, run in planned if (run.folder.read_record() or {}).get("status") == "failed"]
+        ended = [(source, row, run) for source, row, run in planned if run in finished or run in failed]
+        slide = [slide_line(row, run) for source, row, run in ended if source == "slide"]
+        thread = [thread_line(row, run) for source, row, run in ended if source == "thread"]
+        text = "\n".join((markdown_table(DataFrame(slide)), RULE, "", markdown_table(DataFrame(thread))))
         write_text(root / "works.md", text)
         write_page(root, root / "works.html")
         console.print(text, highlight=False, soft_wrap=True)
 
-    return Campaign([run for _, run in (*slide, *thread)], root, finish)
+    return Campaign([run for _, _, run in planned], root, finish)
 
 
-SLIDE_HEADER = ("model", "loss", "architecture", "Does it work? (slide)", "ours", "FID", "IS", "modes", "seed")
-THREAD_HEADER = ("discriminator", "thread", "median loss of D, last fifth", "of G", "warning", "modes", "seed")
-
-
-def slide_cells(row: Row, run: Run) -> list[str]:
+def slide_line(row: Row, run: Run) -> dict[str, str]:
     """A line of the first table."""
     last = next(iter(run.folder.read_scores()[-1:]), {})
-    scores = [score(last, name) for name in ("FID", "IS", "modes")]
-    return [row.model, row.loss, row.architecture, row.answer, verdict(run), *scores, str(run.flat[SEED])]
+    line = {"model": row.model, "loss": row.loss, "architecture": row.architecture}
+    line |= {"Does it work? (slide)": row.answer, "ours": verdict(run)}
+    return line | {name: score(last, name) for name in ("FID", "IS", "modes")} | {"seed": str(run.flat[SEED])}
 
 
-def thread_cells(row: Row, run: Run) -> list[str]:
+def thread_line(row: Row, run: Run) -> dict[str, str]:
     """A line of the second table."""
     losses = run.folder.read_losses()
     last = losses[-max(1, len(losses) // 5) :]
-    medians = [f"{median(line[f'loss/{player}'] for line in last):.3g}" for player in ("discriminator", "generator")]
+    d, g = (f"{median(line[f'loss/{player}'] for line in last):.3g}" for player in ("discriminator", "generator"))
     warned = [line["iteration"] for line in run.folder.read_warnings() if line["name"] == DISCRIMINATOR_NEAR_ZERO]
-    warning = f"{DISCRIMINATOR_NEAR_ZERO}, iteration {warned[0]:,}" if warned else "none"
-    scores = next(iter(run.folder.read_scores()[-1:]), {})
-    return [row.model, row.answer, *medians, warning, score(scores, "modes"), str(run.flat[SEED])]
+    return {
+        "discriminator": row.model,
+        "thread": row.answer,
+        "median loss of D, last fifth": d,
+        "of G": g,
+        "warning": f"{DISCRIMINATOR_NEAR_ZERO}, iteration {warned[0]:,}" if warned else "none",
+        "modes": score(next(iter(run.folder.read_scores()[-1:]), {}), "modes"),
+        "seed": str(run.flat[SEED]),
+    }
 
 
 def score(scores: Mapping[str, Any], name: str) -> str:

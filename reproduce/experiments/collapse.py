@@ -12,7 +12,7 @@ from reproduce.evidence.claims import DEFAULT, SEEDS
 from reproduce.evidence.page import add_evidence
 from reproduce.evidence.records import evidence_of
 from reproduce.launcher.launcher import Campaign, perform
-from reproduce.launcher.options import Options, with_images
+from reproduce.launcher.options import Options
 from reproduce.plan.run import Run
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import TableRun, table_run, table_runs
@@ -24,18 +24,11 @@ def collapse_runs(
 ) -> list[TableRun]:
     """SN and SR-s, which are those of Table II at scale small, for each setting and seed; then the others.
 
-    Args:
-        names: rows of Table I, of CIFAR-10.
-        seeds: seven runs for each.
-        runs: the folder that holds `table2/small` and `collapse`.
-        overrides: settings of every run.
-
-    Raises:
-        ValueError: a setting that Table I does not have.
+    `runs` is the folder that holds `table2/small` and `collapse`.
     """
     pairs = table_runs("small", names, METHODS, seeds, runs / "table2" / "small", overrides)
     return pairs + [
-        table_run("small", sn.setting, sn.seed, runs / "collapse", overrides or {}, variant, part, sn)
+        table_run("small", sn.setting, sn.seed, runs / "collapse", overrides, variant, part, sn)
         for part, variant in COLLAPSE.items()
         for sn in pairs
         if sn.method == "sn"
@@ -43,17 +36,14 @@ def collapse_runs(
 
 
 def experiment(options: Options) -> Campaign:
-    """The runs of the chosen rows and seeds, and what they say.
-
-    Raises:
-        ValueError: a setting that Table I does not have.
-    """
+    """The runs of the chosen rows and seeds, and what they say."""
     options.scale = "small"
     root = options.runs / "collapse"
-    runs = collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, with_images(options))
+    runs = collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, options.with_images())
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        found = [evidence_of(run, run.setting.name, root / "samples") for run in runs if run in finished]
+        done = [run for run in runs if run in finished]
+        found = [evidence_of(run.folder, run.setting.name, run.label, run.seed, root / "samples") for run in done]
         add_evidence(found, root, console)
 
     return Campaign(runs, root, finish)

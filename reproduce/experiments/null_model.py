@@ -8,10 +8,9 @@ says nothing of what a discriminator learns.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+from pandas import DataFrame
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -19,21 +18,21 @@ from reproduce.evidence.null_curves import (
     KEPT_SR_S,
     METHODS,
     UNIT_SR_D,
-    NullCurve,
     null_table,
     save_null_picture,
     write_curves,
 )
-from reproduce.evidence.records import Evidence, read_evidence, with_their_past
+from reproduce.evidence.records import read_evidence, with_their_past
 from reproduce.launcher.options import read
 from reproduce.plan.run import EVIDENCE
 from reproduce.plan.variants import BRANCH, SCALE_CONTROL, SR_S_AFTER_SN
 from reproduce.results.generated import markdown_table
 from srgan.collapse import tail_mean
-from srgan.constraints import Dynamic, Schedule, SpectralMap, Static
+from srgan.constraints import Dynamic, Schedule, SpectralRegularization, Static
 from srgan.networks.blocks import RESIDUAL_GAIN
-from srgan.spectral import matricize, project, spectrum
+from srgan.spectral import matricize, project_stacks, scaled, spectrum
 from srgan.training.optimizers import OptimizerSettings
+from srgan.utils.cpu import settle_on_cpu
 from srgan.utils.files import write_text
 from srgan.utils.randomness import counter_seed
 
@@ -43,42 +42,24 @@ PERSISTENCES = (0.0, 0.5, 0.9, 0.95)
 SEEDS = (1, 2, 3, 4)
 
 
-@dataclass(frozen=True)
-class Projection:
-    """What is written into a raw matrix, and when."""
-
-    spectral_map: SpectralMap  # the map of singular values, Eq. 9
-    unit: bool  # whether sigma_1 is brought to 1; else it is kept
-    schedule: Schedule  # the authors', from some iteration on
-
-    def apply(self, W: Tensor, r: Tensor) -> None:
-        """Overwrites a stack `[b, m, n]`, and its records r `[b, N]` of the largest sigma_k / sigma_1, in place."""
-        former: list[Tensor] = []
-
-        def sigma_map(sigma: Tensor) -> Tensor:
-            former.append(sigma)
-            return self.map(sigma, r)
-
-        W.copy_(project(W, sigma_map))
-        r.copy_(self.spectral_map.remember((former[0] / former[0][:, :1]).to(r), r))
-
-    def map(self, sigma: Tensor, r: Tensor) -> Tensor:
-        """`[b, N]` singular values -> those of what is written."""
-        compensated = self.spectral_map(sigma, r)
-        return compensated / sigma[:, :1] if self.unit else compensated
-
-
-def projections(rank: int) -> dict[str, Projection]:
-    """Method -> projection, for matrices of so many singular values; SN has none."""
-    from_start, from_branch = Schedule(), Schedule(start_iteration=BRANCH)
+def projections(rank: int) -> dict[str, SpectralRegularization]:
+    """Method -> SR, for matrices of so many singular values; SN projects nothing."""
+    from_branch = Schedule(start_iteration=BRANCH)
     return {
-        "SR-s": Projection(Static(), True, from_start),
-        SCALE_CONTROL.label: Projection(Static(1 / rank), True, from_start),
-        "SR-d": Projection(Dynamic(), False, from_branch),
-        SR_S_AFTER_SN.label: Projection(Static(), True, from_branch),
-        UNIT_SR_D: Projection(Dynamic(), True, from_branch),
-        KEPT_SR_S: Projection(Static(), False, from_branch),
+        "SR-s": SpectralRegularization(Static(), "unit"),
+        SCALE_CONTROL.label: SpectralRegularization(Static(1 / rank), "unit"),
+        "SR-d": SpectralRegularization(Dynamic(), "keep", schedule=from_branch),
+        SR_S_AFTER_SN.label: SpectralRegularization(Static(), "unit", schedule=from_branch),
+        UNIT_SR_D: SpectralRegularization(Dynamic(), "unit", schedule=from_branch),
+        KEPT_SR_S: SpectralRegularization(Static(), "keep", schedule=from_branch),
     }
+
+
+def apply(sr: SpectralRegularization, W: Tensor, r: Tensor) -> None:
+    """Overwrites a stack `[b, m, n]`, and its records r `[b, N]` of the largest sigma_k / sigma_1, in place."""
+    ((projected, sigma),) = project_stacks([W], [lambda sigma: scaled(sr.spectral_map(sigma, r), sr.scale)])
+    W.copy_(projected)
+    r.copy_(sr.spectral_map.remember((sigma / sigma[:, :1]).to(r), r))
 
 
 def simulate(
@@ -89,7 +70,7 @@ def simulate(
     until: int = ITERATIONS,
     learning_rate: float = OptimizerSettings().learning_rate,
     scale: float = 1.0,
-) -> list[NullCurve]:
+) -> DataFrame:
     """All matrices side by side, all methods from the same start under the same noise.
 
     Args:
@@ -101,6 +82,9 @@ def simulate(
         learning_rate: at iteration 0.
         scale: of the start: W -> scale W.
 
+    Returns:
+        a line for each method and persistence, as `reproduce.evidence.null_curves` describes it.
+
     Raises:
         ValueError: a persistence outside of [0, 1), or a weight without a spectrum.
     """
@@ -109,31 +93,43 @@ def simulate(
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(f"Expected the shape of a weight [out, in, k, k], found {list(shape)}.")
     start = scale * torch.stack([_start(shape, seed) for seed in seeds])  # [s, m, n]
-    W = start.repeat(len(persistences), 1, 1).repeat(len(methods), 1, 1, 1)  # [methods, persistences * s, m, n]
+    player = nn.Module()
+    player.W = nn.Parameter(start.repeat(len(methods), len(persistences), 1, 1))  # [methods, persistences * s, m, n]
+    optimizer = OptimizerSettings(learning_rate).build(player)
+    W = player.W.detach()
+    rank = min(W.shape[-2:])
+    r = torch.zeros(*W.shape[:2], rank)
     rho = torch.tensor(persistences).repeat_interleave(len(seeds)).view(-1, 1, 1)
     generator = torch.Generator().manual_seed(counter_seed(seeds[0], "noise of the null model"))
     noise = torch.randn(W.shape[1:], generator=generator)
-    player = nn.Module()
-    player.W = nn.Parameter(W)
-    settings = OptimizerSettings(learning_rate)
-    optimizer = settings.build(player)
-    rank = min(W.shape[-2:])
-    chosen = [projections(rank).get(method) for method in methods]
-    r = torch.zeros(*W.shape[:2], rank)
-    records: dict[int, Tensor] = {}
-    W = player.W.detach()
+    srs = [projections(rank).get(method) for method in methods]
+    spectra: dict[int, Tensor] = {}
     for iteration in range(until):
         optimizer.param_groups[0]["lr"] = learning_rate * (1 - iteration / ITERATIONS)
         for update in range(N_DIS):
             noise = rho * noise + (1 - rho.square()).sqrt() * torch.randn(noise.shape, generator=generator)
             player.W.grad = noise.expand_as(W).contiguous()
             optimizer.step()
-            for k, projection in enumerate(chosen):
-                if projection and projection.schedule.is_due(iteration, update, N_DIS):
-                    projection.apply(W[k], r[k])
+            for k, sr in enumerate(srs):
+                if sr and sr.schedule.is_due(iteration, update, N_DIS):
+                    apply(sr, W[k], r[k])
         if (iteration + 1) % RECORD_EVERY == 0:
-            records[iteration + 1] = torch.stack([spectrum(matrix) for matrix in W.flatten(0, 1)]).view_as(r)
-    return _curves(records, shape, persistences, methods)
+            spectra[iteration + 1] = torch.stack([spectrum(matrix) for matrix in W.flatten(0, 1)]).unflatten(
+                0, (len(methods), len(persistences), len(seeds))
+            )
+    curves = [
+        {
+            "method": method,
+            "persistence": rho,
+            "shape": list(shape),
+            "matrices": len(seeds),
+            "iteration": list(spectra),
+            **_measures(torch.stack([sigma[k, p] for sigma in spectra.values()])),
+        }
+        for k, method in enumerate(methods)
+        for p, rho in enumerate(persistences)
+    ]
+    return DataFrame(curves)
 
 
 def _start(shape: Sequence[int], seed: int) -> Tensor:
@@ -144,48 +140,34 @@ def _start(shape: Sequence[int], seed: int) -> Tensor:
     return matricize(weight)
 
 
-def _curves(
-    records: dict[int, Tensor], shape: Sequence[int], persistences: Sequence[float], methods: Sequence[str]
-) -> list[NullCurve]:
-    """Means over the matrices of each method and persistence."""
-    sigma = torch.stack(list(records.values()))  # [T, methods, persistences * s, N]
-    matrices = sigma.shape[2] // len(persistences)
-    sigma = sigma.unflatten(2, (len(persistences), matrices))
+def _measures(sigma: Tensor) -> dict[str, list[float]]:
+    """Means over matrices of singular values `[T, matrices, N]`, at each of T records, in four digits."""
     ratios = (sigma / sigma[..., :1]).numpy()
     measures = {
         "sigma_1": sigma[..., 0].numpy(),
         "first_half": ratios[..., : ratios.shape[-1] // 2].mean(-1),
         "tail": tail_mean(ratios),
     }
-    return [
-        NullCurve(
-            method, rho, list(shape), matrices, list(records),
-            **{name: [float(f"{value:.4g}") for value in found[:, k, p].mean(-1)] for name, found in measures.items()},
-        )
-        for k, method in enumerate(methods)
-        for p, rho in enumerate(persistences)
-    ]  # fmt: skip
-
-
-def write_null_model(root: Path, curves: Sequence[NullCurve], runs: Sequence[Evidence]) -> None:
-    """Writes null_model.json, .md and .png into a folder."""
-    write_curves(root / "null_model.json", curves)
-    write_text(root / "null_model.md", markdown_table(null_table(curves, runs)))
-    save_null_picture(curves, runs, root / "null_model.png")
+    return {name: [float(f"{value:.4g}") for value in found.mean(-1)] for name, found in measures.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; writes null_model.json, .md and .png. Returns the exit status."""
     options = read(arguments, __doc__, "shape persistence seeds runs")
-    root, console = options.runs / "null-model", Console(soft_wrap=True)
+    root = options.runs / "null-model"
+    settle_on_cpu()
+    torch.set_num_threads(1)  # matrices are so small that more threads only wait for each other
     try:
         curves = simulate(options.shape or SHAPE, options.persistence or PERSISTENCES, options.seeds or SEEDS)
     except ValueError as error:
         print(f"null-model: {error}", file=sys.stderr)
         return 2
-    runs = [run for run in read_evidence(EVIDENCE / "evidence.json") if run.setting == "C_64-32"]
-    write_null_model(root, curves, with_their_past(runs))
-    console.print((root / "null_model.md").read_text(), highlight=False)
+    runs = with_their_past([run for run in read_evidence(EVIDENCE / "evidence.json") if run.setting == "C_64-32"])
+    table = markdown_table(null_table(curves, runs))
+    write_curves(root / "null_model.json", curves)
+    write_text(root / "null_model.md", table)
+    save_null_picture(curves, runs, root / "null_model.png")
+    Console(soft_wrap=True).print(table, highlight=False)
     return 0
 
 

@@ -8,21 +8,13 @@ from pathlib import Path
 from pandas import DataFrame
 from rich.console import Console
 
-from reproduce.evidence.claims import DEFAULT, paired
-from reproduce.evidence.hero import save_hero
-from reproduce.evidence.measures import FID
-from reproduce.evidence.null_curves import (
-    COMMITTED,
-    NullCurve,
-    null_table,
-    read_curves,
-    save_null_picture,
-    write_curves,
-)
+from reproduce.evidence.claims import DEFAULT, FID, paired
+from reproduce.evidence.null_curves import COMMITTED, null_table, read_curves, save_null_picture, write_curves
 from reproduce.evidence.page import add_evidence
+from reproduce.evidence.pictures import save_hero
 from reproduce.evidence.records import Evidence, read_evidence, with_their_past, write_evidence
 from reproduce.evidence.scale_tables import timing_table
-from reproduce.experiments.scale import described_with_evidence
+from reproduce.experiments.scale import tables_with_evidence
 from reproduce.plan.run import EVIDENCE, FINISHED, REPOSITORY, states
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import MINI_DEFAULT, default_seeds, table_runs
@@ -85,10 +77,10 @@ def evidence() -> list[Evidence]:
 def findings(runs: Sequence[Evidence]) -> str:
     """The README's table: a line for each method that is set against SN."""
     lines = []
-    for words, variant in FINDINGS.items():
+    for name, variant in FINDINGS.items():
         compared = FID.compared(paired(runs, variant.label))
-        change = f"**{compared.change:+.0%}**{compared.change_in_words.removeprefix(f'{compared.change:+.0%}')}"
-        lines.append([words, change, f"{compared.ahead} of {compared.n} seeds"])
+        change = f"**{compared.change:+.0%}** (95 % interval {compared.interval_text})"
+        lines.append([name, change, f"{compared.ahead} of {compared.n} seeds"])
     return markdown_table(DataFrame(lines, columns=["Method", "FID relative to SN", "Better in"]))
 
 
@@ -97,8 +89,9 @@ def update_scale_page(runs: Path) -> None:
 
     Curves of other settings than the committed ones stay where they are.
     """
-    curves = read_curves(runs / "null-model" / "null_model.json")
-    if _settings(curves) == _settings(read_curves(COMMITTED)):
+    curves, committed = read_curves(runs / "null-model" / "null_model.json"), read_curves(COMMITTED)
+    settings = ["method", "persistence", "shape", "matrices"]
+    if len(curves) and curves[settings].equals(committed[settings]):
         write_curves(COMMITTED, curves)
     write_evidence(EVIDENCE / "scale.json", read_evidence(runs / "scale" / "scale.json"))
     save_null_picture(read_curves(COMMITTED), with_their_past(evidence()), COMMITTED.with_suffix(".png"))
@@ -112,12 +105,8 @@ def parts_of_scale_page() -> dict[str, str]:
     return {
         "null-model": markdown_table(null_table(read_curves(COMMITTED), runs)),
         "timing": markdown_table(timing_table(runs)),
-        "scale": described_with_evidence(read_evidence(EVIDENCE / "scale.json")),
+        "scale": tables_with_evidence(read_evidence(EVIDENCE / "scale.json")),
     }
-
-
-def _settings(curves: Sequence[NullCurve]) -> list[tuple[str, float, list[int], int]]:
-    return [(curve.method, curve.persistence, curve.shape, curve.matrices) for curve in curves]
 
 
 if __name__ == "__main__":

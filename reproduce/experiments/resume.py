@@ -12,7 +12,7 @@ from rich.console import Console
 from reproduce.launcher.launcher import Campaign, perform
 from reproduce.launcher.options import Options
 from reproduce.plan.run import ITERATIONS, Run, Scale
-from reproduce.plan.table_runs import rows, table_run
+from reproduce.plan.table_runs import TableRun, rows, table_run
 from reproduce.plan.variants import SN, SR_D, Variant
 from srgan.report.page import write_page
 from srgan.runs.folder import RunFolder
@@ -33,14 +33,14 @@ LENGTHS: dict[Scale, Length] = {
 }
 
 
-def resume_runs(scale: Scale, root: Path, overrides: Mapping[str, Any] | None = None) -> list[Run]:
+def resume_runs(scale: Scale, root: Path, overrides: Mapping[str, Any] | None = None) -> list[TableRun]:
     """SN up to the branch, and from its last checkpoint SN and SR-d side by side."""
     if scale == "small":
         raise ValueError(f"Expected SCALE=mini or SCALE=paper, found small: {SETTING} is a row of ImageNet.")
     (setting,), length = rows([SETTING]), LENGTHS[scale]
     further = {"scores.every": 100} if scale == "mini" else {}
 
-    def run(name: str, part: str, variant: Variant, iterations: int, after: Run | None = None) -> Run:
+    def run(name: str, part: str, variant: Variant, iterations: int, after: TableRun | None = None) -> TableRun:
         chosen = {**further, ITERATIONS: iterations, **(overrides or {})}
         planned = table_run(scale, setting, 1, root, chosen, variant, part)
         return replace(planned, name=name, folder=RunFolder(root / part), after=after)

@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Console
 
 from reproduce.evidence.records import Evidence, evidence_of, read_evidence, write_evidence
-from reproduce.evidence.scale_tables import DIGITS, PLACES, SMALL, described, label_of, score_of
+from reproduce.evidence.scale_tables import DIGITS, NARROW, PLACES, SMALL, label_of, scale_markdown, score_of
 from reproduce.experiments.collapse import collapse_runs
 from reproduce.launcher.launcher import Campaign, perform
-from reproduce.launcher.options import CAMPAIGN, Options, read, with_images
+from reproduce.launcher.options import CAMPAIGN, Options, read
 from reproduce.plan.run import CHANNELS, EVIDENCE, FINISHED, SEED, Run
 from reproduce.plan.table_runs import BASES, table_run
 from reproduce.plan.variants import CELLS, COLLAPSE_CELLS
@@ -50,10 +50,7 @@ def digits_runs(seeds: Iterable[int], root: Path, overrides: Mapping[str, Any]) 
 def small_runs(seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any]) -> RunsOfPlaces:
     """C_64-32 -> runs of all cells from SN's checkpoint; three cells are those of `collapse`.
 
-    Args:
-        seeds: six runs for each.
-        runs: the folder that holds `table2/small`, `collapse` and `scale`.
-        overrides: settings of every run.
+    `runs` is the folder that holds `table2/small`, `collapse` and `scale`.
     """
     found: list[Run] = []
     for seed in seeds:
@@ -70,55 +67,45 @@ def small_runs(seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any]) -
 
 
 def experiment(options: Options) -> Campaign:
-    """The six cells of every seed, on digits (SCALE=mini) or from SN's checkpoint on real images (SCALE=small).
-
-    Raises:
-        ValueError: SCALE=paper.
-    """
+    """The six cells of every seed, on digits (SCALE=mini) or from SN's checkpoint on real images (SCALE=small)."""
     if options.scale == "paper":
         raise ValueError("Expected SCALE=mini or SCALE=small, found paper: these cells have no runs at that scale.")
-    root, overrides = options.runs / "scale", with_images(options)
+    root, overrides = options.runs / "scale", options.with_images()
     if options.scale == "mini":
-        found = digits_runs(options.seeds or PLACES[next(iter(DIGITS))], root, overrides)
+        found = digits_runs(options.seeds or PLACES[NARROW], root, overrides)
     else:
         found = small_runs(options.seeds or PLACES[SMALL], options.runs, overrides)
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        made = [evidence_of(run, place) for place, runs in found.items() for run in runs if run.state == FINISHED]
-        add_outcomes(made, root, console)
+        done = [(place, run) for place, runs in found.items() for run in runs if run.state == FINISHED]
+        add_outcomes([evidence_of(run.folder, place, run.label, run.flat[SEED]) for place, run in done], root, console)
 
     return Campaign([run for runs in found.values() for run in runs], root, finish)
 
 
 def outcomes_in(root: Path) -> list[Evidence]:
     """Of all runs below a folder that are far enough: `digits/D6/sr-d-unit-seed11`, `small/sr-s-keep-seed4`."""
+    folders = {place: f"digits/D{width}" for place, width in DIGITS.items()} | {SMALL: "small"}
     found = []
-    for place, pattern in {**{place: f"digits/D{width}" for place, width in DIGITS.items()}, SMALL: "small"}.items():
-        for path in sorted(root.glob(f"{pattern}/*/run.json")):
+    for place, folder in folders.items():
+        for path in sorted(root.glob(f"{folder}/*/run.json")):
             name = re.fullmatch(r"(.+)-seed(\d+)", path.parent.name)
             if name and name[1] in CELLS:
-                run = Run(
-                    name=path.parent.name,
-                    label=label_of(place, name[1]),
-                    folder=RunFolder(path.parent),
-                    configs=(),
-                    overrides={SEED: int(name[2])},
-                )
-                found.append(evidence_of(run, place))
+                found.append(evidence_of(RunFolder(path.parent), place, label_of(place, name[1]), int(name[2])))
     return [outcome for outcome in found if score_of(outcome)]
 
 
 def add_outcomes(outcomes: Iterable[Evidence], root: Path, console: Console) -> None:
     """Adds runs to a folder's `scale.json`, and writes and shows the tables of all that it holds."""
     write_evidence(root / "scale.json", [outcome.without_histories() for outcome in outcomes])
-    text = described_with_evidence(read_evidence(root / "scale.json"))
+    text = tables_with_evidence(read_evidence(root / "scale.json"))
     write_text(root / "scale.md", text)
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def described_with_evidence(outcomes: Iterable[Evidence]) -> str:
+def tables_with_evidence(outcomes: Iterable[Evidence]) -> str:
     """The tables of some runs, with the cells that the committed evidence has."""
-    return described([*read_evidence(EVIDENCE / "evidence.json"), *outcomes])
+    return scale_markdown([*read_evidence(EVIDENCE / "evidence.json"), *outcomes])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,11 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return perform(experiment, __doc__, NAMES, arguments, detect=mini)
     found = outcomes_in(Path(options.existing))
     if not found:
-        print(
-            "reproduce: expected runs that are far enough, such as digits/D6/sr-s-seed11, below "
-            f"{options.existing}, found none.",
-            file=sys.stderr,
-        )
+        expected = "runs that are far enough, such as digits/D6/sr-s-seed11"
+        print(f"reproduce: expected {expected}, below {options.existing}, found none.", file=sys.stderr)
         return 2
     add_outcomes(found, options.runs / "scale", Console())
     return 0

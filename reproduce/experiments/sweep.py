@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from reproduce.launcher.launcher import Campaign, perform
-from reproduce.launcher.options import Options, with_images
+from reproduce.launcher.options import Options
 from reproduce.plan.run import Run, Scale
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import TableRun, rows, table_run, table_runs
@@ -28,19 +28,14 @@ SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {
 
 
 def experiment(options: Options) -> Campaign:
-    """One sweep for each setting and seed.
-
-    Raises:
-        ValueError: a setting that Table I does not have.
-    """
-    scale: Scale = options.scale
-    names = options.settings or SWEEP_DEFAULT[scale]
+    """One sweep for each setting and seed."""
+    names, seeds = options.settings or SWEEP_DEFAULT[options.scale], options.seeds or [1]
 
     def finish(finished: Sequence[Run], console: Console) -> None:
-        console.print(f'Now: make reproduce-figures SCALE={scale} FIGURES="8 11 12"', highlight=False)
+        console.print(f'Now: make reproduce-figures SCALE={options.scale} FIGURES="8 11 12"', highlight=False)
 
-    runs = sweep_runs(scale, names, options.seeds or [1], options.runs, with_images(options))
-    return Campaign(runs, options.runs / "sweep" / scale, finish)
+    runs = sweep_runs(options.scale, names, seeds, options.runs, options.with_images())
+    return Campaign(runs, options.runs / "sweep" / options.scale, finish)
 
 
 def sweep_runs(
@@ -48,15 +43,7 @@ def sweep_runs(
 ) -> list[TableRun]:
     """SN (whose forward pass is that of i = 1), SR-s at every i / N, SR-d; where Table II has the run, its own one.
 
-    Args:
-        scale: "mini", "small" or "paper".
-        names: rows of Table I.
-        seeds: one sweep for each.
-        runs: the folder that holds `table2/<scale>` and `sweep/<scale>`.
-        overrides: settings of every run.
-
-    Raises:
-        ValueError: a setting that Table I does not have.
+    `runs` is the folder that holds `table2/<scale>` and `sweep/<scale>`.
     """
     seeds, table, root = list(seeds), runs / "table2" / scale, runs / "sweep" / scale
     variants = {f"sr-s-{fraction:g}": at_fraction(fraction) for fraction in FRACTIONS} | {"sr-d": SR_D}
@@ -68,7 +55,7 @@ def sweep_runs(
             own = of_table[setting.compensation]
             found.append(sn)
             found += [
-                sr if part == own else table_run(scale, setting, seed, root, overrides or {}, variant, part)
+                sr if part == own else table_run(scale, setting, seed, root, overrides, variant, part)
                 for part, variant in variants.items()
             ]
     return found

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from reproduce.launcher.launcher import Campaign, perform
-from reproduce.launcher.options import Options, with_images
+from reproduce.launcher.options import Options
 from reproduce.plan.run import Run
 from reproduce.plan.table_runs import default_seeds, default_settings, table_runs
 from reproduce.results.picture import save_table_picture
@@ -25,9 +25,8 @@ def experiment(options: Options) -> Campaign:
     """
     root = options.runs / "table2" / options.scale
     names = options.settings or default_settings(options.scale)
-    runs = table_runs(
-        options.scale, names, options.methods, options.seeds or default_seeds(options.scale), root, with_images(options)
-    )
+    seeds = options.seeds or default_seeds(options.scale)
+    runs = table_runs(options.scale, names, options.methods, seeds, root, options.with_images())
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         table = ResultsTable(runs, options.scale)

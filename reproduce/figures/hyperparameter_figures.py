@@ -1,30 +1,21 @@
 """Fig. 8, 11 and 12: SR-s at i = 0.25 N ... N, what D makes of test images, static against dynamic compensation."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from reproduce.experiments.sweep import FRACTIONS, TABLE_FRACTION
-from reproduce.figures.available_runs import FinishedSweep, Sources
-from reproduce.figures.model import Picture, listed
-from reproduce.figures.score_panels import present_scores, score_title
-from reproduce.figures.spectra_figures import panels_of_runs
-from srgan.plotting import (
-    MARK,
-    PAGE_WIDTH,
-    SERIES,
-    AxisScale,
-    SeriesStyle,
-    grid_of_panels,
-    ordered_styles,
-)
+from reproduce.figures.model import Picture, listed, present_scores, score_title
+from reproduce.figures.sources import FinishedSweep, Sources
+from reproduce.figures.spectra_figures import CURVES, panels_of_runs
+from srgan.plotting import MARK, PAGE_WIDTH, SERIES, AxisScale, grid_of_panels, ordered_styles
 from srgan.runs.recorded import RecordedRun
 
 REPORTED = "As in Table II, a run that mode-collapsed (red cross) shows its best evaluation before, others their last."
 POINTS = 256  # of a density curve
+Outputs = Mapping[str, np.ndarray]
+"""Kind of images -> D's outputs `[M]`."""
 
 
 def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
@@ -45,31 +36,31 @@ def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     for sweep in sources.sweeps():
         runs = {share: run for share, run in sweep.static.items() if run.outputs is not None}
         if runs:
-            first = next(iter(runs.values()))
-            images = len(last_outputs(first)["generated"])
-            tested = "test" in last_outputs(first)
+            outputs = {share: last_outputs(run) for share, run in runs.items()}
+            first = next(iter(outputs.values()))
+            against_test = "(d) training against test images: where they part, D overfits"
             caption = (
-                f"D's outputs at the end of training on {images:,} images of each kind, for SR-s at each i: (a) "
-                "generated, (b) training images; (c) the objective of Eq. 6, min(0, D(x) - 1) + min(0, -D(G(z)) - 1), "
-                "of training and generated images pair by pair; "
-                + ("(d) training against test images: where they part, D overfits" if tested else "no test images")
-                + f". Gaussian kernel estimates. {listed(list(runs.values()))}."
+                f"D's outputs at the end of training on {len(first['generated']):,} images of each kind, for SR-s at "
+                "each i: (a) generated, (b) training images; (c) the objective of Eq. 6, min(0, D(x) - 1) + "
+                "min(0, -D(G(z)) - 1), of training and generated images pair by pair; "
+                f"{against_test if 'test' in first else 'no test images'}. Gaussian kernel estimates. "
+                f"{listed(list(runs.values()))}."
             )
-            yield Picture(sweep.setting.name, distributions(runs), caption, list(runs.values()))
+            yield Picture(sweep.setting, distributions(outputs), caption, list(runs.values()))
 
 
 def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Static against dynamic compensation: scores and spectra."""
-    pairs = {sweep.setting.name: static_and_dynamic(sweep) for sweep in sources.sweeps()}
-    complete = {name: pair for name, pair in pairs.items() if len(pair) == 3}
+    complete: dict[str, dict[str, RecordedRun]] = {}
+    for sweep in sources.sweeps():
+        sn, sr_s, sr_d = sweep.sn, sweep.static.get(TABLE_FRACTION), sweep.dynamic
+        if sn and sr_s and sr_d:
+            complete[sweep.setting] = {"SN": sn, "SR-s": sr_s, "SR-d": sr_d}
     if complete:
-        runs = [run for pair in complete.values() for run in pair.values()]
+        runs = [run for methods in complete.values() for run in methods.values()]
         caption = f"SN, static (SR-s, i = 0.5 N) and dynamic (SR-d) compensation: {listed(runs)}."
         yield Picture("scores", scores_of_compensations(complete), f"Scores of {caption} {REPORTED}", runs)
-        figure = panels_of_runs(runs, axes, columns=3, aspect=0.6)
-        yield Picture(
-            "spectra", figure, f"Spectra of D's last 3 × 3 convolution, a curve for each iteration: {caption}", runs
-        )
+        yield Picture("spectra", panels_of_runs(runs, axes, columns=3, aspect=0.6), f"{CURVES}: {caption}", runs)
 
 
 def points(sweep: FinishedSweep) -> dict[float, RecordedRun]:
@@ -77,28 +68,30 @@ def points(sweep: FinishedSweep) -> dict[float, RecordedRun]:
     return ({0.0: sweep.sn} if sweep.sn else {}) | sweep.static
 
 
-def static_and_dynamic(sweep: FinishedSweep) -> dict[str, RecordedRun]:
-    """Those of SN, SR-s at 0.5 N and SR-d that there are."""
-    runs = {"SN": sweep.sn, "SR-s": sweep.static.get(TABLE_FRACTION), "SR-d": sweep.dynamic}
-    return {name: run for name, run in runs.items() if run}
+def mode_collapsed(run: RecordedRun) -> bool:
+    """Whether the reported scores are from before a collapse."""
+    return run.collapse_iteration("mode_collapse") is not None
 
 
 def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
-    """A row of panels for each score, a column for each group, a curve for each setting."""
+    """A row of panels for each score, a column for each group, a curve for each setting; crosses: mode collapses."""
     groups: dict[str, list[FinishedSweep]] = {}
     for sweep in sweeps:
-        groups.setdefault(sweep.setting.group, []).append(sweep)
+        groups.setdefault(sweep.setting[0], []).append(sweep)
     names = present_scores([run.scores for sweep in sweeps for run in sweep.static.values()])
-    titles = [
-        f"group {group}" + (f"\n{some[0].setting.name}" if len(some) == 1 else "") for group, some in groups.items()
-    ]
+    titles = [f"group {group}" + (f"\n{some[0].setting}" if len(some) == 1 else "") for group, some in groups.items()]
     titles += [""] * (len(groups) * (len(names) - 1))
     figure, axes = grid_of_panels(titles, len(groups), share=False, aspect=0.55)
     assert isinstance(figure, Figure)
     for place, axis in enumerate(axes):
         score, members = names[place // len(groups)], list(groups.values())[place % len(groups)]
         for own, sweep in zip(ordered_styles(len(members)), members, strict=True):
-            curve_against_i(axis, sweep, score, own)
+            reported = {share: (run.record["reported"] or {}).get(score) for share, run in points(sweep).items()}
+            values = {share: value for share, value in reported.items() if value is not None}
+            axis.plot(list(values), list(values.values()), **own._asdict(), label=sweep.setting)
+            collapsed = [share for share in values if mode_collapsed(points(sweep)[share])]
+            crossed = [values[share] for share in collapsed]
+            axis.plot(collapsed, crossed, "x", color=MARK, markersize=7, label="_collapsed")
         axis.set_xticks([0, *FRACTIONS], ["SN", *(f"{share:g}".removeprefix("0") for share in FRACTIONS)])
         axis.set_xlim(-0.08, 1.08)
         axis.margins(y=0.12)
@@ -113,48 +106,31 @@ def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
     return figure
 
 
-def i_words(share: float) -> str:
-    """E.g. "0.25 N" or "N", typeset."""
-    return "$N$" if share == 1 else f"${share:g}\\,N$"
-
-
-def curve_against_i(axis: Axes, sweep: FinishedSweep, score: str, own: SeriesStyle) -> None:
-    """One setting's score; runs that mode-collapsed are crossed."""
-    reported = {share: run.record["reported"] for share, run in points(sweep).items()}
-    values = {share: row[score] for share, row in reported.items() if row and score in row}
-    axis.plot(list(values), list(values.values()), **own._asdict(), label=sweep.setting.name)
-    crosses = {share: values[share] for share, run in points(sweep).items() if mode_collapsed(run) and share in values}
-    axis.plot(list(crosses), list(crosses.values()), "x", color=MARK, markersize=7, label="_collapsed")
-
-
-def mode_collapsed(run: RecordedRun) -> bool:
-    """Whether the reported scores are from before a collapse."""
-    return run.collapse_iteration("mode_collapse") is not None
-
-
-def last_outputs(run: RecordedRun) -> Mapping[str, np.ndarray]:
-    """D's outputs `[M]` at the last record, by kind of images."""
+def last_outputs(run: RecordedRun) -> Outputs:
+    """D's outputs at the last record."""
     assert run.outputs is not None
     return {kind: outputs[-1] for kind, outputs in run.outputs.outputs.items()}
 
 
-def distributions(runs: Mapping[float, RecordedRun]) -> Figure:
+def i_label(share: float) -> str:
+    """E.g. "i = 0.25 N" or "i = N", typeset."""
+    return r"$i$ = $N$" if share == 1 else rf"$i$ = ${share:g}\,N$"
+
+
+def distributions(outputs: Mapping[float, Outputs]) -> Figure:
     """(a) generated, (b) training, (c) objective for each i; (d) training against test, a panel for each i."""
-    outputs = {share: last_outputs(run) for share, run in runs.items()}
     tested = all("test" in kinds for kinds in outputs.values())
     figure = Figure(figsize=(PAGE_WIDTH, 4.1 if tested else 2.2), layout="constrained")
     rows = figure.add_gridspec(2 if tested else 1, 1)
     top, *below = (figure.add_subfigure(rows[row]) for row in range(rows.nrows))
+    objectives = {share: objective(kinds["train"], kinds["generated"]) for share, kinds in outputs.items()}
     grid = x_grid([values for kinds in outputs.values() for values in kinds.values()])
+    c_grid = x_grid(list(objectives.values()))
     _, (a, b, c) = grid_of_panels(["(a) generated images", "(b) training images", "(c) objective"], 3, top, share=False)
     for own, (share, kinds) in zip(ordered_styles(len(outputs)), outputs.items(), strict=True):
-        line = {"color": own.color, "linestyle": own.linestyle, "label": f"$i$ = {i_words(share)}"}
-        for axis, kind in ((a, "generated"), (b, "train")):
-            axis.plot(grid, density(kinds[kind], grid), **line)
-    objectives = {share: objective(kinds["train"], kinds["generated"]) for share, kinds in outputs.items()}
-    c_grid = x_grid(list(objectives.values()))
-    for own, values in zip(ordered_styles(len(outputs)), objectives.values(), strict=True):
-        c.plot(c_grid, density(values, c_grid), color=own.color, linestyle=own.linestyle)
+        panels = ((a, kinds["generated"], grid), (b, kinds["train"], grid), (c, objectives[share], c_grid))
+        for axis, values, x in panels:
+            axis.plot(x, density(values, x), color=own.color, linestyle=own.linestyle, label=i_label(share))
     highest = max(axis.dataLim.ymax for axis in (a, b))
     for axis in (a, b):
         axis.set(xlim=(grid[0], grid[-1]), ylim=(0, 1.05 * highest), xlabel=r"$D(x)$")
@@ -166,9 +142,9 @@ def distributions(runs: Mapping[float, RecordedRun]) -> Figure:
     return figure
 
 
-def train_against_test(figure: Any, outputs: Mapping[float, Mapping[str, np.ndarray]], grid: np.ndarray) -> None:
+def train_against_test(figure: SubFigure, outputs: Mapping[float, Outputs], grid: np.ndarray) -> None:
     """A panel for each i, all with the same axes."""
-    _, axes = grid_of_panels([f"(d) $i$ = {i_words(share)}" for share in outputs], len(outputs), figure)
+    _, axes = grid_of_panels([f"(d) {i_label(share)}" for share in outputs], len(outputs), figure)
     for axis, kinds in zip(axes, outputs.values(), strict=True):
         for own, (kind, label) in zip(SERIES, {"train": "training", "test": "test"}.items(), strict=False):
             axis.plot(grid, density(kinds[kind], grid), color=own.color, linestyle=own.linestyle, label=label)

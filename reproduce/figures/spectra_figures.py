@@ -4,19 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from reproduce.figures.available_runs import Sources
-from reproduce.figures.model import (
-    Picture,
-    described,
-    last_spectra,
-    listed,
-    spectra_iterations,
-    title,
-    verdict_words,
-)
+from reproduce.figures.model import Picture, described, last_layer, listed, title, verdicts
+from reproduce.figures.sources import Sources
 from srgan.plotting import (
     K_LABEL,
     RATIO_LABEL,
@@ -30,18 +23,13 @@ from srgan.plotting import (
     ratio_limits,
     spectrum_curves,
 )
-from srgan.runs.folder import SpectraHistory
 from srgan.runs.recorded import RecordedRun
 
 CURVES = "Spectra of D's last 3 × 3 convolution, a curve for each iteration"
 ONSETS = "MC, SC: first iteration of mode and spectral collapse by our rules."
 FIRST_RECORD: dict[str, Any] = {
-    "color": "#999999",
-    "linewidth": 0.9,
-    "linestyle": (0, (1, 1)),
-    "marker": "",
-    "label": "first record",
-}
+    "color": "#999999", "linewidth": 0.9, "linestyle": (0, (1, 1)), "marker": "", "label": "first record",
+}  # fmt: skip
 
 
 def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
@@ -54,8 +42,7 @@ def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """The last convolution under SN, of settings that collapsed; and the five groups of Table I at the end."""
-    found = sources.finished("table2 sn")
-    collapsed = [run for run in found if run.collapsed]
+    found, collapsed = sources.finished("table2 sn"), sources.collapsed_under_sn()
     if collapsed:
         caption = f"{CURVES}, of the settings that collapsed under SN: {listed(collapsed)}. {ONSETS}"
         yield Picture("collapsed", panels_of_runs(collapsed, axes), caption, collapsed)
@@ -68,43 +55,44 @@ def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """All convolutions under SN, of each run that collapsed."""
-    yield from (all_layers(run, axes) for run in sources.collapsed_under_sn())
-
-
-def convolutions(history: SpectraHistory) -> dict[str, np.ndarray]:
-    """Title of the panel, e.g. "0.conv1  64×27" (the matrix's size), -> `[T, N]`."""
-    return {
-        f"{layer.name.removeprefix('blocks.')}  {layer.shape[0]}×{np.prod(layer.shape[1:])}": history.spectra[
-            layer.name
-        ]
-        for layer in history.layers
-        if layer.is_convolution
-    }
-
-
-def all_layers(run: RecordedRun, axes: AxisScale) -> Picture:
-    """One run's convolutions, a panel each."""
-    assert run.spectra is not None
-    words = f"{described(run)}: {verdict_words(run)}"
-    figure = grid_of_layers(convolutions(run.spectra), run.spectra.iterations, words, axes)
-    caption = f"Spectra of every convolution of D, a curve for each iteration: {described(run)}. {ONSETS}"
-    return Picture(run.key, figure, caption, [run])
+    """All convolutions under SN, a panel each, of each run that collapsed."""
+    for run in sources.collapsed_under_sn():
+        assert run.spectra is not None
+        spectra = {
+            f"{layer.name.removeprefix('blocks.')}  {layer.shape[0]}×{np.prod(layer.shape[1:])}": run.spectra.spectra[
+                layer.name
+            ]
+            for layer in run.spectra.layers
+            if layer.is_convolution
+        }
+        figure = grid_of_layers(spectra, run.spectra.iterations, f"{described(run)}: {verdicts(run)}", axes)
+        caption = f"Spectra of every convolution of D, a curve for each iteration: {described(run)}. {ONSETS}"
+        yield Picture(run.key, figure, caption, [run])
 
 
 def panels_of_runs(runs: Sequence[RecordedRun], axes: AxisScale, columns: int = 5, aspect: float = 0.75) -> Figure:
     """The last convolution of each run over training, all with the same axes and colours."""
     figure, panels = grid_of_panels([title(run) for run in runs], columns, aspect=aspect)
     assert isinstance(figure, Figure)
-    norm = iteration_norm(*map(spectra_iterations, runs))
-    limits = ratio_limits(list(map(last_spectra, runs)), axes)
-    for panel, run in zip(panels, runs, strict=True):
-        spectrum_curves(panel, last_spectra(run), spectra_iterations(run), norm)
-        ratio_axis(panel, axes, limits)
+    draw_spectra(figure, panels, [last_layer(run) for run in runs], axes)
     figure.supxlabel(K_LABEL)
     figure.supylabel(RATIO_LABEL)
-    iteration_bar(figure, panels, norm)
     return figure
+
+
+def draw_spectra(
+    figure: Figure | SubFigure,
+    panels: Sequence[Axes],
+    histories: Sequence[tuple[np.ndarray, np.ndarray]],
+    axes: AxisScale,
+) -> None:
+    """Iterations `[T]` and spectra `[T, N]` over training, a panel for each, all with the same axes and colours."""
+    norm = iteration_norm(*(iterations for iterations, _ in histories))
+    limits = ratio_limits([spectra for _, spectra in histories], axes)
+    for panel, (iterations, spectra) in zip(panels, histories, strict=True):
+        spectrum_curves(panel, spectra, iterations, norm)
+        ratio_axis(panel, axes, limits)
+    iteration_bar(figure, panels, norm)
 
 
 def panels_of_groups(runs: Sequence[RecordedRun], axes: AxisScale) -> Figure:
@@ -114,14 +102,15 @@ def panels_of_groups(runs: Sequence[RecordedRun], axes: AxisScale) -> Figure:
         groups.setdefault(run.key[0], []).append(run)
     figure, panels = grid_of_panels([f"group {name}" for name in groups], columns=3)
     assert isinstance(figure, Figure)
-    limits = ratio_limits(list(map(last_spectra, runs)), axes)
+    spectra = {run: last_layer(run)[1] for run in runs}
+    limits = ratio_limits(list(spectra.values()), axes)
     for panel, members in zip(panels, groups.values(), strict=True):
         for run in members:
-            spectrum_curves(panel, last_spectra(run)[0], **FIRST_RECORD)
+            spectrum_curves(panel, spectra[run][0], **FIRST_RECORD)
         curves = []
         for own, run in zip(ordered_styles(len(members)), members, strict=True):
-            label = run.key + (f" ({verdict_words(run)})" if run.collapsed else "")
-            curves += spectrum_curves(panel, last_spectra(run)[-1], **own._asdict() | {"marker": ""}, label=label)
+            label = run.key + (f" ({verdicts(run)})" if run.collapsed else "")
+            curves += spectrum_curves(panel, spectra[run][-1], **own._asdict() | {"marker": ""}, label=label)
         ratio_axis(panel, axes, limits)
         panel.legend(handles=curves)
     figure.legend(handles=[Line2D([], [], **FIRST_RECORD)], loc="lower right")

@@ -24,30 +24,13 @@ from srgan.utils.distributed import accumulation
 GPU_FLOPS = 25e12  # a second, sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
 CPU_FLOPS = 125e9  # of one core with wide nets; narrow ones reach less, see `cpu_flops`
 INCEPTION_FLOPS = 11.4e9  # of one image through the feature network
-BATCHES = (4, 8)  # counted, and scaled linearly
-
-
-class Counts(NamedTuple):
-    """FLOPs of one image."""
-
-    discriminator: float  # one real and one generated image in D's update
-    generator: float  # one generated image in G's update
-    sample: float  # one image generated for scoring
 
 
 class Price(NamedTuple):
     """What a run takes."""
 
-    micro_batch_size: int  # images per device and forward pass
-    accumulation: int  # micro-batches per update on each device
-    devices: int  # processes that train the run together
-    iterations: int  # of the generator
+    split: str  # of its batch: micro-batch x accumulation x devices
     hours: float  # of all devices together, training and scoring; an estimate
-
-    @property
-    def split(self) -> str:
-        """Micro-batch x accumulation x devices: the batch."""
-        return f"{self.micro_batch_size} x {self.accumulation} x {self.devices}"
 
 
 def price(run: Run, devices: int | None = None) -> Price:
@@ -62,13 +45,15 @@ def price(run: Run, devices: int | None = None) -> Price:
         parts = accumulation(run.batch_size, devices, model.micro_batch_size)
     except ValueError as error:
         raise ValueError(f"{run.name}: {error} Set GPUS (and NODES), or choose other rows by SETTINGS.") from error
-    counts = count(networks_of(config))
+    make = pydoc.locate(model.networks.class_path)
+    assert callable(make)
+    flops = count(make(**vars(model.networks.init_args)))
     pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_multiplier
-    iteration = pairs * counts.discriminator + fakes * counts.generator
-    scored = counts.sample + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
-    flops = (model.iterations - run.first_iteration) * iteration + scored_images(config) * scored
-    hours = flops / (GPU_FLOPS if run.on_gpu else cpu_flops(iteration)) / 3600
-    return Price(run.batch_size // devices // parts, parts, devices, model.iterations, hours)
+    iteration = pairs * flops.discriminator + fakes * flops.generator
+    scored = flops.sample + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
+    total = (model.iterations - run.first_iteration) * iteration + scored_images(config) * scored
+    hours = total / (GPU_FLOPS if run.on_gpu else cpu_flops(iteration)) / 3600
+    return Price(f"{run.batch_size // devices // parts} x {parts} x {devices}", hours)
 
 
 def cpu_flops(iteration: float) -> float:
@@ -81,7 +66,7 @@ def cpu_flops(iteration: float) -> float:
 
 
 class _Parser(RunCLI):
-    """`srgan fit`'s reading of settings: nothing is built."""
+    """Reads settings as `srgan fit`, and builds nothing."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         self.config = Namespace(seed_everything=False)
@@ -106,47 +91,44 @@ def fit_parser() -> RunCLI:
     return compose([], _Parser)
 
 
-def networks_of(config: Namespace) -> Pair:
-    """The nets of resolved settings."""
-    make = pydoc.locate(config.model.networks.class_path)
-    assert callable(make)
-    pair: Pair = make(**vars(config.model.networks.init_args))
-    return pair
-
-
 def scored_images(config: Namespace) -> int:
     """Images that go through the feature network in a run, real ones not counted (they are cached)."""
-    scores = config.scores
+    scores, final = config.scores, config.scores.final
     if not scores.every:
         return 0
     during: int = config.model.iterations // scores.every * scores.protocol.num_fake_images
-    final = scores.final
     return during + (final.num_fake_images + final.intra_fid_classes * final.intra_fid_images if final else 0)
 
 
+class Flops(NamedTuple):
+    """Of one more image in a batch: what a batch of any size needs is left out."""
+
+    discriminator: float  # one real and one generated image in D's update
+    generator: float  # one generated image in G's update
+    sample: float  # one image generated for scoring
+
+
 @cache
-def count(networks: Pair) -> Counts:
-    """Counts one update of each player: what more images cost, so that what a batch of any size needs is left out."""
+def count(networks: Pair) -> Flops:
     with FakeTensorMode():
-        small, large = (_flops(networks, batch) for batch in BATCHES)
-    more = BATCHES[1] - BATCHES[0]
-    return Counts(*((after - before) / more for before, after in zip(small, large, strict=True)))
+        small, large = _flops(networks, 4), _flops(networks, 8)
+    return Flops(*((more - less) / 4 for less, more in zip(small, large, strict=True)))
 
 
-def _flops(networks: Pair, batch: int) -> tuple[float, float, float]:
-    """`Counts` for a whole batch."""
+def _flops(networks: Pair, batch: int) -> Flops:
+    """Of a whole batch."""
     generator, discriminator = networks.build()
     z, labels = torch.empty(batch, networks.latent_dim), torch.zeros(batch, dtype=torch.int64)
     images = torch.empty(batch, 3, networks.image_size, networks.image_size)
 
+    @torch.no_grad()
     def sample() -> Tensor:
-        with torch.no_grad():
-            fake: Tensor = generator(z, labels)
-            return fake
+        fake: Tensor = generator(z, labels)
+        return fake
 
     of_discriminator = _count(lambda: discriminator(images, labels) + discriminator(sample(), labels))
     discriminator.requires_grad_(False)
-    return of_discriminator, _count(lambda: discriminator(generator(z, labels), labels)), _count(sample)
+    return Flops(of_discriminator, _count(lambda: discriminator(generator(z, labels), labels)), _count(sample))
 
 
 def _count(forward: Callable[[], Tensor]) -> float:

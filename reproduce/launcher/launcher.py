@@ -7,6 +7,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from reproduce.launcher.local import Stopped, launch
-from reproduce.launcher.options import CAMPAIGN, Options, read, resources
+from reproduce.launcher.options import CAMPAIGN, Options, read
 from reproduce.launcher.slurm import Job, Queue, sbatch_text, wait
-from reproduce.plan.resources import Resources, count_gpus
-from reproduce.plan.run import FINISHED, OUTDATED, PLAN, Run
+from reproduce.plan.run import FINISHED, OUTDATED, PLAN, Run, count_gpus
 from srgan.utils.provenance import usable_cores
 
 if TYPE_CHECKING:
@@ -26,22 +26,16 @@ if TYPE_CHECKING:
 WIDTH = 160  # where no terminal has one
 
 
+@dataclass
 class Campaign:
-    """Runs, and what is made of them.
+    """Runs, and what is made of them."""
 
-    Args:
-        runs: of the experiment; one that starts from another's checkpoint comes after it.
-        root: where they go.
-        finish: takes the finished runs: writes tables, pages, pictures.
-    """
+    runs: Sequence[Run]  # one that starts from another's checkpoint comes after it
+    root: Path  # where they go
+    finish: Callable[[Sequence[Run], Console], None]  # takes the finished runs: writes tables, pages, pictures
+    console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else WIDTH))
 
-    def __init__(
-        self, runs: Sequence[Run], root: Path, finish: Callable[[Sequence[Run], Console], None] | None = None
-    ) -> None:
-        self.runs, self.root, self.finish = runs, root, finish
-        self.console = Console(width=None if sys.stdout.isatty() else WIDTH)
-
-    def execute(self, resources: Resources) -> int:
+    def execute(self, options: Options) -> int:
         """Trains what is not finished and finishes; call it again to resume.
 
         Returns:
@@ -51,20 +45,22 @@ class Campaign:
             ValueError: the runs are not possible on such resources.
             RuntimeError: Slurm is not there, or refused.
         """
+        from reproduce.launcher.cost import price
+
         if self._report_outdated():
             return 2
         to_do = self._to_do()
-        prices = self._prices(resources)
-        if resources.dry_run or not resources.cluster:
+        prices = {run: price(run, options.processes(run) * options.nodes) for run in self.runs}
+        if options.dry_run or not options.cluster:
             self._show(prices)
-        if resources.dry_run:
-            self._show_commands(to_do, resources)
+        if options.dry_run:
+            self._show_commands(to_do, options)
             return 0
-        status = self._submit(to_do, resources, prices) if resources.cluster else self._launch(to_do, resources)
+        status = self._submit(to_do, options, prices) if options.cluster else self._launch(to_do, options)
         if self._report_outdated():  # what the parser reads otherwise than the plan writes it
             return 2
         finished = [run for run in self.runs if run.state == FINISHED]
-        if finished and self.finish and status != 130:
+        if finished and status != 130:
             self.finish(finished, self.console)
         return status
 
@@ -79,17 +75,10 @@ class Campaign:
         outdated = [run for run in self.runs if run.state == OUTDATED]
         for run in outdated:
             differing = run.differing_settings((run.folder.read_record() or {})["config"])
-            words = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
-            print(
-                f"reproduce: {run.name} was made with other settings ({words}); remove or move {run.folder.path}",
-                file=sys.stderr,
-            )
+            found = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
+            text = f"{run.name} was made with other settings ({found}); remove or move {run.folder.path}"
+            print(f"reproduce: {text}", file=sys.stderr)
         return len(outdated)
-
-    def _prices(self, resources: Resources) -> "dict[Run, Price]":
-        from reproduce.launcher.cost import price
-
-        return {run: price(run, resources.processes(run) * resources.nodes) for run in self.runs}
 
     def _show(self, prices: "dict[Run, Price]", jobs: Mapping[Run, Job] | None = None) -> None:
         """What exists, what will run or is in the queue, how it is split, and for how long."""
@@ -100,11 +89,10 @@ class Campaign:
         columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", f"{kind} hours", "state")
         table = Table(*columns, title=f"{len(self.runs)} {noun}, {len(to_do)} to do{queued}")
         for run, cost in prices.items():
-            state, job = run.state, (jobs or {}).get(run)
-            if job:
-                state = f"job {job.id} {job.state.lower()}, iteration {run.iterations_done}"
+            job = (jobs or {}).get(run)
+            state = f"job {job.id} {job.state.lower()}, iteration {run.iterations_done}" if job else run.state
             table.add_row(
-                run.name, " + ".join(run.configs), str(run.discriminator_channels), cost.split, f"{cost.iterations:,}",
+                run.name, " + ".join(run.configs), str(run.discriminator_channels), cost.split, f"{run.iterations:,}",
                 f"{cost.hours:,.2f}", state,
             )  # fmt: skip
         self.console.print(table)
@@ -114,42 +102,42 @@ class Campaign:
             f"{rate}. Batch: micro-batch x accumulation x devices. Runs go to {self.root}."
         )
 
-    def _show_commands(self, to_do: Sequence[Run], resources: Resources) -> None:
-        if resources.cluster:
-            for processes, on_gpus in dict.fromkeys((resources.processes(run), run.on_gpu) for run in to_do):
-                self._say(f"# sbatch {sbatch_text(processes, on_gpus, resources)}")
+    def _show_commands(self, to_do: Sequence[Run], options: Options) -> None:
+        if options.cluster:
+            for processes, on_gpus in dict.fromkeys((options.processes(run), run.on_gpu) for run in to_do):
+                self._say(f"# sbatch {sbatch_text(processes, on_gpus, options)}")
         for run in to_do:
-            self._say(f"srgan fit {shlex.join(resources.fit_options(run))}  # {run.name}: {run.state}")
+            self._say(f"srgan fit {shlex.join(options.fit_options(run))}  # {run.name}: {run.state}")
         if to_do:
             self._say(f"Nothing was run; {PLAN} in the folder of each run has its settings.")
 
-    def _launch(self, to_do: Sequence[Run], resources: Resources) -> int:
+    def _launch(self, to_do: Sequence[Run], options: Options) -> int:
         gpus = count_gpus() if any(run.on_gpu for run in to_do) else 0
         if not gpus and any(run.on_gpu for run in to_do):
             raise ValueError(
                 "Expected a GPU for these runs, found no CUDA device; DRY_RUN=1 shows the plan, CLUSTER=slurm submits."
             )
         try:
-            failed = launch(to_do, resources.jobs or gpus or usable_cores(), gpus, resources, self.console)
+            failed = launch(to_do, options.jobs or gpus or usable_cores(), gpus, options, self.console)
         except Stopped:
             self._say("Stopped. Run the same command again to resume.")
             return 130
-        self._say(f"{len(to_do) - len(failed)} of {len(to_do)} runs ended well.")
+        self._say(f"{len(to_do) - len(failed)} of {len(to_do)} runs have finished.")
         return 1 if failed else 0
 
-    def _submit(self, to_do: Sequence[Run], resources: Resources, prices: "dict[Run, Price]") -> int:
+    def _submit(self, to_do: Sequence[Run], options: Options, prices: "dict[Run, Price]") -> int:
         """Submits what is ready and not in the queue yet, and shows where everything stands."""
         queue, tried = Queue(self.root), set[Run]()
         while ready := [run for run in to_do if run.state != FINISHED and run.is_ready and run not in tried]:
             tried |= set(ready)
-            jobs = queue.submit(ready, resources)
+            jobs = queue.submit(ready, options)
             self._show(prices, jobs)
             ids = sorted({job.id.partition("_")[0] for job in jobs.values()})
             self._say(
-                f"Look: squeue --jobs {','.join(ids)}; log.txt in each run's folder. Stop: scancel {' '.join(ids)}. "
+                f"Watch: squeue --jobs {','.join(ids)}; log.txt in each run's folder. Stop: scancel {' '.join(ids)}. "
                 "The same command shows where they are, submits what is missing, and reports on the finished ones."
             )
-            if not resources.wait:
+            if not options.wait:
                 return 0
             try:
                 wait(queue, ready)
@@ -177,7 +165,8 @@ def perform(
     """
     options = read(arguments, description, f"{names} {CAMPAIGN}", detect)
     try:
-        return experiment(options).execute(resources(options))
+        options.check_cluster()
+        return experiment(options).execute(options)
     except (ValueError, RuntimeError, argparse.ArgumentError) as error:
         from srgan.cli.parser_messages import format_parser_message
 

@@ -1,20 +1,22 @@
 """Trains runs on this machine: several processes at a time, one progress display, stopped and resumed at will."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import NamedTuple
 
 from rich.console import Console
 
-from reproduce.plan.resources import Resources, check_gpus, choose_gpus, threads_of_each
+from reproduce.launcher.options import Options
 from reproduce.plan.run import REPOSITORY, Run
 from srgan.utils.progress import Progress
+from srgan.utils.provenance import usable_cores
 
 POLL_SECONDS = 0.5
 SECONDS_TO_STOP = 60.0
@@ -31,30 +33,53 @@ class _Active(NamedTuple):
     gpus: list[int]
 
 
-def launch(runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, console: Console) -> list[Run]:
+def check_gpus(needs: Mapping[Run, int], gpus: int) -> None:
+    """ValueError unless each run's processes find a GPU each; on the CPU (`gpus` 0) all do."""
+    largest = max(needs.values(), default=0)
+    if gpus and largest > gpus:
+        names = ", ".join(run.name for run, need in needs.items() if need > gpus)
+        raise ValueError(
+            f"Expected {largest} GPUs, found {gpus}, for: {names}. Set GPUS={gpus} to train each run on so many "
+            "with more accumulation, choose other rows by SETTINGS, or submit to a cluster: CLUSTER=slurm."
+        )
+
+
+def choose_gpus(need: int, taken: Iterable[Sequence[int]], gpus: int, jobs: int) -> list[int] | None:
+    """Which GPUs the next run gets: the least busy; None while too few are free, [] on the CPU (`gpus` 0).
+
+    More runs at a time (`jobs`) than there are GPUs share them evenly; `taken` are those of the active runs.
+    """
+    if not gpus:
+        return []
+    load = Counter(gpu for some in taken for gpu in some)
+    free = sorted((gpu for gpu in range(gpus) if load[gpu] < math.ceil(jobs / gpus)), key=lambda gpu: load[gpu])
+    return free[:need] if len(free) >= need else None
+
+
+def threads_of_each(needs: Iterable[int], gpus: int, jobs: int) -> int:
+    """CPU threads of each process: an even share of the cores beside GPUs, else one, so that results do not vary."""
+    if not gpus:
+        return 1
+    processes = min(sum(sorted(needs, reverse=True)[:jobs]), gpus * math.ceil(jobs / gpus))
+    return max(1, usable_cores() // max(1, processes))
+
+
+def launch(runs: Sequence[Run], jobs: int, gpus: int, options: Options, console: Console) -> list[Run]:
     """Trains runs, up to `jobs` at a time, each once the one that it starts from has finished.
 
     Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the
-    others. Runs share a GPU only where `jobs` exceeds what the GPUs hold.
-
-    Args:
-        runs: what is missing; each must be possible.
-        jobs: runs at a time.
-        gpus: CUDA devices to share out; 0 for the CPU.
-        resources: what each run gets.
-        console: where to say what failed.
+    others. Runs share a GPU only where `jobs` exceeds what the `gpus` hold (0: the CPU).
 
     Returns:
         The runs that failed, or that waited for one that did; the log of each is `log.txt` in its folder.
 
     Raises:
         ValueError: there are fewer GPUs than a run needs.
-        Stopped: after a signal, once every process has ended; most have saved their state, the others
-            go on from their last checkpoint.
+        Stopped: after a signal, once every process has ended with its state saved, or been killed.
     """
-    needs = {run: resources.processes(run) for run in runs}
+    needs = {run: options.processes(run) for run in runs}
     check_gpus(needs, gpus)
-    threads = threads_of_each(list(needs.values()), gpus, jobs)
+    threads = threads_of_each(needs.values(), gpus, jobs)
     waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
     with _signals() as received, Display(runs) as display:
         try:
@@ -64,7 +89,7 @@ def launch(runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, cons
                     if chosen is None:
                         break
                     waiting.remove(run)
-                    active[run] = _Active(_start(run, resources, chosen, threads), chosen)
+                    active[run] = _Active(_start(run, options, chosen, threads), chosen)
                 if not active:
                     break  # what waits does so for a run that failed
                 for run in [run for run, started in active.items() if started.process.poll() is not None]:
@@ -73,8 +98,8 @@ def launch(runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, cons
                     if process.returncode:
                         failed.append(run)
                         with Progress.external_write_mode():
-                            words = f"[red]failed[/] {run.name}: see {run.folder.path / 'log.txt'}"
-                            console.print(words, highlight=False, soft_wrap=True)
+                            text = f"[red]failed[/] {run.name}: see {run.folder.path / 'log.txt'}"
+                            console.print(text, highlight=False, soft_wrap=True)
                 display.update(list(active), [run for run in runs if run not in waiting and run not in active])
                 time.sleep(POLL_SECONDS)
         finally:
@@ -84,14 +109,14 @@ def launch(runs: Sequence[Run], jobs: int, gpus: int, resources: Resources, cons
     return failed + waiting
 
 
-def _start(run: Run, resources: Resources, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
+def _start(run: Run, options: Options, gpus: Sequence[int], threads: int) -> subprocess.Popen[bytes]:
     """A process in a session of its own: signals reach it through us alone."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     if gpus:
         shared = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # a share of the machine's, perhaps
         names = shared.split(",") if shared else [str(gpu) for gpu in range(max(gpus) + 1)]
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(names[gpu] for gpu in gpus)
-    command = [sys.executable, "-m", "srgan", "fit", *resources.fit_options(run)]
+    command = [sys.executable, "-m", "srgan", "fit", *options.fit_options(run)]
     with (run.folder.path / "log.txt").open("ab") as log:
         return subprocess.Popen(
             command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -121,11 +146,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _signals() -> Iterator[list[int]]:
     """Collects SIGINT, SIGTERM and SIGHUP instead of dying of them."""
     received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {
+        number: signal.signal(number, lambda received_one, _: received.append(received_one)) for number in numbers
+    }
     try:
         yield received
     finally:

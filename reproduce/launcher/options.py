@@ -10,143 +10,148 @@ from typing import Any
 
 import yaml
 
-from reproduce.plan.resources import Resources, count_gpus
-from reproduce.plan.run import IMAGES, REPOSITORY
+from reproduce.plan.run import IMAGES, REPOSITORY, Run, count_gpus
 from reproduce.plan.settings import METHODS, SETTINGS
 
-Options = argparse.Namespace
 VARIABLE_OF = {"time": "HOURS", "nodes": "NODES", "cpus-per-task": "CPUS", "gpus-per-node": "GPUS"}
 """Option of sbatch -> what sets it, and all that depends on it."""
+CAMPAIGN = "runs overrides dry_run jobs gpus cluster partition nodes cpus hours sbatch wait"
+"""What every experiment takes."""
+Reader = Callable[[str], Any]
 
 
-def expected(what: str, text: str) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(f"expected {what}, found {text!r}")
+def reader(expected: str, convert: Reader, holds: Callable[[Any], bool] = lambda _: True) -> Reader:
+    """How an option's text is read: by `convert`. Refused where that fails or the result does not hold."""
+
+    def read_text(text: str) -> Any:
+        try:
+            if holds(value := convert(text)):
+                return value
+        except (ValueError, yaml.YAMLError):
+            pass
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
+
+    return read_text
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    def choose(text: str) -> str:
-        if text not in choices:
-            raise expected(" or ".join(filter(None, choices)), text)
-        return text
-
-    return choose
-
-
-def split_words(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def some_of(*choices: str) -> Callable[[str], list[str]]:
+def one_of(*choices: str) -> Reader:
+    return reader(" or ".join(filter(None, choices)), str, choices.__contains__)
+
+
+def some_of(*choices: str) -> Reader:
     """In the order of the choices; all for empty text."""
+    return reader(
+        f"{', '.join(choices)} or several", lambda text: sorted(set(split(text) or choices), key=choices.index)
+    )
 
-    def choose(text: str) -> list[str]:
-        found = split_words(text) or list(choices)
-        if not set(found) <= set(choices):
-            raise expected(f"{', '.join(choices)} or several", text)
-        return [choice for choice in choices if choice in found]
 
-    return choose
+def dotted_settings(text: str) -> dict[str, Any]:
+    pairs = dict(word.split("=", 1) for word in text.split())
+    return {name: yaml.safe_load(value) for name, value in pairs.items()}
+
+
+def sbatch_options(text: str) -> dict[str, str | bool]:
+    """Options as sbatch names them, without their dashes; those without a value are switches."""
+    pairs = [word.lstrip("-").partition("=") for word in text.split()]
+    for name, _, _ in pairs:
+        if name in VARIABLE_OF:
+            raise argparse.ArgumentTypeError(f"expected {VARIABLE_OF[name]}=... for this, found {name!r}")
+    return {name: value if equals else True for name, equals, value in pairs}
+
+
+NUMBERS = reader(
+    "whole numbers such as '1 2 3'", lambda text: [*map(int, split(text))], lambda found: min(found, default=0) >= 0
+)
+# The same seed twice would be no second sample.
+SEEDS = reader("every seed once", NUMBERS, lambda found: len(set(found)) == len(found))
+SHARES = reader("numbers such as '0 0.9'", lambda text: [*map(float, split(text))])
+COUNT = reader("a whole number of at least 0", int, lambda found: found >= 0)
+HOURS = reader("hours above 0", float, lambda found: 0 < found < math.inf)
+SETTINGS_OF_RUNS = reader("settings such as 'model.iterations=300'", dotted_settings, lambda found: "" not in found)
+SBATCH = reader("options such as 'mem=64G exclusive'", sbatch_options, lambda found: "" not in found)
 
 
 def rows(text: str) -> list[str]:
-    return [setting.name for setting in SETTINGS] if split_words(text) == ["all"] else split_words(text)
-
-
-def numbers(text: str) -> list[int]:
-    if not all(word.isdecimal() for word in split_words(text)):
-        raise expected("whole numbers such as '1 2 3'", text)
-    return [int(word) for word in split_words(text)]
-
-
-def seeds(text: str) -> list[int]:
-    found = numbers(text)
-    if len(set(found)) < len(found):  # the same twice would be no second sample
-        raise expected("every seed once", text)
-    return found
-
-
-def shares(text: str) -> list[float]:
-    try:
-        return [float(word) for word in split_words(text)]
-    except ValueError:
-        raise expected("numbers such as '0 0.9'", text) from None
-
-
-def count(text: str) -> int:
-    if not text.isdecimal():
-        raise expected("a whole number of at least 0", text)
-    return int(text)
-
-
-def hours(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise expected("hours above 0", text)
-    return found
+    return [row.name for row in SETTINGS] if split(text) == ["all"] else split(text)
 
 
 def yes(text: str) -> bool:
     return text != "0"
 
 
-def sbatch(text: str) -> dict[str, str | bool]:
-    """Options as sbatch names them, without their dashes; those without a value are switches."""
-    pairs = [word.lstrip("-").partition("=") for word in text.split()]
-    if not all(name for name, _, _ in pairs):
-        raise expected("options such as 'mem=64G exclusive'", text)
-    for name, _, _ in pairs:
-        if name in VARIABLE_OF:
-            raise expected(f"{VARIABLE_OF[name]}=... for this", name)
-    return {name: value if equals else True for name, equals, value in pairs}
-
-
-def settings(text: str) -> dict[str, Any]:
-    pairs = [word.partition("=") for word in text.split()]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise expected("settings such as 'model.iterations=300'", text)
-    return {name: yaml.safe_load(value) for name, _, value in pairs}
-
-
-OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
-    "scale": (
-        one_of("auto", "mini", "small", "paper"),
-        "auto",
-        "size of the experiment; auto: paper on a GPU or a cluster, else mini",
-    ),
+OPTIONS: dict[str, tuple[Reader, str, str]] = {
+    "scale": (one_of("auto", "mini", "small", "paper"), "auto", "auto: paper on a GPU or on a cluster, else mini"),
     "settings": (rows, "", "rows of Table I, e.g. 'A_64-128 C_32-32', or all"),
     "methods": (some_of(*METHODS), "", "sn, sr or both"),
-    "seeds": (seeds, "", "one run for each, e.g. '1 2 3'"),
+    "seeds": (SEEDS, "", "one run for each, e.g. '1 2 3'"),
     "images": (str, "", "scale small: a folder or tar of CIFAR-10's images, in place of the download"),
-    "existing": (
-        str,
-        "",
-        "a folder of runs made elsewhere (digits/D6/sr-s-seed11, ...), which are read; nothing is run",
-    ),
-    "shape": (numbers, "", "of a weight, e.g. '8 8 3 3'"),
-    "persistence": (shares, "", "correlations of the noise from one step to the next, e.g. '0 0.9'"),
-    "figures": (numbers, "", "numbers in the paper, e.g. '2 4 8'; default: all"),
+    "existing": (str, "", "a folder of runs made elsewhere (digits/D6/sr-s-seed11, ...) to read; nothing is run"),
+    "shape": (NUMBERS, "", "of a weight, e.g. '8 8 3 3'"),
+    "persistence": (SHARES, "", "correlations of the noise from one step to the next, e.g. '0 0.9'"),
+    "figures": (NUMBERS, "", "numbers in the paper, e.g. '2 4 8'; default: all"),
     "axes": (one_of("linear", "log"), "linear", "of sigma_k / sigma_1: linear or log"),
     "formats": (some_of("png", "pdf"), "png", "png, pdf or both"),
-    "seed": (count, "1", "of the runs that are shown"),
+    "seed": (COUNT, "1", "of the runs that are shown"),
     "runs": (Path, str(REPOSITORY / "runs"), "where runs, tables and pictures are"),
-    "overrides": (settings, "", "settings of every run, e.g. 'model.iterations=300 model.n_dis=1'"),
+    "overrides": (SETTINGS_OF_RUNS, "", "settings of every run, e.g. 'model.iterations=300 model.n_dis=1'"),
     "dry_run": (yes, "0", "1: show the plan, write the settings of each run and show its command; run nothing"),
-    "jobs": (count, "0", "runs at a time; default: as many as there are GPUs, else cores, or all on a cluster"),
-    "gpus": (count, "0", "of each run (on each node); default: as the plan says"),
+    "jobs": (COUNT, "0", "runs at a time; default: as many as there are GPUs, else cores, or all on a cluster"),
+    "gpus": (COUNT, "0", "of each run (on each node); default: as the plan says"),
     "cluster": (one_of("", "slurm"), "", "slurm: submit the runs instead"),
     "partition": (str, "", "of the cluster"),
-    "nodes": (count, "0", "of each run; default: 1"),
-    "cpus": (count, "0", "of each process on a cluster; default: 8 beside a GPU, else 1"),
-    "hours": (hours, "24", "limit of a job; longer runs go on in the next"),
-    "sbatch": (sbatch, "", "more of sbatch's options: 'account=gan mem=64G'"),
+    "nodes": (lambda text: COUNT(text) or 1, "1", "of each run; default: 1"),
+    "cpus": (COUNT, "0", "of each process on a cluster; default: 8 beside a GPU, else 1"),
+    "hours": (HOURS, "24", "limit of a job; longer runs go on in the next"),
+    "sbatch": (SBATCH, "", "more of sbatch's options: 'account=gan mem=64G'"),
     "wait": (yes, "0", "1: show progress until all jobs have ended"),
 }
-"""Name -> what its text means, the text that empty text stands for, and what for."""
-CAMPAIGN = "runs overrides dry_run jobs gpus cluster partition nodes cpus hours sbatch wait"
-"""What every experiment takes."""
+"""Name -> how its text is read, the text that empty text stands for, and what it is for."""
+
+
+class Options(argparse.Namespace):
+    """Values of OPTIONS by their names; what an experiment does not take has its default."""
+
+    def __init__(self, **values: Any) -> None:
+        defaults = {name: read_text(default) for name, (read_text, default, _) in OPTIONS.items()}
+        super().__init__(**defaults | values)
+
+    def check_cluster(self) -> None:
+        """ValueError where something is said of a cluster, and none is named."""
+        given = {"PARTITION": self.partition, "NODES": self.nodes != 1, "CPUS": self.cpus, "SBATCH": self.sbatch}
+        if any(given.values()) and not self.cluster:
+            names = ", ".join(name for name, value in given.items() if value)
+            raise ValueError(f"Expected CLUSTER=slurm beside {names}, found no cluster. Add it.")
+
+    def with_images(self) -> dict[str, Any]:
+        """Overrides of the runs, with the folder or tar that IMAGES names for scale small.
+
+        Raises:
+            ValueError: another scale has images of its own.
+        """
+        if self.images and self.scale != "small":
+            raise ValueError(f"Expected IMAGES with SCALE=small alone, found it with {self.scale}.")
+        return {**({IMAGES: self.images} if self.images else {}), **self.overrides}
+
+    def processes(self, run: Run) -> int:
+        """Processes (Slurm: tasks) of a run on each node.
+
+        Raises:
+            ValueError: the run's number of devices does not share out evenly.
+        """
+        if not self.gpus and run.devices % self.nodes:
+            raise ValueError(
+                f"Expected NODES that divide the devices of {run.name}, {run.devices}, found {self.nodes}. "
+                "Set NODES, or GPUS for so many on each node."
+            )
+        return int(self.gpus or run.devices // self.nodes)
+
+    def fit_options(self, run: Run) -> list[str]:
+        """Options of `srgan fit` for a run on these, after writing its plan."""
+        return run.write_plan(self.processes(run), self.nodes)
 
 
 def read(
@@ -167,21 +172,21 @@ def read(
     # No usage: it would have the options' names in lower case, where a user of make has typed variables.
     parser = argparse.ArgumentParser("reproduce", argparse.SUPPRESS, description)
     for name in names.split():
-        convert, default, what_for = OPTIONS[name]
+        read_text, default, what_for = OPTIONS[name]
 
-        def meaning(text: str, convert: Callable[[str], Any] = convert, default: str = default) -> Any:
-            return convert(text or default)
+        def meaning(text: str, read_text: Reader = read_text, default: str = default) -> Any:
+            return read_text(text or default)
 
         value = os.environ.get(name.upper(), "")
         parser.add_argument(f"--{name.replace('_', '-')}", default=value, type=meaning, help=what_for, metavar="...")
     if arguments is None and (strangers := typed_variables() - {name.upper() for name in names.split()}):
         taken = ", ".join(name.upper() for name in names.split())
         parser.error(f"expected variables that this command takes ({taken}), found {', '.join(sorted(strangers))}")
-    found = parser.parse_args(arguments)
-    if getattr(found, "scale", None) == "auto":
-        by_devices = "paper" if found.__dict__.get("cluster") or count_gpus() else "mini"
-        found.scale = detect(found) if detect else by_devices
-    return found
+    options = Options(**vars(parser.parse_args(arguments)))
+    if options.scale == "auto":
+        by_devices = "paper" if options.cluster or count_gpus() else "mini"
+        options.scale = detect(options) if detect else by_devices
+    return options
 
 
 def typed_variables() -> set[str]:
@@ -189,31 +194,3 @@ def typed_variables() -> set[str]:
     _, _, assignments = os.environ.get("MAKEFLAGS", "").partition("-- ")
     typed = re.split(r"(?<!\\) ", assignments)  # make escapes the blanks in values
     return {word.partition("=")[0] for word in typed if word} - {"PYTHON", "BIN", "SHELL"}
-
-
-def resources(found: Options) -> Resources:
-    """Those options that say how to carry an experiment out.
-
-    Raises:
-        ValueError: some are a cluster's, and none is named.
-    """
-    of_clusters = ("partition", "nodes", "cpus", "sbatch")
-    if given := [name.upper() for name in of_clusters if getattr(found, name) and not found.cluster]:
-        raise ValueError(f"Expected CLUSTER=slurm beside {', '.join(given)}, found no cluster. Add it.")
-    partition = {"partition": found.partition} if found.partition else {}
-    return Resources(
-        found.jobs, found.gpus, found.cluster, found.nodes or 1, found.cpus, found.hours, found.sbatch | partition,
-        found.wait, found.dry_run,
-    )  # fmt: skip
-
-
-def with_images(options: Options) -> dict[str, Any]:
-    """Overrides of the runs, with the folder or tar that IMAGES names for scale small.
-
-    Raises:
-        ValueError: another scale has images of its own.
-    """
-    if options.images and options.scale != "small":
-        raise ValueError(f"Expected IMAGES with SCALE=small alone, found it with {options.scale}.")
-    overrides: dict[str, Any] = options.overrides
-    return ({IMAGES: options.images} if options.images else {}) | overrides

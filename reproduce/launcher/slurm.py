@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from filelock import FileLock
 
 from reproduce.launcher.local import Display
-from reproduce.plan.resources import Resources
+from reproduce.launcher.options import Options
 from reproduce.plan.run import REPOSITORY, Run
 from srgan.utils.files import write_json
 
@@ -113,14 +113,14 @@ class Queue:
                 found[submitted[name][int(index) if index.isdigit() else 0]] = Job(job_id, state)
         return found
 
-    def submit(self, runs: Sequence[Run], resources: Resources) -> dict[Run, Job]:
+    def submit(self, runs: Sequence[Run], options: Options) -> dict[Run, Job]:
         """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
 
         Returns:
             The jobs of `runs`, new and old.
 
         Raises:
-            ValueError: see `Resources.processes`.
+            ValueError: see `Options.processes`.
             RuntimeError: Slurm refused.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -129,13 +129,13 @@ class Queue:
             arrays: dict[tuple[int, bool], list[Run]] = {}
             for run in runs:
                 if _key(run) not in queued:
-                    arrays.setdefault((resources.processes(run), run.on_gpu), []).append(run)
+                    arrays.setdefault((options.processes(run), run.on_gpu), []).append(run)
             for (processes, _), members in arrays.items():
-                self._submit_array(members, processes, resources)
+                self._submit_array(members, processes, options)
             queued = self.jobs()
         return {run: queued[_key(run)] for run in runs if _key(run) in queued}
 
-    def _submit_array(self, runs: list[Run], processes: int, resources: Resources) -> None:
+    def _submit_array(self, runs: list[Run], processes: int, options: Options) -> None:
         """The names of jobs are written down before Slurm hears of them: no interruption loses a job."""
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError
@@ -143,41 +143,43 @@ class Queue:
         name = f"srgan-{uuid.uuid4().hex[:8]}"
         write_json(self.record, self._submitted() | {name: [_key(run) for run in runs]})
         executor = SlurmExecutor(self.folder, max_num_timeout=MOST_TIMEOUTS)
-        executor.update_parameters(**sbatch_parameters(name, processes, runs[0].on_gpu, resources))
+        executor.update_parameters(**sbatch_parameters(name, processes, runs[0].on_gpu, options))
         try:
             with executor.batch():
                 for run in runs:
-                    executor.submit(FitJob(resources.fit_options(run), run.folder.path.resolve() / "log.txt"))
+                    executor.submit(FitJob(options.fit_options(run), run.folder.path.resolve() / "log.txt"))
         except FailedJobError as error:
             raise RuntimeError(f"Slurm refused the jobs: {error}") from error
 
 
-def sbatch_parameters(name: str, processes: int, on_gpus: bool, resources: Resources) -> dict[str, Any]:
+def sbatch_parameters(name: str, processes: int, on_gpus: bool, options: Options) -> dict[str, Any]:
     """What submitit writes into the script of an array."""
-    minutes = max(1, round(60 * resources.hours))
-    options = {key.replace("-", "_"): value for key, value in resources.sbatch.items()}
+    minutes = max(1, round(60 * options.hours))
+    further = {"partition": options.partition} if options.partition else {}
+    further |= {key.replace("-", "_"): value for key, value in options.sbatch.items()}
     return {
         "job_name": name,
         "time": minutes,
-        "nodes": resources.nodes,
+        "nodes": options.nodes,
         "ntasks_per_node": processes,
-        "cpus_per_task": resources.cpus or (8 if on_gpus else 1),
+        "cpus_per_task": options.cpus or (8 if on_gpus else 1),
         "signal_delay_s": min(SECONDS_TO_SAVE, 30 * minutes),
         "setup": ["export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"],
         # --requeue: a job that dies with its node, or is pre-empted without a signal, starts again.
-        "additional_parameters": {"requeue": True, "chdir": str(REPOSITORY)} | options,
+        "additional_parameters": {"requeue": True, "chdir": str(REPOSITORY)} | further,
         **({"gpus_per_node": processes} if on_gpus else {}),
-        **({"array_parallelism": resources.jobs} if resources.jobs else {}),
+        **({"array_parallelism": options.jobs} if options.jobs else {}),
     }
 
 
-def sbatch_text(processes: int, on_gpus: bool, resources: Resources) -> str:
+def sbatch_text(processes: int, on_gpus: bool, options: Options) -> str:
     """The options that a user would look for in the script of an array."""
-    parameters = sbatch_parameters("", processes, on_gpus, resources)
+    parameters = sbatch_parameters("", processes, on_gpus, options)
     shown = {name: value for name, value in parameters.items() if name in SHOWN} | parameters["additional_parameters"]
     del shown["chdir"]
-    words = {name.replace("_", "-"): "" if value is True else f"={value}" for name, value in shown.items()}
-    return " ".join(f"--{name}{value}" for name, value in words.items())
+    return " ".join(
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in shown.items()
+    )
 
 
 def wait(queue: Queue, runs: Sequence[Run]) -> None:
@@ -201,6 +203,6 @@ def _slurm(*command: str) -> str:
     """
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:
-        words = finished.stderr.strip() or finished.stdout.strip()
-        raise RuntimeError(f"Expected an answer from Slurm, found: {words}")
+        answer = finished.stderr.strip() or finished.stdout.strip()
+        raise RuntimeError(f"Expected {command[0]} to succeed, found: {answer}")
     return finished.stdout

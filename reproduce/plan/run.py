@@ -136,6 +136,13 @@ class Run:
         return ["-c", str(path)]
 
 
+def count_gpus() -> int:
+    """CUDA devices of this machine."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 @cache
 def configuration(name: str) -> dict[str, Any]:
     """A file of `configs/`. Read once: a plan asks for its runs' settings again and again."""

@@ -33,6 +33,9 @@ class Setting(NamedTuple):
         """A to E."""
         return self.name[0]
 
+    def cell(self, method: Method) -> Cell:
+        return self.sn if method == "sn" else self.sr
+
 
 # fmt: off
 SETTINGS = [

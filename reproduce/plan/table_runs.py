@@ -1,4 +1,8 @@
-"""The runs of Table II: a setting of Table I, a method, a seed. No torch in here."""
+"""The runs of Table II: a setting of Table I, a method, a seed. No torch in here.
+
+Functions that plan runs take the scale, names of rows of Table I (ValueError for a name that it does not have), seeds
+(one run for each), a folder, and `overrides`, settings of every run that win over all others.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reproduce.plan.resources import count_gpus
-from reproduce.plan.run import BATCH_SIZE, CHANNELS, IMAGE_SIZE, IMAGES, REPOSITORY, SEED, Run, Scale
+from reproduce.plan.run import BATCH_SIZE, CHANNELS, IMAGE_SIZE, IMAGES, REPOSITORY, SEED, Run, Scale, count_gpus
 from reproduce.plan.settings import SETTINGS, Method, Setting
 from reproduce.plan.variants import BRANCH, SN, SR_D, SR_S, Variant
 from srgan.runs.folder import RunFolder
@@ -33,8 +36,8 @@ class TableRun(Run):
     """A run of a row of Table I."""
 
     setting: Setting  # the row
-    method: Method  # its column in Table II, "sn" or "sr"
-    seed: int  # Random seed
+    method: Method  # its column in Table II
+    seed: int
 
 
 def default_settings(scale: Scale) -> list[str]:
@@ -56,23 +59,10 @@ def table_runs(
     root: Path,
     overrides: Mapping[str, Any] | None = None,
 ) -> list[TableRun]:
-    """All runs of a table, in the paper's order, method and seed innermost.
-
-    Args:
-        scale: "paper" (the real thing), "small" (real images at 16 x 16, nets a quarter as wide) or "mini" (small nets,
-            embedded images).
-        names: rows of Table I.
-        methods: its columns.
-        seeds: one run for each.
-        root: the folder of all runs of the table.
-        overrides: settings of every run.
-
-    Raises:
-        ValueError: a setting that Table I does not have.
-    """
+    """All runs of a table, in the paper's order, method and seed innermost."""
     methods, seeds = list(methods), list(seeds)
     return [
-        table_run(scale, setting, seed, root, overrides or {}, column(setting, method), method)
+        table_run(scale, setting, seed, root, overrides, column(setting, method), method)
         for setting in rows(names)
         for seed in seeds
         for method in methods
@@ -80,11 +70,7 @@ def table_runs(
 
 
 def rows(names: Iterable[str]) -> list[Setting]:
-    """Rows of Table I in the paper's order.
-
-    Raises:
-        ValueError: a setting that Table I does not have.
-    """
+    """Rows of Table I in the paper's order."""
     names, known = list(names), [setting.name for setting in SETTINGS]
     for name in names:
         if name not in known:
@@ -102,38 +88,33 @@ def table_run(
     setting: Setting,
     seed: int,
     root: Path,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
     variant: Variant,
     part: str,
     sn: TableRun | None = None,
 ) -> TableRun:
-    """One run of a row.
+    """One run of a row: a variant, in a folder named by `part` and seed.
 
-    Args:
-        scale: "mini", "small" or "paper".
-        setting: the row.
-        seed: Random seed.
-        root: the folder of all runs.
-        overrides: settings that win over the variant's.
-        variant: what is run.
-        part: of the folder's name, beside the seed.
-        sn: the run of SN whose checkpoint a variant after SN starts from.
+    A variant after SN starts from the checkpoint at `BRANCH` of `sn`, the run with the same seed.
     """
-    sizes = {BATCH_SIZE: setting.batch_size, CHANNELS: setting.discriminator_channels}
+    overrides, channels = overrides or {}, setting.discriminator_channels
+    batch_size = setting.batch_size
     if scale == "mini":
-        sizes = {BATCH_SIZE: mini_batch_size(setting), CHANNELS: mini_channels(setting.discriminator_channels)}
+        batch_size, channels = mini_batch_size(setting), mini_channels(channels)
     if scale == "small":
-        sizes[CHANNELS] = setting.discriminator_channels // SMALL_WIDTHS
-        overrides = ({} if count_gpus() else {"trainer.accelerator": "cpu"}) | from_folder(overrides)
-    imagenet = scale == "paper" and setting.dataset == "imagenet128"
+        channels //= SMALL_WIDTHS
+        # Images of a folder or tar (IMAGES) need their data module, too.
+        folder = {"data.class_path": "srgan.data.FolderData", IMAGE_SIZE: 16} if IMAGES in overrides else {}
+        overrides = ({} if count_gpus() else {"trainer.accelerator": "cpu"}) | folder | dict(overrides)
+    sizes = {BATCH_SIZE: batch_size, CHANNELS: channels, SEED: seed}
     run = TableRun(
         name=f"{setting.name} {variant.label if part not in ('sn', 'sr') else part.upper()} seed {seed}",
         label=variant.label,
         folder=RunFolder(root / setting.name / f"{part}-seed{seed}"),
         configs=(*BASES[setting.dataset if scale == "paper" else scale], variant.config),
-        overrides={**sizes, SEED: seed, **variant.overrides(sizes[CHANNELS]), **overrides},
+        overrides={**sizes, **variant.overrides(channels), **overrides},
         # Four for ImageNet, as the authors; with its micro-batch set, only power steps depend on it.
-        devices=4 if imagenet else 1,
+        devices=4 if scale == "paper" and setting.dataset == "imagenet128" else 1,
         missing=missing_images(scale, setting),
         setting=setting,
         method="sn" if variant.config == "sn" else "sr",
@@ -150,12 +131,6 @@ def missing_images(scale: Scale, setting: Setting) -> str | None:
     if scale == "paper" and setting.dataset == "imagenet128" and not prepared:
         return f"not run: first srgan prepare ROOT {PREPARED_IMAGENET}"
     return None
-
-
-def from_folder(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the images are read from a folder or tar (IMAGES), its data module too."""
-    folder = {"data.class_path": "srgan.data.FolderData", IMAGE_SIZE: 16}
-    return (folder if IMAGES in overrides else {}) | dict(overrides)
 
 
 def mini_channels(channels: int) -> int:

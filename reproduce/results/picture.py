@@ -95,3 +95,10 @@ def _spectrum(axis: Axes, pair: Mapping[Method, RecordedRun]) -> None:
     axis.set_xlabel("k")
     axis.set_ylabel(RATIO_LABEL)
     axis.set_ylim(0, 1.05)
+
+
+def iteration_axis(axis: Axes, ticks: int = 5) -> None:
+    """Labels x."""
+    axis.set_xlabel("iteration")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axis.locator_params(axis="x", nbins=ticks)

@@ -14,12 +14,24 @@ UNABLE = "cannot reach significance"
 """So few pairs that p is above `LEVEL` even if all agree."""
 
 
+def sign_test(count: int, n: int) -> float:
+    """The p of so many or more of n by tossing a coin; 1 for none of none."""
+    return float(binomtest(count, n, alternative="greater").pvalue) if n else 1.0
+
+
+def decide(ahead: int, behind: int, n: int) -> bool | None:
+    """What one-sided sign tests say of n pairs at `LEVEL`: True (better), False (worse), None for neither."""
+    if sign_test(ahead, n) <= LEVEL:
+        return True
+    return False if sign_test(behind, n) <= LEVEL else None
+
+
 @dataclass(frozen=True)
 class Pairs:
-    """A second method against a first one, over n pairs."""
+    """A second method against a first one, over n pairs; ahead where the second is better, behind where it is worse."""
 
     ratios: tuple[float, ...]  # second / first of each pair
-    lower_is_better: bool  # of the score
+    lower_is_better: bool
 
     @property
     def n(self) -> int:
@@ -27,12 +39,10 @@ class Pairs:
 
     @property
     def ahead(self) -> int:
-        """In how many pairs the second is better."""
         return sum(ratio < 1 if self.lower_is_better else ratio > 1 for ratio in self.ratios)
 
     @property
     def behind(self) -> int:
-        """In how many it is worse."""
         return self.n - self.ahead - self.ratios.count(1.0)
 
     @property
@@ -50,64 +60,47 @@ class Pairs:
         return float(np.exp(logs.mean() - margin)) - 1, float(np.exp(logs.mean() + margin)) - 1
 
     @property
-    def change_in_words(self) -> str:
-        """E.g. "-12% (95 % interval -20% to -3%)"."""
-        return f"{self.change:+.0%}" + (f" (95 % interval {self.interval_in_words})" if self.interval else "")
-
-    @property
-    def interval_in_words(self) -> str:
+    def interval_text(self) -> str:
         return "{:+.0%} to {:+.0%}".format(*self.interval) if self.interval else "–"
 
     @property
-    def p(self) -> float:
-        """Of the exact sign test against "the second is not better": one-sided, as the paper's claims are."""
+    def change_text(self) -> str:
+        """E.g. "-12% (95 % interval -20% to -3%)"."""
+        return f"{self.change:+.0%}" + (f" (95 % interval {self.interval_text})" if self.interval else "")
+
+    def p(self, two_sided: bool = False) -> float:
+        """Of the exact sign test against "the second is not better"; two-sided where no direction was predicted."""
+        if two_sided:
+            return min(1.0, 2 * sign_test(max(self.ahead, self.behind), self.n))
         return sign_test(self.ahead, self.n)
 
-    @property
-    def p_of_t(self) -> float:
-        """Of Student's paired test on log ratios, one-sided as `p`; NaN for fewer than two pairs."""
+    def p_of_t(self, two_sided: bool = False) -> float:
+        """Of Student's paired test on log ratios against the same; NaN for fewer than two pairs."""
         if self.n < 2:
             return nan
-        below = float(t.cdf(self._t, self.n - 1))
-        return below if self.lower_is_better else 1 - below
-
-    @property
-    def two_sided_p_of_t(self) -> float:
-        """The same where no direction was predicted."""
-        return nan if self.n < 2 else float(2 * t.sf(abs(self._t), self.n - 1))
-
-    @property
-    def two_sided_p(self) -> float:
-        """Of the exact sign test where no direction was predicted."""
-        return min(1.0, 2 * sign_test(max(self.ahead, self.behind), self.n))
-
-    @property
-    def _t(self) -> float:
         logs = np.log(self.ratios)
         mean, error = float(logs.mean()), float(logs.std(ddof=1)) / self.n**0.5
-        return mean / error if error else float(np.sign(mean)) * inf if mean else 0.0
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether the second is better, if so many pairs decide it; None if they do not."""
-        return decided_by_signs(self.ahead, self.behind, self.n)
+        statistic = mean / error if error else float(np.sign(mean)) * inf if mean else 0.0
+        better = -statistic if self.lower_is_better else statistic
+        return float(2 * t.sf(abs(better), self.n - 1) if two_sided else t.sf(better, self.n - 1))
 
     @property
     def verdict(self) -> str:
-        """What so many pairs decide at `LEVEL`."""
-        if self.smallest_p > LEVEL:
+        """What so many pairs decide at `LEVEL`: nothing, if p is above it even where all agree."""
+        if 0.5**self.n > LEVEL:
             return UNABLE
-        return {True: "better", False: "worse", None: INCONCLUSIVE}[self.holds]
-
-    @property
-    def smallest_p(self) -> float:
-        """What the sign test gives if all pairs agree: above `LEVEL`, so few pairs decide nothing."""
-        return 0.5**self.n
+        return {True: "better", False: "worse", None: INCONCLUSIVE}[decide(self.ahead, self.behind, self.n)]
 
 
-def sign_test(count: int, n: int) -> float:
-    """The p of so many or more of n by tossing a coin; 1 for none of none."""
-    return float(binomtest(count, n, alternative="greater").pvalue) if n else 1.0
+def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Pairs:
+    """Pairs of positive scores, in the same order.
+
+    Raises:
+        ValueError: none, not as many of both, or a score that is not positive and finite.
+    """
+    if not first or len(first) != len(second) or not all(0 < score < inf for score in (*first, *second)):
+        raise ValueError(f"Expected pairs of positive scores, found {list(first)} and {list(second)}.")
+    return Pairs(tuple(b / a for a, b in zip(first, second, strict=True)), lower_is_better)
 
 
 def spread_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
@@ -126,30 +119,3 @@ def spread_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float
     ratio = variances[0] / variances[1]
     beyond = float(f.sf(ratio, len(first) - 1, len(second) - 1))
     return ratio, 2 * min(beyond, 1 - beyond)
-
-
-def decided(p: float, p_of_opposite: float) -> bool | None:
-    """What two one-sided tests say: True and False at `LEVEL`, None for neither."""
-    return True if p <= LEVEL else False if p_of_opposite <= LEVEL else None
-
-
-def decided_by_signs(ahead: int, behind: int, n: int) -> bool | None:
-    """The same of sign tests: "ahead" and "behind" of n."""
-    return decided(sign_test(ahead, n), sign_test(behind, n))
-
-
-def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Pairs:
-    """Pairs of positive scores, in the same order.
-
-    Raises:
-        ValueError: none, not as many of both, or a score that is not positive and finite.
-    """
-    if not first or len(first) != len(second) or not all(0 < score < inf for score in (*first, *second)):
-        raise ValueError(f"Expected pairs of positive scores, found {list(first)} and {list(second)}.")
-    return Pairs(tuple(b / a for a, b in zip(first, second, strict=True)), lower_is_better)
-
-
-def in_words(name: str, score: str, pairs: Pairs) -> str:
-    """E.g. "FID_cls: SR ahead of SN in 13 of 15 pairs (one-sided sign test p = 0.0037), relative change -12%."."""
-    ahead = f"{name} in {pairs.ahead} of {pairs.n} pairs (one-sided sign test p = {pairs.p:.2g})"
-    return f"{score}: {ahead}, relative change {pairs.change_in_words}."

@@ -12,7 +12,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 
 from reproduce.plan.run import FINISHED, Scale
-from reproduce.plan.settings import METHODS, SETTINGS, Cell, Method, Setting
+from reproduce.plan.settings import METHODS, SETTINGS, Method
 from reproduce.plan.table_runs import TableRun
 from reproduce.results.significance import Pairs, compare
 from srgan.collapse import is_lower_better
@@ -21,6 +21,7 @@ from srgan.runs.recorded import VERDICTS, recorded_run
 FINAL = "final_"
 SHORT = {"mode_collapse": "MC", "spectral_collapse": "SC"}
 NOTHING = "–"
+ROWS = {setting.name: setting for setting in SETTINGS}
 
 
 class ResultsTable:
@@ -55,23 +56,17 @@ class ResultsTable:
         return DataFrame([self._cell(setting, method, runs) for (setting, method), runs in groups], dtype=object)
 
     def _cell(self, name: str, method: Method, runs: DataFrame) -> dict[str, Any]:
-        done, paper = runs[runs.state == FINISHED], paper_cell(setting_named(name), method)
-        line = {
-            "setting": name, "method": method, "scale": self.scale, "batch_size": runs.batch_size.iloc[0],
-            "discriminator_channels": runs.discriminator_channels.iloc[0], "paper_IS": paper.IS,
-            "paper_IS_std": paper.IS_std, "paper_FID": paper.FID, "paper_FID_std": paper.FID_std,
-            "paper_collapsed": paper.collapsed, "seeds": " ".join(map(str, done.seed)), "gap": gap_of(runs),
-        }  # fmt: skip
-        for score in self.scores:
+        done, paper, first = runs[runs.state == FINISHED], ROWS[name].cell(method), runs.iloc[0]
+        line = {"setting": name, "method": method, "scale": self.scale, "batch_size": first.batch_size}
+        line |= {"discriminator_channels": first.discriminator_channels}
+        line |= {f"paper_{score}": value for score, value in paper._asdict().items()}
+        line |= {"seeds": " ".join(map(str, done.seed)), "gap": gap_of(runs)}
+        for score in (*self.scores, *self.finals):
             found = done[score].dropna().astype(float)
-            line[score] = found.mean() if len(found) else None
-            line[f"{score}_std"] = found.std() if len(found) > 1 else None
-            comparable = score in ("FID", "IS") and len(found)
-            line[f"{score}_difference"] = line[score] - getattr(paper, score) if comparable else None
-        for score in self.finals:
-            found = done[score].dropna().astype(float)
-            line[score] = found.mean() if len(found) else None
-            line[f"{score}_std"] = found.std() if len(found) > 1 else None
+            line |= {score: found.mean(), f"{score}_std": found.std()}
+            if score in self.scores:
+                is_papers = score in ("FID", "IS")
+                line[f"{score}_difference"] = line[score] - getattr(paper, score) if is_papers else None
         line["commits"] = " ".join(sorted(set(map(str, done.commit))))
         return line | {f"{verdict}s": int(done[verdict].sum()) if len(done) else None for verdict in VERDICTS}
 
@@ -86,9 +81,9 @@ class ResultsTable:
         lines = []
         for name, cells in self.cells.groupby("setting", sort=False):
             of = {cell.method: cell for _, cell in cells.iterrows()}
-            setting, first = setting_named(str(name)), cells.iloc[0]
+            setting, first = ROWS[str(name)], cells.iloc[0]
             line = {
-                "Setting": setting.name,
+                "Setting": name,
                 "batch, CH": f"{first.batch_size}, {first.discriminator_channels}",
                 "FID paper SN → SR": _with_change(setting.sn.FID, setting.sr.FID),
                 f"{self.fid} ours SN → SR": self._pair(of, self.fid),
@@ -96,27 +91,28 @@ class ResultsTable:
             }
             line |= {f"{score} ours SN → SR": self._pair(of, score) for score in self.shown_scores[1:]}
             for method in METHODS:
-                paper = "MC + SC" if paper_cell(setting, method).collapsed else "no"
-                line[f"collapse {method.upper()} paper / ours"] = f"{paper} / {collapses_in_words(of.get(method))}"
+                paper = "MC + SC" if setting.cell(method).collapsed else "no"
+                line[f"collapse {method.upper()} paper / ours"] = f"{paper} / {_collapses(of.get(method))}"
             lines.append(line)
         return DataFrame(lines)
 
     def _pair(self, of: dict[str, Series], score: str) -> str:
         """Ours as "SN → SR (change)"; with the difference to the paper where the score is the paper's."""
-        sides = [_side(of.get(method), score) for method in METHODS]
-        if len(set(sides)) == 1 and not any(cell.seeds for cell in of.values()):
+        sn, sr = of.get("sn"), of.get("sr")
+        sides = [_side(sn, score), _side(sr, score)]
+        if sides[0] == sides[1] and not any(cell.seeds for cell in of.values()):
             return sides[0]
-        sn, sr = (of.get(method) for method in METHODS)
-        if sn is None or sr is None or sn.seeds != sr.seeds or not _has(sn, score):
-            return " → ".join(sides)
-        return f"{' → '.join(sides)} ({change(sn[score], sr[score])})"
+        both = " → ".join(sides)
+        if sn is None or sr is None or sn.seeds != sr.seeds or pd.isna(sn[score]):
+            return both
+        return f"{both} ({_change(sn[score], sr[score])})"
 
     @cached_property
     def final_scores(self) -> DataFrame:
         """Texts of the final scores (means over seeds), a line for each setting and method that has any."""
         lines = []
         for _, cell in self.cells.iterrows():
-            if any(_has(cell, name) for name in self.finals):
+            if cell[self.finals].notna().any():
                 own = self.runs[(self.runs.setting == cell.setting) & (self.runs.method == cell.method)]
                 line = {"Setting": cell.setting, "method": cell.method.upper()}
                 line["iteration"] = f"{int(own.final.dropna().max()):,}"
@@ -126,20 +122,18 @@ class ResultsTable:
 
     @cached_property
     def comparison(self) -> DataFrame:
-        """SR against SN over pairs of one setting and seed, apart by what the paper's SN does; empty without a pair."""
+        """SR against SN over pairs of one setting and seed, by what the paper reports of SN; empty without any."""
         if set(self.runs.method) != set(METHODS):
             return DataFrame()
-        collapsed = self.runs.setting.map(lambda name: setting_named(name).sn.collapsed)
-        parts = {"SN collapses": collapsed, "SN does not collapse": ~collapsed}
+        collapsed = self.runs.setting.map(lambda name: ROWS[name].sn.collapsed).astype(bool)
+        parts = {"SN collapses": self.runs[collapsed], "SN does not collapse": self.runs[~collapsed]}
         lines = []
-        for (words, chosen), score in product(parts.items(), self.shown_scores):
-            pairs = (
-                self.runs[chosen.astype(bool)].pivot(index=["setting", "seed"], columns="method", values=score).dropna()
-            )
+        for (outcome, runs), score in product(parts.items(), self.shown_scores):
+            pairs = runs.pivot(index=["setting", "seed"], columns="method", values=score).dropna()
             if len(pairs):
                 settings = ", ".join(dict.fromkeys(pairs.index.get_level_values("setting")))
                 compared = compare(list(pairs.sn), list(pairs.sr), is_lower_better(score))
-                lines.append({"In the paper": f"{words}: {settings}", "score": score} | comparison_cells(compared))
+                lines.append({"In the paper": f"{outcome}: {settings}", "score": score} | comparison_cells(compared))
         return DataFrame(lines)
 
     def provenance(self) -> str:
@@ -164,7 +158,7 @@ def _line_of(run: TableRun, scores: Sequence[str]) -> dict[str, Any]:
     line |= {score: reported.get(score) for score in scores} | {"commit": recorded.record.get("commit")}
     line |= {verdict: bool((recorded.verdicts[verdict] or {}).get("collapsed")) for verdict in VERDICTS}
     if recorded.final:
-        line |= {"final": recorded.final["iteration"], "protocol": protocol_in_words(recorded.final["protocol"])}
+        line |= {"final": recorded.final["iteration"], "protocol": protocol_text(recorded.final["protocol"])}
         line |= {FINAL + name: value for name, value in recorded.final_scores.items()}
     return line
 
@@ -174,19 +168,11 @@ def comparison_cells(compared: Pairs) -> dict[str, str]:
     return {
         "pairs": str(compared.n),
         "SR ahead in": str(compared.ahead),
-        "p": f"{compared.p:.2g}",
+        "p": f"{compared.p():.2g}",
         "relative change": f"{compared.change:+.0%}",
-        "95 % interval": compared.interval_in_words,
+        "95 % interval": compared.interval_text,
         "SR is": compared.verdict,
     }
-
-
-def setting_named(name: str) -> Setting:
-    return next(setting for setting in SETTINGS if setting.name == name)
-
-
-def paper_cell(setting: Setting, method: Method) -> Cell:
-    return setting.sn if method == "sn" else setting.sr
 
 
 def gap_of(runs: DataFrame) -> str | None:
@@ -197,50 +183,45 @@ def gap_of(runs: DataFrame) -> str | None:
     return "; ".join(f"seed {run.seed}: {run.state}" for _, run in missing.iterrows()) or None
 
 
-def protocol_in_words(protocol: dict[str, Any]) -> str:
+def protocol_text(protocol: dict[str, Any]) -> str:
     splits = protocol["inception_splits"]
-    words = f"{protocol['num_fake_images']:,} images, {splits} split{'s' if splits > 1 else ''}"
+    text = f"{protocol['num_fake_images']:,} images, {splits} split{'s' if splits > 1 else ''}"
     if protocol["intra_fid_classes"]:
-        words += f", FID_intra over {protocol['intra_fid_classes']} classes of {protocol['intra_fid_images']:,} images"
-    return words
-
-
-def change(before: float, after: float) -> str:
-    """SR against SN in per cent."""
-    return f"{100 * (after / before - 1):+.0f} %"
+        text += f", FID_intra over {protocol['intra_fid_classes']} classes of {protocol['intra_fid_images']:,} images"
+    return text
 
 
 def mean_and_deviation(mean: float, deviation: float | None) -> str:
     """Over seeds, with the deviation of the sample. Two decimals below 100, as the paper; none above; four below 1."""
     decimals = 0 if mean >= 100 else 2 if abs(mean) >= 1 else 4
-    return f"{mean:.{decimals}f}" + ("" if deviation is None else f" ± {deviation:.{decimals}f}")
+    return f"{mean:.{decimals}f}" + ("" if pd.isna(deviation) else f" ± {deviation:.{decimals}f}")
 
 
-def collapses_in_words(cell: Series | None) -> str:
+def _change(before: float, after: float) -> str:
+    """SR against SN in per cent."""
+    return f"{100 * (after / before - 1):+.0f} %"
+
+
+def _with_change(before: float, after: float) -> str:
+    return f"{before:.2f} → {after:.2f} ({_change(before, after)})"
+
+
+def _collapses(cell: Series | None) -> str:
     """Ours: "MC + SC" of one seed, counts of several."""
     if cell is None or not cell.seeds:
         return NOTHING
     count, found = len(cell.seeds.split()), {short: cell[f"{verdict}s"] for verdict, short in SHORT.items()}
-    words = [short if count == 1 else f"{short} {number} of {count}" for short, number in found.items() if number]
-    return " + ".join(words) or f"not seen (0 of {count})"
-
-
-def _has(cell: Series, name: str) -> bool:
-    return not pd.isna(cell[name])
+    seen = [short if count == 1 else f"{short} {number} of {count}" for short, number in found.items() if number]
+    return " + ".join(seen) or f"not seen (0 of {count})"
 
 
 def _number(cell: Series, name: str) -> str:
-    deviation = cell[f"{name}_std"] if _has(cell, f"{name}_std") else None
-    return mean_and_deviation(cell[name], deviation) if _has(cell, name) else NOTHING
+    return NOTHING if pd.isna(cell[name]) else mean_and_deviation(cell[name], cell[f"{name}_std"])
 
 
 def _side(cell: Series | None, score: str) -> str:
     """One method's score, with what is missing of it."""
-    if cell is None or not _has(cell, score):
+    if cell is None or pd.isna(cell[score]):
         return NOTHING if cell is None or cell.gap is None else str(cell.gap)
-    difference = f" [{cell[f'{score}_difference']:+.2f}]" if _has(cell, f"{score}_difference") else ""
+    difference = "" if pd.isna(cell[f"{score}_difference"]) else f" [{cell[f'{score}_difference']:+.2f}]"
     return _number(cell, score) + difference + (f" without {cell.gap}" if cell.gap else "")
-
-
-def _with_change(before: float, after: float) -> str:
-    return f"{before:.2f} → {after:.2f} ({change(before, after)})"

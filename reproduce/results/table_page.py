@@ -27,14 +27,15 @@ LEGEND = {
 }
 LEGEND_OF_ALL = (
     "MC: mode collapse (by medians of three evaluations), SC: spectral collapse. As in the paper, a run that collapsed "
-    "shows its best evaluation before the collapse, any other its last. SC, a tail mean below half its largest "
-    "value in half of the layers, goes by all singular values; under SR-s, which lets those beyond i fall (Fig. 7c), "
-    "by the first i."
+    "shows its best evaluation before the collapse, any other its last. SC means a tail mean below half its largest "
+    "value in half of the layers. It is judged by all singular values; under SR-s, which lets those beyond i fall "
+    "(Fig. 7c), by the first i."
 )
 LEGEND_OF_COMPARISON = (
-    "SR against SN over pairs of runs with one setting and one seed, apart by what SN does in the paper. p: one-sided "
-    'sign test of "SR is better", each score by itself. Relative change: geometric mean over the pairs, with '
-    'Student\'s interval. "Inconclusive": neither "better" nor "worse" at the 5 % level.'
+    "SR against SN over pairs of runs with the same setting and seed, separately for settings where SN collapses in "
+    'the paper and where it does not. p: one-sided sign test of "SR is better", for each score alone. Relative change: '
+    'geometric mean over the pairs, with Student\'s interval. "Inconclusive": neither "better" nor "worse" at the 5 % '
+    "level."
 )
 
 
@@ -68,22 +69,16 @@ def write_table_page(table: ResultsTable, root: Path, output: Path, picture: Pat
     paragraphs = [*legend(table), "Paper: arXiv:1908.10999."]
     front: list[dict[str, Any]] = [{"title": "Table II", "paragraphs": paragraphs, "table": cells}]
     if len(table.comparison):
-        front.insert(0, _plain("SR against SN", LEGEND_OF_COMPARISON, table.comparison) | _shown(picture))
+        shown = {"picture": data_url(picture.read_bytes(), "png"), "alt": ALT} if picture else {}
+        front.insert(0, _section("SR against SN", LEGEND_OF_COMPARISON, table.comparison) | shown)
     if len(table.final_scores):
-        front.append(_plain("Final scores", legend_of_final(table), table.final_scores))
+        front.append(_section("Final scores", legend_of_final(table), table.final_scores))
     write_page(root, output, f"Table II, scale {table.scale}: SN-GAN against SR-GAN", front)
 
 
-def _shown(picture: Path | None) -> dict[str, str]:
-    """A picture and its words, inside the page."""
-    if picture is None:
-        return {}
-    return {"picture": data_url(picture.read_bytes(), "png"), "alt": ALT}
-
-
-def _plain(title: str, words: str, frame: DataFrame) -> dict[str, Any]:
+def _section(title: str, paragraph: str, frame: DataFrame) -> dict[str, Any]:
     rows = [[{"text": str(cell)} for cell in line] for line in frame.itertuples(index=False)]
-    return {"title": title, "paragraphs": [words], "table": {"header": list(frame.columns), "rows": rows}}
+    return {"title": title, "paragraphs": [paragraph], "table": {"header": list(frame.columns), "rows": rows}}
 
 
 def _cells(table: ResultsTable, root: Path) -> list[list[dict[str, Any]]]:

@@ -20,8 +20,8 @@ import reproduce.launcher.local
 from faults.forks import Child, Ended, children_of
 from faults.subject import KINDS, differences, end_here, run_of, train, watch_writes
 from faults.trials import Attempt, Outcome, Trial, World
+from reproduce.launcher.options import Options
 from reproduce.launcher.slurm import FitJob
-from reproduce.plan.resources import Resources
 from srgan.cli.main import main
 
 KILLS_IN_A_ROW = 4
@@ -219,7 +219,7 @@ def kill_launcher(attempt: Attempt) -> Outcome:
     def action() -> int:
         _fork_instead_of_starting()
         reproduce.launcher.local.POLL_SECONDS = 0.05
-        return len(reproduce.launcher.local.launch(runs, 2, 0, Resources(), Console(file=io.StringIO())))
+        return len(reproduce.launcher.local.launch(runs, 2, 0, Options(), Console(file=io.StringIO())))
 
     kills, orphans = 0, list[int]()
     for _ in range(2):
@@ -246,7 +246,7 @@ def kill_job(attempt: Attempt) -> Outcome:
     """Kills a job that submitit has started, at its controller or in its task, and submits it again."""
     world, draw, folder, _ = attempt
     run = run_of(folder / "run")
-    job = FitJob(Resources().fit_options(run), folder / "log.txt")
+    job = FitJob(Options().fit_options(run), folder / "log.txt")
 
     def action() -> int:
         _fork_instead_of_starting()

@@ -35,8 +35,8 @@ def test_a_run_that_went_on_from_another_has_its_past() -> None:
     assert alone is own
     whole, untouched = with_their_past([own, parent])
     assert untouched is parent
-    assert whole.scores["FID_cls"] == [20.0, 10.0, 40.0, 50.0]
-    assert whole.scores["iteration"] == ITERATIONS
+    assert list(whole.scores["FID_cls"]) == [20.0, 10.0, 40.0, 50.0]
+    assert list(whole.scores.index) == ITERATIONS
     assert whole.best("FID_cls") == 15  # medians: 20, 15, 20, 40
     assert whole.fall == pytest.approx(0.5)
     assert whole.kept_gradient == pytest.approx(2 / 8)
@@ -51,9 +51,10 @@ def test_runs_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "evidence.json"
     assert read_evidence(path) == []
     write_evidence(path, [run(), run(seed=2)])
-    write_evidence(path, [run("SR-s"), run(seed=2, commit="def")])
+    write_evidence(path, [run("SR-s"), run(seed=2, commit="def"), run(seed=3, commit=None)])
     assert [(found.method, found.seed, found.commit) for found in read_evidence(path)] == [
         ("SN", 1, "abc"),
         ("SN", 2, "def"),
+        ("SN", 3, None),  # made outside of a repository
         ("SR-s", 1, "abc"),
     ]

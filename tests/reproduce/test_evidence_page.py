@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from invented_evidence import FID, HALF, SIGNALS, STEADY, both, run
+from pandas import DataFrame
 from PIL import Image
 from rich.console import Console
 
 from reproduce.evidence.claims import CONTROLS, SWITCHED, answers
-from reproduce.evidence.hero import LAYER, PIXELS, save_hero
 from reproduce.evidence.page import contingency, method_table, run_table, summary_of, write_pages
-from reproduce.evidence.picture import save_picture, with_samples
+from reproduce.evidence.pictures import HERO_LAYER, HERO_PIXELS, save_hero, save_picture, with_samples
 from reproduce.evidence.records import read_evidence, with_their_past
 from reproduce.experiments.readme import README, evidence, findings
 from reproduce.plan.run import EVIDENCE
@@ -76,11 +76,11 @@ def test_the_readme_shows_the_evidence_that_is_committed() -> None:
         "| SR-s from the start | **-40%** (95 % interval -50% to -29%) | 5 of 5 seeds"
     )
     with Image.open(EVIDENCE / "hero.png") as picture:
-        assert picture.size == PIXELS
+        assert picture.size == HERO_PIXELS
 
 
 def test_the_picture_of_the_readme_has_an_arrow_for_each_seed_that_both_methods_have(tmp_path: Path) -> None:
-    layers: dict[str, list[float]] = {"iteration": [500, 1000], LAYER: [0.9, 0.8]}
+    layers = DataFrame({HERO_LAYER: [0.9, 0.8]}, [500, 1000])
     runs = [replace(one, held=layers) for one in both()]
     save_hero(runs, tmp_path / "five.png")
     save_hero(runs[:-1], tmp_path / "four.png")
@@ -112,12 +112,11 @@ def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
         tails={**times, "a": [0.4, 0.4]}, held={**times, "a": [0.4, 0.4]},
         signals={"iteration": [600, 900], "gradient": [3.0, 2.0], "loss": [2.0, 2.0]},
     )  # fmt: skip
-    signals = {**SIGNALS, "gradient": [9.0, 7.0, 2.0]}
-    write_pages([run(fid=[20.0, 10.0, 99.0, 99.0], signals=signals), own], tmp_path, Console(quiet=True))
+    write_pages([run(fid=[20.0, 10.0, 99.0, 99.0], signals=SIGNALS), own], tmp_path, Console(quiet=True))
     line = next(line for line in csv.DictReader((tmp_path / "runs.csv").open()) if line["method"] == "SR-d")
     assert [line[name] for name in ("tail / its largest", "first half", "gradient left")] == ["0.50", "0.40", "0.25"]
     assert [line[name] for name in ("mode collapse", "spectral collapse", "recall")] == ["1000", "no", "0.002"]
-    assert with_their_past([run(processor="y"), own])[1] == own
+    assert with_their_past([run(processor="y"), own])[1] is own
 
 
 def test_samples_are_those_of_the_smallest_seed_that_most_methods_have(tmp_path: Path) -> None:

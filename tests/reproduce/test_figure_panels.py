@@ -10,10 +10,10 @@ from figure_runs import ITERATIONS, LAYERS, panels, pictures, write_mini_runs, w
 from matplotlib.colors import to_rgb
 
 from reproduce.experiments.sweep import FRACTIONS
-from reproduce.figures.available_runs import Sources
 from reproduce.figures.history_figures import around, figure_5, figure_6, figure_7
 from reproduce.figures.hyperparameter_figures import density, figure_8, figure_11, figure_12, objective
-from reproduce.figures.model import last_spectra
+from reproduce.figures.model import last_layer
+from reproduce.figures.sources import Sources
 from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
 from reproduce.plan.table_runs import table_runs
 from srgan.losses import Hinge
@@ -97,7 +97,7 @@ def test_groups_show_the_last_spectrum_of_each_setting(sources: Sources) -> None
     drawn = panels(picture)
     assert [panel.get_title() for panel in drawn] == [f"group {group}" for group in "ABCDE"]
     for panel, run in zip(drawn, picture.runs, strict=True):
-        assert np.array_equal(ys(panel.lines[-1]), last_spectra(run)[-1])
+        assert np.array_equal(ys(panel.lines[-1]), last_layer(run)[1][-1])
 
 
 def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources) -> None:
@@ -105,7 +105,7 @@ def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources
     spectra, fid, inception = panels(picture)
     run = picture.runs[0]
     assert [line.get_label() for line in spectra.lines] == ["150", "300", "450", "600"]
-    assert np.array_equal(ys(spectra.lines[1]), last_spectra(run)[10])  # recorded at 300
+    assert np.array_equal(ys(spectra.lines[1]), last_layer(run)[1][10])  # recorded at 300
     for panel, score in ((fid, "FID_cls"), (inception, "IS_cls")):
         assert xs(panel.lines[0]) == [150, 300, 450, 600]
         assert ys(panel.lines[0]) == [row[score] for row in run.scores]

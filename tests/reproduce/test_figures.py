@@ -12,9 +12,8 @@ import pytest
 from figure_runs import pictures, write_mini_runs, write_planned, write_small_runs
 from PIL import Image
 
-from reproduce.figures.__main__ import main
-from reproduce.figures.available_runs import Sources
-from reproduce.figures.catalogue import FIGURES, chosen_figures
+from reproduce.figures.__main__ import FIGURES, chosen_figures, main
+from reproduce.figures.sources import Sources
 from reproduce.figures.spectra_figures import figure_2
 from reproduce.plan.run import IMAGES
 from reproduce.plan.table_runs import table_runs

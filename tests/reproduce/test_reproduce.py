@@ -25,7 +25,7 @@ from reproduce.experiments.scale import digits_runs, small_runs
 from reproduce.experiments.sweep import sweep_runs
 from reproduce.launcher.cost import fit_parser
 from reproduce.launcher.local import Display, Stopped, launch
-from reproduce.plan.resources import Resources
+from reproduce.launcher.options import Options
 from reproduce.plan.run import FINISHED, IMAGES, TO_DO, Run, Scale, merged
 from reproduce.plan.settings import METHODS, SETTINGS
 from reproduce.plan.table_runs import default_settings, mini_batch_size, mini_channels, table_runs
@@ -141,7 +141,7 @@ def scores(run: Run) -> Any:
 def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reproduce.plan.resources.usable_cores", lambda: 2)  # one thread for each, as in this process
+    monkeypatch.setattr("reproduce.launcher.local.usable_cores", lambda: 2)  # one thread for each, as in this process
     straight, runs = ([tiny_run(name, tmp_path / place) for name in ("sn", "sr-s", "sr-d")] for place in ("a", "b"))
     assert [srgan(["fit", *run.write_plan()]) for run in straight] == [0, 0, 0]
 
@@ -152,9 +152,9 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
 
     threading.Thread(target=stop_when_under_way, daemon=True).start()
     with pytest.raises(Stopped):
-        launch(runs, 2, 0, Resources(), QUIET)
+        launch(runs, 2, 0, Options(), QUIET)
     assert runs[2].state == TO_DO
-    assert launch([run for run in runs if run.state != FINISHED], 2, 0, Resources(), QUIET) == []
+    assert launch([run for run in runs if run.state != FINISHED], 2, 0, Options(), QUIET) == []
     assert [scores(run) for run in runs] == [scores(run) for run in straight]
     assert {run.state for run in runs} == {FINISHED}
     assert replace(runs[0], folder=RunFolder(tmp_path / "elsewhere")).state == TO_DO
@@ -163,7 +163,7 @@ def test_a_stopped_launch_is_completed_by_the_next_call_and_equals_an_undisturbe
 def test_a_failing_run_is_reported_with_its_log_and_what_waits_for_it_does_not_start(tmp_path: Path) -> None:
     run = tiny_run("sn", tmp_path, **{"model.n_dis": 0})
     then = replace(tiny_run("sr-d", tmp_path), after=run)
-    assert launch([then, run], 1, 0, Resources(), QUIET) == [run, then]
+    assert launch([then, run], 1, 0, Options(), QUIET) == [run, then]
     assert "n_dis" in (run.folder.path / "log.txt").read_text()
     assert then.state == "after sn"
     assert not then.folder.path.exists()
@@ -207,9 +207,9 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     for run in runs:
         begin = 4 if any(run.method == variant.label and variant.after_sn for variant in COLLAPSE.values()) else 0
         assert run.branch == (begin or None)
-        assert run.scores["iteration"] == list(range(begin + 2, 9, 2))
-        assert run.tails["iteration"] == list(range(0, 9, 2)) if begin == 0 else run.tails["iteration"][-1] == 8
-        assert run.signals["iteration"] == run.scores["iteration"]
+        assert list(run.scores.index) == list(range(begin + 2, 9, 2))
+        assert list(run.tails.index) == list(range(0, 9, 2)) if begin == 0 else run.tails.index[-1] == 8
+        assert list(run.signals.index) == list(run.scores.index)
         assert run.samples
         assert run.precision is not None
         assert run.recall is not None

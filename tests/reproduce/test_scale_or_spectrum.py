@@ -8,16 +8,16 @@ import pytest
 from invented_evidence import run as invented
 from rich.console import Console
 
-from reproduce.evidence.records import Evidence, joined, read_evidence
+from reproduce.evidence.records import Evidence, evidence_from, joined, read_evidence
 from reproduce.evidence.scale_tables import (
     ENDS,
     NARROW,
     SMALL,
     WIDE,
     comparison_table,
-    default_in_words,
-    described,
     label_of,
+    registered_default,
+    scale_markdown,
     score_of,
     score_table,
     spread_table,
@@ -43,7 +43,7 @@ def outcome(cell: str, seed: int, fid: float, place: str = NARROW, **changes: An
         "setting": place, "method": label_of(place, cell), "seed": seed, "iterations": iteration[-1], "scores": scores,
         "sigma_1": [2.0, 3.0], "commit": "abc", "processor": "x",
     }  # fmt: skip
-    return Evidence(**(fields | changes))
+    return evidence_from(fields | changes)
 
 
 def cells(place: str, fids: dict[str, list[float]], first: int = 11) -> list[Evidence]:
@@ -109,12 +109,15 @@ def test_a_run_is_read_wherever_it_was_made(
     assert scale.main(options) == 0
     (found,) = read_evidence(tmp_path / "scale" / "scale.json")
     assert found.key == (NARROW, "SR-s", 11)
-    assert found.scores["iteration"] == [20, 40]
+    assert list(found.scores.index) == [20, 40]
     assert len(found.scores["FID_cls"]) == len(found.scores["modes"]) == 2
     assert found.sigma_1 == [pytest.approx(1, abs=0.2)] * 2  # SR-s brings it to 1
-    assert (found.recall, found.tails) == (None, {})
+    assert found.recall is None
+    assert found.tails.empty
     first, second = found.scores["FID_cls"]
     assert score_of(found) == pytest.approx((first * second) ** 0.5, rel=1e-6)
+    (folder / "scores.jsonl").unlink()  # as of a run that has just begun
+    assert outcomes_in(tmp_path / "elsewhere") == []
     assert scale.main(["--scale", "paper", "--runs", str(tmp_path)]) == 2
     assert "Expected SCALE=mini or SCALE=small, found paper" in capsys.readouterr().err
 
@@ -150,8 +153,8 @@ def test_scores_are_shown_seed_by_seed() -> None:
         ["SR-d at unit scale", "500", "–", "500", "–", "500", "2.0, 3.0", "850"],
     ]
     every = cells(WIDE, {cell: [1000.0, 2000.0] for cell in CELLS})
-    assert "FID_cls at 600**. Of 10 registered seeds 2 have all six cells.\n" in described([*found, *every])
-    assert "FID_cls at 600**. Of 10 registered seeds 0 have all six cells.\n" in described([*found, *every])
+    assert "FID_cls at 600**. Of 10 registered seeds 2 have all six cells.\n" in scale_markdown([*found, *every])
+    assert "FID_cls at 600**. Of 10 registered seeds 0 have all six cells.\n" in scale_markdown([*found, *every])
     small = [outcome("sr-s", 4, 8.0, SMALL), outcome("sr-s", 5, 9.0, SMALL, recall=0.553, sigma_1=None)]
     table = score_table(small, SMALL)
     (line,) = table.values.tolist()
@@ -201,8 +204,8 @@ def test_the_registered_rule_chooses_the_default(ahead: int | None, of_ten: int,
     found = cells(NARROW, {"sr-d-keep": [10.0] * 10, "sr-d-unit": [5.0] * of_ten + [20.0] * (10 - of_ten)})
     if ahead is not None:
         found += cells(SMALL, {"sr-d-keep": [10.0] * 5, "sr-d-unit": [5.0] * ahead + [20.0] * (5 - ahead)}, first=1)
-    assert default_in_words(found).endswith(verdict)
-    assert default_in_words([]).endswith("in no pair yet: scale not decided yet.")
+    assert registered_default(found).endswith(verdict)
+    assert registered_default([]).endswith("in no pair yet: scale not decided yet.")
 
 
 def test_the_page_shows_what_is_committed() -> None:
@@ -233,4 +236,4 @@ def test_when_the_harm_comes_is_told_by_running_medians() -> None:
         ["2,500", "1.00"], ["3,000", "1.00"], ["5,000", "1.00"], ["7,500", "3.00"], ["10,000", "3.00"]
     ]  # fmt: skip
     assert lines[0][2:] == ["0.500", "0.500"]
-    assert described([]).startswith("By the registered rule")
+    assert scale_markdown([]).startswith("By the registered rule")

@@ -16,8 +16,8 @@ from test_fit import assert_identical, weights
 import reproduce.launcher.slurm
 from reproduce.experiments.table2 import main
 from reproduce.launcher.local import launch
+from reproduce.launcher.options import Options
 from reproduce.launcher.slurm import Queue, sbatch_parameters
-from reproduce.plan.resources import Resources
 from reproduce.plan.run import Run
 from reproduce.plan.settings import METHODS
 from srgan.cli.main import main as srgan
@@ -217,10 +217,10 @@ def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm
     """The signal reaches both, or one, at different moments; neither waits for the other for ever."""
     on_nodes, here = two_processes(tmp_path / "nodes"), two_processes(tmp_path / "here")
     queue = Queue(tmp_path / "nodes")
-    (job,) = queue.submit([on_nodes], Resources(nodes=2)).values()
+    (job,) = queue.submit([on_nodes], Options(nodes=2)).values()
     wait_until(lambda: last_iteration(on_nodes.folder) >= 10)
     slurm.run("scancel", "--signal=USR2", job.id)
-    assert launch([here], 1, 0, Resources(), QUIET) == []
+    assert launch([here], 1, 0, Options(), QUIET) == []
     wait_until(lambda: not queue.jobs())
     assert on_nodes.state == "finished"
     assert len(resumed_at(on_nodes.folder)) == 1
@@ -234,23 +234,23 @@ def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm
 def test_a_run_that_needs_more_gpus_than_there_are_is_refused(tmp_path: Path) -> None:
     run = two_processes(tmp_path)
     with pytest.raises(ValueError, match=r"Expected 2 GPUs, found 1, for: two processes\. Set GPUS=1"):
-        launch([run], 1, 1, Resources(), QUIET)
+        launch([run], 1, 1, Options(), QUIET)
     assert not run.folder.path.exists()
     with pytest.raises(ValueError, match="Expected NODES that divide the devices of two processes, 2, found 3"):
-        Resources(nodes=3).processes(run)
+        Options(nodes=3).processes(run)
 
 
 def test_the_same_command_runs_on_one_process_and_on_many(tmp_path: Path) -> None:
     run = two_processes(tmp_path)
     _, plan = run.write_plan(1)
     alone = yaml.safe_load(Path(plan).read_text())
-    assert Resources(gpus=8, nodes=2).fit_options(run) == ["-c", plan]
+    assert Options(gpus=8, nodes=2).fit_options(run) == ["-c", plan]
     parallel = {"devices": 8, "num_nodes": 2, "strategy": "ddp"}
     assert yaml.safe_load(Path(plan).read_text()) == alone | {"trainer": alone.get("trainer", {}) | parallel}
 
 
 def test_a_job_gets_a_task_for_each_gpu_and_what_the_user_says() -> None:
-    resources = Resources(nodes=2, cpus=8, hours=0.1, jobs=3, sbatch={"partition": "gpu", "mem-per-cpu": "4G"})
+    resources = Options(nodes=2, cpus=8, hours=0.1, jobs=3, sbatch={"partition": "gpu", "mem-per-cpu": "4G"})
     parameters = sbatch_parameters("name", 4, True, resources)
     assert {"nodes": 2, "ntasks_per_node": 4, "gpus_per_node": 4, "cpus_per_task": 8}.items() <= parameters.items()
     assert (parameters["time"], parameters["signal_delay_s"], parameters["array_parallelism"]) == (6, 180, 3)

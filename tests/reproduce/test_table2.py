@@ -12,8 +12,9 @@ import yaml
 from reproduce.experiments import resume, table2
 from reproduce.experiments.collapse import collapse_runs
 from reproduce.experiments.sweep import sweep_runs
-from reproduce.launcher.options import CAMPAIGN, Options, read, resources
-from reproduce.plan.resources import choose_gpus, threads_of_each
+from reproduce.launcher.local import choose_gpus, threads_of_each
+from reproduce.launcher.options import CAMPAIGN, Options, read
+from reproduce.launcher.slurm import sbatch_text
 from reproduce.plan.run import CHANNELS, PLAN, REPOSITORY, Run
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import table_runs
@@ -110,17 +111,19 @@ def test_the_resume_experiment_of_the_paper_wants_its_four_gpus(
 
 def test_empty_text_is_the_default_and_nought_means_no() -> None:
     for text, meant in (("", False), ("0", False), ("1", True), ("yes", True)):
-        found = resources(parse("--dry-run", text, "--wait", text))
+        found = parse("--dry-run", text, "--wait", text)
         assert (found.dry_run, found.wait) == (meant, meant)
+    assert [parse("--nodes", text).nodes for text in ("", "0", "1", "2")] == [1, 1, 1, 2]
     assert parse("--seeds", "1, 2 3").seeds == [1, 2, 3]
     assert parse("--seeds", "").seeds == []  # which each experiment reads as its own default
     assert parse("--methods", "sr").methods == ["sr"]
     assert parse("--overrides", "model.n_dis=1 samples.every=0").overrides == {"model.n_dis": 1, "samples.every": 0}
     of_a_cluster = ["--sbatch", "--account=gan exclusive", "--partition", "gpu"]
-    found = resources(parse(*of_a_cluster, "--cluster", "slurm"))
-    assert found.sbatch == {"account": "gan", "exclusive": True, "partition": "gpu"}
+    found = parse(*of_a_cluster, "--cluster", "slurm")
+    found.check_cluster()
+    assert "--partition=gpu --account=gan --exclusive" in sbatch_text(1, True, found)
     with pytest.raises(ValueError, match="Expected CLUSTER=slurm beside PARTITION, SBATCH, found no cluster"):
-        resources(parse(*of_a_cluster))
+        parse(*of_a_cluster).check_cluster()
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,7 @@ def test_empty_text_is_the_default_and_nought_means_no() -> None:
         ("sbatch", "mem=1G time=3", "expected HOURS=... for this, found 'time'"),
         ("cluster", "pbs", "found 'pbs'"),
         ("overrides", "n_dis", "expected settings such as"),
+        ("overrides", "n_dis=[", "expected settings such as"),
     ],
 )
 def test_wrong_words_are_refused(
@@ -167,7 +171,7 @@ def test_variables_of_make_meet_neither_make_nor_a_shell(on_the_command_line: bo
 
 def test_all_processes_at_a_time_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usable_cores() >= 1
-    monkeypatch.setattr("reproduce.plan.resources.usable_cores", lambda: 32)
+    monkeypatch.setattr("reproduce.launcher.local.usable_cores", lambda: 32)
     assert threads_of_each([1] * 48, gpus=4, jobs=4) == 8
     assert threads_of_each([1], gpus=4, jobs=4) == 32  # the only run
     assert threads_of_each([4] * 4, gpus=4, jobs=4) == 8  # one at a time: four GPUs
