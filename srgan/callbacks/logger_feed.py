@@ -8,7 +8,7 @@ from srgan.training.module import AdversarialTraining
 
 
 class LoggerFeed(RunCallback):
-    """Gives new rows of the histories to all loggers, once a second: numbers to any, media to ours.
+    """Gives new rows of the histories to all loggers, once a second: numbers to any, media to `RunLogger`s.
 
     Last among the callbacks. Every start feeds the whole history; a logger that resumes (Weights & Biases, online)
     takes what it lacks.

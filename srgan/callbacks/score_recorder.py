@@ -57,7 +57,7 @@ class ScoreRecorder(RunCallback):
         check_features(self.features, self.inception_weights, data)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prepares the scorer before the first iteration, so that what is missing is said at once."""
+        """Prepares the scorer before the first iteration, so that errors show at once."""
         assert isinstance(pl_module, AdversarialTraining)
         if self.every:
             self._make_scorer(trainer, pl_module)
@@ -106,11 +106,12 @@ class ScoreRecorder(RunCallback):
                 self._record_final(trainer, pl_module)
 
     def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
-        scorer = self.scorer or self._make_scorer(trainer, module)
-        scores = scorer.of_generators(module.generator, module.generator_ema, self.final)
+        assert self.final is not None
+        scorer = (self.scorer or self._make_scorer(trainer, module)).under(self.final)
+        scores = scorer.of_generators(module.generator, module.generator_ema)
         if trainer.is_global_zero:
             self.folder.check_not_lost()
-            final = {"iteration": module.iteration, "protocol": scorer.describe(self.final), "scores": scores}
+            final = {"iteration": module.iteration, "protocol": scorer.describe(), "scores": scores}
             write_json(self.folder.final, final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:

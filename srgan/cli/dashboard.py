@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from srgan.cli.arguments import user_path
 from srgan.loggers.wandb_runs import run_name
-from srgan.utils.files import expanded
 
 if TYPE_CHECKING:  # it takes a second to import
     from pandas import DataFrame
@@ -18,13 +18,18 @@ and summarized only. Each call creates new ones and leaves existing ones alone."
 
 def main(arguments: Sequence[str]) -> int:
     """Creates both, or shows them without a login."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="srgan dashboard", description=DESCRIPTION)
+    parser.add_argument("--entity", help="user or team that owns the project (default: your account)")
+    parser.add_argument("--project", default="srgan", help="project (default: %(default)s)")
+    parser.add_argument("--table", type=user_path, metavar="CSV", help="also publish this table2.csv as a table")
+    parser.add_argument("--dry-run", action="store_true", help="build, validate and show, but create nothing")
+    options = parser.parse_args(arguments)
     import wandb
 
     from srgan.loggers.wandb_runs import logged_in, wandb_mode
     from srgan.loggers.wandb_workspace import described, report, workspace
 
-    table = read_table(expanded(options.table)) if options.table else None
+    table = read_table(options.table) if options.table else None
     mode = wandb_mode()
     connected = not options.dry_run and mode == "online" and logged_in()
     entity = options.entity or (str(wandb.Api().default_entity) if connected else "ENTITY")
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     if table is not None:
         print(f"table '{options.table}': {len(table)} rows of {len(table.columns)} columns")
         if connected or (mode == "offline" and not options.dry_run):
-            print(publish_table(table, expanded(options.table), options.entity, options.project))
+            print(publish_table(table, options.table, options.entity, options.project))
     if connected:
         print(f"created: {dashboard.save().url}\ncreated: {pages.save().url}")
     else:
@@ -70,12 +75,3 @@ def publish_table(table: "DataFrame", path: Path, entity: str | None, project: s
     place = str(Path(run.dir).parent) if run.offline else run.url
     run.finish()
     return f"published: {place}"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="srgan dashboard", description=DESCRIPTION)
-    parser.add_argument("--entity", help="user or team that owns the project (default: your account)")
-    parser.add_argument("--project", default="srgan", help="project (default: %(default)s)")
-    parser.add_argument("--table", metavar="CSV", help="also publish this table2.csv as a table")
-    parser.add_argument("--dry-run", action="store_true", help="build, validate and show, but create nothing")
-    return parser

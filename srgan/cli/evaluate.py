@@ -164,7 +164,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     features = feature_network(name, weights, data, fabric.device, ranks)
     scorer = Scorer(features, data, protocol, ranks)
     nets.to(fabric.device)
-    scores = scorer.of_generators(nets.generator, nets.generator_ema, protocol)
+    scores = scorer.of_generators(nets.generator, nets.generator_ema)
     if ranks.rank:
         return {}
     return {
@@ -175,7 +175,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
         "versions": versions(),
         "hardware": {"device": device_name(fabric.device), "devices": ranks.world_size},
         "ended": now(),
-        "protocol": scorer.describe(protocol),
+        "protocol": scorer.describe(),
         "scores": scores,
     }
 

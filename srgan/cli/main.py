@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"srgan {command}: {sentence}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever reads, as `head` does, has read enough
+    except BrokenPipeError:  # the reader, e.g. `head`, has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError) as error:  # of wrong input; the message says what to do

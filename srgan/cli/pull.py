@@ -7,7 +7,8 @@ from srgan.cli.arguments import add_allow, user_path
 from srgan.utils.optional_packages import require
 
 
-def arguments_parser() -> argparse.ArgumentParser:
+def main(arguments: list[str]) -> int:
+    """Downloads a model and checks that it can be read."""
     parser = argparse.ArgumentParser(
         prog="srgan pull",
         description="Download a model that srgan push put on the Hugging Face hub: weights, settings, model card.",
@@ -16,12 +17,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument("name", metavar="OWNER/NAME", help="model on the hub")
     parser.add_argument("--folder", type=user_path, metavar="DIR", help="output folder (default: NAME)")
     add_allow(parser)
-    return parser
-
-
-def main(arguments: list[str]) -> int:
-    """Downloads, then reads what came."""
-    options = arguments_parser().parse_args(arguments)
+    options = parser.parse_args(arguments)
     require("huggingface_hub")
     from srgan.checkpoints.export_folder import check_same_content, read_folder  # takes seconds
     from srgan.checkpoints.sources import HUB_ID, download

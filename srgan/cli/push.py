@@ -14,28 +14,22 @@ Export the networks of a checkpoint: weights as safetensors, settings and scores
 in the settings are reduced to file names. Uploading needs a login (hf auth login) and the extra hub."""
 
 
-def arguments_parser() -> argparse.ArgumentParser:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="srgan push", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
         "path", type=user_path, metavar="PATH",
         help="checkpoint, run folder (its last checkpoint), or a folder written by --folder, uploaded as it is",
     )  # fmt: skip
-    parser.add_argument(
-        "name", nargs="?", metavar="OWNER/NAME", help="model on the Hugging Face hub, created if needed"
-    )
+    parser.add_argument("name", nargs="?", metavar="OWNER/NAME", help="model on the hub, created if needed")
     parser.add_argument("--folder", type=user_path, metavar="DIR", help="write to this folder instead of uploading")
     parser.add_argument("--private", action="store_true", help="create the model as private")
     add_allow(parser)
-    return parser
-
-
-def main(arguments: list[str]) -> int:
-    """Writes or uploads, and says where the model is."""
-    print(push(arguments_parser().parse_args(arguments)))
+    print(push(parser.parse_args(arguments)))
     return 0
 
 
 def push(options: argparse.Namespace) -> str:
+    """Writes or uploads a model; returns its title and where it is."""
     if (options.name is None) == (options.folder is None):
         found = "both" if options.name else "none"
         raise ValueError(f"Expected OWNER/NAME or --folder DIR to write to, found {found}. Give one.")

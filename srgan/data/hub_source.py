@@ -96,7 +96,7 @@ def _column(setting: str, given: str | None, candidates: list[str]) -> str | Non
     if given is None and len(candidates) < 2:
         return next(iter(candidates), None)
     if given not in candidates and not candidates:
-        raise ValueError(f"Expected a column for {setting} {given}, found none that would do. Set it to null.")
+        raise ValueError(f"Expected a column for {setting} {given}, found none of that kind. Set it to null.")
     if given not in candidates:
         raise ValueError(f"Expected {setting} to be one of {', '.join(candidates)}, found {given}.")
     return given
@@ -110,7 +110,7 @@ def _is_image(feature: Any) -> bool:
 
 
 def _holds_files(feature: Any) -> bool:
-    """Bytes of image files that nobody declared to be images: as they are, or with the files' names."""
+    """Bytes of image files that are not declared to be images, alone or with the files' names."""
     from datasets import Value
 
     binary = (Value("binary"), Value("large_binary"))

@@ -60,8 +60,8 @@ class ImageData(pl.LightningDataModule):
         ValueError: a size is below 1, or not one of `image_sizes`.
 
     Attributes:
-        name: identifies the data set in keys and messages.
-        title: its name for people.
+        name: identifies the data set in keys of caches.
+        title: its name in messages.
         image_sizes: allowed image sizes; empty: any.
         content_is_fixed: whether the name says which images these are, as for downloads that are checked by md5.
         locations: settings that only say where the images lie: a run may resume where they are found elsewhere.

@@ -1,4 +1,4 @@
-"""The spectra of a whole file, whoever wrote it."""
+"""The spectra of all weights of a checkpoint, by srgan or anybody else."""
 
 import difflib
 from collections.abc import Sequence

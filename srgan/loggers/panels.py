@@ -18,7 +18,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "warning": r"[^/]+",
     "number": r"[^/]+",
 }
-"""In braces in a key: what stands there -> what it matches."""
+"""Placeholder of a key, in braces -> the regular expression that it stands for."""
 
 
 @dataclass(frozen=True)

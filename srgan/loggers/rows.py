@@ -28,21 +28,13 @@ Histogram = tuple[np.ndarray, np.ndarray]  # counts [B], edges [B + 1]
 
 @dataclass
 class Row:
-    """What was recorded at one iteration.
-
-    Attributes:
-        numbers: key -> value.
-        histograms: key -> counts and edges.
-        pictures: key -> file.
-        spectra: layer -> at most 64 points of sigma_k / sigma_1, the latest ones; at evaluations only.
-        warnings: name and message of each.
-    """
+    """What was recorded at one iteration: numbers, histograms and pictures by key; name and message of warnings."""
 
     iteration: int
     numbers: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     pictures: dict[str, Path] = field(default_factory=dict)
-    spectra: dict[str, np.ndarray] = field(default_factory=dict)
+    is_evaluation: bool = False
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -98,7 +90,7 @@ class History:
         for line in self._lines(self.folder.scores):
             found = row(line.pop("iteration"))
             found.numbers.update(_numbers(line, "scores/"))
-            found.spectra = {name: spectra[-1] for name, spectra in self.until(found.iteration)[1].items() if spectra}
+            found.is_evaluation = True
         if not self._final_read and (final := self.folder.read_final()):
             self._final_read = True
             row(final["iteration"]).numbers.update(_numbers(final["scores"], "final/"))

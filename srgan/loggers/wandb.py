@@ -113,10 +113,14 @@ class WandbRunLogger(RunLogger, WandbLogger):
             logged |= {key: wandb.Histogram(np_histogram=found) for key, found in row.histograms.items()}
             for key, path in row.pictures.items():
                 logged[key] = wandb.Image(str(path), caption=f"iteration {row.iteration:,}")
-            if row.spectra:
-                logged["spectra/curves"] = _curves(row, history)
+            iterations, spectra = history.until(row.iteration)
+            if row.is_evaluation and iterations and spectra:
+                logged["spectra/curves"] = wandb.plot.line_series(
+                    xs=[history.positions[name].tolist() for name in spectra],
+                    ys=[curves[-1].tolist() for curves in spectra.values()],
+                    keys=list(spectra), title="sigma_k / sigma_1", xname="k / N",
+                )  # fmt: skip
                 with style():
-                    iterations, spectra = history.until(row.iteration)
                     logged["spectra/heat_map"] = wandb.Image(pixels(heat_map(spectra, iterations)))
             self.log_metrics(logged, row.iteration)
             for name, message in row.warnings:
@@ -125,7 +129,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
     @rank_zero_only
     def summarize(self, record: Mapping[str, Any]) -> None:
         """Puts status, verdicts and the reported scores of run.json into the summary."""
-        unfinished = record["status"] == "running"  # nobody could write how it ended
+        unfinished = record["status"] == "running"  # it ended before it could write how
         summary = {"status": "interrupted" if unfinished else record["status"]}
         for name in ("mode_collapse", "spectral_collapse"):
             verdict = record.get("verdicts", {}).get(name)
@@ -141,14 +145,3 @@ class WandbRunLogger(RunLogger, WandbLogger):
         super().finalize(status)
         if self._experiment is not None:
             self._experiment.finish(exit_code=0 if status == "success" else 1)
-
-
-def _curves(row: Row, history: History) -> Any:
-    layers = list(row.spectra)
-    return wandb.plot.line_series(
-        xs=[history.positions[name].tolist() for name in layers],
-        ys=[row.spectra[name].tolist() for name in layers],
-        keys=layers,
-        title="sigma_k / sigma_1",
-        xname="k / N",
-    )

@@ -66,5 +66,5 @@ def wandb_mode(chosen: str | None = None) -> str:
 
 
 def logged_in() -> bool:
-    """Whether there is a login; nobody is asked, nothing is sent."""
+    """Whether there is a login; does not prompt and sends nothing."""
     return bool(wandb.login(prompt=False))

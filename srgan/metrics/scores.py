@@ -1,5 +1,6 @@
 """Scores of generated images under a protocol that is stored with every score; FID within classes (intra-FID)."""
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -36,8 +37,7 @@ def check_enough_images(data: ImageData, protocol: ScoreProtocol) -> None:
 class Scorer:
     """Scores generated images against a data set. Several ranks share the work; rank zero has the scores.
 
-    Every rank has to ask for the same scores at the same time. Protocols of later calls may differ from `protocol` in
-    what does not concern the real images.
+    Every rank has to ask for the same scores at the same time.
 
     Raises:
         ValueError: the data has too few images for the protocol.
@@ -56,9 +56,18 @@ class Scorer:
         self.real = RealStatistics(features, data, protocol.split, self.num_real_images, protocol.batch_size, ranks)
         self.real_sums = self.real.sums()
 
-    def describe(self, protocol: ScoreProtocol | None = None) -> dict[str, Any]:
-        """A full protocol (by default the first), as it is stored beside the scores."""
-        protocol = protocol or self.protocol
+    def under(self, protocol: ScoreProtocol) -> "Scorer":
+        """A scorer under another protocol of the same real images; ValueError if they differ, or are too few."""
+        if protocol.real != self.protocol.real:
+            raise ValueError(f"Expected a protocol of the real images of {self.protocol}, found {protocol}.")
+        check_enough_images(self.data, protocol)
+        other = copy.copy(self)
+        other.protocol = protocol
+        return other
+
+    def describe(self) -> dict[str, Any]:
+        """The full protocol, as it is stored beside the scores."""
+        protocol = self.protocol
         described = asdict(protocol) | {
             "data": self.data.key,
             "num_real_images": self.num_real_images,
@@ -77,24 +86,21 @@ class Scorer:
             described["intra_fid_labels"] = chosen_classes(protocol, self.data.num_labels)
         return described
 
-    def of_generators(
-        self, last: Generator, average: Generator | None, protocol: ScoreProtocol | None = None
-    ) -> Scores:
+    def of_generators(self, last: Generator, average: Generator | None) -> Scores:
         """Scores of a generator's last weights and, with the suffix "_ema", of their moving average if there is one."""
-        scores = self.of_generator(last, protocol)
-        averages = self.of_generator(average, protocol) if average is not None else {}
-        return scores | {f"{name}{EMA}": value for name, value in averages.items()}
+        averages = self.of_generator(average) if average is not None else {}
+        return self.of_generator(last) | {f"{name}{EMA}": value for name, value in averages.items()}
 
-    def of_generator(self, generator: Generator, protocol: ScoreProtocol | None = None) -> Scores:
+    def of_generator(self, generator: Generator) -> Scores:
         """Scores of a generator, as `of_images`, with those within classes."""
-        chosen = protocol or self.protocol
+        chosen = self.protocol
         check_classes(self.data, chosen, generator.num_classes)
 
         def images_of(rows: range) -> Iterable[Tensor]:
             found = generate(generator, rows, chosen.seed, SCORED, chosen.batch_size, chosen.generator_statistics)
             return (images for images, _ in found)
 
-        scores = self.of_images(images_of, chosen)
+        scores = self.of_images(images_of)
         if chosen.intra_fid_classes:
             distances = intra_class_distances(self.features, self.data, generator, chosen, self.ranks)
             if self.ranks.rank == 0:
@@ -104,27 +110,20 @@ class Scorer:
         return scores
 
     @torch.no_grad()
-    def of_images(self, images_of: ImagesOf, protocol: ScoreProtocol | None = None) -> Scores:
-        """Scores of a stream of images under a protocol, by default the scorer's.
+    def of_images(self, images_of: ImagesOf) -> Scores:
+        """Scores of a stream of images.
 
         Returns:
             on rank zero "FID", "IS" and "IS_std" (None with one split), of stacked digits "modes" (of 1,000) and
             "modes_kl" (KL to uniform, in nats), and what the protocol asks for of "KID", "KID_std", "precision",
             "recall", "density" and "coverage", names with the network's suffix; nothing on other ranks.
-
-        Raises:
-            ValueError: the protocol needs other real images than the scorer's, or the data has too few.
         """
-        chosen = protocol or self.protocol
-        if chosen.real != self.protocol.real:
-            raise ValueError(f"Expected a protocol of the real images of {self.protocol}, found {chosen}.")
-        check_enough_images(self.data, chosen)
-        keeps_features = chosen.kid or chosen.prdc
-        sums, logits, features = self._pass(images_of, range(chosen.num_fake_images), keeps_features)
-        if sums.count != chosen.num_fake_images:
-            raise RuntimeError(f"Expected {chosen.num_fake_images} generated images, found {sums.count}.")
+        count, keeps_features = self.protocol.num_fake_images, self.protocol.kid or self.protocol.prdc
+        sums, logits, features = self._pass(images_of, range(count), keeps_features)
+        if sums.count != count:
+            raise RuntimeError(f"Expected {count} generated images, found {sums.count}.")
         real_features = self.real.set_of_features() if keeps_features else torch.empty(0)
-        return self._scores(chosen, sums, logits, features, real_features) if self.ranks.rank == 0 else {}
+        return self._scores(sums, logits, features, real_features) if self.ranks.rank == 0 else {}
 
     def _pass(self, images_of: ImagesOf, rows: range, keeps_features: bool) -> tuple[FeatureSums, Tensor, Tensor]:
         """Sums, logits `[n, classes]` and features `[n, d]` (if they are kept) of some rows, of all ranks, in order."""
@@ -143,11 +142,8 @@ class Scorer:
         all_logits, all_features = (self.ranks.gather(torch.cat(parts)).cpu() for parts in (logits, features))
         return sums.over(self.ranks), all_logits, all_features
 
-    def _scores(
-        self, protocol: ScoreProtocol, sums: FeatureSums, logits: Tensor, features: Tensor, real_features: Tensor
-    ) -> Scores:
-        suffix = self.features.suffix
-        real = self.real_sums
+    def _scores(self, sums: FeatureSums, logits: Tensor, features: Tensor, real_features: Tensor) -> Scores:
+        protocol, suffix, real = self.protocol, self.features.suffix, self.real_sums
         fid = formulas.frechet_distance(real.mean, real.covariance, sums.mean, sums.covariance)
         mean, std = formulas.inception_score(logits, protocol.inception_splits, protocol.seed)
         scores: Scores = {f"FID{suffix}": fid, f"IS{suffix}": mean, f"IS{suffix}_std": std}

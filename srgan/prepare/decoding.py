@@ -20,14 +20,10 @@ DECODER = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_t
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 if features.check("avif"):
     FORMATS += ("AVIF",)
-MAX_PIXELS = 120_000_000
-"""Of one image, and of all that a process unpacks at a time: 2 GB at most, however many threads share the work."""
-FREE_PIXELS, MAX_PIXELS_PER_BYTE = 1 << 24, 10_000
-"""A file of n bytes unpacks to 16.8 million pixels, or to 10,000 n: more is in no photograph."""
-WHITE_IS_ZERO = 262, 0
-"""The TIFF tag PhotometricInterpretation, and its value for negatives."""
-FAINT = 32
-"""An eighth of the range of bytes. A data set none of whose values reaches it is no set of photographs."""
+MAX_PIXELS = 120_000_000  # of one image, and of all that a process decodes at a time: 2 GB
+FREE_PIXELS, MAX_PIXELS_PER_BYTE = 1 << 24, 10_000  # a photograph of n bytes has at most these, or 10,000 n
+WHITE_IS_ZERO = 262, 0  # the TIFF tag PhotometricInterpretation, and its value for negatives
+FAINT = 32  # of 255: values of photographs are not all below
 
 
 class UnreadableImage(Exception):
@@ -55,7 +51,7 @@ def read_image(content: bytes, image_size: int) -> np.ndarray:
             if "MAX_TEXT" not in str(error):
                 raise
         return _pixels(without_text(content), image_size)
-    except (MemoryError, UnreadableImage):  # the first says something about this machine, not about the file
+    except (MemoryError, UnreadableImage):  # too little memory is no fault of the file
         raise
     except UnidentifiedImageError as error:
         raise NotAnImage(f"not an image of a known format ({', '.join(FORMATS)})") from error
@@ -103,7 +99,7 @@ UNPACKED = _Budget(MAX_PIXELS)
 
 
 def without_text(png: bytes) -> bytes:
-    """A PNG file without its texts and its colour profile, which say nothing of its pixels and may be large."""
+    """A PNG file without its texts and its colour profile, which may be too large for Pillow."""
     kept, place = [png[:8]], 8
     while place < len(png):
         length, kind = int.from_bytes(png[place : place + 4], "big"), png[place + 4 : place + 8]
@@ -114,20 +110,17 @@ def without_text(png: bytes) -> bytes:
 
 
 def format_faintness(brightest: int) -> str | None:
-    """What to say of a data set whose largest value is `brightest`, 0 ... 255; None where all is well."""
+    """A warning about a data set whose largest value is `brightest`, 0 ... 255; None if all is well."""
     if brightest >= FAINT:
         return None
     return (
-        f"The images are nearly black: no value is above {brightest} of 255. Values of 12 bits in files of 16, or "
-        "class numbers? Stretch them to the whole range of their files."
+        f"The images are nearly black: no value is above {brightest} of 255. Are these values of 12 bits in files of "
+        "16, or class numbers? Stretch them to the full range."
     )
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says and as every viewer shows it.
-
-    Departs from the authors' code, which shows the few tagged images lying: a rotated dog is no mode of dogs.
-    """
+    """Rotated by its EXIF orientation, as in every viewer. Departs from the authors' code, which ignores it."""
     with suppress(Exception):  # the pixels are fine with a damaged EXIF
         ImageOps.exif_transpose(image, in_place=True)
     return image

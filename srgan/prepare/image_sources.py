@@ -15,10 +15,8 @@ from zipfile import is_zipfile
 from srgan.utils.progress import Progress
 
 SPLITS = ("train", "val", "test")
-OF_THE_SYSTEM = "lost+found"
-"""A folder at the root of a disk that nobody fills or removes."""
-MAX_BYTES = 1 << 28
-"""Of one image file; a larger one is no photograph."""
+OF_THE_SYSTEM = "lost+found"  # at the root of a disk
+MAX_BYTES = 1 << 28  # of one image file; a larger one is no photograph
 
 
 class Source(NamedTuple):
@@ -125,7 +123,7 @@ def check_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -
 
 
 def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
-    """A line about files that are left out, and why, or none; hidden ones are nobody's images."""
+    """A line about files that are left out, and why, or none; hidden ones are not mentioned."""
     seen = [path for path in paths if not any(map(is_hidden, PurePosixPath(path).parts))]
     return [f"'{root}': left out {format_file_count(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
 
@@ -173,7 +171,7 @@ def place_of(path: str, splits: Sequence[str], classless: bool = False) -> tuple
 
 
 def is_hidden(name: str) -> bool:
-    """Whether nobody means a file or a folder of such a name to hold images."""
+    """Whether a file or a folder of this name is hidden or belongs to the system."""
     return name.startswith(".") or name == OF_THE_SYSTEM
 
 

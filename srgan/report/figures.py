@@ -18,7 +18,6 @@ from srgan.runs.recorded import RecordedRun, Rows, is_number, number_names
 from srgan.utils.downsampling import kept_times, rounded
 
 Figure = dict[str, Any]
-Trace = dict[str, Any]
 Section = dict[str, Any]
 History = dict[str, Any]
 Column = tuple[list[int], list[float | None]]  # iterations and values
@@ -56,10 +55,30 @@ def sections(
     Returns:
         the sections, and the histories by name: "times" [T] and "values" [K][T].
     """
-    spectra, histories = _spectra(run, most_values // 2 if past else most_values, past)
+    if past:
+        (parts, histories), (earlier, before) = sections(run, most_values // 2), sections(past, most_values // 2)
+        for part, parents in zip(parts, earlier, strict=True):
+            _put_before(part["figures"], parents["figures"], run.label, f"{past.label} (parent)")
+        return parts, histories | {f"{name} (parent)": history for name, history in before.items()}
+    spectra, histories = _spectra(run, most_values)
     outputs, distributions = _outputs(run)
-    parts = [spectra, _ranks(run, past), _scores(run, past), _players(run, past, outputs), _gradients(run, past)]
-    return parts, histories | distributions
+    return [spectra, _ranks(run), _scores(run), _players(run, outputs), _gradients(run)], histories | distributions
+
+
+def _put_before(figures: Sequence[Figure], parents: Sequence[Figure], label: str, parent_label: str) -> None:
+    """Into each plot over time, the lines and heat maps of the same plot of the parent."""
+    found = {(figure["group"], figure["title"]): figure["data"] for figure in parents if figure["time"]}
+    for figure in figures:
+        earlier = [_of_parent(trace, parent_label) for trace in found.get((figure["group"], figure["title"]), ())]
+        for trace in figure["data"] if earlier else ():
+            trace["name"] = trace.get("name") or label
+        figure["data"] = [*earlier, *figure["data"]]
+
+
+def _of_parent(trace: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Pale, a line also dotted; a heat map gets its values from the parent's history."""
+    changed = {"meta": f"{trace['meta']} (parent)"} if "meta" in trace else {"line": trace["line"] | {"dash": "dot"}}
+    return {**trace, "name": label, "opacity": PALE, **changed}
 
 
 def numbers(run: RecordedRun) -> tuple[list[tuple[SpectralLayer, list[int]]], list[list[str]]]:
@@ -95,10 +114,9 @@ def kept_spectra(run: RecordedRun) -> np.ndarray:
     return kept_times(run.spectra.iterations, MOST_TIMES, run.required) if run.spectra else np.array([], int)
 
 
-def _spectra(run: RecordedRun, most_values: int, past: RecordedRun | None) -> tuple[Section, dict[str, History]]:
+def _spectra(run: RecordedRun, most_values: int) -> tuple[Section, dict[str, History]]:
     """Each layer's spectrum at the moment, and over time as a heat map."""
     layers, kept = _wide_layers(run), kept_spectra(run)
-    earlier = {layer.name: layer.rank for layer in _wide_layers(past)} if past else {}
     figures, histories = [], {}
     most_positions = min(MOST_POSITIONS, max(most_values // max(len(kept) * len(layers), 1), 24))
     for layer in layers:
@@ -112,17 +130,11 @@ def _spectra(run: RecordedRun, most_values: int, past: RecordedRun | None) -> tu
             at = max(int(np.searchsorted(iterations, run.best["iteration"], side="right")) - 1, 0)
             curves.append(_line(f"at the best {run.best['score']}", share, rounded(values[at], 3), 0, "dash"))
         curves.append(_line("at the slider’s iteration", share, [], 1) | {"meta": layer.name})
-        heat: Trace = {"type": "heatmap", "y": rounded((positions + 0.5) / layer.rank), "meta": layer.name}
-        heats = [heat]
-        if past and past.spectra and earlier.get(layer.name) == layer.rank:
-            before, own = kept_spectra(past), f"{layer.name} (parent)"
-            values = past.spectra.spectra[layer.name][before][:, positions]
-            histories[own] = _history(past.spectra.iterations[before], values, 3)
-            heats.insert(0, heat | {"meta": own, "opacity": PALE})
+        heat = {"type": "heatmap", "y": rounded((positions + 0.5) / layer.rank), "meta": layer.name}
         horizontal, vertical = _axis(f"k / N (N = {layer.rank})", SHARE), _axis("σₖ / σ₁", SHARE)
         title = "at the slider’s iteration"
         figures.append(_figure(title, curves, horizontal, vertical, layer.name, overlay=True, spectrum=True))
-        figures.append(_over_time("over training", heats, _axis("k / N", (0, 1)), group=layer.name))
+        figures.append(_over_time("over training", [heat], _axis("k / N", (0, 1)), group=layer.name))
     caption = (
         "The spectrum of a layer: its singular values σₖ over the largest, σ₁, from k = 1 to N, at the slider’s "
         "iteration as a curve and over training as colour. A layer with a flat curve uses all directions, one whose "
@@ -135,8 +147,8 @@ def _spectra(run: RecordedRun, most_values: int, past: RecordedRun | None) -> tu
     return section | {"name": "spectra"}, histories
 
 
-def _rank_columns(run: RecordedRun) -> dict[str, dict[str, Column]]:
-    """What summarizes the spectra: title -> layer -> iterations and values."""
+def _ranks(run: RecordedRun) -> Section:
+    """What summarizes the spectra, a line for each layer."""
     kept = kept_spectra(run)
     lines: dict[str, dict[str, Column]] = {"tail mean": {}, "effective rank / N": {}, "stable rank / N": {}}
     for layer in _wide_layers(run):
@@ -145,49 +157,38 @@ def _rank_columns(run: RecordedRun) -> dict[str, dict[str, Column]]:
         values = (summary.tail_mean, summary.effective_rank / layer.rank, summary.stable_rank / layer.rank)
         for columns, column in zip(lines.values(), values, strict=True):
             columns[layer.name] = (times(run), rounded(column[kept]))
-    return lines
-
-
-def _ranks(run: RecordedRun, past: RecordedRun | None) -> Section:
-    """A line for each layer."""
-    before = _rank_columns(past) if past else {}
     caption = (
         "Tail mean: average of σₖ/σ₁ over k > N/4. Spectral collapse: it is below "
         f"{run.thresholds.tail_mean} of its largest value in {run.thresholds.layers:.0%} of the convolutions (under "
         "SR-s, over the i values that it holds). Effective rank: exp of the entropy of σ/Σσ (Roy & Vetterli 2007). "
         "Stable rank: Σσ²/σ₁². Both lie between 1 and N and are divided by N here."
     )
-    figures = []
-    for title, columns in _rank_columns(run).items():
-        lines = _after(past, before.get(title, {}), _layer_lines(columns))
-        figures += [_over_time(title, lines, _axis("", SHARE))] if lines else []
+    figures = [
+        _over_time(title, _layer_lines(columns), _axis("", SHARE)) for title, columns in lines.items() if columns
+    ]
     return _section("Tail mean and ranks", caption, figures, "" if figures else "No spectra were recorded.")
 
 
-def _scores(run: RecordedRun, past: RecordedRun | None) -> Section:
+def _scores(run: RecordedRun) -> Section:
     """A plot for each score; in a comparison a line for each run."""
     figures = []
-    before = _columns(past.scores, len(past.scores)) if past else {}
     for name, column in _columns(run.scores, len(run.scores)).items():
         if not name.removesuffix(EMA).endswith("_std"):
-            own = run.label if name in before else ""
-            line = _line(own, *column, 0) | {"mode": "lines+markers"}
+            line = _line("", *column, 0) | {"mode": "lines+markers"}
             note = "lower is better" if is_lower_better(name) else "higher is better"
-            lines = _after(past, {own: before[name]}, [line]) if own else [line]
-            figures.append(_over_time(name, lines, overlay=True, note=note))
+            figures.append(_over_time(name, [line], overlay=True, note=note))
     caption = "Of generated images, at each evaluation. The protocol below says how they are measured."
     missing = "No scores were recorded (scores.every is 0, or no evaluation has been reached)."
     return _section("Scores", caption, figures, "" if figures else missing)
 
 
-def _players(run: RecordedRun, past: RecordedRun | None, outputs: list[Figure]) -> Section:
+def _players(run: RecordedRun, outputs: list[Figure]) -> Section:
     """What D and G minimize, and how D sees both kinds of images."""
-    columns, before = _columns(run.losses, MOST_ROWS), _columns(past.losses, MOST_ROWS) if past else {}
+    columns = _columns(run.losses, MOST_ROWS)
     figures = []
     for title, keys in PLAYERS.items():
         present = [(name, columns[key]) for name, key in keys.items() if key in columns]
         lines = [_line(name, *column, k, DASHES[k]) for k, (name, column) in enumerate(present)]
-        lines = _after(past, {name: before[key] for name, key in keys.items() if key in before}, lines)
         if lines:
             figures.append(_over_time(title, lines, _axis("", (-0.02, 1.03) if "accuracy" in title else None)))
     missing = [title for title in PLAYERS if title not in {figure["title"] for figure in figures}]
@@ -228,21 +229,16 @@ def _outputs(run: RecordedRun) -> tuple[list[Figure], dict[str, History]]:
     return [_figure("outputs of D", lines, horizontal, vertical, note=note)], histories
 
 
-def _norm_columns(run: RecordedRun, net: str) -> dict[str, Column]:
-    """Gradient norms of each layer, without zeros, which a logarithmic axis has no place for."""
-    rows = [{"iteration": row["iteration"]} | row.get(net, {}) for row in run.gradients]
-    columns = _columns(rows, MOST_ROWS // 2)
-    return {name: (x, [value or None for value in norms]) for name, (x, norms) in columns.items()}
-
-
-def _gradients(run: RecordedRun, past: RecordedRun | None) -> Section:
+def _gradients(run: RecordedRun) -> Section:
     figures = []
     for net in ("discriminator", "generator"):
-        if positive := _norm_columns(run, net):
+        rows = [{"iteration": row["iteration"]} | row.get(net, {}) for row in run.gradients]
+        columns = _columns(rows, MOST_ROWS // 2)
+        positive = {name: (x, [value or None for value in norms]) for name, (x, norms) in columns.items()}
+        if positive:
             found = [value for _, norms in positive.values() for value in norms if value]
             labels = "D2" if found and max(found) < 300 * min(found) else 1  # 1, 2, 5 over few decades
-            lines = _after(past, _norm_columns(past, net) if past else {}, _layer_lines(positive))
-            figures.append(_over_time(net, lines, {"type": "log", "dtick": labels}))
+            figures.append(_over_time(net, _layer_lines(positive), {"type": "log", "dtick": labels}))
     caption = (
         "L2 norm of the last update’s gradient, per layer, on a logarithmic axis. If all norms of a network fall "
         "towards zero, it has stopped learning."
@@ -285,17 +281,6 @@ def _layer_lines(columns: Mapping[str, Column]) -> list[dict[str, Any]]:
         for color, names in enumerate(blocks.values())
         for place, name in enumerate(names)
     ]
-
-
-def _after(past: RecordedRun | None, before: Mapping[str, Column], lines: list[Trace]) -> list[Trace]:
-    """Lines, behind them those of the parent of the same names, in the same colours, dotted and pale."""
-    parents = []
-    for line in lines:
-        if past and line["name"] in before:
-            x, y = before[line["name"]]
-            look = {"name": f"{past.label} (parent)", "opacity": PALE, "line": line["line"] | {"dash": "dot"}}
-            parents.append(line | look | {"x": x, "y": y})
-    return [*parents, *lines]
 
 
 def _wide_layers(run: RecordedRun) -> list[SpectralLayer]:

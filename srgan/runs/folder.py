@@ -7,13 +7,13 @@ scores.jsonl          one line per evaluation
 final.json            scores at the last iteration by the final protocol, and that protocol
 losses.jsonl          one line per recorded iteration: losses, mean outputs and accuracies of D
 gradients.jsonl       one line per recorded iteration: gradient norms of each layer of both nets
-warnings.jsonl        what went wrong on the way, one line each
+warnings.jsonl        what went wrong in training, one line each
 outputs.bin           D's outputs on fixed images, one fixed-size record per recorded iteration
 outputs.json          what outputs.bin holds: which images, how many
 spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
 spectra.json          what spectra.bin holds: layers, shapes
 samples/00001000.png  grids on fixed noise
-progress.json         where it stands, for whoever watches
+progress.json         how many iterations are done
 checkpoints/last.ckpt everything that a resumed run needs; beside it the one before, previous.ckpt, and kept ones
 
 Rows and records carry checksums; a checkpoint holds the length and the checksum of each history.

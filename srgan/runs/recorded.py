@@ -91,12 +91,12 @@ class RecordedRun:
         return int(parent["iteration"]) if parent else None
 
     def until(self, iteration: int) -> "RecordedRun":
-        """This run with the scores, losses, gradient norms and spectra up to an iteration."""
+        """This run with the scores, losses, gradient norms and spectra up to an iteration, without outputs of D."""
         earlier = RecordedRun(self.folder, self.record, self.key)
         for name in ("scores", "losses", "gradients"):
             vars(earlier)[name] = [row for row in getattr(self, name) if row["iteration"] <= iteration]
         count = int((self.spectra.iterations <= iteration).sum()) if self.spectra else 0
-        vars(earlier)["spectra"] = self.spectra.first(count) if self.spectra and count else None
+        vars(earlier).update(outputs=None, spectra=self.spectra.first(count) if self.spectra and count else None)
         return earlier
 
     @property

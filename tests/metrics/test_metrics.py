@@ -113,12 +113,12 @@ def test_few_real_images_found_are_refused_on_every_rank(folder_root: Path) -> N
 def test_a_further_protocol_is_of_the_same_real_images() -> None:
     scorer, images = Scorer(Projection(), DIGITS, protocol()), stream(noise_images(700))
     further = protocol(num_fake_images=700, inception_splits=5, kid=True, prdc=True)
-    scores = scorer.of_images(images, further)
+    scores = scorer.under(further).of_images(images)
     assert scores == Scorer(Projection(), DIGITS, further).of_images(images)
     assert {"KID", "KID_std", "precision", "recall", "density", "coverage"} < scores.keys()
     for other in ({"batch_size": 50}, {"split": "test"}, {"num_real_images": 300}):
         with pytest.raises(ValueError, match="Expected a protocol of the real images of"):
-            scorer.of_images(images, protocol(**other))
+            scorer.under(protocol(**other))
 
 
 def test_the_final_protocol_is_the_fields_on_the_images_of_training() -> None:
@@ -142,7 +142,7 @@ def test_the_protocol_names_what_decides_a_score() -> None:
     measured = {"data": "stacked-digits-8-of-1500", "features": "projection", "resize": "none"}
     scorer = Scorer(features, DIGITS, settings)
     assert scorer.describe() == vars(settings) | measured | {"weights_hash": features.weights_hash}
-    beside = scorer.describe(protocol(kid=True, prdc=True, intra_fid_classes=3))
+    beside = scorer.under(protocol(kid=True, prdc=True, intra_fid_classes=3)).describe()
     assert (beside["kid_subsets"], beside["prdc_neighbours"], beside["num_real_features"]) == ([100, 300], [3, 5], 400)
     assert beside["intra_fid_labels"] == [0, 333, 666]
 

@@ -124,7 +124,7 @@ def test_a_run_is_called_by_its_label(tmp_path: Path) -> None:
 
 
 def test_figures_are_plotlys(page: Path) -> None:
-    for part in stored_run(page, "pair/collapsed")["sections"]:
+    for part in stored_run(page, "pair/collapsed")["sections"] + stored_run(page, "pair/sr-d")["sections"]:
         assert part["figures"]
         for figure in part["figures"]:
             go.Figure(figure["data"], figure["layout"])  # raises for what plotly does not know

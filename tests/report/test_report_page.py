@@ -182,7 +182,7 @@ def test_a_printed_page_has_all_plots_when_it_is_printed(page: Any, address: str
     """Dark on white, also where nobody has scrolled to any of them."""
     page.emulate_media(color_scheme="dark")
     open_view(page, address_of(address, "pair/sn"))
-    page.wait_for_function("window.Plotly")
+    expect(page.locator("head script")).to_have_count(1)  # plotly, unpacked
     plots = page.locator("#view .plot")
     assert page.locator("#view .plot .main-svg").count() < plots.count()
     page.evaluate(

@@ -74,7 +74,7 @@ function paper(on) {
 addEventListener("beforeprint", () => paper(true));
 addEventListener("afterprint", () => paper(false));
 
-/** Draws anew what is near the window; the rest is drawn when it comes near. */
+/** Redraws what is near the window; the rest is drawn when it comes near. */
 function redraw() {
   for (const plot of plots) if (plot.near) draw(plot);
 }
