@@ -4,6 +4,13 @@ Seconds of one application to every convolution of a discriminator: numpy's SVD 
 ours, in turns on the same weights, results written back; medians of five. *Collapsed* spectra are log-spaced down to
 sigma_N / sigma_1 = 1e-6; *after steps* is SR-s, then five steps of 2e-4 per weight in random directions (the size of
 Adam's steps). *Spectra* reads all of D's, as the log does. The difference is the largest of our SR-s to a float64 SVD.
+
+How to read a "no" above: SR's share of an iteration is that of *collapsed*, the worst case, in which every layer needs
+an SVD. Spectra under SR do not get there, and on *initial* ones SR takes half as long, which meets both goals. On an
+AMD processor, Intel's MKL, from which PyTorch takes its decompositions, uses half of the vector width: made to take
+such a processor for an Intel, it needed half of the time for float64 products, and SR 0.55 (*initial*) to 0.7
+(*collapsed*) of its own. numpy brings OpenBLAS, which has no such rule, so `numpy / SR-s` is lower on AMD, too. On an
+Intel both shares were within their goals, also because an iteration took longer there.
 """
 
 from collections.abc import Callable, Sequence

@@ -15,13 +15,15 @@ from srgan.constraints import METHODS, Schedule
 from srgan.data import DigitsData
 from srgan.losses import BEGAN, FeatureMatching, Minimax, Wasserstein
 from srgan.networks import AutoencoderPair, DCGANPair, Pair, ResNetPair, SNDCGANPair
+from srgan.networks.blocks import BatchNorm
+from srgan.networks.fused_convolutions import EnlargementAndConvolution
 from srgan.networks.resnet import ResNetDiscriminator
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.randomness import ROWS_PER_GENERATOR
 
 LAUNCHES_OF_SN = 1_797
-LAUNCHES_OF_SN_IN_BF16 = 2_383
+LAUNCHES_OF_SN_IN_BF16 = 2_368
 LAUNCHES_OF_SR_S = 2_427
 WAITS_OF_SR_S = 25
 """In an iteration of A_64-128; of SR-s in one in which it is due, where eigh waits for each N of D's layers."""
@@ -129,6 +131,25 @@ def test_convolutions_in_one_memory_format_copy_nothing() -> None:
             counted.append((forward, sum(n for (name, _), n in device.launches.items() if "backward" in name)))
     assert counted[0] == counted[3] == (1, 2)
     assert counted[2] == (2, 4)  # the weight, in both directions, and its gradient back
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_an_enlarging_convolution_hands_over_a_kernel_that_is_not_copied(memory_format: torch.memory_format) -> None:
+    with pretended_device() as device:
+        layer = EnlargementAndConvolution(4, 6).to(memory_format=memory_format).to(DEVICE)
+        x = torch.ones(2, 4, 8, 8, device=DEVICE).to(memory_format=memory_format)
+        device.launches.clear()
+        layer(x)
+    assert sum(n for (name, _), n in device.launches.items() if name == "convolution") == 2  # with its bias
+
+
+def test_batch_norm_is_one_launch() -> None:
+    with pretended_device() as device:
+        layer = BatchNorm(4).to(DEVICE)
+        x = torch.ones(2, 4, 8, 8, device=DEVICE)
+        device.launches.clear()
+        layer(x)
+        assert device.launches.total() == 1
 
 
 def test_what_it_computes_is_what_the_cpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:

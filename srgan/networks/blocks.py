@@ -15,6 +15,7 @@ from torch.nn.functional import avg_pool2d, batch_norm, interpolate, relu, relu_
 from srgan.networks.fused_convolutions import Convolution, ConvolutionAndPooling, EnlargementAndConvolution
 
 RESIDUAL_GAIN = math.sqrt(2)
+MOMENTUM = 0.1  # of a batch in the running averages of batch norm
 
 
 AnyConvolution = TypeVar("AnyConvolution", bound=nn.Conv2d)
@@ -58,12 +59,12 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     def __init__(self, channels: int, affine: bool = True) -> None:
-        super().__init__(channels, eps=2e-5, momentum=0.1, affine=affine)
+        super().__init__(channels, eps=2e-5, momentum=MOMENTUM, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W]` -> the same shape; by the batch's statistics in training mode."""
         return batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, MOMENTUM, self.eps
         )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
 from srgan.networks import ResNetDiscriminator, ResNetGenerator, ResNetPair
-from srgan.networks.blocks import ConvolutionAndPooling, EnlargementAndConvolution
+from srgan.networks.blocks import BatchNorm, ConvolutionAndPooling, EnlargementAndConvolution
 
 SIZES = [8, 16, 32, 64]
 
@@ -95,6 +95,19 @@ def test_initialization_is_glorot_uniform_with_the_gains_of_the_authors(make: Ca
                 assert layer.weight.abs().max() > 0.98 * bound
                 assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
             assert layer.bias is None or not layer.bias.any()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_is_that_of_pytorch_but_for_its_counter(training: bool) -> None:
+    ours, theirs = BatchNorm(3).train(training), nn.BatchNorm2d(3, eps=2e-5).train(training)
+    nn.init.uniform_(theirs.weight)
+    ours.load_state_dict(theirs.state_dict())
+    x = 1 + torch.randn(4, 3, 5, 5)
+    assert torch.equal(ours(x), theirs(x))
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(ours.get_buffer(name), theirs.get_buffer(name))
+    assert ours.num_batches_tracked == 0
+    theirs.load_state_dict(ours.state_dict())
 
 
 @pytest.mark.parametrize("make", [ConvolutionAndPooling, EnlargementAndConvolution])
