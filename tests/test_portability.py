@@ -1,5 +1,6 @@
 """Systems without POSIX: what it alone brings is taken away, and the one-liner, watch, spectra and load still work."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tiny_runs import fit
+from tracked import REPOSITORY
 
 from srgan.runs.folder import RunFolder
 from srgan.utils.distributed import GRACEFUL_SIGNALS
@@ -89,3 +91,16 @@ def test_training_needs_no_posix(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="has two of them")
 def test_posix_has_all_polite_stops() -> None:
     assert [stop.name for stop in GRACEFUL_SIGNALS] == ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
+
+
+def reads_without_encoding(path: Path) -> list[int]:
+    """Lines on which a file is read as text in the system's encoding, which is not UTF-8 on Windows."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    reads = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "read_text"]
+    return [call.lineno for call in reads if not call.args and not call.keywords]
+
+
+def test_text_is_read_as_utf_8_on_any_system() -> None:
+    files = [path for folder in ("srgan", "reproduce") for path in (REPOSITORY / folder).rglob("*.py")]
+    assert len(files) > 100
+    assert {path: lines for path in files if (lines := reads_without_encoding(path))} == {}

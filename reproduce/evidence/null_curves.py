@@ -44,7 +44,7 @@ def write_curves(path: Path, curves: DataFrame) -> None:
 
 def read_curves(path: Path) -> DataFrame:
     """What there is; empty without the file."""
-    return DataFrame(json.loads(path.read_text()) if path.exists() else [])
+    return DataFrame(json.loads(path.read_text(encoding="utf-8")) if path.exists() else [])
 
 
 def by_iteration(curves: DataFrame) -> DataFrame:

@@ -48,7 +48,10 @@ def write_pages(runs: Sequence[Evidence], root: Path, console: Console) -> None:
     parts = {"summary": summaries, "results": results, "claims": sections}
     filled = {name: "\n".join(texts).rstrip() for name, texts in parts.items()} | {"commits": commits}
     for name in ("evidence", "claims"):
-        write_text(root / f"{name}.md", Template((TEMPLATES / f"{name}.template.md").read_text()).substitute(filled))
+        write_text(
+            root / f"{name}.md",
+            Template((TEMPLATES / f"{name}.template.md").read_text(encoding="utf-8")).substitute(filled),
+        )
     write_text(root / "runs.csv", str(run_table(whole).to_csv(index=False, lineterminator="\n")))
     console.print("\n".join([*summaries, *results]), highlight=False, soft_wrap=True)
 

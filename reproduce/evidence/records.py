@@ -258,7 +258,7 @@ def _as_columns(value: Any) -> Any:
 
 def read_evidence(path: Path) -> list[Evidence]:
     """What there is; [] without the file."""
-    return [evidence_from(fields) for fields in json.loads(path.read_text())] if path.exists() else []
+    return [evidence_from(fields) for fields in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def evidence_from(fields: Mapping[str, Any]) -> Evidence:

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
     folder = options.runs / "figures" / (options.scale + (f"-seed{options.seed}" if options.seed != 1 else ""))
-    index = json.loads((folder / "index.json").read_text()) if (folder / "index.json").exists() else {}
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8")) if (folder / "index.json").exists() else {}
     count = 0
     for figure in figures:
         log = figure.has_spectra and options.axes == "log"

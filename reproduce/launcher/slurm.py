@@ -101,7 +101,7 @@ class Queue:
 
     def _submitted(self) -> dict[str, list[str]]:
         """Name of each array -> folders of its runs."""
-        return json.loads(self.record.read_text()) if self.record.exists() else {}
+        return json.loads(self.record.read_text(encoding="utf-8")) if self.record.exists() else {}
 
     def jobs(self) -> dict[str, Job]:
         """Waiting and running jobs, by the folder of their run."""

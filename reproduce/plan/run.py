@@ -146,7 +146,7 @@ def count_gpus() -> int:
 @cache
 def configuration(name: str) -> dict[str, Any]:
     """A file of `configs/`. Read once: a plan asks for its runs' settings again and again."""
-    content: dict[str, Any] = yaml.safe_load(path_of(name).read_text())
+    content: dict[str, Any] = yaml.safe_load(path_of(name).read_text(encoding="utf-8"))
     return content
 
 

@@ -27,7 +27,7 @@ def path_of(name: str) -> Path:
 
 def first_sentence(name: str) -> str:
     """Its first line, which is a comment."""
-    return path_of(name).read_text().partition("\n")[0].removeprefix("# ")
+    return path_of(name).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def with_paths(arguments: Sequence[str]) -> list[str]:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("name", nargs="?", help="configuration to print")
     if name := parser.parse_args(arguments).name:
-        print(path_of(name).read_text(), end="")
+        print(path_of(name).read_text(encoding="utf-8"), end="")
         return 0
     width = max(map(len, names()))
     for known in names():

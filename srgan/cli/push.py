@@ -52,7 +52,7 @@ def push(options: argparse.Namespace) -> str:
         rebuild_nets(checkpoint)  # nothing goes out that could not be loaded
         card = options.path / CARD
         if card.is_file():
-            write_text(card, card.read_text().replace(PLACEHOLDER, options.name))
+            write_text(card, card.read_text(encoding="utf-8").replace(PLACEHOLDER, options.name))
         return f"{checkpoint.title}: {upload(options.path, options.name, options.private)}"
     with tempfile.TemporaryDirectory() as folder:
         write_folder(checkpoint, Path(folder), options.name)

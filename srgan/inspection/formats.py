@@ -52,7 +52,7 @@ def _of_folder(folder: Path) -> Path:
 def _read_shards(index: Path) -> dict[str, Tensor]:
     """The tensors of all files that an index lists."""
     try:
-        shard_of: dict[str, str] = json.loads(index.read_text())["weight_map"]
+        shard_of: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards = list(dict.fromkeys(shard_of.values()))
         if not all(isinstance(shard, str) and Path(shard).name == shard for shard in shards):
             raise ValueError("names of files beside it")

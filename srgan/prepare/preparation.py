@@ -60,7 +60,7 @@ def prepare(
     paths = [out / f"data-{number:05d}.arrow" for number in range(len(starts))]
     missing = _missing(paths, retry, verify)
     if (out / FINISHED).exists() and not missing:
-        return json.loads((out / REPORT).read_text()), 0
+        return json.loads((out / REPORT).read_text(encoding="utf-8")), 0
     if listing is None:
         needed = f" It is needed to make {', '.join(paths[n].name for n in missing)} in '{out}'."
         raise FileNotFoundError(f"Expected images at '{root.resolve()}', found nothing.{needed}")
@@ -90,7 +90,7 @@ def features_of(image_size: int, label: Any) -> Any:
 
 def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Two preparations in one folder would mix their images. Returns the job that the folder holds."""
-    stored: dict[str, Any] = json.loads((out / JOB).read_text()) if (out / JOB).exists() else job
+    stored: dict[str, Any] = json.loads((out / JOB).read_text(encoding="utf-8")) if (out / JOB).exists() else job
     if differing := [key for key in job if stored[key] != job[key]]:
         lines = "".join(f"\n  {key}: {stored[key]} there, {job[key]} here" for key in differing)
         hint = "\nFiles were added, removed or renamed in ROOT since." if "listing" in differing else ""
@@ -214,7 +214,9 @@ def decoded(root: Path, image_size: int, source: Source) -> np.ndarray | str:
 def record_of(path: Path, every_byte: bool = False) -> dict[str, Any] | None:
     """What became of the files of a part; None where it is missing or damaged: by its size or, if asked, any byte."""
     about = path.with_suffix(".json")
-    record: dict[str, Any] | None = json.loads(about.read_text()) if about.exists() and path.is_file() else None
+    record: dict[str, Any] | None = (
+        json.loads(about.read_text(encoding="utf-8")) if about.exists() and path.is_file() else None
+    )
     if record is None or path.stat().st_size != record["bytes"]:
         return None
     return record if not every_byte or checksum(path) == record["checksum"] else None

@@ -92,7 +92,7 @@ def convolution_precision(device: "torch.device") -> str:
 def nvidia_driver(version_file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """The version of NVIDIA's kernel driver, as "580.65.06", if the system has the file."""
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", version_file.read_text())
+        found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", version_file.read_text(encoding="utf-8"))
     except OSError:
         return None
     return found[1] if found else None
@@ -119,7 +119,7 @@ def processor() -> str:
     """The processor's model name, if known."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
