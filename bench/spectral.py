@@ -7,10 +7,10 @@ Adam's steps). *Spectra* reads all of D's, as the log does. The difference is th
 
 How to read a "no" above: SR's share of an iteration is that of *collapsed*, the worst case, in which every layer needs
 an SVD. Spectra under SR do not get there, and on *initial* ones SR takes half as long, which meets both goals. On an
-AMD processor, Intel's MKL, from which PyTorch takes its decompositions, uses half of the vector width: made to take
-such a processor for an Intel, it needed half of the time for float64 products, and SR 0.55 (*initial*) to 0.7
-(*collapsed*) of its own. numpy brings OpenBLAS, which has no such rule, so `numpy / SR-s` is lower on AMD, too. On an
-Intel both shares were within their goals, also because an iteration took longer there.
+AMD processor MKL, Intel's library from which PyTorch takes its decompositions, uses half of the vector width. When made
+to take this AMD for an Intel, it needed half the time for float64 products, 0.7 of the time for SR on *collapsed*
+spectra, and 0.55 to 1.0 on *initial* ones (two modes in five runs). numpy brings OpenBLAS, which has no such rule, so
+`numpy / SR-s` is also lower on an AMD. On an Intel both shares met their goals, also because an iteration took longer there.
 """
 
 from collections.abc import Callable, Sequence
