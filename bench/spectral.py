@@ -10,7 +10,8 @@ an SVD. Spectra under SR do not get there, and on *initial* ones SR takes half a
 AMD processor MKL, Intel's library from which PyTorch takes its decompositions, uses half of the vector width. When made
 to take this AMD for an Intel, it needed half the time for float64 products, 0.7 of the time for SR on *collapsed*
 spectra, and 0.55 to 1.0 on *initial* ones (two modes in five runs). numpy brings OpenBLAS, which has no such rule, so
-`numpy / SR-s` is also lower on an AMD. On an Intel both shares met their goals, also because an iteration took longer there.
+`numpy / SR-s` is also lower on an AMD. On an Intel both shares met their goals, also because an iteration took longer
+there.
 """
 
 from collections.abc import Callable, Sequence
