@@ -1,4 +1,4 @@
-"""Runs of seconds through the real command line, for tests of what becomes of a run."""
+"""Runs of seconds through the real command line, for tests of files, resuming and damage."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def fit(folder: RunFolder, *options: str) -> int:
 
 
 def state(checkpoint: Path) -> dict[str, Any]:
-    """What decides how a run goes on."""
+    """The entries of a checkpoint on which the rest of the training depends."""
     stored = torch.load(checkpoint, weights_only=True)
     return {key: stored[key] for key in ("state_dict", "optimizer_states", "srgan", "global_step")}
 

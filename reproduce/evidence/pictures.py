@@ -135,13 +135,13 @@ def save_hero(runs: Sequence[Evidence], path: Path) -> None:
 def _arrows(axis: Axes, scores: Sequence[tuple[float, float]]) -> None:
     """One arrow a seed, from SN's FID to SR-s's."""
     for height, (before, after) in enumerate(sorted(scores, reverse=True)):
-        arrow = {"arrowstyle": "-|>", "linewidth": 2, "mutation_scale": 15, "color": ACCENT, "shrinkA": 5}
+        arrow = {"arrowstyle": "-|>", "linewidth": 2, "mutation_scale": 15, "color": ACCENT, "shrinkA": 5, "shrinkB": 0}
         axis.annotate("", (after, height), (before, height), arrowprops=arrow)
         axis.plot(before, height, "o", color=MUTED, markersize=8)
     for (method, colour), values in zip(HERO_COLOURS.items(), zip(*scores, strict=True), strict=True):
         middle = sum(values) / len(values)
         axis.text(middle, len(scores) - 0.35, method, color=colour, fontsize=HERO_TYPE, ha="center")
-    axis.set_title(f"FID after training, {len(scores)} seeds", fontsize=HERO_TYPE, pad=8)
+    axis.set_title(f"Final FID_cls, {len(scores)} seeds", fontsize=HERO_TYPE, pad=8)
     axis.set_ylim(-0.6, len(scores) + 0.2)
     axis.set_xlim(0, 1.1 * max(before for before, _ in scores))
     axis.set_xticks([0, 10, 20])

@@ -32,7 +32,7 @@ SCALE_PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
 FINDINGS = {
     "SR-s from the start": SR_S,
     "SR-s, switched on at iteration 2,000 of an SN run": SR_S_AFTER_SN,
-    "SR-d in the authors' form, switched on there: not recommended": SR_D,
+    "SR-d as in the authors' code, switched on there too: not recommended": SR_D,
 }
 """What the README says -> the variant in the evidence."""
 HEAD_OF_MINI = """# Table II in miniature
@@ -81,7 +81,7 @@ def findings(runs: Sequence[Evidence]) -> str:
         compared = FID.compared(paired(runs, variant.label))
         change = f"**{compared.change:+.0%}** (95 % interval {compared.interval_text})"
         lines.append([name, change, f"{compared.ahead} of {compared.n} seeds"])
-    return markdown_table(DataFrame(lines, columns=["Method", "FID relative to SN", "Better in"]))
+    return markdown_table(DataFrame(lines, columns=["Method", "FID_cls relative to SN", "Better in"]))
 
 
 def update_scale_page(runs: Path) -> None:

@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
 from processes import start
-from tiny_runs import assert_identical
+from tiny_runs import assert_identical, state
 
 from srgan.cli.main import COMMANDS, main
 from srgan.runs.folder import RunFolder
@@ -37,12 +36,6 @@ SILENT = [word for key in ("scores", "samples", "spectra", "losses") for word in
 def command(method: str, run: Path, *options: str, iterations: int = 20) -> list[str]:
     configs = ["-c", f"configs/{method}.yaml"]
     return ["fit", *TINY, *configs, *MEASURED, "--model.iterations", str(iterations), "--run", str(run), *options]
-
-
-def weights(run: Path) -> dict[str, Any]:
-    """Everything that decides how a run goes on."""
-    stored = torch.load(RunFolder(run).checkpoint, weights_only=True)
-    return {key: stored[key] for key in ("state_dict", "optimizer_states", "srgan", "global_step")}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +98,7 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Path, capsys: p
 def test_measuring_never_alters_training(finished: Path, tmp_path: Path) -> None:
     assert main(command("sr-s", tmp_path / "blind", *SILENT)) == 0
     assert not RunFolder(tmp_path / "blind").scores.exists()
-    assert_identical(weights(tmp_path / "blind"), weights(finished))
+    assert_identical(state(RunFolder(tmp_path / "blind").checkpoint), state(RunFolder(finished).checkpoint))
 
 
 def test_a_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> None:
@@ -125,7 +118,7 @@ def test_a_run_killed_three_times_ends_with_the_same_bits(tmp_path: Path) -> Non
         assert process.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
     assert main(words) == 0
     assert main(command("sr-d", straight, *options, iterations=72)) == 0
-    assert_identical(weights(killed), weights(straight))
+    assert_identical(state(RunFolder(killed).checkpoint), state(RunFolder(straight).checkpoint))
     ours, theirs = RunFolder(killed), RunFolder(straight)
     assert ours.read_losses() == theirs.read_losses()
     assert ours.read_scores() == theirs.read_scores()
@@ -180,7 +173,11 @@ def test_sn_resumed_with_sr_d_keeps_data_order_and_records_the_switch(tmp_path: 
     assert ours[:5] == theirs[10:15]
     assert ours[5:] != theirs[15:]
     ratios = {
-        run: {name: value for name, value in weights(run)["state_dict"].items() if name.endswith("recorded_ratios")}
+        run: {
+            name: value
+            for name, value in state(RunFolder(run).checkpoint)["state_dict"].items()
+            if name.endswith("recorded_ratios")
+        }
         for run in (child, straight)
     }
     assert all(value[0] == 1 for name, value in ratios[child].items() if "conv" in name)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 from slurm_cluster import SlurmCluster, missing_programs
-from test_fit import assert_identical, weights
+from tiny_runs import assert_identical, state
 
 import reproduce.launcher.slurm
 from reproduce.experiments.table2 import main
@@ -169,7 +169,7 @@ def test_a_disturbed_job_ends_with_the_bits_of_an_undisturbed_run(
     assert record["status"] == "finished"
     assert len(record["resumed_at"]) == stops
     assert all(0 <= iteration < ITERATIONS for iteration in record["resumed_at"])
-    assert_identical(weights(folder.path), weights(straight.path))
+    assert_identical(state(folder.checkpoint), state(straight.checkpoint))
     assert folder.read_losses() == straight.read_losses()
     assert folder.read_scores() == straight.read_scores()
 
@@ -224,7 +224,7 @@ def test_two_processes_on_two_nodes_stop_together_and_equal_two_local_ones(slurm
     wait_until(lambda: not queue.jobs())
     assert on_nodes.state == "finished"
     assert len(resumed_at(on_nodes.folder)) == 1
-    assert_identical(weights(on_nodes.folder.path), weights(here.folder.path))
+    assert_identical(state(on_nodes.folder.checkpoint), state(here.folder.checkpoint))
     for run in (on_nodes, here):
         record = run.folder.read_record()
         assert record is not None
