@@ -1,6 +1,7 @@
 """The constraints by name."""
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -36,3 +37,11 @@ METHODS: dict[str, Callable[..., Constraint]] = {
     "r1": R1Penalty,
 }
 """The constraints by the names that `srgan.regularize` and the files in `configs/` have for them."""
+
+
+def options_of(method: str) -> list[str]:
+    """Names of a method's options: the settings of its constraint, with `fraction` for the spectral map of SR-s."""
+    constraint = METHODS[method]()
+    assert is_dataclass(constraint)  # as all of them are
+    names = [setting.name for setting in fields(constraint) if setting.init and setting.name != "spectral_map"]
+    return ["fraction", *names] if method == "sr-s" else names

@@ -3,6 +3,7 @@
 import gc
 import warnings
 from collections.abc import Mapping
+from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from srgan.constraints.base import Constraint
 from srgan.constraints.handle import Regularization
 from srgan.constraints.messages import format_names
-from srgan.constraints.registry import METHODS
+from srgan.constraints.registry import METHODS, options_of
 from srgan.constraints.selecting import Selection, select_layers, unwrap_model
 from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrap_optimizers
 
@@ -126,12 +127,17 @@ def _constraint(method: str | Constraint, options: dict[str, Any]) -> Constraint
             raise ValueError(f"Expected no options beside a constraint value, found {options}: give them to the value.")
         return method
     if not isinstance(method, str):
-        raise TypeError(f"Expected a method's name or a constraint value, found {method!r}.")
+        raise TypeError(
+            f"Expected a method's name or a constraint value as second argument, found {type(method).__name__}. Pass "
+            "an optimizer as optimizer=..."
+        )
     if method not in METHODS:
-        raise ValueError(f"Expected a method among {', '.join(METHODS)}, found {method!r}.")
-    try:
-        return METHODS[method](**options)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise TypeError(f"Expected options that {method!r} has, found {', '.join(options)}: {error}.") from None
+        close = get_close_matches(method.lower().replace("_", "-"), METHODS, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"Expected a method among {', '.join(METHODS)}, found {method!r}.{meant}")
+    known = options_of(method)
+    if unknown := [name for name in options if name not in known]:
+        raise TypeError(
+            f"Expected options that {method!r} has ({', '.join(known) or 'none'}), found {', '.join(unknown)}."
+        )
+    return METHODS[method](**options)

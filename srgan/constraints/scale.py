@@ -6,6 +6,7 @@ Of such a weight D sees W / sigma_1 alone, and under Adam `W -> 2 W` with twice 
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from srgan.utils.precision import without_autocast
 
 def check_scale(scale: Scale) -> None:
     """ValueError for a word that is not in `Scale`, or a number that is not positive and finite."""
-    if not (scale in ("unit", "keep") if isinstance(scale, str) else 0 < scale < math.inf):
+    if scale not in ("unit", "keep") and not (isinstance(scale, Real) and 0 < scale < math.inf):
         raise ValueError(f"Expected scale 'unit', 'keep' or a number above 0, found {scale!r}.")
 
 

@@ -79,7 +79,9 @@ def split_by_training(
     all_frozen = not any(W is None or W.requires_grad for W in weights.values())
     held = parameters_of(optimizers)
     if optimizers and layers and not any(W is None or id(W) in held for W in weights.values()):
-        raise ValueError("Expected the discriminator's optimizer, found one that holds none of its weights.")
+        raise ValueError(
+            "Expected the discriminator's optimizer, found one that holds none of its weights, as the generator's does."
+        )
     trains: dict[str, nn.Module] = {}
     missing = []
     for name, layer in layers.items():

@@ -13,7 +13,6 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import srgan
 from srgan.constraints import (
-    METHODS,
     Schedule,
     SpectralNormalization,
     SpectralRegularization,
@@ -21,6 +20,7 @@ from srgan.constraints import (
     raw_weight,
     spectra,
 )
+from srgan.constraints.registry import METHODS, options_of
 
 
 class Doubled(nn.Module):
@@ -168,7 +168,7 @@ WRONG_TYPES: dict[str, Callable[[], object]] = {
     "a torch.nn.Module, found str": lambda: srgan.export("D.pt"),  # type: ignore[arg-type]
     "a torch.nn.Module, found dict": lambda: srgan.unregularize({}),  # type: ignore[arg-type]
     "a torch.nn.Module, found list": lambda: srgan.watch([]),  # type: ignore[arg-type]
-    "a method's name or a constraint value, found None": lambda: srgan.regularize(small_discriminator(), None),  # type: ignore[arg-type]
+    "constraint value as second argument, found NoneType": lambda: srgan.regularize(small_discriminator(), None),  # type: ignore[arg-type]
     "Expected layers= as glob patterns of names, types, or a function of name and layer, found 3": lambda: (
         srgan.regularize(small_discriminator(), "sn", layers=3)  # type: ignore[arg-type]
     ),
@@ -185,8 +185,27 @@ def test_arguments_of_a_wrong_type_are_refused_in_a_sentence(message: str) -> No
 
 
 def test_an_option_that_the_method_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="Expected options that 'sn' has, found fraction"):
+    message = "Expected options that 'sn' has (power_iterations, scale), found fraction."
+    with pytest.raises(TypeError, match=re.escape(message)):
         srgan.regularize(small_discriminator(), "sn", fraction=0.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_options_that_a_message_names_are_taken(method: str) -> None:
+    defaults = METHODS[method]()
+    options = {name: getattr(defaults, name, 0.5) for name in options_of(method)}
+    assert METHODS[method](**options) == defaults
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("srs", "sr-s"), ("SR_D", "sr-d"), ("SN", "sn")])
+def test_a_misspelt_method_is_guessed(typed: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"found '{typed}'. Did you mean '{meant}'?")):
+        srgan.regularize(small_discriminator(), typed)
+
+
+def test_a_scale_that_is_no_number_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match="Expected scale 'unit', 'keep' or a number above 0, found"):
+        srgan.regularize(small_discriminator(), "sn", scale={"0": 2.0})
 
 
 def test_an_option_of_a_wrong_type_is_not_called_unknown() -> None:
