@@ -22,8 +22,8 @@ from srgan.plotting import AxisScale, save, style
 from srgan.utils.files import write_json, write_text
 
 SCALES = {
-    "mini": "Scale mini: stacked digits, small nets; FID_cls and IS_cls by a classifier trained on the digits.",
-    "small": "Scale small: CIFAR-10 at 16 x 16, narrow nets; FID_cls and IS_cls by a classifier trained on the images.",
+    "mini": "Scale mini: stacked digits, small networks; FID_cls and IS_cls by a classifier trained on the digits.",
+    "small": "Scale small: CIFAR-10 at 16 × 16, narrow D, G; FID_cls and IS_cls by a classifier trained on the images.",
     "paper": "Scale paper: the protocol of the paper.",
 }
 
