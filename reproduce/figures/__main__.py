@@ -1,4 +1,4 @@
-"""`make reproduce-figures`: draws the paper's figures from the runs that there are, and says what is missing.
+"""`make reproduce-figures`: draws the paper's figures from the finished runs, and says what is missing.
 
 Beside the pictures stand index.json, kept over calls, and index.md made from it.
 """
