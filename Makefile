@@ -16,7 +16,7 @@ $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name)))
 help: ## this text
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
 
-install: .venv/installed ## create .venv and install srgan into it (the other commands do it by themselves; then: source .venv/bin/activate)
+install: .venv/installed ## create .venv and install srgan into it (the other commands do so automatically; then: source .venv/bin/activate)
 
 .venv/installed: pyproject.toml
 	@echo "Setting up .venv, once: some minutes, 7 GB of disk."
@@ -44,10 +44,10 @@ reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d, v
 reproduce-scale: .venv/installed ## scale or spectrum: {no, static, dynamic} compensation x {kept, unit} scale (SCALE=mini|small, SEEDS, IMAGES; EXISTING=folder reads runs; mini: 120 runs of a minute or two)
 	@$(BIN)/python -m reproduce.experiments.scale
 
-null-model: .venv/installed ## what SR's projections do to a matrix that noise alone moves, beside the runs (SHAPE="8 8 3 3", PERSISTENCE="0 0.9", SEEDS; a minute)
+null-model: .venv/installed ## SR's projections on a matrix updated by noise alone, compared with the runs (SHAPE="8 8 3 3", PERSISTENCE="0 0.9", SEEDS; a minute)
 	@$(BIN)/python -m reproduce.experiments.null_model
 
-reproduce-baselines: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x nets: does it work? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
+reproduce-baselines: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x networks: which of them train? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
 	@$(BIN)/python -m reproduce.experiments.baselines
 
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
@@ -56,7 +56,7 @@ reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN a
 reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N, and SR-d (SCALE, SETTINGS, SEEDS, JOBS, GPUS, DRY_RUN=1; mini: 8 runs)
 	@$(BIN)/python -m reproduce.experiments.sweep
 
-reproduce-figures: .venv/installed ## the paper's figures from the runs that there are (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED, IMAGES)
+reproduce-figures: .venv/installed ## the paper's figures from the finished runs (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED, IMAGES)
 	@$(BIN)/python -m reproduce.figures
 
 fault-injection: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)
@@ -69,7 +69,7 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 	@$(BIN)/srgan dashboard --project "$${PROJECT:-srgan}" $${ENTITY:+--entity "$$ENTITY"} \
 		$${TABLE:+--table "$$TABLE"} $${DRY_RUN:+--dry-run}
 
-readme: .venv/installed ## put the generated mini table into README.md, the evidence into docs/evidence
+readme: .venv/installed ## put the findings into README.md, the evidence and the mini table into docs/evidence
 	@$(BIN)/python -m reproduce.experiments.readme
 
 docs: .venv/docs-installed ## the documentation as a site, into build/site

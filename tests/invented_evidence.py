@@ -12,7 +12,7 @@ ITERATIONS = [250, 500, 750, 1000]
 STEADY: dict[str, Any] = {"fid": [40.0, 10.0, 10.0, 10.0], "tail": [0.8] * 4, "gradient": [8.0] * 3}
 SIGNALS = DataFrame({"gradient": [9.0, 7.0, 2.0], "loss": [1.0, 1.5, 1.9]}, [50, 100, 900])
 FID = "FID is better under SR-s than under SN (primary)"
-HALF = "SR-s holds the first half of the spectra, which sinks under SN"
+HALF = "the first half of the spectra stays up under SR-s and decays under SN"
 
 
 def run(method: str = "SN", seed: int = 1, setting: str = "C_64-32", **changes: Any) -> Evidence:

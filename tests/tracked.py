@@ -15,6 +15,7 @@ from srgan.loggers.panels import key_regex
 from srgan.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+KEYS_PAGE = REPOSITORY / "docs" / "reference" / "keys.md"
 
 TINY = [
     "-c", "configs/digits.yaml", "--data.init_args.image_size", "8", "--data.init_args.batch_size", "4",
@@ -93,7 +94,7 @@ DOCUMENTED = [
     DocumentedKey(pattern, kind, panel)
     for pattern, kind, panel in re.findall(
         r"^\| `([^`]+)` .* \| (\w+) \| ([^|]*) \|$",
-        (REPOSITORY / "docs" / "reference" / "keys.md").read_text(),
+        KEYS_PAGE.read_text(),
         re.MULTILINE,
     )
 ]

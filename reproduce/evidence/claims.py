@@ -50,7 +50,7 @@ class Measure(NamedTuple):
 
     label: str
     of: Callable[[Evidence], float]  # positive, NaN where it was not recorded
-    relation: str = "above"  # the words between method and baseline: "SR-s above SN in ..."
+    relation: str = "higher"  # "is higher under SR-s than under SN"
     lower_is_better: bool = False
     of_noise: Callable[[DataFrame], float] | None = None  # the same number of a curve of the null model
 
@@ -68,17 +68,18 @@ class Measure(NamedTuple):
     def answer(self, claim: "Claim", shown: Sequence[Pair], others: Sequence[Pair], verdict: str) -> Answer:
         compared = self.compared(shown)
         numbers = (
-            f"{self.label}: {claim.method} {self.relation} {claim.baseline} in {compared.ahead} of {compared.n} pairs "
-            f"(one-sided sign test p = {compared.p():.2g}), relative change {compared.change_text}."
+            f"The {self.label} is {self.relation} under {claim.method} than under {claim.baseline} in "
+            f"{compared.ahead} of {compared.n} pairs (one-sided sign test: p = {compared.p():.2g}); relative change: "
+            f"{compared.change_text}."
         )
         if others:
-            numbers += f" In the other pairs: {self.compared(others).ahead} of {len(others)}."
+            numbers += f" In unregistered pairs: {self.compared(others).ahead} of {len(others)}."
         if verdict == CONTRADICTED:
-            numbers += f" Of the opposite: p = {sign_test(compared.behind, compared.n):.2g}."
+            numbers += f" Opposite claim: p = {sign_test(compared.behind, compared.n):.2g}."
         own, of_baseline = (self.noise(shown[0][0].setting, method) for method in (claim.method, claim.baseline))
         if own and of_baseline:
             by_noise = f"{claim.method} {in_digits(own)}, {claim.baseline} {in_digits(of_baseline)}"
-            numbers += f" By noise alone: {by_noise}."
+            numbers += f" Noise alone: {by_noise}."
             if verdict == SUPPORTED and min(own) > max(of_baseline):
                 verdict = BY_CONSTRUCTION
         return Answer(claim.place, claim.claim, numbers, verdict)
@@ -118,10 +119,10 @@ class Event(NamedTuple):
         )
         if others:
             sn, own = counts(others, self.happens)
-            numbers += f" In the other pairs: {sn} and {own} of {len(others)}."
+            numbers += f" In unregistered pairs: {sn} and {own} of {len(others)}."
         if self.by_older_rule:
             sn, own = counts(shown, self.by_older_rule)
-            numbers += f" Judged by single evaluations: {sn} and {own}."
+            numbers += f" Based on single evaluations: {sn} and {own}."
         return Answer(claim.place, claim.claim, numbers, verdict)
 
 
@@ -173,17 +174,17 @@ class BeyondNoise(NamedTuple):
             return None
         beyond = sum(value < min(noise) if self.below else value > max(noise) for value in values)
         numbers = (
-            f"{self.measure.label}: {in_digits(values)}, by noise alone {in_digits(noise)}; "
-            f"{'below' if self.below else 'above'} it in {beyond} of {len(values)} "
-            f"(one-sided sign test p = {sign_test(beyond, len(values)):.2g})."
+            f"The {self.measure.label} is {in_digits(values)} in the runs and {in_digits(noise)} under noise alone. "
+            f"It is {'lower' if self.below else 'higher'} in {beyond} of {len(values)} runs "
+            f"(one-sided sign test: p = {sign_test(beyond, len(values)):.2g})."
         )
         return Answer("ours", self.claim, numbers, EXPLORATORY)
 
 
-FID = Measure("final FID_cls", lambda run: run.late("FID_cls"), "ahead of", lower_is_better=True)
-IS = Measure("final IS_cls", lambda run: run.late("IS_cls"), "ahead of")
+FID = Measure("final FID_cls", lambda run: run.late("FID_cls"), "better", lower_is_better=True)
+IS = Measure("final IS_cls", lambda run: run.late("IS_cls"), "better")
 TAIL = Measure(
-    "final mean tail over its largest",
+    "final mean tail relative to its maximum",
     lambda run: run.fall,
     of_noise=lambda curve: float(curve["tail"].iloc[-1] / curve["tail"].max()),
 )
@@ -196,21 +197,23 @@ RECALL = Measure(
     "final recall",
     lambda run: nan if run.recall is None else max(run.recall, 1e-5),  # half of one of 50,000 images: 0 has no ratio
 )
-LOST_RECALL = RECALL._replace(relation="below", lower_is_better=True)
-GRADIENT = Measure("final gradient norm of D over that of the first tenth", lambda run: run.kept_gradient)
+LOST_RECALL = RECALL._replace(relation="lower", lower_is_better=True)
+GRADIENT = Measure(
+    "ratio of D's gradient norm in the last quarter to that in the first tenth", lambda run: run.kept_gradient
+)
 COLLAPSE = Event(lambda run: run.modes().collapsed, by_older_rule=lambda run: run.modes(evaluations=1).collapsed)
 RISE = Event(lambda run: run.p_of_rising <= LEVEL)
-FROM_SN = f", from SN's checkpoint at {BRANCH:,} on"
+FROM_SN = f" from SN's checkpoint at {BRANCH:,}"
 ONE, DOUBLED = CONTROLS
 CLAIMS: tuple[Claim | BeyondNoise, ...] = (
     Claim("IV", "FID is better under SR-s than under SN (primary)", "SR-s", FID, REGISTERED),
     Claim("IV", "IS is better under SR-s than under SN", "SR-s", IS, REGISTERED),
-    Claim("IV-B", f"FID is better under SR-d than under SN{FROM_SN}", "SR-d", FID, REGISTERED),
-    Claim("IV-B", f"IS is better under SR-d than under SN{FROM_SN}", "SR-d", IS, REGISTERED),
-    Claim("ours", f"FID is better under SR-s than under SN{FROM_SN}", SWITCHED, FID, BATCH_64),
+    Claim("IV-B", f"FID is better under SR-d than under SN,{FROM_SN}", "SR-d", FID, REGISTERED),
+    Claim("IV-B", f"IS is better under SR-d than under SN,{FROM_SN}", "SR-d", IS, REGISTERED),
+    Claim("ours", f"FID is better under SR-s than under SN,{FROM_SN}", SWITCHED, FID, BATCH_64),
     Claim("ours", f"FID is better under SR-s than under SR-d, both{FROM_SN}", SWITCHED, FID, BATCH_64, "SR-d"),
     Claim("ours", f"FID is better under {SWITCHED} than under SR-s from the start", SWITCHED, FID, {}, "SR-s"),
-    Claim("IV-B", f"FID is better under {EQ_10} than under SN{FROM_SN}", EQ_10, FID, BATCH_64),
+    Claim("IV-B", f"FID is better under {EQ_10} than under SN,{FROM_SN}", EQ_10, FID, BATCH_64),
     Claim("ours", f"FID is better under {EQ_10} than under SR-d, both{FROM_SN}", EQ_10, FID, BATCH_64, "SR-d"),
     Claim("ours", f"FID is better under SR-s than under {ONE}", "SR-s", FID, BATCH_64, ONE),
     Claim("ours", f"FID is better under {ONE} than under SN", ONE, FID, BATCH_64),
@@ -222,14 +225,22 @@ CLAIMS: tuple[Claim | BeyondNoise, ...] = (
     Claim("IV", "modes collapse under SN, not under SR-s", "SR-s", COLLAPSE, REGISTERED),
     Claim("IV-B", "modes collapse under SN, not under SR-d", "SR-d", COLLAPSE, REGISTERED),
     Claim("ours", "after the first quarter FID rises under SN, not under SR-s", "SR-s", RISE, AFTER_FOUR),
-    Claim("ours", "SR-s keeps the tail of the spectra from falling", "SR-s", TAIL, BATCH_16),
-    Claim("II-C", "SR-d keeps the tail of the spectra from falling", "SR-d", TAIL, BATCH_16),
-    Claim("II-C", "SR-s holds the first half of the spectra, which sinks under SN", "SR-s", FIRST_HALF, BATCH_64),
-    Claim("II-C", "SR-d holds the first half of the spectra, which sinks under SN", "SR-d", FIRST_HALF, BATCH_64),
-    BeyondNoise("the first half of the spectra sinks under SN below that of noise", BASELINE, FIRST_HALF, below=True),
-    BeyondNoise("the tail of the spectra sinks under SR-s below that of noise", "SR-s", TAIL, below=True),
-    BeyondNoise("SR-d holds more of the spectra's first half than noise gives it", "SR-d", FIRST_HALF, below=False),
-    Claim("ours", "D's gradients die under SN and live on under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
+    Claim("ours", "SR-s keeps the tail of the spectra from decaying", "SR-s", TAIL, BATCH_16),
+    Claim("II-C", "SR-d keeps the tail of the spectra from decaying", "SR-d", TAIL, BATCH_16),
+    Claim(
+        "II-C", "the first half of the spectra stays up under SR-s and decays under SN", "SR-s", FIRST_HALF, BATCH_64
+    ),
+    Claim(
+        "II-C", "the first half of the spectra stays up under SR-d and decays under SN", "SR-d", FIRST_HALF, BATCH_64
+    ),
+    BeyondNoise(
+        "the first half of the spectra decays further under SN than under noise alone", BASELINE, FIRST_HALF, below=True
+    ),
+    BeyondNoise("the tail of the spectra decays further under SR-s than under noise alone", "SR-s", TAIL, below=True),
+    BeyondNoise(
+        "the first half of the spectra stays higher under SR-d than under noise alone", "SR-d", FIRST_HALF, below=False
+    ),
+    Claim("ours", "D's gradients vanish under SN but not under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
 )
 """Those that were registered before the runs (LOG.md), and those that came while they ran."""
 

@@ -98,7 +98,7 @@ def null_table(curves: DataFrame, runs: Sequence[Evidence]) -> DataFrame:
         columns = (noise["sigma_1"], noise["first_half"], own["first_half"], noise["tail"], own["tail"])
         cells = [in_digits(column) for column in columns]
         if set(cells) != {"–"}:
-            lines.append([method, f"{at:,}", *cells])
+            lines.append([variants.SHOWN_LABELS.get(method, method), f"{at:,}", *cells])
     names = ["σ₁ by noise", "first half by noise", "in the runs", "tail by noise", "in the runs"]
     return DataFrame(lines, columns=["", "iteration", *names])
 
@@ -116,7 +116,13 @@ def save_null_picture(curves: DataFrame, runs: Sequence[Evidence], path: Path) -
                     over = noise.pivot(index="iteration", columns="persistence", values=measure)
                     low, high, white_noise = over.min(axis=1), over.max(axis=1), over[over.columns.min()]
                     axis.fill_between(over.index, low, high, color=color, alpha=0.13, linewidth=0)
-                    axis.plot(white_noise, color=color, linestyle=linestyle, linewidth=0.9, label=method)
+                    axis.plot(
+                        white_noise,
+                        color=color,
+                        linestyle=linestyle,
+                        linewidth=0.9,
+                        label=variants.SHOWN_LABELS.get(method, method),
+                    )
                 if measure in own:
                     axis.plot(own.iteration, own[measure], marker, color=color, markersize=2.5, alpha=0.7)
             axis.set_title(title)

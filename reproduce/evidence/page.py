@@ -89,12 +89,12 @@ def method_table(runs: Sequence[Evidence]) -> DataFrame:
 
 
 def contingency(runs: Sequence[Evidence]) -> str:
-    """How mode collapse and spectral collapse go together under SN; SR holds what the second is judged by."""
+    """How mode collapse and spectral collapse go together under SN; SR keeps up what the second is judged by."""
     sn = [run for run in runs if run.method == BASELINE]
     counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in sn)
     return (
-        f"Of {len(sn)} runs of SN modes and spectra collapse in {counts[True, True]}, modes alone in "
-        f"{counts[True, False]}, spectra alone in {counts[False, True]}, neither in {counts[False, False]}."
+        f"Of {len(sn)} runs under SN, modes and spectra collapsed in {counts[True, True]}, modes only in "
+        f"{counts[True, False]}, spectra only in {counts[False, True]}, neither in {counts[False, False]}."
     )
 
 
@@ -115,15 +115,15 @@ def run_table(runs: Sequence[Evidence]) -> DataFrame:
             "best FID_cls": text(run.best("FID_cls")),
             "final FID_cls": text(run.late("FID_cls")),
             "final IS_cls": text(run.late("IS_cls")),
-            "tail / its largest": text(run.fall),
+            "tail / its maximum": text(run.fall),
             "first half": text(run.first_half.iloc[-1]),
             "gradient left": text(run.kept_gradient),
             "early σ₁": text(run.scale(after=0, until=EARLY)),
             "final σ₁": text(run.scale(after=LATE, until=1)),
             "p of a rising FID": text(run.p_of_rising, ".2g"),
-            "tail sinks from": onset(run.sinking),
+            "tail decays from": onset(run.decay_onset),
             "mode collapse": onset(run.mode_collapse),
-            # The scale control holds σ₁ alone, by which nothing can be judged.
+            # The scale control keeps σ₁ alone, by which nothing can be judged.
             "spectral collapse": "" if run.method == SCALE_CONTROL.label else onset(run.spectral_collapse),
             "precision": text(run.precision),
             "recall": text(run.recall, ".3f"),

@@ -18,8 +18,8 @@ from reproduce.results.picture import iteration_axis
 from srgan.plotting import ACCENT, DOTS_PER_INCH, MUTED, PAGE_WIDTH, SERIES, SeriesStyle, save, style
 
 CAPTION = (
-    "Scores, spectra and gradients over training: medians over the seeds of each method, under SN, SR-s and SR-d on "
-    "bands from the smallest to the largest; hairlines: the null model, what noise alone does to the spectra"
+    "Scores, spectra and gradients over training: lines are medians over seeds; bands (SN, SR-s, SR-d) span all seeds; "
+    "the thinnest lines are the null model, in which weights are updated by noise alone"
 )
 HERO_COLOURS = {BASELINE: MUTED, "SR-s": ACCENT}
 HERO_LAYER = "blocks.1.conv2"  # the layer whose first half falls most under SN, averaged over the seeds

@@ -21,8 +21,8 @@ from srgan.utils.files import write_text
 BASELINE = SN.label
 # Shares of a run: its end is after LATE, its beginning up to EARLY; a rise of FID counts after LEARNED.
 LATE, EARLY, LEARNED = 0.75, 0.1, 0.25
-SUNK = 0.9
-"""The mean tail has begun to sink when it is below this share of its largest value so far."""
+DECAYED = 0.9
+"""The mean tail has begun to decay when it is below this share of its largest value so far."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +40,7 @@ class Evidence:
     branch: int | None = None
     seconds: float | None = None  # training and scoring
     tails: DataFrame = field(default_factory=DataFrame)  # tail mean of sigma_k / sigma_1 of each 3x3 convolution of D
-    # its mean over k <= N / 2, which SR-s with i = 0.5 N holds; what is beyond may fall (Fig. 7c)
+    # its mean over k <= N / 2, which SR-s with i = 0.5 N keeps up; what is beyond may fall (Fig. 7c)
     held: DataFrame = field(default_factory=DataFrame)
     # of D "loss" and "gradient", the norm over all layers. "scaled gradient", not of the first pairs: each layer's norm
     # (of weight and bias together) times sigma_1 of its weight, which growth of the weights would leave as it is
@@ -110,14 +110,14 @@ class Evidence:
 
     @property
     def fall(self) -> float:
-        """The mean tail at the last record over its largest: 1 for spectra that never sank."""
+        """The mean tail at the last record over its largest: 1 for spectra that never decayed."""
         return float(self.mean_tail.iloc[-1] / self.mean_tail.max())
 
     @property
-    def sinking(self) -> int | None:
-        """The first iteration from which on the mean tail stays below `SUNK` of its largest."""
+    def decay_onset(self) -> int | None:
+        """The first iteration from which on the mean tail stays below `DECAYED` of its largest."""
         tail = self.mean_tail
-        last_above = tail.index[tail / tail.cummax() >= SUNK][-1]
+        last_above = tail.index[tail / tail.cummax() >= DECAYED][-1]
         below = tail.index[tail.index > last_above]
         return int(below[0]) if len(below) else None
 

@@ -8,7 +8,7 @@ from pandas import DataFrame
 
 from reproduce.evidence.claims import paired
 from reproduce.evidence.records import Evidence, joined
-from reproduce.plan.variants import CELLS, COLLAPSE, COLLAPSE_CELLS, SR_D
+from reproduce.plan.variants import CELLS, COLLAPSE, COLLAPSE_CELLS, SHOWN_LABELS, SR_D
 from reproduce.results.generated import markdown_table
 from reproduce.results.significance import Pairs, compare, spread_ratio
 
@@ -21,7 +21,7 @@ PLACES: dict[str, Sequence[int]] = {NARROW: range(11, 21), WIDE: range(11, 21), 
 TITLES = {
     NARROW: "Digits, D 6 channels, from the start: FID_cls at 600",
     WIDE: "Digits, D 20 channels, from the start: FID_cls at 600",
-    SMALL: "C_64-32 at scale small, from SN's checkpoint at 2,000: FID_cls, geometric mean of 5,000 to 6,000",
+    SMALL: "C_64-32 (`SCALE=small`), from SN's checkpoint at 2,000: FID_cls, geometric mean of 5,000 to 6,000",
 }
 ENDS: dict[str, tuple[int, ...]] = {NARROW: (600,), WIDE: (600,), SMALL: (5_000, 5_500, 6_000)}
 """Experiment -> evaluations whose geometric mean of FID_cls is compared, as LOG.md registered them."""
@@ -56,6 +56,12 @@ def label_of(place: str, cell: str) -> str:
     return variants[COLLAPSE_CELLS.get(cell, cell)].label if place == SMALL else CELLS[cell].label
 
 
+def shown_label(place: str, cell: str) -> str:
+    """What the tables call a cell."""
+    label = label_of(place, cell)
+    return SHOWN_LABELS.get(label, label)
+
+
 def score_of(run: Evidence) -> float | None:
     """What is compared; None before the run is far enough."""
     ends = ENDS.get(run.setting, ())
@@ -82,12 +88,22 @@ def score_table(runs: Sequence[Evidence], place: str) -> DataFrame:
     columns.append("modes of 1,000, mean" if place in DIGITS else "recall at 10,000, seed by seed")
     lines = []
     for cell, values in scores.dropna(axis="columns", how="all").items():
-        label, logs = label_of(place, str(cell)), np.log(values)
+        logs = np.log(values)
         shown = [f"{value:,.{digits}f}" for value in (*values, np.exp(logs.mean()), values.max())]
         *by_seed, middle, worst = ["–" if text == "nan" else text for text in shown]
-        spread = f"x {np.exp(logs.std()):.2f}" if values.count() > 1 else "–"
-        own = [run for run in runs if run.setting == place and run.method == label]
-        lines.append([label, *by_seed, middle, spread, worst, _final_scale(own), _modes_or_recall(own, seeds)])
+        spread = f"× {np.exp(logs.std()):.2f}" if values.count() > 1 else "–"
+        own = [run for run in runs if run.setting == place and run.method == label_of(place, str(cell))]
+        lines.append(
+            [
+                shown_label(place, str(cell)),
+                *by_seed,
+                middle,
+                spread,
+                worst,
+                _final_scale(own),
+                _modes_or_recall(own, seeds),
+            ]
+        )
     return DataFrame(lines, columns=columns)
 
 
@@ -107,7 +123,7 @@ def _modes_or_recall(runs: Sequence[Evidence], seeds: Sequence[int]) -> str:
 
 
 def comparison_table(runs: Sequence[Evidence], place: str) -> DataFrame:
-    """A line for each comparison of which there are registered pairs; "interim" until all of them are."""
+    """A line for each comparison, "A < B", of which there are registered pairs; "interim" until all of them are."""
     lines = []
     for comparison in COMPARISONS:
         pairs = pairs_of(runs, place, comparison)
@@ -119,11 +135,11 @@ def comparison_table(runs: Sequence[Evidence], place: str) -> DataFrame:
             tests += ", not registered"
         if pairs.n < len(PLACES[place]):
             tests += f", interim: {pairs.n} of {len(PLACES[place])} pairs"
-        name = f"{label_of(place, comparison.cell)} below {label_of(place, comparison.baseline)}"
+        name = " < ".join(shown_label(place, cell) for cell in comparison)
         of_t, of_signs = pairs.p_of_t(not one_sided), pairs.p(not one_sided)
         t_test = "–" if np.isnan(of_t) else f"{of_t:.2g}"
         lines.append([name, f"{pairs.ahead} of {pairs.n}", pairs.change_text, t_test, f"{of_signs:.2g}", tests])
-    columns = ["FID_cls of", "pairs", "relative change", "p, paired t-test on logs", "p, sign test", "tests"]
+    columns = ["FID_cls", "pairs", "relative change", "p, paired t-test on logs", "p, sign test", "tests"]
     return DataFrame(lines, columns=columns)
 
 
@@ -147,13 +163,15 @@ def spread_table(runs: Sequence[Evidence], place: str) -> DataFrame:
         own = scores[cell].dropna().tolist()
         if min(len(own), len(of_sn)) >= 3:
             ratio, p = spread_ratio(of_sn, own)
-            lines.append([label_of(place, cell), f"{ratio:.2f}", f"{p:.2g}", f"{max(own):,.0f}", f"{max(of_sn):,.0f}"])
-    columns = ["", "variance of log FID_cls: SN's over its own", "p, F-test, two-sided", "its worst seed", "SN's worst"]
+            lines.append(
+                [shown_label(place, cell), f"{ratio:.2f}", f"{p:.2g}", f"{max(own):,.0f}", f"{max(of_sn):,.0f}"]
+            )
+    columns = ["", "variance of log FID_cls: SN's over this", "p, F-test, two-sided", "worst seed", "SN's worst"]
     return DataFrame(lines, columns=columns)
 
 
 def timing_table(runs: Sequence[Evidence]) -> DataFrame:
-    """A line for each iteration: SR-d's FID_cls over SN's beside its spectra, of runs with their past.
+    """A line for each iteration: SR-d's FID_cls over SN's and its spectra, of runs with their past.
 
     FID_cls by running medians of three evaluations, geometric means over the seeds; spectra by means.
     """
@@ -168,7 +186,7 @@ def timing_table(runs: Sequence[Evidence]) -> DataFrame:
 
 
 def registered_default(runs: Sequence[Evidence]) -> str:
-    """What the registered rule makes of the runs: which scale `sr-d` has where nobody says one."""
+    """What the registered rule makes of the runs: which scale `sr-d` has by default."""
     small, digits = (pairs_of(runs, place, KEPT_OR_UNIT[0]) for place in (SMALL, NARROW))
     counts = [
         f"{pairs.ahead} of {pairs.n} pairs of {name}"
@@ -176,13 +194,16 @@ def registered_default(runs: Sequence[Evidence]) -> str:
         if pairs
     ]
     if small and small.n == len(PLACES[SMALL]):
-        verdict = "unit" if small.ahead == small.n else "keep"
+        unit, provisional = small.ahead == small.n, ""
     elif digits and digits.n >= 10:
         unit = digits.ahead >= 9 and (small is None or small.ahead == small.n)
-        verdict = f"{'unit' if unit else 'keep'}, until C_64-32 has five pairs"
+        provisional = " The decision is provisional until C_64-32 has five pairs."
     else:
-        verdict = "not decided yet"
-    return f"SR-d at unit scale is below the authors' form in {' and '.join(counts) or 'no pair yet'}: scale {verdict}."
+        return "By the registered rule, the scale of `sr-d` is not decided yet."
+    return (
+        f"By the registered rule, `sr-d` {'uses unit scale' if unit else 'keeps the scale'}: SR-d at unit scale has a "
+        f"lower FID_cls than the authors' form in {' and '.join(counts)}.{provisional}"
+    )
 
 
 def scale_markdown(runs: Sequence[Evidence]) -> str:
@@ -193,6 +214,6 @@ def scale_markdown(runs: Sequence[Evidence]) -> str:
         if not tables[0].empty:
             shown = "\n".join(markdown_table(table) for table in tables if not table.empty)
             complete = len(_registered(runs, place).dropna())
-            progress = f"Of {len(PLACES[place])} registered seeds {complete} have all six cells."
+            progress = f"{complete} of {len(PLACES[place])} registered seeds have all six cells."
             parts.append(f"**{title}**. {progress}\n\n{shown}")
-    return "\n".join([*parts, f"By the registered rule: {registered_default(runs)}\n"])
+    return "\n".join([*parts, f"{registered_default(runs)}\n"])

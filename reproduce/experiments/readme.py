@@ -32,16 +32,16 @@ SCALE_PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
 FINDINGS = {
     "SR-s from the start": SR_S,
     "SR-s, switched on at iteration 2,000 of an SN run": SR_S_AFTER_SN,
-    "SR-d as in the authors' code, switched on there too: not recommended": SR_D,
+    "SR-d as in the authors' code, switched on at the same iteration: not recommended": SR_D,
 }
 """What the README says -> the variant in the evidence."""
 HEAD_OF_MINI = """# Table II in miniature
 
-`make reproduce-table2` on two cores, then `make readme`: one row of each group of the paper's Table II, three seeds
-each, with small networks on embedded digits.
+This table is made by `make reproduce-table2` (two cores) and `make readme`. It has one row of each group of the paper's
+Table II, three seeds each, with small networks on embedded digits.
 
-![Real images, samples under SN and SR-s, modes over training with a narrow and a wide discriminator, one layer's
-spectrum](table2-mini.png)
+![Real images, samples under SN and SR-s, modes (of 1,000) over training with a narrow and a wide discriminator, one
+layer's spectrum](table2-mini.png)
 
 """
 

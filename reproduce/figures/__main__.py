@@ -1,4 +1,4 @@
-"""`make reproduce-figures`: draws the paper's figures from the runs that there are, and says what is missing.
+"""`make reproduce-figures`: draws the paper's figures from the finished runs, and says what is missing.
 
 Beside the pictures stand index.json, kept over calls, and index.md made from it.
 """
@@ -22,8 +22,10 @@ from srgan.plotting import AxisScale, save, style
 from srgan.utils.files import write_json, write_text
 
 SCALES = {
-    "mini": "Scale mini: stacked digits, small nets; FID_cls and IS_cls by a classifier trained on the digits.",
-    "small": "Scale small: CIFAR-10 at 16 x 16, narrow nets; FID_cls and IS_cls by a classifier trained on the images.",
+    "mini": "Scale mini: stacked digits, small networks; FID_cls and IS_cls by a classifier trained on the digits.",
+    "small": (
+        "Scale small: CIFAR-10 at 16 × 16, narrow networks; FID_cls and IS_cls by a classifier trained on the images."
+    ),
     "paper": "Scale paper: the protocol of the paper.",
 }
 
@@ -54,12 +56,12 @@ SN, SR, SWEEP, RESUME, COLLAPSE = "table2 sn", "table2 sr", "sweep", "resume", "
 FIGURES = (
     PaperFigure((2,), "The last layer's spectrum over training, without collapse", (SN,), figure_2),
     PaperFigure((4,), "The same with collapse; the five groups of Table I", (SN,), figure_4),
-    PaperFigure((5,), "Spectrum beside FID and IS at the same iterations", (SN,), figure_5),
+    PaperFigure((5,), "The spectrum next to FID and IS at the same iterations", (SN,), figure_5),
     PaperFigure((6,), "Section IV-A: SN, and SR-d from SN's checkpoint", (RESUME, COLLAPSE), figure_6),
-    PaperFigure((7,), "SN against SR-s from scratch", (SN, SR), figure_7),
+    PaperFigure((7,), "SN and SR-s from the start", (SN, SR), figure_7),
     PaperFigure((8,), "FID and IS against i", (SN, SWEEP), figure_8, has_spectra=False),
     PaperFigure((11,), "D's outputs and objective for each i", (SN, SWEEP), figure_11, has_spectra=False),
-    PaperFigure((12,), "Static against dynamic compensation", (SN, SWEEP), figure_12),
+    PaperFigure((12,), "Static and dynamic compensation", (SN, SWEEP), figure_12),
     PaperFigure(tuple(range(15, 23)), "Every layer's spectrum, with collapse", (SN,), figures_15_to_22),
 )
 # fmt: on

@@ -112,7 +112,7 @@ def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     for sn in sources.collapsed_under_sn():
         if sr_s := static.get(sn.key):
             strands = {run.label: Strand(run) for run in (sn, sr_s)}
-            yield history_picture(sn.key, strands, f"SN against SR-s from scratch: {SHOWN}", axes, [sn, sr_s])
+            yield history_picture(sn.key, strands, f"SN and SR-s from the start: {SHOWN}", axes, [sn, sr_s])
 
 
 def history_picture(

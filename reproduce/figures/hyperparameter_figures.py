@@ -50,7 +50,7 @@ def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """Static against dynamic compensation: scores and spectra."""
+    """Static and dynamic compensation: scores and spectra."""
     complete: dict[str, dict[str, RecordedRun]] = {}
     for sweep in sources.sweeps():
         sn, sr_s, sr_d = sweep.sn, sweep.static.get(TABLE_FRACTION), sweep.dynamic

@@ -50,6 +50,12 @@ EQUATION_10 = Variant("SR-d by Eq. 10", "sr-d", {SCALE: "keep", MODE: "reparamet
 UNIT_SN = Variant("SN at unit scale", "sr-s", {FRACTION: one_value, SCALE: "unit"})
 KEPT_SR_S = Variant("SR-s, scale kept", "sr-s", {SCALE: "keep"})
 UNIT_SR_D = Variant("SR-d at unit scale", "sr-d", {SCALE: "unit"})
+SHOWN_LABELS = {
+    SR_D.label: "SR-d, authors' form",
+    UNIT_SN.label: "SN, unit scale",
+    UNIT_SR_D.label: "SR-d, unit scale",
+}
+"""Label -> what the page on scale calls it: `sr-d` on the command line is SR-d at unit scale."""
 
 COLLAPSE = {
     "sr-d": SR_D_AFTER_SN,

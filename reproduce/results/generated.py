@@ -7,7 +7,7 @@ from pandas import DataFrame
 
 from srgan.utils.files import write_text
 
-NUMBERS = re.compile(r"[-+x]?[ \d.,:%±+-]*\d[%]?(?: (?:of|to|→) [-+]?[\d.,%]+)*|–|")
+NUMBERS = re.compile(r"[-+×]?[ \d.,:%±+-]*\d[%]?(?: (?:of|to|→) [-+]?[\d.,%]+)*|–|")
 """A cell of numbers, set right, where the site keeps it in one line."""
 
 

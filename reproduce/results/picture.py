@@ -16,8 +16,9 @@ from srgan.runs.recorded import RecordedRun, recorded_run
 COLOURS: Mapping[Method, str] = {"sn": MUTED, "sr": ACCENT}
 SHOWN = 0.5  # of a grid's sides
 ALT = (
-    "Top: real images, samples under SN and under SR-s from the same latents. Bottom: modes over training with a "
-    "narrow and with a wide discriminator, a line for each seed, and the spectrum of one layer at the end."
+    "Top: real images, samples under SN and under SR-s from the same latents. Bottom: modes (of 1,000) over "
+    "training with a narrow and with a wide discriminator, a line for each seed, and the spectrum of one layer at the "
+    "end."
 )
 Pairs = Sequence[Mapping[Method, RecordedRun]]
 

@@ -21,6 +21,7 @@ from srgan.runs.recorded import VERDICTS, recorded_run
 FINAL = "final_"
 SHORT = {"mode_collapse": "MC", "spectral_collapse": "SC"}
 NOTHING = "–"
+PAPERS_SN = "In the paper, SN"
 ROWS = {setting.name: setting for setting in SETTINGS}
 
 
@@ -122,19 +123,23 @@ class ResultsTable:
 
     @cached_property
     def comparison(self) -> DataFrame:
-        """SR against SN over pairs of one setting and seed, by what the paper reports of SN; empty without any."""
+        """SR against SN over pairs of one setting and seed, by what the paper reports of SN; empty without any.
+
+        Settings stand in the first line of their group only.
+        """
         if set(self.runs.method) != set(METHODS):
             return DataFrame()
         collapsed = self.runs.setting.map(lambda name: ROWS[name].sn.collapsed).astype(bool)
-        parts = {"SN collapses": self.runs[collapsed], "SN does not collapse": self.runs[~collapsed]}
+        parts = {"collapses": self.runs[collapsed], "does not collapse": self.runs[~collapsed]}
         lines = []
         for (outcome, runs), score in product(parts.items(), self.shown_scores):
             pairs = runs.pivot(index=["setting", "seed"], columns="method", values=score).dropna()
             if len(pairs):
                 settings = ", ".join(dict.fromkeys(pairs.index.get_level_values("setting")))
                 compared = compare(list(pairs.sn), list(pairs.sr), is_lower_better(score))
-                lines.append({"In the paper": f"{outcome}: {settings}", "score": score} | comparison_cells(compared))
-        return DataFrame(lines)
+                lines.append({PAPERS_SN: f"{outcome} ({settings})", "score": score} | comparison_cells(compared))
+        table = DataFrame(lines)
+        return table.assign(**{PAPERS_SN: table[PAPERS_SN].mask(table[PAPERS_SN].duplicated(), "")}) if lines else table
 
     def provenance(self) -> str:
         """Which code made the numbers: commits, "+" where the work tree differed."""
@@ -167,7 +172,7 @@ def comparison_cells(compared: Pairs) -> dict[str, str]:
     """Texts of a line of `ResultsTable.comparison`, by its columns."""
     return {
         "pairs": str(compared.n),
-        "SR ahead in": str(compared.ahead),
+        "SR wins": str(compared.ahead),
         "p": f"{compared.p():.2g}",
         "relative change": f"{compared.change:+.0%}",
         "95 % interval": compared.interval_text,

@@ -15,27 +15,28 @@ from srgan.runs.recorded import VERDICTS
 
 LEGEND = {
     "mini": (
-        "Scale mini: stacked digits (scikit-learn), 16 x 16, nets and batches scaled down; FID_cls and IS_cls by a "
-        "classifier trained on the digits, modes of 1,000. Not comparable with the paper's numbers, only with "
-        "one another: the columns to compare are the changes from SN to SR."
+        "Scale mini: stacked digits (scikit-learn), 16 × 16, networks and batches scaled down; FID_cls and IS_cls by "
+        "a classifier trained on the digits; modes: how many of the 1,000 combinations are generated. Compare the "
+        "changes from SN to SR, not the values with the paper's."
     ),
     "small": (
-        "Scale small: CIFAR-10 at 16 x 16, widths a quarter of the paper's, its rates, 10,000 iterations; FID_cls and "
-        "IS_cls by a classifier trained on the images. Not comparable with the paper's numbers, only with one another."
+        "Scale small: CIFAR-10 at 16 × 16, a quarter of the paper's widths, its learning rates, 10,000 iterations; "
+        "FID_cls and IS_cls by a classifier trained on the images. Compare the changes from SN to SR, not the values "
+        "with the paper's."
     ),
     "paper": "Scale paper: the protocol of the paper; [ours - paper] in brackets.",
 }
 LEGEND_OF_ALL = (
     "MC: mode collapse (by medians of three evaluations), SC: spectral collapse. As in the paper, a run that collapsed "
-    "shows its best evaluation before the collapse, any other its last. SC means a tail mean below half its largest "
-    "value in half of the layers. It is judged by all singular values; under SR-s, which lets those beyond i fall "
-    "(Fig. 7c), by the first i."
+    "shows its best evaluation before the collapse, any other its last. SC means that in at least half of the layers "
+    "the tail mean (mean of σₖ/σ₁ over k > N/4) is below half its largest value so far. Under SR-s, which lets the "
+    "values beyond i fall (Fig. 7c), only the first i values count."
 )
 LEGEND_OF_COMPARISON = (
-    "SR against SN over pairs of runs with the same setting and seed, separately for settings where SN collapses in "
-    'the paper and where it does not. p: one-sided sign test of "SR is better", for each score alone. Relative change: '
-    'geometric mean over the pairs, with Student\'s interval. "Inconclusive": neither "better" nor "worse" at the 5 % '
-    "level."
+    "SR is compared with SN in pairs of runs with the same setting and seed, separately for settings in which the "
+    'paper\'s SN collapses and in which it does not. p: one-sided sign test of "SR is better", for each score '
+    'separately. Relative change: geometric mean over the pairs, with Student\'s interval. "Inconclusive": neither '
+    '"better" nor "worse" at the 5 % level.'
 )
 
 

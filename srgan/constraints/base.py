@@ -43,7 +43,7 @@ class Constraint:
     @property
     def sentence(self) -> str:
         """What it does, for reports."""
-        return "no constraint on the discriminator; its spectra are only watched"
+        return "no constraint on the discriminator; its spectra are only recorded"
 
     @property
     def note(self) -> str | None:
@@ -148,7 +148,7 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Unconstrained(Constraint):
-    """The discriminator as it is; its raw spectra are still watched."""
+    """The discriminator as it is; its raw spectra are still recorded."""
 
 
 @dataclass(frozen=True)

@@ -57,18 +57,19 @@ SPECTRA, LAYERS, COLLAPSE = "Spectra", "Spectra of each layer", "Collapse"
 SCORES, FINAL = "Scores", "Final scores"
 SAMPLES, LOSSES, OUTPUTS, GRADIENTS = "Samples", "Losses", "Outputs of D", "Gradients"
 SECTIONS: Mapping[str, str] = {
-    SPECTRA: "Singular values sigma_k / sigma_1 of each layer of the discriminator. Under spectral normalization alone "
-    "they may fall together, and with them the generator's diversity; spectral regularization keeps them up.",
-    COLLAPSE: "Spectral collapse: in at least half of the 3x3 convolutions the tail mean (under SR-s, of the i values "
-    "that it holds) is below half its largest value so far. Mode collapse: until the end FID stays above 1.5 x its "
-    "best, or IS or the modes below 0.75 x theirs. The verdicts are in the summary of each run.",
-    SCORES: "By one protocol per run, which is in its configuration. FID_cls and IS_cls come from a classifier "
-    "trained on the data: compare them between runs of this package only.",
+    SPECTRA: "The discriminator's spectra, σₖ/σ₁ of each layer's weight. Under spectral normalization alone they may "
+    "decay together, and with them the generator's diversity; spectral regularization keeps them up.",
+    COLLAPSE: "Spectral collapse: in at least half of the 3 × 3 convolutions the tail mean (under SR-s computed over "
+    "the first i values) is below half its largest value so far. Mode collapse: until the end FID stays above 1.5 × "
+    "its best, or IS or the modes below 0.75 × theirs. The verdicts are in the summary of each run.",
+    SCORES: "Scores during training, by each run's protocol, which is in its configuration. FID_cls and IS_cls come "
+    "from a classifier trained on the data: use them only to compare runs of this package.",
     SAMPLES: "The same latents at every iteration and under every method.",
-    FINAL: "At the last iteration, of more images, by the final protocol of each run.",
-    LAYERS: "Every layer of the discriminator by itself.",
-    LOSSES: "Of both networks, and on which side of its decision threshold the discriminator puts a batch.",
-    OUTPUTS: "On fixed images: a gap between train and test means that D has memorized its training images.",
+    FINAL: "Scores at the last iteration, with more images, by each run's final protocol.",
+    LAYERS: "Each layer of the discriminator separately.",
+    LOSSES: "Losses of both networks, and D's accuracy on real and generated batches.",
+    OUTPUTS: "D's outputs on fixed images. A gap between train and test means that D has memorized its "
+    "training images.",
     GRADIENTS: "L2 norm of the last update's gradient, layer by layer.",
 }
 """Section of the dashboard -> what it shows, in the order of the dashboard."""

@@ -76,8 +76,8 @@ class Measures(pl.Callback):
             f"Saving the default networks of CIFAR-10 ({size:.0f} MB) takes {cpu['plain']:.2f} s of CPU time with "
             f"`torch.save` alone and {cpu['ours']:.2f} s with reading back and checksums; checksums of 10 MB of "
             f"histories {1000 * cpu['marks']:.0f} ms; waiting for the disk {1000 * waits:.0f} ms (best of {ROUNDS}). "
-            f"Between two saves are {ITERATIONS_BETWEEN_SAVES} iterations of {iteration:.1f} s of CPU time each: "
-            f"{100 * extra / training:.3f} % of the run. 1 % would be reached at "
+            f"Checkpoints are {ITERATIONS_BETWEEN_SAVES} iterations of {iteration:.1f} s of CPU time apart, so this is "
+            f"{100 * extra / training:.3f} % of the run. It would be 1 % at "
             f"{1000 * extra / 0.01 / ITERATIONS_BETWEEN_SAVES:.0f} ms per iteration."
         )
 
@@ -88,7 +88,7 @@ def _plain_row(path: Path) -> None:
 
 
 def measure(folder: Path) -> str:
-    """Trains the nets of configs/cifar10.yaml for an iteration, on digits of 32 pixels, and saves them."""
+    """Trains the networks of configs/cifar10.yaml for an iteration, on digits of 32 pixels, and saves them."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     folder.mkdir()
     measures = Measures(folder)

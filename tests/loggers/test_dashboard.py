@@ -93,7 +93,7 @@ def test_the_report_holds_the_same_panels_with_a_word_on_each_section() -> None:
     sent = json.loads(report("someone", "srgan")._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
     grids = [block for block in sent["blocks"] if block["type"] == "panel-grid"]
     assert len(grids) == len(SECTIONS) + 1
-    text = json.dumps(sent)
+    text = json.dumps(sent, ensure_ascii=False)
     assert all(meaning.split(".")[0] in text for meaning in SECTIONS.values())
     for name, grid in zip(SECTIONS, grids, strict=False):
         shown = grid["metadata"]["panelBankSectionConfig"]["panels"]

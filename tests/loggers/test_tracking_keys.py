@@ -41,3 +41,5 @@ def test_the_documentation_lists_every_key_with_its_panel() -> None:
     assert len({panel.title for panel in PANELS}) == len(PANELS)
     assert all(panels_of(section) for section in SECTIONS)
     assert {panel.section for panel in PANELS} == set(SECTIONS)
+    page = tracked.KEYS_PAGE.read_text()
+    assert all(f"## {section}\n\n{meaning}\n" in page for section, meaning in SECTIONS.items())

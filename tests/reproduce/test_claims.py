@@ -9,10 +9,10 @@ from reproduce.evidence.claims import CONTROLS, FROM_SN, SWITCHED, answers, pair
 
 IS = "IS is better under SR-s than under SN"
 SR_D = "modes collapse under SN, not under SR-d"
-GRADIENTS = "D's gradients die under SN and live on under SR-s"
+GRADIENTS = "D's gradients vanish under SN but not under SR-s"
 MODES = "modes collapse under SN, not under SR-s"
 RISES = "after the first quarter FID rises under SN, not under SR-s"
-TAIL = "SR-s keeps the tail of the spectra from falling"
+TAIL = "SR-s keeps the tail of the spectra from decaying"
 BEYOND, SCALE = "FID is better under SR-s than under {}", "FID is better under {} than under SN"
 
 
@@ -26,19 +26,19 @@ def test_pairs_have_one_setting_and_seed() -> None:
 def test_answers_say_who_is_ahead() -> None:
     of_five = found(both())
     assert of_five[FID].numbers.startswith(
-        "final FID_cls: SR-s ahead of SN in 5 of 5 pairs (one-sided sign test p = 0.031)"
+        "The final FID_cls is better under SR-s than under SN in 5 of 5 pairs (one-sided sign test: p = 0.031)"
     )
     assert (of_five[FID].place, of_five[FID].verdict) == ("IV", "supported")
-    assert "final IS_cls: SR-s ahead of SN in 0 of 5 pairs" in of_five[IS].numbers
+    assert "The final IS_cls is better under SR-s than under SN in 0 of 5 pairs" in of_five[IS].numbers
     assert of_five[IS].verdict == "inconclusive"  # all are equal
     assert of_five[HALF].verdict == "supported, by construction"
     worse = [run("SR-d", seed) for seed in range(1, 6)]
     worse += [run(seed=seed, **STEADY) for seed in range(1, 6)]
-    of_sr_d = found(worse)["FID is better under SR-d than under SN" + FROM_SN]
+    of_sr_d = found(worse)["FID is better under SR-d than under SN," + FROM_SN]
     assert of_sr_d.verdict == "contradicted"
-    assert of_sr_d.numbers.endswith(" Of the opposite: p = 0.031.")
+    assert of_sr_d.numbers.endswith(" Opposite claim: p = 0.031.")
     rescued = found(worse + [run(SWITCHED, seed, fid=[40.0, 12.0, 12.0, 12.0]) for seed in range(1, 6)])
-    assert rescued["FID is better under SR-s than under SN" + FROM_SN].verdict == "contradicted"
+    assert rescued["FID is better under SR-s than under SN," + FROM_SN].verdict == "contradicted"
     assert rescued["FID is better under SR-s than under SR-d, both" + FROM_SN].verdict == "supported"
 
 
@@ -47,9 +47,9 @@ def test_a_control_tells_the_weights_scale_from_what_sr_compensates(control: str
     beyond, scale = BEYOND.format(control), SCALE.format(control)
     as_bad_as_sn = both() + [run(control, seed) for seed in range(1, 6)]
     answered = found(as_bad_as_sn)
-    assert f"SR-s ahead of {control} in 5 of 5 pairs" in answered[beyond].numbers
+    assert f"better under SR-s than under {control} in 5 of 5 pairs" in answered[beyond].numbers
     assert (answered[beyond].place, answered[beyond].verdict) == ("ours", "supported")
-    assert f"{control} ahead of SN in 0 of 5 pairs" in answered[scale].numbers
+    assert f"better under {control} than under SN in 0 of 5 pairs" in answered[scale].numbers
     assert answered[scale].verdict == "inconclusive"
     as_good_as_sr = both() + [run(control, seed, **STEADY) for seed in range(1, 6)]
     answered = found(as_good_as_sr)
@@ -73,34 +73,34 @@ def test_only_the_registered_pairs_judge_and_only_once_all_are_there() -> None:
     assert found(both(range(11, 16)))[FID].verdict == "exploratory"
     with_more = found(both(range(1, 8)))[FID]
     assert "in 5 of 5 pairs" in with_more.numbers
-    assert with_more.numbers.endswith("In the other pairs: 2 of 2.")
+    assert with_more.numbers.endswith("In unregistered pairs: 2 of 2.")
 
 
 def test_claims_on_spectra_are_set_against_noise() -> None:
-    """The null model's first half is 0.90 to 0.92 under SN, and 0.99 or more under SR: that SR holds it needs no D."""
+    """The null model's first half is 0.90 to 0.92 under SN, and 0.99 or more under SR, without any D."""
     held: dict[str, Any] = {"held": {"iteration": ITERATIONS, "a": [0.95] * 4}}
     answered = found([*both(), *(run("SR-d", seed, **held) for seed in range(1, 6))])
-    assert answered[HALF].numbers.endswith("By noise alone: SR-s 1.00, SN 0.90 to 0.92.")
+    assert answered[HALF].numbers.endswith("Noise alone: SR-s 1.00, SN 0.90 to 0.92.")
     assert answered[HALF.replace("SR-s", "SR-d")].verdict == "supported, by construction"
-    sinks = answered["the first half of the spectra sinks under SN below that of noise"]
-    assert sinks.numbers == (
-        "final mean of the first half: 0.60, by noise alone 0.90 to 0.92; below it in 5 of 5 (one-sided sign test "
-        "p = 0.031)."
+    decays = answered["the first half of the spectra decays further under SN than under noise alone"]
+    assert decays.numbers == (
+        "The final mean of the first half is 0.60 in the runs and 0.90 to 0.92 under noise alone. It is lower in "
+        "5 of 5 runs (one-sided sign test: p = 0.031)."
     )
-    assert sinks.verdict == "exploratory"
-    more = answered["SR-d holds more of the spectra's first half than noise gives it"]
-    assert "by noise alone 0.99 to 1.00; above it in 0 of 5 (one-sided sign test p = 1)" in more.numbers
-    assert "By noise alone" not in answered[FID].numbers
+    assert decays.verdict == "exploratory"
+    more = answered["the first half of the spectra stays higher under SR-d than under noise alone"]
+    assert "0.99 to 1.00 under noise alone. It is higher in 0 of 5 runs (one-sided sign test: p = 1)" in more.numbers
+    assert "Noise alone" not in answered[FID].numbers
     wide = found(both(setting="A_64-128"))  # D has 32 channels there: another matrix
-    assert "By noise alone" not in wide[HALF].numbers
-    assert sinks.claim not in wide
+    assert "Noise alone" not in wide[HALF].numbers
+    assert decays.claim not in wide
 
 
 def test_pairs_that_raised_a_question_do_not_answer_it() -> None:
     """D's gradients and the trend were seen in pair 1 of C_64-32, the first half in C_16-32."""
     late = found(both())
-    assert "SR-s above SN in 4 of 4 pairs (one-sided sign test p = 0.062)" in late[GRADIENTS].numbers
-    assert late[GRADIENTS].numbers.endswith("In the other pairs: 1 of 1.")
+    assert "higher under SR-s than under SN in 4 of 4 pairs (one-sided sign test: p = 0.062)" in late[GRADIENTS].numbers
+    assert late[GRADIENTS].numbers.endswith("In unregistered pairs: 1 of 1.")
     early = found(both([1, 2, 3], "C_16-32"))
     assert early[HALF].verdict == "exploratory"
     assert early[GRADIENTS].verdict == "exploratory"
@@ -112,7 +112,7 @@ def test_counts_of_collapses_are_judged_by_the_pairs_that_differ() -> None:
     fallen = {"iteration": ITERATIONS, "FID_cls": [10.0, 30.0, 30.0, 30.0], "IS_cls": [2.0] * 4}
     runs = both()
     assert found(runs)[MODES].numbers == (
-        "SN in 0, SR-s in 0 of 5 (one-sided sign test where they differ: p = 1). Judged by single evaluations: 5 and 0."
+        "SN in 0, SR-s in 0 of 5 (one-sided sign test where they differ: p = 1). Based on single evaluations: 5 and 0."
     )
     assert found(runs)[MODES].verdict == "inconclusive"
     collapsing = found([run(seed=seed, scores=fallen) for seed in range(1, 6)] + runs[5:])[MODES]
@@ -131,8 +131,8 @@ def test_recall_is_compared_where_both_runs_have_it() -> None:
     runs = [run(seed=seed, recall=recall) for seed, recall in ((1, 0.5), (2, 0.4), (3, None), (5, 0.5))]
     runs += [run("SR-d", seed, recall=recall) for seed, recall in ((1, 0.0), (2, 0.45), (3, 0.5), (5, 0.1))]
     answered = found(runs)["recall is lower under SR-d than under SN"]
-    assert answered.numbers.startswith("final recall: SR-d below SN in 1 of 1 pairs")
-    assert answered.numbers.endswith("In the other pairs: 1 of 2.")
+    assert answered.numbers.startswith("The final recall is lower under SR-d than under SN in 1 of 1 pairs")
+    assert answered.numbers.endswith("In unregistered pairs: 1 of 2.")
     assert answered.verdict == "cannot reach significance"
     assert found(both())["recall is higher under SR-s than under SN"].numbers == "No pair has been run."
 

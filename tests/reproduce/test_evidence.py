@@ -17,8 +17,8 @@ def test_summaries_of_a_run() -> None:
     assert found.fall == pytest.approx(0.75)
     assert found.kept_gradient == 0.25
     assert found.p_of_rising == pytest.approx(1 / 6)  # of the 3! orders of the evaluations after 250, one rises so
-    assert found.sinking == 750  # 0.7 < 0.9 x 0.8
-    assert run(tail=[0.5, 0.8, 0.7, 0.8]).sinking is None  # it came back
+    assert found.decay_onset == 750  # 0.7 < 0.9 x 0.8
+    assert run(tail=[0.5, 0.8, 0.7, 0.8]).decay_onset is None  # it came back
     assert run(tail=[0.5, 0.6, 0.7, 0.8]).fall == 1
 
 

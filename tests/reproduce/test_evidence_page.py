@@ -25,7 +25,7 @@ def test_the_summary_says_what_is_decided() -> None:
     """Of batch 64 five pairs decide; those of other settings are exploratory, whatever they say."""
     batch_64, batch_8 = (answers(both(setting=setting)) for setting in ("C_64-32", "C_8-32"))
     first, second = summary_of("C_64-32", batch_64), summary_of("C_8-32", batch_8)
-    assert first.startswith(f"**C_64-32.** {FID}: **supported**. final FID_cls: SR-s ahead of SN in 5 of 5 pairs")
+    assert first.startswith(f"**C_64-32.** {FID}: **supported**. The final FID_cls is better under SR-s")
     assert f"| {HALF} | **supported, by construction** |" in first
     assert second.endswith(f"[Other claims](claims.md#c_8-32): {len(batch_8) - 1} exploratory.\n")
     opposite = [replace(one, method={"SN": "SR-s", "SR-s": "SN"}[one.method]) for one in both()]
@@ -89,7 +89,7 @@ def test_the_picture_of_the_readme_has_an_arrow_for_each_seed_that_both_methods_
         save_hero([one for one in runs if one.method == "SN"], tmp_path / "none.png")
 
 
-def test_what_the_scale_control_holds_is_too_little_to_judge_spectra_by() -> None:
+def test_what_the_scale_control_keeps_is_too_little_to_judge_spectra_by() -> None:
     runs = [replace(one, signals=SIGNALS) for one in both()]
     controls = [run(name, seed, mode_collapse=500, signals=SIGNALS) for seed in range(1, 6) for name in CONTROLS]
     table = run_table(runs + controls)
@@ -100,7 +100,7 @@ def test_what_the_scale_control_holds_is_too_little_to_judge_spectra_by() -> Non
 def test_sn_alone_says_how_modes_and_spectra_collapse_together() -> None:
     both_collapse = run(seed=2, mode_collapse=500, spectral_collapse=500)
     assert contingency([run(), both_collapse, run(seed=3, mode_collapse=500), run("SR-s", mode_collapse=500)]) == (
-        "Of 3 runs of SN modes and spectra collapse in 1, modes alone in 1, spectra alone in 0, neither in 1."
+        "Of 3 runs under SN, modes and spectra collapsed in 1, modes only in 1, spectra only in 0, neither in 1."
     )
 
 
@@ -114,7 +114,7 @@ def test_the_page_joins_a_run_that_went_on_to_its_past(tmp_path: Path) -> None:
     )  # fmt: skip
     write_pages([run(fid=[20.0, 10.0, 99.0, 99.0], signals=SIGNALS), own], tmp_path, Console(quiet=True))
     line = next(line for line in csv.DictReader((tmp_path / "runs.csv").open()) if line["method"] == "SR-d")
-    assert [line[name] for name in ("tail / its largest", "first half", "gradient left")] == ["0.50", "0.40", "0.25"]
+    assert [line[name] for name in ("tail / its maximum", "first half", "gradient left")] == ["0.50", "0.40", "0.25"]
     assert [line[name] for name in ("mode collapse", "spectral collapse", "recall")] == ["1000", "no", "0.002"]
     assert with_their_past([run(processor="y"), own])[1] is own
 

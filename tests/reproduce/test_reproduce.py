@@ -217,7 +217,7 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     with Image.open(tmp_path / "table2" / "small" / "C_8-32" / "sn-seed3" / "samples" / "00000008.png") as grid:
         of_sn = grid.crop((0, 0, 266, 266))  # 4 x 4 tiles of 64 pixels, with 2 around each
     assert [samples[method].tobytes() == of_sn.tobytes() for method in ("SN", "SR-s")] == [True, False]
-    assert "SR-s ahead of SN in" in (root / "evidence.md").read_text()
+    assert "better under SR-s than under SN in" in (root / "evidence.md").read_text()
     labels = [json.loads(path.read_text())["label"] for path in root.glob("C_8-32/*/run.json")]
     assert sorted(labels) == sorted(variant.label for variant in COLLAPSE.values())
     assert (root / "C_8-32.png").stat().st_size > 10_000

@@ -139,7 +139,7 @@ def test_the_evidence_has_three_of_the_cells() -> None:
     scores = {"iteration": [2_500, 5_000, 5_500, 6_000, 10_000], "FID_cls": [9.0, 10.0, 20.0, 40.0, 99.0]}
     runs = [invented(method, scores=scores) for method in ("SN", "SR-s", "SR-d", "SR-s after SN")]
     found = score_table([*runs, invented("SR-d", setting="C_16-32", scores=scores)], SMALL)
-    assert list(found[""]) == ["SN", "SR-s after SN", "SR-d"]  # SR-s from the start is none of them
+    assert list(found[""]) == ["SN", "SR-s after SN", "SR-d, authors' form"]  # SR-s from the start is none of them
     assert set(found["1"]) == {"20.0"}
 
 
@@ -149,12 +149,12 @@ def test_scores_are_shown_seed_by_seed() -> None:
     table = score_table(found, NARROW)
     assert list(table.columns[:5]) == ["", "11", "12", "geometric mean", "spread"]
     assert table.values.tolist() == [
-        ["SN", "1,000", "4,000", "2,000", "x 2.67", "4,000", "2.0, 3.0", "–"],  # exp(ln 4 / sqrt 2)
-        ["SR-d at unit scale", "500", "–", "500", "–", "500", "2.0, 3.0", "850"],
+        ["SN", "1,000", "4,000", "2,000", "× 2.67", "4,000", "2.0, 3.0", "–"],  # exp(ln 4 / sqrt 2)
+        ["SR-d, unit scale", "500", "–", "500", "–", "500", "2.0, 3.0", "850"],
     ]
     every = cells(WIDE, {cell: [1000.0, 2000.0] for cell in CELLS})
-    assert "FID_cls at 600**. Of 10 registered seeds 2 have all six cells.\n" in scale_markdown([*found, *every])
-    assert "FID_cls at 600**. Of 10 registered seeds 0 have all six cells.\n" in scale_markdown([*found, *every])
+    assert "FID_cls at 600**. 2 of 10 registered seeds have all six cells.\n" in scale_markdown([*found, *every])
+    assert "FID_cls at 600**. 0 of 10 registered seeds have all six cells.\n" in scale_markdown([*found, *every])
     small = [outcome("sr-s", 4, 8.0, SMALL), outcome("sr-s", 5, 9.0, SMALL, recall=0.553, sigma_1=None)]
     table = score_table(small, SMALL)
     (line,) = table.values.tolist()
@@ -168,7 +168,7 @@ def test_tests_are_one_sided_where_a_direction_was_registered() -> None:
     kept = [1000.0 * 1.1**k for k in range(10)]
     fids = {"sr-d-keep": kept, "sr-d-unit": [fid / 2 for fid in kept[:9]] + [2 * kept[9]], "sn": kept}
     line, against_sn = comparison_table(cells(NARROW, fids), NARROW).values.tolist()
-    assert line[0] == "SR-d at unit scale below SR-d"
+    assert line[0] == "SR-d, unit scale < SR-d, authors' form"
     assert line[1] == "9 of 10"
     assert line[3:] == ["0.0016", "0.011", "one-sided"]  # t = -4, 9 degrees: 0.0016; 11 / 1024
     assert against_sn[5] == "one-sided"
@@ -194,18 +194,22 @@ def test_the_spread_is_that_of_logs() -> None:
 @pytest.mark.parametrize(
     ("ahead", "of_ten", "verdict"),
     [
-        (5, 10, "scale unit."),
-        (4, 10, "scale keep."),
-        (None, 9, "scale unit, until C_64-32 has five pairs."),
-        (None, 8, "scale keep, until C_64-32 has five pairs."),
+        (5, 10, "`sr-d` uses unit scale"),
+        (4, 10, "`sr-d` keeps the scale"),
+        (None, 9, "`sr-d` uses unit scale"),
+        (None, 8, "`sr-d` keeps the scale"),
     ],
 )
 def test_the_registered_rule_chooses_the_default(ahead: int | None, of_ten: int, verdict: str) -> None:
     found = cells(NARROW, {"sr-d-keep": [10.0] * 10, "sr-d-unit": [5.0] * of_ten + [20.0] * (10 - of_ten)})
     if ahead is not None:
         found += cells(SMALL, {"sr-d-keep": [10.0] * 5, "sr-d-unit": [5.0] * ahead + [20.0] * (5 - ahead)}, first=1)
-    assert registered_default(found).endswith(verdict)
-    assert registered_default([]).endswith("in no pair yet: scale not decided yet.")
+    said = registered_default(found)
+    assert said.startswith(f"By the registered rule, {verdict}: ")
+    of_c = "" if ahead is None else f"{ahead} of 5 pairs of C_64-32 and "
+    assert f" in {of_c}{of_ten} of 10 pairs of digits (6 channels)." in said
+    assert said.endswith("The decision is provisional until C_64-32 has five pairs.") == (ahead is None)
+    assert registered_default([]) == "By the registered rule, the scale of `sr-d` is not decided yet."
 
 
 def test_the_page_shows_what_is_committed() -> None:

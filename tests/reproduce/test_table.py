@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from reproduce.experiments.readme import HEAD_OF_MINI, MINI
 from reproduce.experiments.table2 import main
 from reproduce.plan.run import FINISHED, OUTDATED, TO_DO
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import TableRun, table_runs
 from reproduce.results.generated import markdown_table
 from reproduce.results.picture import save_table_picture
-from reproduce.results.table import ResultsTable, mean_and_deviation
-from reproduce.results.table_page import described_table, write_table_page
+from reproduce.results.table import PAPERS_SN, ResultsTable, mean_and_deviation
+from reproduce.results.table_page import LEGEND, LEGEND_OF_ALL, LEGEND_OF_COMPARISON, described_table, write_table_page
 from srgan.utils.files import write_json
 
 
@@ -62,6 +63,14 @@ def test_table_and_csv_show_both_sides_and_every_gap(tmp_path: Path) -> None:
     assert lines[0]["FID_cls_difference"] == ""
 
 
+def test_the_committed_table_has_the_words_of_the_code() -> None:
+    """`make readme` writes it, where the runs are."""
+    text = MINI.read_text()
+    assert text.startswith(f"{HEAD_OF_MINI}| {PAPERS_SN} | score | pairs | SR wins |")
+    assert f"\n{LEGEND_OF_COMPARISON}\n\n" in text
+    assert f"\n{LEGEND['mini']} {LEGEND_OF_ALL} Commit " in text
+
+
 def front_of(
     table: ResultsTable, root: Path, monkeypatch: pytest.MonkeyPatch, picture: Path | None = None
 ) -> list[Any]:
@@ -97,7 +106,7 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
     assert "150 ± 71 → 100 without seed 2: to do |" in markdown_table(table.shown)
     assert [line["score"] for line in table.comparison.to_dict("records")] == ["FID_cls", "IS_cls", "modes"]
     fid = table.comparison.iloc[0]
-    assert (fid["In the paper"], fid["pairs"], fid["SR ahead in"]) == ("SN collapses: B_128-64", "1", "0")
+    assert (fid["In the paper, SN"], fid["pairs"], fid["SR wins"]) == ("collapses (B_128-64)", "1", "0")
     assert fid["SR is"] == "cannot reach significance"
 
 
@@ -108,10 +117,11 @@ def test_the_comparison_tells_rows_apart_by_what_the_papers_sn_does(
     for run in runs:
         better = run.method == "sr" and run.setting.name != "A_64-128"
         finished_run(run, 70.0 if better else 100.0)
-    fids = ResultsTable(runs, "mini").comparison.query("score == 'FID_cls'").to_dict("records")
-    assert [(line["In the paper"], line["pairs"], line["SR ahead in"]) for line in fids] == [
-        ("SN collapses: B_64-64, C_64-32", "6", "6"), ("SN does not collapse: A_64-128", "3", "0")
-    ]  # fmt: skip
+    comparison = ResultsTable(runs, "mini").comparison
+    groups = ["collapses (B_64-64, C_64-32)", "", "", "does not collapse (A_64-128)", "", ""]
+    assert list(comparison["In the paper, SN"]) == groups  # once for three scores
+    fids = comparison.query("score == 'FID_cls'").to_dict("records")
+    assert [(line["pairs"], line["SR wins"]) for line in fids] == [("6", "6"), ("3", "0")]
     assert [line["SR is"] for line in fids] == ["better", "cannot reach significance"]
     assert fids[0]["relative change"] == "-30%"
     assert not save_table_picture(
