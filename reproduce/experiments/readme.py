@@ -38,7 +38,12 @@ FINDINGS = {
 HEAD_OF_MINI = """# Table II in miniature
 
 This table is made by `make reproduce-table2` (two cores) and `make readme`. It has one row of each group of the paper's
-Table II, three seeds each, with small networks on embedded digits.
+Table II, three seeds each, with small networks on embedded digits. Rows keep the paper's names; the column "batch, CH"
+has the batch size and D's channels here. The rows in which the paper's SN collapses have a narrow D (6 or 8 channels),
+the others a wide one (12 or 20); C_64-32 and E_256-32 have the same D and differ in batch size.
+
+At this scale no run collapses by the rules below, and the spectra do not decay under SN (last panel; under SR-s the
+values beyond N/2 fall). What it can show is how good and how steady the scores are.
 
 ![Real images, samples under SN and SR-s, modes (of 1,000) over training with a narrow and a wide discriminator, one
 layer's spectrum](table2-mini.png)

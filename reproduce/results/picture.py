@@ -84,6 +84,7 @@ def _modes(axis: Axes, pairs: Pairs, channels: int) -> None:
             axis.plot(*zip(*shown, strict=True), color=COLOURS[method], marker=".", linewidth=1, label=label)
     axis.set_title(f"modes of 1,000, D {channels} channels")
     axis.set_xlabel("iteration")
+    axis.set_ylim(0, 1000)
 
 
 def _spectrum(axis: Axes, pair: Mapping[Method, RecordedRun]) -> None:
