@@ -132,9 +132,10 @@ class Timing(pl.Callback):
 def convolutions_in(precision: str) -> Iterator[None]:
     """Float32 convolutions of a GPU in "tf32" or "ieee"."""
     flags: Any = torch.backends.cudnn  # whose types leave out its newer flags, of torch 2.9
-    holder, name, value = flags, "allow_tf32", precision == "tf32"
-    if hasattr(flags, "conv"):
-        holder, name, value = flags.conv, "fp32_precision", precision
+    holder, name, value = (
+        (flags.conv, "fp32_precision", precision) if hasattr(flags, "conv")
+        else (flags, "allow_tf32", precision == "tf32")
+    )  # fmt: skip
     before = getattr(holder, name)
     setattr(holder, name, value)
     try:
