@@ -131,13 +131,17 @@ class Timing(pl.Callback):
 @contextmanager
 def convolutions_in(precision: str) -> Iterator[None]:
     """Float32 convolutions of a GPU in "tf32" or "ieee"."""
-    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags
-    before = flags.conv.fp32_precision
-    flags.conv.fp32_precision = precision
+    flags: Any = torch.backends.cudnn  # whose types leave out its newer flags, of torch 2.9
+    holder, name, value = (
+        (flags.conv, "fp32_precision", precision) if hasattr(flags, "conv")
+        else (flags, "allow_tf32", precision == "tf32")
+    )  # fmt: skip
+    before = getattr(holder, name)
+    setattr(holder, name, value)
     try:
         yield
     finally:
-        flags.conv.fp32_precision = before
+        setattr(holder, name, before)
 
 
 @contextmanager

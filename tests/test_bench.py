@@ -153,6 +153,14 @@ def test_the_page_shows_what_the_files_hold(tmp_path: Path) -> None:
     assert text.count("Not measured yet.") == len(BENCHMARKS) - 1
 
 
+@pytest.mark.parametrize(
+    ("seconds", "measured", "reached"), [(10.04, "10.04 s", False), (9.96, "9.96 s", True), (10, "10.0 s", True)]
+)
+def test_a_goal_that_is_just_missed_does_not_look_reached(seconds: float, measured: str, reached: bool) -> None:
+    row = GOALS[-1].row({"startup": {"tables": {"": [{}, {"s": seconds}]}}})
+    assert (row["measured"], row["reached"]) == (measured, reached)
+
+
 def test_the_cost_of_sr_is_that_of_the_slowest_spectra_in_an_iteration_of_sn() -> None:
     def row(D: str, spectrum: str, seconds: float, threads: int = 1) -> Row:
         return {"D": D, "spectrum": spectrum, "threads": threads, "SR-s": seconds, "numpy / SR-s": 0.4 / seconds}

@@ -2,13 +2,17 @@
 
 import doctest
 import re
+import shlex
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 import srgan
 from srgan.constraints import METHODS, SpectralRegularization
+from srgan.utils.distributed import accumulation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -90,3 +94,19 @@ def test_nobody_is_sent_into_an_sr_d_that_keeps_its_scale() -> None:
     assert isinstance(constraint, SpectralRegularization)
     assert constraint.scale == "unit"
     assert "scale: unit" in (REPOSITORY / "configs" / "sr-d.yaml").read_text()
+
+
+def test_batches_and_processes_of_the_commands_for_several_gpus_fit() -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "gpus.md").read_text().replace("\\\n", " ")
+    commands = [shlex.split(line, comments=True) for line in page.splitlines() if "--trainer.devices" in line]
+    commands = [words for words in commands if "fit" in words]
+    assert len(commands) == 3
+    for words in commands:
+        options = dict(pairwise(words))
+        config = yaml.safe_load((REPOSITORY / "configs" / f"{words[words.index('-c') + 1]}.yaml").read_text())
+        batch = int(options.get("--data.init_args.batch_size", config["data"]["init_args"]["batch_size"]))
+        devices, nodes = (int(options.get(f"--trainer.{name}", 1)) for name in ("devices", "num_nodes"))
+        assert accumulation(batch, devices * nodes, config["model"]["micro_batch_size"]) >= 1
+        for launcher in ("--nproc-per-node", "--ntasks-per-node", "--gpus-per-node"):
+            assert int(options.get(launcher, devices)) == devices, words
+        assert int(options.get("--nodes", nodes)) == nodes, words

@@ -9,7 +9,7 @@ import torch
 from pretended_device import DEVICE, pretended_device
 
 from bench import gpu_check, gpu_correct, gpu_speed
-from bench.gpu_setup import tiny
+from bench.gpu_setup import convolutions_in, tiny
 from bench.harness import Tables
 
 CPU = torch.device("cpu")
@@ -81,6 +81,18 @@ def test_scores_and_regularization_are_checked_on_another_device() -> None:
         assert row["GPU"] == pytest.approx(row["CPU"], rel=1e-4), row["score"]
     assert decompositions[-1]["SVD, default"] < 1e-6
     assert min(applied.values()) > 0
+
+
+def test_the_precision_of_convolutions_is_set_by_the_switch_of_torch_before_2_9(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flags = torch.backends.cudnn
+    monkeypatch.delattr(type(flags), "conv", raising=False)
+    before = flags.allow_tf32
+    for precision, allowed in (("ieee", False), ("tf32", True)):
+        with convolutions_in(precision):
+            assert flags.allow_tf32 is allowed
+        assert flags.allow_tf32 == before
 
 
 def test_a_difference_is_seen() -> None:

@@ -11,7 +11,7 @@ from srgan.checkpoints.reading import checkpoint_at, read_file
 from srgan.checkpoints.writing import ResumePoint, find_resume_point, reinstate
 from srgan.data import ImageData
 from srgan.runs.folder import RunFolder, flatten_settings
-from srgan.training.checks import check_checkpoint, check_same_images
+from srgan.training.checks import check_carried, check_checkpoint
 from srgan.training.module import AdversarialTraining
 
 
@@ -52,7 +52,7 @@ def start_of(
             )
     if point := _agreed_resume_point(trainer, folder):
         if before and before["status"] != "finished":
-            check_same_images(read_file(folder.checkpoint)["srgan"]["carried"]["data"], data.key)
+            check_carried(read_file(folder.checkpoint)["srgan"]["carried"], module.carried(data))
         return Start(str(folder.checkpoint), parent, point.marks)
     source = source or began
     if not source:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from torch import Tensor
 
 from srgan.data.image_data import ImageData
@@ -36,6 +37,7 @@ def check_fit(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, 
             f"Expected precision {' or '.join(PRECISIONS)}, found {trainer.precision}: weights stay in full precision, "
             "and penalties do not work with the loss scaling of float16. Set bf16-mixed."
         )
+    check_launch(trainer)
     accumulation(data.batch_size, trainer.world_size, micro_batch_size)
     strategy = trainer.strategy
     if trainer.world_size > 1 and not starts_processes_anew(strategy):
@@ -47,6 +49,19 @@ def check_fit(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, 
         raise ValueError(
             f"Expected num_classes 0 (unconditional) or {data.num_labels} for {data.name}, found "
             f"{networks.num_classes}. Set --model.networks.init_args.num_classes."
+        )
+
+
+def check_launch(trainer: pl.Trainer) -> None:
+    """ValueError if torchrun started another number of processes than the Trainer has devices on all nodes."""
+    if not TorchElasticEnvironment.detect():
+        return
+    launched = TorchElasticEnvironment().world_size()
+    if launched != trainer.num_devices * trainer.num_nodes:
+        raise ValueError(
+            "Expected as many processes from torchrun as --trainer.devices x --trainer.num_nodes, found "
+            f"{launched} for {trainer.num_devices} x {trainer.num_nodes}. Set --trainer.devices to its "
+            "--nproc-per-node and --trainer.num_nodes to its --nnodes."
         )
 
 
@@ -78,16 +93,24 @@ def check_checkpoint(
             f"{stored['constraint']} that differs in {len(other)} tensors, for example {other[0]}. Take its networks, "
             "loss and ema_decay, and a constraint without parameters of its own."
         )
-    before = stored["carried"]
-    if "data" in carried:
-        check_same_images(before["data"], carried["data"])
-    differing = [
-        f"{name} was {before.get(name)} and is {value}" for name, value in carried.items() if before.get(name) != value
-    ]
+    check_carried(stored["carried"], carried)
+
+
+def check_carried(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """ValueError unless the settings that decide random draws, `AdversarialTraining.carried`, are the checkpoint's."""
+    if "data" in now:
+        check_same_images(before["data"], now["data"])
+    differing = [name for name, value in now.items() if before.get(name) != value]
     if differing:
+        way_out = "Set the checkpoint's values."
+        if differing == ["micro_batch_size"]:
+            way_out = (
+                "Set --model.micro_batch_size as it was; if it was not set, it is a device's share of the batch, and "
+                "the run needs its old number of devices."
+            )
         raise ValueError(
             "Expected the settings of the checkpoint, so that data, noise and order carry on, found: "
-            f"{', '.join(differing)}. Set the checkpoint's values."
+            f"{', '.join(f'{name} was {before.get(name)} and is {now[name]}' for name in differing)}. {way_out}"
         )
 
 

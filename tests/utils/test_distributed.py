@@ -127,6 +127,17 @@ def test_a_strategy_that_is_not_ddp_and_an_impossible_batch_are_refused(
     assert not RunFolder(tmp_path / "run").record.exists()
 
 
+@pytest.mark.parametrize("devices", [1, 4])
+def test_processes_of_torchrun_that_are_not_the_devices_are_refused(devices: int, tmp_path: Path) -> None:
+    """Each of them would be a training of its own, in one folder."""
+    options = ["--run", str(tmp_path / "run"), "--trainer.devices", str(devices)]
+    for status, said in run_ranks([*SETTINGS, *options], tmp_path / "logs"):
+        assert status == 2
+        assert f"found 2 for {devices} x 1. Set --trainer.devices to its --nproc-per-node" in said
+        assert said.count("\n") == 1
+    assert not RunFolder(tmp_path / "run").record.exists()
+
+
 def test_ddp_on_one_device_is_a_plain_run(tmp_path: Path) -> None:
     ddp = ["--trainer.devices", "1", "--trainer.strategy", "ddp", "--run", str(tmp_path / "ddp")]
     process = start([*SETTINGS, *ddp], tmp_path / "log")  # a process group leaves its mark on the environment
@@ -165,6 +176,20 @@ def test_a_killed_process_ends_the_others_in_a_sentence_and_the_run_goes_on(tmp_
     run_on_two(words, tmp_path / "resumed")
     run_on_two([*two, "--run", str(tmp_path / "whole")], tmp_path / "undisturbed")
     assert_same_run(folder, RunFolder(tmp_path / "whole"))
+
+
+def test_a_share_that_was_not_set_needs_the_old_number_of_devices(tmp_path: Path) -> None:
+    """Refused before other processes start, so that it is said once."""
+    words = [*SETTINGS, "--model.micro_batch_size", "null", "--checkpoints.every", "1", "--run", str(tmp_path / "run")]
+    ends = ["--trainer.callbacks", f"{__name__}.EndsOfRank", "--trainer.callbacks.rank", "0"]
+    process = start([*words, *ends], tmp_path / "log")
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
+    two = [*words, "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    finished = subprocess.run([*LIGHTNING, *two], capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 2
+    assert finished.stderr.count("micro_batch_size was 8 and is 4") == 1
+    assert "the run needs its old number of devices." in finished.stderr
 
 
 def test_processes_that_found_different_checkpoints_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
