@@ -42,7 +42,7 @@ Table II, three seeds each, with small networks on embedded digits. Rows keep th
 has the batch size and D's channels here. The rows in which the paper's SN collapses have a narrow D (6 or 8 channels),
 the others a wide one (12 or 20); C_64-32 and E_256-32 have the same D and differ in batch size.
 
-At this scale no run collapses by the rules below, and the spectra do not decay under SN (last panel; under SR-s the
+At this scale few runs collapse by the rules below, and the spectra do not decay under SN (last panel; under SR-s the
 values beyond N/2 fall). What it can show is how good and how steady the scores are. A flat curve of modes is a run
 whose D has died, under either method: at this learning rate, twenty times the paper's, that happens to a narrow D, and
 which runs it happens to changes with the last bits of the arithmetic. The [log](../explanation/log.md) has more seeds.
