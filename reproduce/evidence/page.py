@@ -89,7 +89,7 @@ def method_table(runs: Sequence[Evidence]) -> DataFrame:
 
 
 def contingency(runs: Sequence[Evidence]) -> str:
-    """How mode collapse and spectral collapse go together under SN; SR keeps up what the second is judged by."""
+    """How often mode collapse and spectral collapse coincide under SN; under SR spectra cannot collapse by the rule."""
     sn = [run for run in runs if run.method == BASELINE]
     counts = Counter((run.mode_collapse is not None, run.spectral_collapse is not None) for run in sn)
     return (

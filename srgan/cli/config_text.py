@@ -8,7 +8,7 @@ by its class starts from that class's defaults: the parser would keep settings o
 import codecs
 import json
 import pydoc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,23 +39,15 @@ def with_settings_read(arguments: list[str]) -> list[str]:
     for argument in arguments:
         option, _, value = argument.partition("=")
         text, spelled = _text_of(option, value), None
-        if defaults := defaults_of(_constraint_class(option, value, text)):
-            read.append(f"--config={defaults}")
+        path = value if option in (f"--{CONSTRAINT}", f"--{CONSTRAINT}.class_path") else ""
         if text:
-            spelled = check_ambiguity(text)
+            found = settings_in(text)
+            spelled = check_ambiguity(text, found)
+            path = found[f"{CONSTRAINT}.class_path"].value if f"{CONSTRAINT}.class_path" in found else ""
+        if defaults := defaults_of(path):
+            read.append(f"--config={defaults}")
         read.append(argument if spelled is None or option != "--config" else f"--config={spelled}")
     return read
-
-
-def _constraint_class(option: str, word: str, text: Text | None) -> str:
-    """The path of the constraint's class that an option or its text names; empty if it names none."""
-    if text is None:
-        return word if option in (f"--{CONSTRAINT}", f"--{CONSTRAINT}.class_path") else ""
-    try:
-        named = dict(values_of(text)).get(f"{CONSTRAINT}.class_path")
-    except (yaml.YAMLError, RecursionError):  # as the parser will say
-        return ""
-    return named.value if named else ""
 
 
 def defaults_of(path: str) -> str | None:
@@ -92,15 +84,19 @@ def _read(path: Path) -> str:
         raise ValueError(f"Expected settings in UTF-8 in '{path}', found {found}. Save it as UTF-8.") from None
 
 
-def check_ambiguity(text: Text) -> str | None:
-    """The text with the short name of a method spelled out; None if it has none, or is no YAML, as the parser will say.
-
-    ValueError, with the line, for a setting that would be lost or follows from others.
-    """
+def settings_in(text: Text) -> dict[str, yaml.ScalarNode]:
+    """`values_of` a text; none if it is no YAML, as the parser will say."""
     try:
-        found = dict(values_of(text))
+        return dict(values_of(text))
     except (yaml.YAMLError, RecursionError):
-        return None
+        return {}
+
+
+def check_ambiguity(text: Text, found: Mapping[str, yaml.ScalarNode]) -> str | None:
+    """A text, whose settings were found, with the short name of a method spelled out; None if it has none.
+
+    ValueError, with the line, for a setting that follows from others.
+    """
     for target, (sources, compute) in LINKS.items():
         if target in found and not _follows(found[target], [found.get(source) for source in sources], compute):
             raise ValueError(

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tiny_runs import fit
 
-from srgan.cli.config_text import Text, check_ambiguity, values_of, with_settings_read
+from srgan.cli.config_text import Text, check_ambiguity, settings_in, values_of, with_settings_read
 from srgan.cli.fit import compose
 from srgan.constraints import SpectralNormalization, SpectralRegularization
 from srgan.runs.folder import RunFolder
@@ -64,7 +64,8 @@ def test_the_same_key_in_several_places_is_no_repetition() -> None:
     assert found == {
         "a.b": "1", "a.c.b": "2", "d.0.b": "1", "d.1.b": "2", "d.2.0": "1", "d.2.1": "1", "e.#0.0": "1", "e.#0": "2",
     }  # fmt: skip
-    assert check_ambiguity(Text("here", "", content)) is None
+    text = Text("here", "", content)
+    assert check_ambiguity(text, settings_in(text)) is None
 
 
 @pytest.mark.parametrize(("codec", "found"), [("utf-16", "one in UTF-16"), ("latin-1", "byte 0xfc in line 2")])
