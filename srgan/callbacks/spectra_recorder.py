@@ -3,11 +3,10 @@
 import pytorch_lightning as pl
 
 from srgan.callbacks.base import RunCallback, recovery_hint
-from srgan.collapse import SpectralCollapse
+from srgan.collapse import MAX_GROWTH, ScaleGrowth, SpectralCollapse
 from srgan.constraints import raw_matrix, raw_weight, spectra, spectral_layers
 from srgan.constraints.layers import convolutions, divides_by_sigma_1, layer_kind
 from srgan.runs.folder import SpectralLayer, normalized
-from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 from srgan.training.module import AdversarialTraining
 
 SPECTRAL_COLLAPSE = "spectral collapse"

@@ -71,10 +71,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("out", metavar="OUT", type=user_path, help="output folder, new or to be resumed")
     parser.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
     parser.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: %(default)s)")
-    parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), metavar="N",
-        help="images decoded in parallel (default: one per core, %(default)s here)",
-    )  # fmt: skip
+    workers = "images decoded in parallel (default: one per core, %(default)s here)"
+    parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help=workers)
     parser.add_argument("--retry", action="store_true", help="retry files that were left out")
     parser.add_argument("--verify", action="store_true", help="check every byte of existing output")
     return parser.parse_args(arguments)

@@ -19,8 +19,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=user_path, metavar="FILE", help="(default: report.html in the folder)")
     options = parser.parse_args(arguments)
     output = options.output or options.folder / "report.html"
-    written = write_page(options.folder, output)
-    for note in written.notes:
+    count, notes = write_page(options.folder, output)
+    for note in notes:
         print(f"left out: {note}", file=sys.stderr)
-    print(f"{output}: {written.runs} run{'s' * (written.runs != 1)}, {written.size / 1e6:.1f} MB")
+    print(f"{output}: {count} run{'s' * (count != 1)}, {output.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -1,4 +1,4 @@
-"""Records losses, discriminator outputs and accuracies, and warns of a discriminator that has stopped learning."""
+"""Record losses, D's mean outputs and accuracies, and gradient norms; warn of a discriminator that no longer learns."""
 
 import math
 from collections import deque
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from srgan.callbacks.base import RunCallback, resume_hint
 from srgan.losses import Loss
@@ -62,30 +63,61 @@ class LossRecorder(RunCallback):
         """Once a run, and not again after it is resumed."""
         if any(row["name"] == DISCRIMINATOR_DEAD for row in self.folder.read_warnings()):
             return
-        self.warn(
-            module,
-            DISCRIMINATOR_DEAD,
+        message = (
             f"its mean logits of real and of generated images were equal in {RECORDS_IN_A_ROW} records in a row "
             f"({self.recent[-1]['logits/real']:.3g}), so it gives all images one output and neither net gets a "
             "gradient. It does not recover: resume from a checkpoint before that, or start again, with a smaller "
-            "learning rate of the discriminator, or under SN or SR at unit scale (sn-unit, sr-s).",
+            "learning rate of the discriminator, or under SN or SR at unit scale (sn-unit, sr-s)."
         )
+        self.warn(module, DISCRIMINATOR_DEAD, message)
 
     def _warn_near_zero(self, module: AdversarialTraining) -> None:
         limit = NEAR_ZERO * undecided_loss(module.loss)
         if self._begins(lambda row: row["loss/discriminator"] < limit):
-            self.warn(
-                module,
-                DISCRIMINATOR_NEAR_ZERO,
+            message = (
                 f"below {limit:.3g} in {RECORDS_IN_A_ROW} records in a row. It tells every real image from every "
                 "generated one and learns no more. Likely causes: images of another range or pixel grid than the "
                 "generator's [-1, 1], a discriminator that has learned its few training images by heart, a generator "
                 "that has collapsed or learns too slowly. Look at the samples; lower n_dis or the discriminator's "
-                "learning rate, or take more data.",
+                "learning rate, or take more data."
             )
+            self.warn(module, DISCRIMINATOR_NEAR_ZERO, message)
 
 
 def undecided_loss(loss: Loss) -> float:
     """D's loss where it calls nothing real or generated: 2 for the hinge."""
     undecided = torch.full((1,), loss.decision_threshold or 0.0)
     return float(loss.discriminator(undecided, undecided))
+
+
+class GradientRecorder(RunCallback):
+    """Appends to `gradients.jsonl` the L2 norm of each layer's gradient in the iteration's last update of its net.
+
+    They are the averaged gradients that the optimizers used. Norms that are not finite are null.
+
+    Args:
+        every: iterations between two records.
+    """
+
+    def __init__(self, every: int = 100) -> None:
+        super().__init__(every)
+
+    def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
+        players = {"generator": module.generator, "discriminator": module.discriminator}
+        norms = {player: gradient_norms(net) for player, net in players.items()}
+        self.folder.append_row(self.folder.gradients, {"iteration": module.iteration} | norms)
+
+
+@torch.no_grad()
+def gradient_norms(module: nn.Module) -> dict[str, float | None]:
+    """L2 norm of each layer's gradient, weight and bias together: qualified name -> norm, in definition order.
+
+    Layers without a gradient are left out; None stands for NaN and infinity.
+    """
+    squares: dict[str, torch.Tensor] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.grad is not None:
+            layer = name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]
+            squares[layer] = squares.get(layer, 0) + parameter.grad.float().square().sum()
+    norms = torch.stack(list(squares.values())).sqrt().tolist() if squares else []  # one synchronization
+    return {layer: norm if math.isfinite(norm) else None for layer, norm in zip(squares, norms, strict=True)}
