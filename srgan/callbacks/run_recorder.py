@@ -85,7 +85,8 @@ class RunRecorder(RunCallback):
         assert isinstance(pl_module, AdversarialTraining)
         if not trainer.is_global_zero:
             return
-        self._close_bar()
+        if self.bar is not None:
+            self.bar.close()
         self._report(pl_module)
         callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
         missing = [work for one in callbacks if (work := one.missing(pl_module))]
@@ -101,10 +102,6 @@ class RunRecorder(RunCallback):
         self.folder.check_not_lost()
         write_json(self.folder.record, self.record)
 
-    def _close_bar(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -116,7 +113,8 @@ class RunRecorder(RunCallback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Records that a run failed, or which iterations of one that was stopped immediately are not saved."""
-        self._close_bar()
+        if self.bar is not None:
+            self.bar.close()
         if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
             return  # nothing was written yet, or all of it was moved
         if isinstance(exception, ImmediateStop):

@@ -101,16 +101,18 @@ class ScoreRecorder(RunCallback):
         """The final scores, which take far longer than those in training; the last checkpoint is saved by now."""
         assert isinstance(pl_module, AdversarialTraining)
         saver, is_over = checkpoints_of(trainer), pl_module.iteration == pl_module.iterations
-        if not is_over or not self.missing(pl_module) or saver.agreed_signal(trainer.world_size):
-            return
+        if is_over and self.missing(pl_module) and not saver.agreed_signal(trainer.world_size):
+            with saver.stopping_immediately(trainer):
+                self._record_final(trainer, pl_module)
+
+    def _record_final(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         assert self.final is not None
-        with saver.stopping_immediately(trainer):
-            scorer = (self.scorer or self._make_scorer(trainer, pl_module)).under(self.final)
-            scores = scorer.of_generators(pl_module.generator, pl_module.generator_ema)
-            if trainer.is_global_zero:
-                self.folder.check_not_lost()
-                final = {"iteration": pl_module.iteration, "protocol": scorer.describe(), "scores": scores}
-                write_json(self.folder.final, final)
+        scorer = (self.scorer or self._make_scorer(trainer, module)).under(self.final)
+        scores = scorer.of_generators(module.generator, module.generator_ema)
+        if trainer.is_global_zero:
+            self.folder.check_not_lost()
+            final = {"iteration": module.iteration, "protocol": scorer.describe(), "scores": scores}
+            write_json(self.folder.final, final)
 
     def _warn_of_collapse(self, module: AdversarialTraining) -> None:
         """At the evaluation from which on a score is far from its best; it may still recover."""

@@ -3,7 +3,6 @@
 Needs the package wandb-workspaces. Building and validating works without a login and without a network.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +12,7 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from pandas import DataFrame, read_csv
 
-from srgan.cli.arguments import user_path
+from srgan.cli.arguments import parser_of, user_path
 from srgan.collapse import EMA
 from srgan.loggers.panels import AXIS, COLLAPSE, LAYERS, SCORES, SECTIONS, SPECTRA, Panel, panels_of
 from srgan.loggers.wandb_runs import run_name, wandb_mode
@@ -39,7 +38,7 @@ HEAT_MAP_HINT = (
 
 def main(arguments: Sequence[str]) -> int:
     """Creates both, or shows them without a login."""
-    parser = argparse.ArgumentParser(prog="srgan dashboard", description=DESCRIPTION)
+    parser = parser_of("dashboard", DESCRIPTION)
     parser.add_argument("--entity", help="user or team that owns the project (default: your account)")
     parser.add_argument("--project", default="srgan", help="project (default: %(default)s)")
     parser.add_argument("--table", type=user_path, metavar="CSV", help="also publish this table2.csv as a table")

@@ -45,7 +45,7 @@ usage: srgan evaluate RUN|CHECKPOINT [options]
 """
 
 
-def parser_of(checkpoint: RunCheckpoint) -> ArgumentParser:
+def options_of(checkpoint: RunCheckpoint) -> ArgumentParser:
     """Options as in `srgan fit`, with the checkpoint's settings as defaults."""
     parser = ArgumentParser(prog="srgan evaluate RUN|CHECKPOINT", description=DESCRIPTION, exit_on_error=False)
     data, scores = copy.deepcopy([checkpoint.config["data"], checkpoint.config["scores"]])
@@ -98,7 +98,7 @@ def read_checkpoint(path: str, options: Sequence[str]) -> tuple[RunCheckpoint, N
     add_allow(trust)
     checkpoint = read_source(path, trust.parse_known_args(list(options))[0].allow)
     try:
-        chosen = parser_of(checkpoint).parse_args(list(options))
+        chosen = options_of(checkpoint).parse_args(list(options))
     except (argparse.ArgumentError, KeyError, TypeError) as error:
         problem = format_parser_error(error)
         raise ValueError(f"Expected settings and options that this version of srgan knows, found: {problem}") from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srgan.cli.arguments import positive, user_path
+from srgan.cli.arguments import parser_of, positive, user_path
 from srgan.prepare.image_sources import printable
 from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
 from srgan.utils.files import file_lock
@@ -61,12 +61,8 @@ def check_places(root: Path, out: Path, split: str) -> None:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="srgan prepare",
-        description="Convert ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Convert ImageNet, or any photographs in one folder per class, for srgan.data.HubData."
+    parser = parser_of("prepare", description, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", metavar="ROOT", type=user_path, help="folder or uncompressed tar file of images")
     parser.add_argument("out", metavar="OUT", type=user_path, help="output folder, new or to be resumed")
     parser.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")

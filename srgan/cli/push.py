@@ -1,10 +1,9 @@
 """`srgan push`: a checkpoint as a folder for others, on disk or on the Hugging Face hub."""
 
-import argparse
 import tempfile
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow, user_path
+from srgan.cli.arguments import add_allow, parser_of, user_path
 from srgan.utils.optional_packages import require
 
 PLACEHOLDER = "OWNER/NAME"  # on the card of a folder, until it is uploaded
@@ -15,7 +14,7 @@ in the settings are reduced to file names. Uploading needs a login (hf auth logi
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="srgan push", description=DESCRIPTION, allow_abbrev=False)
+    parser = parser_of("push", DESCRIPTION)
     source = "checkpoint, run folder (its last checkpoint), or a folder written by --folder, uploaded as it is"
     parser.add_argument("path", type=user_path, metavar="PATH", help=source)
     parser.add_argument("name", nargs="?", metavar="OWNER/NAME", help="model on the hub, created if needed")

@@ -5,21 +5,20 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow, positive, user_path
+from srgan.cli.arguments import add_allow, parser_of, positive, user_path
 from srgan.utils.optional_packages import advice
 
+DESCRIPTION = """\
+Draw images from the generator of a checkpoint. Without options: the grid that the run itself drew at that iteration
+(samples/*.png), bit for bit on the same kind of device."""
 SUFFIXES = (".png", ".gif", ".mp4")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="srgan sample",
-        description="Draw images from the generator of a checkpoint. Without options: the grid that the run itself "
-        "drew at that iteration (samples/*.png), bit for bit on the same kind of device.",
-        allow_abbrev=False,
-    )
+    parser = parser_of("sample", DESCRIPTION)
     add = parser.add_argument
-    add("checkpoint", metavar="RUN|CKPT", help="run (last checkpoint), checkpoint, folder of srgan pull, or OWNER/NAME")
+    source = "run folder (its last checkpoint), checkpoint, folder written by srgan pull, or OWNER/NAME on the hub"
+    add("checkpoint", metavar="RUN|CKPT", help=source)
     add("--output", type=user_path, metavar="FILE", help=".png, .gif or .mp4")
     add("--gif", action="store_true", help="write an animation (without --output)")
     add("--rows", type=positive, metavar="N", help="rows of the grid (default: as in the run)")
@@ -29,7 +28,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     truncation = "resample entries of z beyond +-THRESHOLD, as BigGAN: better images, less variety (not StyleGAN's psi)"
     add("--truncation", type=float, metavar="THRESHOLD", help=truncation)
     add("--ema", action="store_true", help="use the generator's moving average (--model.ema_decay)")
-    add("--frames", type=positive, default=24, metavar="N", help="from point to point of an animation (default: 24)")
+    frames = "frames between two points of an animation (default: %(default)s)"
+    add("--frames", type=positive, default=24, metavar="N", help=frames)
     add_allow(parser)
     add("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
     add("--num-images", type=positive, metavar="N", help="for --export-images (default: as many as are scored)")

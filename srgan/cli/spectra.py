@@ -14,11 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.checkpoints.reading import RunCheckpoint
-from srgan.cli.arguments import user_path
+from srgan.cli.arguments import parser_of, user_path
 from srgan.collapse import CollapseThresholds, spectral_collapse
 from srgan.inspection.layer_spectra import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
 from srgan.utils.files import write_json, write_text
 
+DESCRIPTION = """\
+Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. No code in the file is
+run."""
 DISCRIMINATOR = "discriminator."
 HEADERS = ["sigma_1", "tail\nmean", "p10", "p50", "effective\nrank", "stable\nrank", "condi-\ntion"]
 EXPLANATION = (
@@ -32,13 +35,8 @@ MAX_TITLE_LENGTH = 21  # characters that fit above a panel
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="srgan spectra",
-        description="Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. "
-        "No code in the file is run.",
-        allow_abbrev=False,
-    )
-    source = "run (last checkpoint), .pt, .pth, .ckpt, .safetensors, Hugging Face folder of either, or Chainer .npz"
+    parser = parser_of("spectra", DESCRIPTION)
+    source = "run (last checkpoint), .pt, .pth, .ckpt or .safetensors, Hugging Face folder of either, Chainer .npz"
     shown = "only layers of these names; may be repeated (default for srgan checkpoints: 'discriminator.*')"
     turned = "layers that are transposed convolutions, [in, out, k, k]; may be repeated"
     add = parser.add_argument

@@ -106,12 +106,7 @@ class InspectedFile:
 
 
 def inspect_file(path: Path) -> InspectedFile:
-    """Reads a checkpoint, or the last one of a run's folder, and finds its weights.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be read safely, or holds no weights.
-    """
+    """Reads a checkpoint, or the last one of a run's folder, and finds its weights; ValueError if it holds none."""
     path = checkpoint_at(path)
     content = read_checkpoint(path)
     weights, others = find_weights(content)
