@@ -7,6 +7,6 @@ from srgan.callbacks.image_recorders import SampleGridRecorder as SampleGridReco
 from srgan.callbacks.run_recorder import LoggerFeed as LoggerFeed
 from srgan.callbacks.run_recorder import RunRecorder as RunRecorder
 from srgan.callbacks.score_recorder import ScoreRecorder as ScoreRecorder
-from srgan.callbacks.spectra_recorder import SpectraRecorder as SpectraRecorder
 from srgan.callbacks.training_recorders import GradientRecorder as GradientRecorder
 from srgan.callbacks.training_recorders import LossRecorder as LossRecorder
+from srgan.callbacks.training_recorders import SpectraRecorder as SpectraRecorder

@@ -9,10 +9,10 @@ import yaml
 
 from srgan.callbacks.base import RunCallback
 from srgan.callbacks.checkpoint_saver import CheckpointSaver, ImmediateStop, checkpoints_of
-from srgan.collapse import CollapseThresholds, Verdict, reported_scores
+from srgan.collapse import Verdict, reported_scores
 from srgan.loggers.rows import History, RunLogger
-from srgan.runs.folder import SHOWN_SCORES, RunFolder
-from srgan.runs.recorded import verdicts_of
+from srgan.runs.folder import SHOWN_SCORES
+from srgan.runs.recorded import RecordedRun
 from srgan.training.module import AdversarialTraining
 from srgan.utils.files import write_json, write_text
 from srgan.utils.progress import Progress
@@ -98,7 +98,7 @@ class RunRecorder(RunCallback):
             "ended": now(),
             "seconds": round(self.record["seconds"] + time.monotonic() - self.started, 1),
             "peak_memory": peak_memory(trainer),
-        } | outcome(self.folder, self.thresholds)
+        } | outcome(RecordedRun(self.folder, self.record, self.folder.path.name))
         self.folder.check_not_lost()
         write_json(self.folder.record, self.record)
 
@@ -126,15 +126,13 @@ class RunRecorder(RunCallback):
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 
 
-def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
-    """The verdicts of a run, and the evaluation that a table reports, from its files."""
-    scores = folder.read_scores()
-    verdicts = verdicts_of(scores, folder.read_spectra(), thresholds)
+def outcome(run: RecordedRun) -> dict[str, Any]:
+    """The verdicts of a run, and the evaluation that a table reports."""
     reported = None
-    if modes := verdicts["mode_collapse"]:
-        ranking = next(name for name in scores[0] if name.startswith("FID"))
-        reported = reported_scores(scores, Verdict(**modes), ranking)
-    return {"reported": reported, "verdicts": verdicts | {"thresholds": asdict(thresholds)}}
+    if modes := run.verdicts["mode_collapse"]:
+        ranking = next(name for name in run.scores[0] if name.startswith("FID"))
+        reported = reported_scores(run.scores, Verdict(**modes), ranking)
+    return {"reported": reported, "verdicts": {**run.verdicts, "thresholds": asdict(run.thresholds)}}
 
 
 class LoggerFeed(RunCallback):

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from srgan.collapse import CollapseThresholds, Row, is_lower_better, mode_collapse, spectral_collapse
+from srgan.collapse import CollapseThresholds, is_lower_better, mode_collapse, spectral_collapse
 from srgan.runs.folder import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
 
 Rows = Sequence[Mapping[str, Any]]
@@ -113,9 +113,12 @@ class RecordedRun:
     @cached_property
     def verdicts(self) -> dict[str, Mapping[str, Any] | None]:
         """Of VERDICTS -> "collapsed" and "iteration", of run.json or else of the files so far; None if not judged."""
-        stored = self.record.get("verdicts")
-        found = verdicts_of(self.scores, self.spectra, self.thresholds) if stored is None else stored
-        return {kind: found.get(kind) for kind in VERDICTS}
+        if (stored := self.record.get("verdicts")) is not None:
+            return {kind: stored.get(kind) for kind in VERDICTS}
+        spectra, thresholds = self.spectra, self.thresholds
+        modes = mode_collapse(self.scores, thresholds) if self.scores else None
+        collapse = spectral_collapse(spectra.iterations, spectra.judged(), thresholds) if spectra else None
+        return {kind: asdict(one) if one else None for kind, one in zip(VERDICTS, (modes, collapse), strict=True)}
 
     def collapse_iteration(self, verdict: str) -> int | None:
         """Iteration of a collapse, one of VERDICTS; None if there was none or nothing to judge it by."""
@@ -159,18 +162,6 @@ def number_names(rows: Rows) -> list[str]:
 
 def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def verdicts_of(
-    scores: Sequence[Row], spectra: SpectraHistory | None, thresholds: CollapseThresholds
-) -> dict[str, dict[str, Any] | None]:
-    """Both verdicts of a run, as run.json keeps them; None where nothing was recorded."""
-    return {
-        "mode_collapse": asdict(mode_collapse(scores, thresholds)) if scores else None,
-        "spectral_collapse": asdict(spectral_collapse(spectra.iterations, spectra.judged(), thresholds))
-        if spectra
-        else None,
-    }
 
 
 def find_runs(root: Path) -> tuple[list[RecordedRun], list[str]]:
