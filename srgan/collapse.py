@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 Row = Mapping[str, Any]
 EMA = "_ema"
 """Suffix of scores of the generator's moving average."""
+MAX_GROWTH, SHARE_OF_LAYERS = 3.0, 0.5
+"""Times sigma_1 at the start, beyond which a layer counts as slow; share of slow layers that makes a slow D."""
 
 
 @dataclass(frozen=True)
@@ -237,3 +240,33 @@ def reported_scores(rows: Sequence[Row], verdict: Verdict, ranking: str) -> Row:
     before = [row for row in rows if row["iteration"] < verdict.iteration] or list(rows[:1])
     best = min if is_lower_better(ranking) else max
     return best(before, key=lambda row: row[ranking])
+
+
+class ScaleGrowth:
+    """sigma_1 of layers that are divided by it, one record after the other.
+
+    D does not see that scale, but Adam does: a step of the same length turns a larger weight less, by lr / sigma_1.
+    `rates` are by layer sigma_1 at the first record over that at the last, 1 where a weight was all zero: what has
+    become of lr / sigma_1, but for the schedule of lr.
+    """
+
+    def __init__(self) -> None:
+        self.rates: dict[str, float] = {}
+        self._reported = False
+        self._first: dict[str, float] = {}
+
+    @property
+    def start(self) -> float:
+        """sigma_1 at the first record, geometric mean of the layers: the scale that brings the rate of then back."""
+        return geometric_mean([first for first in self._first.values() if first > 0])
+
+    def add(self, sigma_1: Mapping[str, float]) -> list[str]:
+        """Takes sigma_1 of each layer's raw weight; returns the slow layers once, when half or more are."""
+        for name, now in sigma_1.items():
+            first = self._first.setdefault(name, now)
+            self.rates[name] = first / now if first > 0 and now > 0 else 1.0
+        slow = [name for name in sigma_1 if self.rates[name] < 1 / MAX_GROWTH]
+        if self._reported or not slow or len(slow) < SHARE_OF_LAYERS * len(sigma_1):
+            return []
+        self._reported = True
+        return slow

@@ -25,6 +25,7 @@ from srgan.utils.downsampling import kept_times
 from srgan.utils.files import write_atomically
 
 AxisScale = Literal["linear", "log"]
+Canvas = Figure | SubFigure
 
 FORMATS = (".png", ".pdf")
 DOTS_PER_INCH = 200
@@ -112,13 +113,8 @@ def spectrum_curves(
 ) -> list[Line2D]:
     """Curves of sigma_k / sigma_1 over k / N, one per shown iteration, in order; later ones darker and thicker.
 
-    Args:
-        axis: where to draw.
-        spectra: `[T, N]`, or `[N]` for a single one.
-        iterations: `[T]`; None: the curves are not coloured by iteration.
-        norm: the colour scale; None: of these iterations.
-        most: curves to show at most.
-        options: of `axis.plot`.
+    `spectra` are `[T, N]`, or `[N]`, at `iterations` `[T]`, without which they have one colour; `norm` is the colour
+    scale, by default of these iterations. At most `most` curves are shown. `options` are those of `axis.plot`.
     """
     spectra = np.atleast_2d(spectra)
     N = spectra.shape[1]
@@ -158,7 +154,7 @@ def ratio_axis(axis: Axes, scale: AxisScale, limits: tuple[float, float]) -> Non
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
 
 
-def iteration_bar(figure: Figure | SubFigure, axes: Sequence[Axes], norm: Normalize) -> None:
+def iteration_bar(figure: Canvas, axes: Sequence[Axes], norm: Normalize) -> None:
     """The colour scale, at the right of the axes."""
     bar = figure.colorbar(ScalarMappable(norm, iteration_colours()), ax=list(axes), pad=0.015, aspect=40, fraction=0.03)
     bar.set_label("iteration")
@@ -167,20 +163,12 @@ def iteration_bar(figure: Figure | SubFigure, axes: Sequence[Axes], norm: Normal
 
 
 def grid_of_panels(
-    titles: Sequence[str],
-    columns: int = 5,
-    figure: Figure | SubFigure | None = None,
-    share: bool = True,
-    aspect: float = 0.75,
-) -> tuple[Figure | SubFigure, list[Axes]]:
-    """Small multiples, one panel for each title, row by row.
+    titles: Sequence[str], columns: int = 5, figure: Canvas | None = None, share: bool = True, aspect: float = 0.75
+) -> tuple[Canvas, list[Axes]]:
+    """Small multiples, one panel for each title, at most so many `columns` in a row.
 
-    Args:
-        titles: of the panels.
-        columns: at most, in a row.
-        figure: where to draw; None: a new one, up to a page wide and as high as the panels need.
-        share: whether all panels have the same axes; inner tick labels are left out then.
-        aspect: height of a panel by its width, in a new figure.
+    A new `figure` is up to a page wide and as high as the panels need, whose height is `aspect` by their width. If they
+    `share` their axes, inner tick labels are left out.
     """
     columns = max(1, min(columns, len(titles)))
     rows = -(-len(titles) // columns)

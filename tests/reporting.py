@@ -14,7 +14,7 @@ from markupsafe import escape
 
 from srgan.cli.main import main
 from srgan.collapse import CollapseThresholds, mode_collapse, spectral_collapse
-from srgan.report.page import WrittenPage, write_page
+from srgan.report.page import write_page
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import append_json_line, write_json
 
@@ -96,13 +96,13 @@ def _unfinish(path: Path) -> None:
     picture.write_bytes(picture.read_bytes()[:200])
 
 
-def table_page(root: Path, output: Path) -> WrittenPage:
+def table_page(root: Path, output: Path) -> None:
     """The page of these runs below a table as `reproduce` writes it, wider than a phone."""
     cells = [{"text": "12.5", "kind": "ours", "runs": [["seed 1", "pair/sn"]]}] * 12
     row = [{"text": "A_64-128"}, *cells, {"text": "MC + SC", "kind": "collapsed"}, {"text": "to do", "kind": "gap"}]
     table = {"header": ["Setting", *(f"column {k}" for k in range(14))], "rows": [row] * 30}
     front = [{"title": "The table", "paragraphs": ["Scale <mini>."], "table": table}]
-    return write_page(root, output, "Table <II>", front)
+    write_page(root, output, "Table <II>", front)
 
 
 def stored_run(page: Path, key: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tiny_runs import fit
 
 import srgan
 from srgan.cli import fit_help as fit_command
-from srgan.cli.configs import first_sentence, names, path_of, with_paths
+from srgan.cli.configs import first_sentence, known, path_of, with_paths
 from srgan.cli.main import COMMANDS, main
 from srgan.runs.folder import RunFolder
 from srgan.utils.optional_packages import DISTRIBUTION, EXTRA_OF, installed_version
@@ -108,14 +108,14 @@ def test_names_stand_for_configurations_and_files_win(tmp_path: Path, monkeypatc
 def test_configurations_are_listed_with_what_they_are_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["configs"]) == 0
     listed = dict(re.findall(r"^(\S+) +(.+)$", capsys.readouterr().out, re.MULTILINE))
-    assert listed == {name: first_sentence(name) for name in names()}
+    assert listed == {name: first_sentence(name) for name in known()}
     assert main(["configs", "digits"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["data"]["class_path"] == "srgan.data.DigitsData"
     assert main(["configs", "digit"]) == 2
     assert "found 'digit'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", known())
 def test_a_configuration_begins_with_a_sentence(name: str) -> None:
     assert path_of(name).read_text().startswith("# ")
     assert first_sentence(name)[-1].isalnum() or first_sentence(name)[-1] in ".%"

@@ -35,7 +35,7 @@ DOORS = {
     "utils/torch_internals.py": "torch",
     "utils/lightning_internals.py": "Lightning",
     "loggers/wandb.py": "Lightning's logger of Weights & Biases",
-    "loggers/wandb_workspace.py": "wandb_workspaces",
+    "cli/dashboard.py": "wandb_workspaces",
     "metrics/features.py": "torchmetrics' InceptionV3",
     "cli/fit.py": "argparse's list of options",
 }
@@ -247,7 +247,7 @@ def test_lightnings_logger_keeps_what_wandb_gets() -> None:
 
 
 def test_wandb_workspaces_builds_what_it_would_send() -> None:
-    """loggers/wandb_workspace.py validates a dashboard without a login."""
+    """cli/dashboard.py validates a dashboard without a login."""
     workspaces = pytest.importorskip("wandb_workspaces.workspaces")
     model = workspaces.Workspace(entity="nobody", project="srgan", name="empty")._to_model()
     assert "section" in model.spec.model_dump_json(by_alias=True, exclude_none=True)

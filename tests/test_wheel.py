@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import srgan
-from srgan.cli.configs import names
+from srgan.cli.configs import known
 from srgan.utils.optional_packages import DISTRIBUTION, EXTRA_OF
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -63,7 +63,7 @@ def run(installed: Path, *command: str, folder: Path) -> str:
 
 def test_the_wheel_holds_every_configuration_and_page(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"srgan/configs/{name}.yaml" for name in names()} <= held
+    assert {f"srgan/configs/{name}.yaml" for name in known()} <= held
     package = REPOSITORY / "srgan"
     ours = [path for path in package.rglob("*") if path.suffix in (".py", ".js", ".css", ".html", ".typed")]
     assert {str(path.relative_to(REPOSITORY)) for path in ours} <= held
@@ -110,7 +110,7 @@ def test_the_installed_package_works_outside_of_the_clone(installed: Path, tmp_p
     assert Path(where).is_relative_to(installed.parent)
     assert run(installed, "srgan", "--version", folder=tmp_path).strip() == srgan.__version__
     listed = run(installed, "srgan", "configs", folder=tmp_path).splitlines()
-    assert [line.split()[0] for line in listed] == names()
+    assert [line.split()[0] for line in listed] == [*known()]
     fit = ["srgan", "fit", "-c", "digits", "-c", "sr-s", "--run", "x", "--model.iterations", "20"]
     said = run(installed, *fit, "--scores.every", "0", "--trainer.accelerator", "cpu", folder=tmp_path)
     assert said == "x: finished, 20 iterations.\n"

@@ -9,8 +9,7 @@ from reproduce.plan.run import FINISHED
 from reproduce.results.generated import markdown_table
 from reproduce.results.picture import ALT
 from reproduce.results.table import ResultsTable
-from srgan.report.page import write_page
-from srgan.report.sample_pictures import data_url
+from srgan.report.page import data_url, write_page
 from srgan.runs.recorded import VERDICTS
 
 LEGEND = {

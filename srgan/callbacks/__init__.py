@@ -2,11 +2,11 @@
 
 from srgan.callbacks.base import RunCallback as RunCallback
 from srgan.callbacks.checkpoint_saver import CheckpointSaver as CheckpointSaver
-from srgan.callbacks.discriminator_output_recorder import DiscriminatorOutputRecorder as DiscriminatorOutputRecorder
-from srgan.callbacks.gradient_recorder import GradientRecorder as GradientRecorder
-from srgan.callbacks.logger_feed import LoggerFeed as LoggerFeed
-from srgan.callbacks.loss_recorder import LossRecorder as LossRecorder
+from srgan.callbacks.image_recorders import DiscriminatorOutputRecorder as DiscriminatorOutputRecorder
+from srgan.callbacks.image_recorders import SampleGridRecorder as SampleGridRecorder
+from srgan.callbacks.run_recorder import LoggerFeed as LoggerFeed
 from srgan.callbacks.run_recorder import RunRecorder as RunRecorder
-from srgan.callbacks.sample_recorder import SampleGridRecorder as SampleGridRecorder
 from srgan.callbacks.score_recorder import ScoreRecorder as ScoreRecorder
-from srgan.callbacks.spectra_recorder import SpectraRecorder as SpectraRecorder
+from srgan.callbacks.training_recorders import GradientRecorder as GradientRecorder
+from srgan.callbacks.training_recorders import LossRecorder as LossRecorder
+from srgan.callbacks.training_recorders import SpectraRecorder as SpectraRecorder

@@ -51,9 +51,7 @@ class RunCallback(pl.Callback):
         if self.every and self.at_start and pl_module.iteration == 0 and self._acts_here(trainer):
             self.act(trainer, pl_module)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
         assert isinstance(pl_module, AdversarialTraining)
         now = time.monotonic()
         is_due = self.every and self.is_due(pl_module) and now - self.acted >= self.min_seconds

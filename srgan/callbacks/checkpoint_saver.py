@@ -80,9 +80,7 @@ class CheckpointSaver(RunCallback, Checkpoint):
             dist.all_reduce(number, dist.ReduceOp.MAX, self.hosts)
         return signal.Signals(int(number)) if number else None
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
         """Saves on every process, since a strategy may need them all."""
         assert isinstance(pl_module, AdversarialTraining)
         stop = self.agreed_signal(trainer.world_size)

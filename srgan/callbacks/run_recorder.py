@@ -1,4 +1,4 @@
-"""The summary of a run: settings, provenance and results."""
+"""The first and the last callback of every run: its summary, and what hands its histories to loggers."""
 
 import time
 from dataclasses import asdict
@@ -9,9 +9,10 @@ import yaml
 
 from srgan.callbacks.base import RunCallback
 from srgan.callbacks.checkpoint_saver import CheckpointSaver, ImmediateStop, checkpoints_of
-from srgan.collapse import CollapseThresholds, Verdict, reported_scores
-from srgan.runs.folder import SHOWN_SCORES, RunFolder
-from srgan.runs.recorded import verdicts_of
+from srgan.collapse import Verdict, reported_scores
+from srgan.loggers.rows import History, RunLogger
+from srgan.runs.folder import SHOWN_SCORES
+from srgan.runs.recorded import RecordedRun
 from srgan.training.module import AdversarialTraining
 from srgan.utils.files import write_json, write_text
 from srgan.utils.progress import Progress
@@ -24,37 +25,16 @@ class RunRecorder(RunCallback):
     Comes first among the callbacks: on resume it drops what was recorded beyond the checkpoint.
 
     Args:
-        config: every setting of the run, resolved.
-        command: what was typed.
-        parent: the checkpoint of another run that this one started from; None for a fresh start.
-        constraint: label, sentence and note of the run's constraint.
+        about: what is known before: "command", "config", "parent", "label" and "constraint" of `run.json`.
         marks: `RunFolder.history_marks` of the checkpoint from which the run resumes; None for a run that begins.
-        label: what to call the run; None: the constraint's label.
     """
 
     min_seconds = 1.0
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        command: list[str],
-        parent: dict[str, Any] | None,
-        constraint: dict[str, str | None],
-        marks: dict[str, list[int]] | None = None,
-        label: str | None = None,
-    ) -> None:
+    def __init__(self, about: dict[str, Any], marks: dict[str, list[int]] | None = None) -> None:
         super().__init__(every=1)
         self.marks = marks
-        self.record: dict[str, Any] = {
-            "status": "running",
-            "command": command,
-            "config": config,
-            "parent": parent,
-            "label": label or constraint["label"],
-            "constraint": constraint,
-            "commit": commit(),
-            "versions": versions(),
-        }
+        self.record: dict[str, Any] = {"status": "running", **about, "commit": commit(), "versions": versions()}
         self.started = 0.0
         self.began = 0
         self.bar: Progress | None = None
@@ -89,8 +69,10 @@ class RunRecorder(RunCallback):
 
     def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
         self._report(module)
+        latest = (self.folder.read_scores() or [{}])[-1]
+        shown = "  ".join(f"{name} {latest[name]:.4g}" for name in SHOWN_SCORES if name in latest)
         assert self.bar is not None
-        self.bar.set_postfix_str(format_latest_scores(self.folder), refresh=False)
+        self.bar.set_postfix_str(shown, refresh=False)
         self.bar.update(module.iteration - self.bar.n)
 
     def _report(self, module: AdversarialTraining) -> None:
@@ -101,27 +83,24 @@ class RunRecorder(RunCallback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, AdversarialTraining)
-        if trainer.is_global_zero:
-            self._close_bar()
-            self._report(pl_module)
-            callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
-            missing = [work for one in callbacks if (work := one.missing(pl_module))]
-            if pl_module.iteration < pl_module.iterations:
-                missing = [f"iterations {pl_module.iteration + 1} to {pl_module.iterations}", *missing]
-            elapsed = time.monotonic() - self.started
-            self.record |= {
-                "status": "stopped" if missing else "finished",
-                "missing": missing,
-                "ended": now(),
-                "seconds": round(self.record["seconds"] + elapsed, 1),
-                "peak_memory": peak_memory(trainer),
-            } | outcome(self.folder, self.thresholds)
-            self.folder.check_not_lost()
-            write_json(self.folder.record, self.record)
-
-    def _close_bar(self) -> None:
+        if not trainer.is_global_zero:
+            return
         if self.bar is not None:
             self.bar.close()
+        self._report(pl_module)
+        callbacks = [one for one in trainer.callbacks if isinstance(one, RunCallback)]  # type: ignore[attr-defined]
+        missing = [work for one in callbacks if (work := one.missing(pl_module))]
+        if pl_module.iteration < pl_module.iterations:
+            missing = [f"iterations {pl_module.iteration + 1} to {pl_module.iterations}", *missing]
+        self.record |= {
+            "status": "stopped" if missing else "finished",
+            "missing": missing,
+            "ended": now(),
+            "seconds": round(self.record["seconds"] + time.monotonic() - self.started, 1),
+            "peak_memory": peak_memory(trainer),
+        } | outcome(RecordedRun(self.folder, self.record, self.folder.path.name))
+        self.folder.check_not_lost()
+        write_json(self.folder.record, self.record)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -134,7 +113,8 @@ class RunRecorder(RunCallback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Records that a run failed, or which iterations of one that was stopped immediately are not saved."""
-        self._close_bar()
+        if self.bar is not None:
+            self.bar.close()
         if not trainer.is_global_zero or not self.folder.config.is_file() or "seed" not in self.record:
             return  # nothing was written yet, or all of it was moved
         if isinstance(exception, ImmediateStop):
@@ -146,17 +126,65 @@ class RunRecorder(RunCallback):
             write_json(self.folder.record, self.record | {"status": "failed", "error": str(exception)})
 
 
-def outcome(folder: RunFolder, thresholds: CollapseThresholds) -> dict[str, Any]:
-    """The verdicts of a run, and the evaluation that a table reports, from its files."""
-    scores = folder.read_scores()
-    verdicts = verdicts_of(scores, folder.read_spectra(), thresholds)
+def outcome(run: RecordedRun) -> dict[str, Any]:
+    """The verdicts of a run, and the evaluation that a table reports."""
     reported = None
-    if modes := verdicts["mode_collapse"]:
-        ranking = next(name for name in scores[0] if name.startswith("FID"))
-        reported = reported_scores(scores, Verdict(**modes), ranking)
-    return {"reported": reported, "verdicts": verdicts | {"thresholds": asdict(thresholds)}}
+    if modes := run.verdicts["mode_collapse"]:
+        ranking = next(name for name in run.scores[0] if name.startswith("FID"))
+        reported = reported_scores(run.scores, Verdict(**modes), ranking)
+    return {"reported": reported, "verdicts": {**run.verdicts, "thresholds": asdict(run.thresholds)}}
 
 
-def format_latest_scores(folder: RunFolder) -> str:
-    scores = folder.read_scores()
-    return "  ".join(f"{name} {scores[-1][name]:.4g}" for name in SHOWN_SCORES if name in scores[-1]) if scores else ""
+class LoggerFeed(RunCallback):
+    """Gives new rows of the histories to all loggers, once a second: numbers to any, media to `RunLogger`s.
+
+    Last among the callbacks. The files stay the source of truth: every start feeds the whole history, of which a logger
+    that resumes (Weights & Biases, online) takes what it lacks.
+    """
+
+    min_seconds = 1.0
+    history: History | None = None
+
+    def __init__(self) -> None:
+        super().__init__(every=1)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Files are rolled back to the checkpoint by now: from here on they only grow."""
+        if trainer.is_global_zero and trainer.loggers:
+            self.history = History(self.folder, self.thresholds)
+            record = self.folder.read_record() or {}
+            for logger in trainer.loggers:
+                logger.log_hyperparams(record["config"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._publish(trainer)
+
+    def act(self, trainer: pl.Trainer, module: AdversarialTraining) -> None:
+        if module.iteration < module.iterations:  # the last row is not complete before the final scores
+            self._publish(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if not self.folder.lost():
+            self.on_fit_end(trainer, pl_module)
+
+    def _publish(self, trainer: pl.Trainer) -> None:
+        if self.history is None or not (rows := self.history.new_rows()):
+            return
+        self.folder.check_not_lost()
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.log_rows(rows, self.history)
+            else:
+                for row in rows:
+                    logger.log_metrics(row.numbers, step=row.iteration)
+            logger.save()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The remaining rows and the results."""
+        if self.history is None:
+            return
+        self._publish(trainer)
+        record = self.folder.read_record() or {}
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.summarize(record)

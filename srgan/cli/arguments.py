@@ -1,9 +1,14 @@
-"""Arguments that several commands have."""
+"""Parsers of commands, and arguments that several commands have."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from srgan.utils.files import expanded
+
+
+def parser_of(command: str, description: str, **options: Any) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"srgan {command}", description=description, allow_abbrev=False, **options)
 
 
 def add_allow(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,7 @@
 """Checks of the text of settings before the parser reads it: what YAML accepts silently is refused, with its line.
 
-YAML keeps the last of two equal keys, so a file that was pasted together would lose its first section, and train
-another experiment. Short names of methods are spelled out here, as on the command line, and a constraint that is given
-by its class starts from that class's defaults: the parser would keep settings of the same name from an earlier one.
+YAML keeps the last of two equal keys, so a file that was pasted together would lose its first section. A constraint
+given by its class starts from that class's defaults: the parser would keep settings of the same name from before.
 """
 
 import codecs
@@ -38,15 +37,18 @@ def with_settings_read(arguments: list[str]) -> list[str]:
     read: list[str] = []
     for argument in arguments:
         option, _, value = argument.partition("=")
-        text, spelled = _text_of(option, value), None
         path = value if option in (f"--{CONSTRAINT}", f"--{CONSTRAINT}.class_path") else ""
-        if text:
-            found = settings_in(text)
-            spelled = check_ambiguity(text, found)
+        if text := _text_of(option, value):
+            found = values_of(text)
+            check_links(text, found)
             path = found[f"{CONSTRAINT}.class_path"].value if f"{CONSTRAINT}.class_path" in found else ""
+            method = found.get(CONSTRAINT)
+            if method is not None and method.value in METHODS and option == "--config":
+                start, end = method.start_mark.index, method.end_mark.index
+                argument = f"--config={text.content[:start]}{settings_of(method.value)}{text.content[end:]}"
         if defaults := defaults_of(path):
             read.append(f"--config={defaults}")
-        read.append(argument if spelled is None or option != "--config" else f"--config={spelled}")
+        read.append(argument)
     return read
 
 
@@ -54,21 +56,17 @@ def defaults_of(path: str) -> str | None:
     """JSON with all default settings of a constraint's class; None for other words, or where one has no default."""
     try:
         made = getattr(constraints, path, None) or pydoc.locate(path)
-    except pydoc.ErrorDuringImport:  # as the parser will say
+        if isinstance(made, type) and issubclass(made, constraints.Constraint):
+            return json.dumps({"model": {"constraint": as_settings(made())}})
         return None
-    if not (isinstance(made, type) and issubclass(made, constraints.Constraint)):
-        return None
-    try:
-        return json.dumps({"model": {"constraint": as_settings(made())}})
-    except TypeError:
+    except (pydoc.ErrorDuringImport, TypeError):  # the parser will say why
         return None
 
 
 def _text_of(option: str, value: str) -> Text | None:
     """The settings in an option's value, or in the file that it names; None for any other value."""
-    is_config = option == "--config"
-    prefix = "" if is_config else option.removeprefix("--")
-    if value and (is_config or value.endswith(SUFFIXES)) and Path(value).is_file():
+    prefix = "" if option == "--config" else option.removeprefix("--")
+    if value and (not prefix or value.endswith(SUFFIXES)) and Path(value).is_file():
         return Text(f"'{value}'", prefix, _read(Path(value)))
     return Text(repr(value), prefix, value) if value.startswith(("{", "[", "&")) else None
 
@@ -84,30 +82,14 @@ def _read(path: Path) -> str:
         raise ValueError(f"Expected settings in UTF-8 in '{path}', found {found}. Save it as UTF-8.") from None
 
 
-def settings_in(text: Text) -> dict[str, yaml.ScalarNode]:
-    """`values_of` a text; none if it is no YAML, as the parser will say."""
-    try:
-        return dict(values_of(text))
-    except (yaml.YAMLError, RecursionError):
-        return {}
-
-
-def check_ambiguity(text: Text, found: Mapping[str, yaml.ScalarNode]) -> str | None:
-    """A text, whose settings were found, with the short name of a method spelled out; None if it has none.
-
-    ValueError, with the line, for a setting that follows from others.
-    """
+def check_links(text: Text, found: Mapping[str, yaml.ScalarNode]) -> None:
+    """ValueError, with the line, if one of the settings that were found in a text follows from others."""
     for target, (sources, compute) in LINKS.items():
         if target in found and not _follows(found[target], [found.get(source) for source in sources], compute):
             raise ValueError(
                 f"Expected no {target} in {text.origin}, since it follows {' and '.join(sources)}, found one in line "
                 f"{_line(found[target])}. Set {sources[0]}."
             )
-    named = found.get(CONSTRAINT)
-    if named is None or named.value not in METHODS:
-        return None
-    start, end = named.start_mark.index, named.end_mark.index
-    return text.content[:start] + settings_of(named.value) + text.content[end:]
 
 
 def _follows(given: yaml.ScalarNode, sources: list[yaml.ScalarNode | None], compute: Callable[..., Any]) -> bool:
@@ -119,14 +101,18 @@ def _follows(given: yaml.ScalarNode, sources: list[yaml.ScalarNode | None], comp
         return False
 
 
-def values_of(text: Text) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    """Dotted name -> node of each scalar setting of a text.
+def values_of(text: Text) -> dict[str, yaml.ScalarNode]:
+    """Dotted name -> node of each scalar setting of a text; empty if it is no YAML, as the parser will say.
 
     ValueError for an alias, which may contain itself or expand without bound, or a setting that is given twice.
     """
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text.content, yaml.SafeLoader)):
-        raise ValueError(f"Expected settings without YAML aliases (*name) in {text.origin}, found one. Write them out.")
-    yield from _scalars(yaml.compose(text.content, yaml.SafeLoader), text.prefix, text.origin)
+    origin, prefix, content = text
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
+            raise ValueError(f"Expected settings without YAML aliases (*name) in {origin}, found one. Write them out.")
+        return dict(_scalars(yaml.compose(content, yaml.SafeLoader), prefix, origin))
+    except (yaml.YAMLError, RecursionError):
+        return {}
 
 
 def _scalars(node: yaml.Node | None, name: str, origin: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
@@ -135,12 +121,12 @@ def _scalars(node: yaml.Node | None, name: str, origin: str) -> Iterator[tuple[s
         yield name, node
     elif isinstance(node, yaml.SequenceNode):
         for place, item in enumerate(node.value):
-            yield from _scalars(item, _below(name, place), origin)
+            yield from _scalars(item, f"{name}.{place}", origin)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for place, (key, value) in enumerate(node.value):
             is_name = isinstance(key, yaml.ScalarNode)
-            setting = _below(name, key.value if is_name else f"#{2 * place}")
+            setting = f"{name}.{key.value if is_name else f'#{2 * place}'}".removeprefix(".")
             if setting in lines:
                 raise ValueError(
                     f"Expected each setting once in {origin}, found {setting} in lines {lines[setting]} and "
@@ -151,11 +137,6 @@ def _scalars(node: yaml.Node | None, name: str, origin: str) -> Iterator[tuple[s
             yield from _scalars(value, setting, origin)
 
 
-def _below(name: str, key: object) -> str:
-    return f"{name}.{key}" if name else str(key)
-
-
 def _line(node: yaml.Node) -> int:
     """Counted from 1."""
-    line: int = node.start_mark.line + 1
-    return line
+    return int(node.start_mark.line) + 1

@@ -1,28 +1,28 @@
 """The configuration files that come with the package, by name; `srgan configs` shows them. No torch in here."""
 
-import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from srgan.cli.arguments import parser_of
 from srgan.utils.files import expanded
 
-
-def folder() -> Path:
-    """Where they are: in the installed package, or beside it in a clone of the repository."""
-    installed = Path(__file__).parents[1] / "configs"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "configs"
+DESCRIPTION = """\
+List the configurations that srgan fit knows by name (-c digits -c sr-s), or print one. A YAML file of your own is given
+by its path. Later ones override earlier ones."""
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in folder().glob("*.yaml"))
+def known() -> dict[str, Path]:
+    """Name -> file, in the installed package, or beside it in a clone of the repository."""
+    installed, cloned = (Path(__file__).parents[level] / "configs" for level in (1, 2))
+    return {path.stem: path for path in sorted((installed if installed.is_dir() else cloned).glob("*.yaml"))}
 
 
 def path_of(name: str) -> Path:
     """The file of a name; ValueError, listing the names, if there is none."""
-    if name not in names():
-        raise ValueError(f"Expected a file, or one of {', '.join(names())}; found '{name}'.")
-    return folder() / f"{name}.yaml"
+    if name not in (files := known()):
+        raise ValueError(f"Expected a file, or one of {', '.join(files)}; found '{name}'.")
+    return files[name]
 
 
 def first_sentence(name: str) -> str:
@@ -47,16 +47,12 @@ def _config_path(option: re.Match[str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="srgan configs",
-        description="List the configurations that srgan fit knows by name (-c digits -c sr-s), or print one. A YAML "
-        "file of your own is given by its path. Later ones override earlier ones.",
-    )
+    parser = parser_of("configs", DESCRIPTION)
     parser.add_argument("name", nargs="?", help="configuration to print")
     if name := parser.parse_args(arguments).name:
         print(path_of(name).read_text(encoding="utf-8"), end="")
         return 0
-    width = max(map(len, names()))
-    for known in names():
-        print(f"{known:{width}}  {first_sentence(known)}")
+    width = max(map(len, known()))
+    for name in known():
+        print(f"{name:{width}}  {first_sentence(name)}")
     return 0

@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jsonargparse
+from jsonargparse import ArgumentParser, Namespace
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -21,7 +21,6 @@ from srgan.checkpoints.rebuilding import rebuild_nets
 from srgan.checkpoints.sources import read_source
 from srgan.cli.arguments import add_allow
 from srgan.cli.parser_messages import format_parser_error
-from srgan.constraints.nets import Nets
 from srgan.data import ImageData
 from srgan.metrics.features import FeatureName, check_features, feature_network, hash_weights
 from srgan.metrics.protocol import ScoreProtocol
@@ -44,30 +43,17 @@ usage: srgan evaluate RUN|CHECKPOINT [options]
   srgan evaluate CHECKPOINT --data.init_args.path /elsewhere/images.tar
   srgan evaluate CHECKPOINT --help        all options, with their defaults from the checkpoint
 """
-DATA_ELSEWHERE = "Data elsewhere? --data.init_args.NAME VALUE overrides a setting of the run's data, as in srgan fit."
 
 
-class Stored(NamedTuple):
-    """A checkpoint's networks with their weights, and the data to compare with."""
-
-    nets: Nets
-    data: ImageData
-    iteration: int
-
-
-def parser_of(checkpoint: RunCheckpoint) -> jsonargparse.ArgumentParser:
+def options_of(checkpoint: RunCheckpoint) -> ArgumentParser:
     """Options as in `srgan fit`, with the checkpoint's settings as defaults."""
-    parser = jsonargparse.ArgumentParser(
-        prog="srgan evaluate RUN|CHECKPOINT", description=DESCRIPTION, exit_on_error=False
-    )
+    parser = ArgumentParser(prog="srgan evaluate RUN|CHECKPOINT", description=DESCRIPTION, exit_on_error=False)
     data, scores = copy.deepcopy([checkpoint.config["data"], checkpoint.config["scores"]])
     protocol = scores["protocol"] | (scores["final"] or {})
     parser.add_class_arguments(ScoreProtocol, "protocol", instantiate=False)
+    inception = "path of torch-fidelity's Inception weights; downloaded once by default"
     parser.add_argument("--features", type=FeatureName, default=scores["features"])
-    parser.add_argument(
-        "--inception_weights", type=str | None, default=scores["inception_weights"],
-        help="path of torch-fidelity's Inception weights; downloaded once by default",
-    )  # fmt: skip
+    parser.add_argument("--inception_weights", type=str | None, default=scores["inception_weights"], help=inception)
     parser.add_subclass_arguments(ImageData, "data", instantiate=False)
     parser.add_argument("--devices", type=int, default=1, help="number of devices that share the work")
     parser.add_argument("--accelerator", type=str, default="auto", help="cpu, cuda, ...")
@@ -85,13 +71,13 @@ def main(arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     try:
-        stored, chosen = read_checkpoint(path, options)
+        checkpoint, chosen = read_checkpoint(path, options)
         if chosen.output:
             chosen.output = expanded(chosen.output)
             if chosen.output.is_dir():
                 raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
             chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
-        record = evaluate(stored, chosen)
+        record = evaluate(checkpoint, chosen)
     except KeyboardInterrupt:
         print("srgan evaluate: no scores yet; statistics of the real images are kept.", file=sys.stderr)
         raise
@@ -103,62 +89,55 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def read_checkpoint(path: str | Path, options: Sequence[str] = ()) -> tuple[Stored, jsonargparse.Namespace]:
-    """Rebuilds what a checkpoint of `srgan fit` holds, and reads the command's options.
+def read_checkpoint(path: str, options: Sequence[str]) -> tuple[RunCheckpoint, Namespace]:
+    """Reads a checkpoint of `srgan fit`, and the command's options, whose "protocol" becomes a `ScoreProtocol`.
 
-    Returns:
-        networks and data, and the options: "protocol" is a `ScoreProtocol`.
-
-    Raises:
-        FileNotFoundError: there is no such file, or its data set is not where it was.
-        ValueError: it is no checkpoint of srgan's, or of another version, or an option is wrong.
+    FileNotFoundError if there is no such file; ValueError if it is another file, or an option is wrong.
     """
     trust = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_allow(trust)
     checkpoint = read_source(path, trust.parse_known_args(list(options))[0].allow)
     try:
-        chosen = parser_of(checkpoint).parse_args(list(options))
+        chosen = options_of(checkpoint).parse_args(list(options))
     except (argparse.ArgumentError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"Expected settings and options that this version of srgan knows, found: {format_parser_error(error)}"
-        ) from error
-    # Built here, since the parser would bury what their constructors say is wrong.
-    chosen.protocol = ScoreProtocol(**vars(chosen.protocol))
-    data_class = pydoc.locate(chosen.data.class_path)
-    assert isinstance(data_class, type)
+        problem = format_parser_error(error)
+        raise ValueError(f"Expected settings and options that this version of srgan knows, found: {problem}") from error
+    chosen.protocol = ScoreProtocol(**vars(chosen.protocol))  # the parser would bury what it says is wrong
+    return checkpoint, chosen
+
+
+def real_data(settings: Namespace) -> ImageData:
+    """The data to compare with, fetched; FileNotFoundError if it is not where it was."""
+    data_class: Any = pydoc.locate(settings.class_path)
     try:
-        data = data_class(**chosen.data.init_args.as_dict())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
-    return Stored(rebuild_nets(checkpoint), data, checkpoint.iteration), chosen
+        data: ImageData = data_class(**settings.init_args.as_dict())
+        data.prepare_data()
+    except OSError as error:
+        elsewhere = "Data elsewhere? Set --data.init_args.NAME VALUE of the run's data, as in srgan fit."
+        raise FileNotFoundError(f"{error} {elsewhere}") from error
+    return data
 
 
-def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
+def evaluate(checkpoint: RunCheckpoint, options: Namespace) -> dict[str, Any]:
     """Scores on all devices; the record on rank zero, nothing on the others.
 
     ValueError if networks, data and protocol do not fit one another; OSError if data or weights are missing.
     """
-    nets, data, iteration = stored
-    protocol: ScoreProtocol = options.protocol
-    if protocol.intra_fid_classes:
-        classes = chosen_classes(protocol, nets.generator.num_classes)
-        protocol = replace(protocol, intra_fid_classes=len(classes))
+    nets, data, protocol = rebuild_nets(checkpoint), real_data(options.data), options.protocol
+    name, weights, classes = options.features, options.inception_weights, nets.generator.num_classes
+    # Refused before there are several processes, which would wait for one another.
     if nets.networks.image_size != data.image_size:
         raise ValueError(f"Expected data of {nets.networks.image_size} pixels, found {data.image_size}.")
-    if protocol.intra_fid_classes and nets.generator.num_classes != data.num_labels:
-        raise ValueError(
-            f"Expected data of the generator's {nets.generator.num_classes} classes for FID within classes, found "
-            f"{data.num_labels} in {data.name}."
-        )
-    name, weights = options.features, options.inception_weights
-    # Refused before there are several processes, which would wait for one another.
-    try:
-        data.prepare_data()
-    except OSError as error:
-        raise FileNotFoundError(f"{error} {DATA_ELSEWHERE}") from error
+    if protocol.intra_fid_classes:
+        protocol = replace(protocol, intra_fid_classes=len(chosen_classes(protocol, classes)))
+        if classes != data.num_labels:
+            raise ValueError(
+                f"Expected data of the generator's {classes} classes for FID within classes, found {data.num_labels} "
+                f"in {data.name}."
+            )
     check_features(name, weights, data)
     check_enough_images(data, protocol)
-    check_classes(data, protocol, nets.generator.num_classes)
+    check_classes(data, protocol, classes)
     fabric = _devices(options)
     ranks = ProcessGroup(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)
@@ -168,7 +147,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     if ranks.rank:
         return {}
     return {
-        "iteration": iteration,
+        "iteration": checkpoint.iteration,
         "constraint": nets.constraint.label,
         "generator_hash": hash_weights(nets.generator),
         "commit": commit(),
@@ -180,7 +159,7 @@ def evaluate(stored: Stored, options: jsonargparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _devices(options: jsonargparse.Namespace) -> Fabric:
+def _devices(options: Namespace) -> Fabric:
     """Launched; ValueError if this machine has no such devices."""
     strategy = "ddp" if options.devices > 1 else "auto"
     try:

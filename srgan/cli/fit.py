@@ -50,6 +50,10 @@ PARSER: dict[str, Any] = {
     "exit_on_error": False,
 }
 SMALLER_NETS = "Or lower the widths, latent_dim or image_size of --model.networks.init_args and --data.init_args."
+BY_A_LIMIT = (
+    "by a limit of the Trainer (max_time, max_epochs, fast_dev_run, limit_train_batches) or a callback; run again "
+    "without it to resume."
+)
 STOPPED_EARLY, FAILED = 3, 1  # exit statuses; see `main`
 
 
@@ -79,16 +83,11 @@ class RunCLI(LightningCLI):
         return super().instantiate_trainer(**settings, use_distributed_sampler=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--run", type=str, help="Output folder of the run (required). Run again with the same folder to resume."
-        )
-        parser.add_argument(
-            "--label", type=str | None, default=None, help="Name in reports and tables; default: the method's label."
-        )
-        parser.add_argument(
-            "--from-checkpoint", type=str | None, default=None,
-            help="Run or checkpoint to start from: weights, optimizers, iteration and random state are kept.",
-        )  # fmt: skip
+        start = "Run or checkpoint to start from: weights, optimizers, iteration and random state are kept."
+        label = "Name in reports and tables; default: the method's label."
+        parser.add_argument("--run", type=str, help="Output folder (required). Run again with the same one to resume.")
+        parser.add_argument("--label", type=str | None, default=None, help=label)
+        parser.add_argument("--from-checkpoint", type=str | None, default=None, help=start)
         for key, callback in MEASURING.items():
             parser.add_lightning_class_args(callback, key)
         parser.add_class_arguments(CollapseThresholds, "verdicts")
@@ -107,11 +106,8 @@ class RunCLI(LightningCLI):
 def compose(arguments: list[str], cli: type[RunCLI] = RunCLI) -> RunCLI:
     """What the settings build: model, data, trainer.
 
-    Raises:
-        argparse.ArgumentError: an argument that the parser does not know or understand.
-        ValueError: settings that do not fit one another, or options that do not apply.
-        OSError: a configuration file is missing.
-        TypeError, MisconfigurationException: from Lightning.
+    argparse.ArgumentError for an argument that the parser does not understand; ValueError, TypeError or
+    MisconfigurationException for settings that do not fit one another; OSError if a configuration file is missing.
     """
     arguments = spelled_out(with_paths(arguments))
     check_arguments(arguments)
@@ -174,7 +170,7 @@ def train(cli: RunCLI, arguments: list[str]) -> int:
         return wrong(str(error))
     record = folder.read_record()
     if record and record["status"] == "finished":
-        print(f"{folder.path}: already finished, {format_iterations(record['iterations'])}.")
+        print(f"{folder.path}: already finished, {_format_iterations(record['iterations'])}.")
         return 0
     try:
         provide(cli)
@@ -220,36 +216,29 @@ def format_machine_failure(error: Exception, cli: RunCLI) -> str | None:
     return None
 
 
-def format_iterations(count: int) -> str:
-    return "1 iteration" if count == 1 else f"{count} iterations"
-
-
 def conclude(cli: RunCLI, folder: RunFolder) -> int:
     """Prints how the training ended, by its own record; returns the exit status."""
     saver = checkpoints_of(cli.trainer)
     record = folder.read_record() if cli.trainer.is_global_zero else None
     missing = record["missing"] if record else []
+    done = _format_iterations(cli.model.iteration)
     if cli.model.iteration == cli.model.iterations and not missing:
-        message, status = f"finished, {format_iterations(cli.model.iterations)}.", 0
+        message, status = f"finished, {done}.", 0
     elif saver.received:
-        message = f"stopped after {format_iterations(cli.model.iteration)}; run the command again to resume."
-        status = 128 + saver.received
+        message, status = f"stopped after {done}; run the command again to resume.", 128 + saver.received
     else:
-        message = (
-            f"stopped early after {format_iterations(cli.model.iteration)} by a limit of the Trainer (max_time, "
-            "max_epochs, fast_dev_run, limit_train_batches) or a callback; run again without it to resume."
-        )
-        status = STOPPED_EARLY
+        message, status = f"stopped early after {done} {BY_A_LIMIT}", STOPPED_EARLY
     if cli.trainer.is_global_zero:
         print(f"{folder.path}: {message}" + (f" Missing: {', '.join(missing)}." if missing else ""))
     return status
 
 
-def provide(cli: RunCLI) -> None:
-    """Fetches data and weights on the first process, before the Trainer starts and the others wait for it.
+def _format_iterations(count: int) -> str:
+    return f"{count} iteration{'s' * (count != 1)}"
 
-    ValueError if data, networks and protocols do not fit one another; OSError if data or weights are missing.
-    """
+
+def provide(cli: RunCLI) -> None:
+    """Fetches data and weights on the first process, before the others wait for it; ValueError if they do not fit."""
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     cli.datamodule.prepare_data()
@@ -271,8 +260,10 @@ def prepare(cli: RunCLI, arguments: list[str]) -> tuple[RunFolder, str | None]:
     options = ("config", "run", "label", "from_checkpoint")
     config = {key: value for key, value in settings.items() if key not in options}
     start = start_of(folder, config, cli.config["from_checkpoint"], cli.trainer, cli.model, cli.datamodule)
-    command, words = ["srgan", "fit", *arguments], cli.model.constraint.words
-    recorder = callbacks.RunRecorder(config, command, start.parent, words, start.marks, cli.config["label"])
+    words = cli.model.constraint.words
+    about = {"command": ["srgan", "fit", *arguments], "config": config, "parent": start.parent}
+    about |= {"label": cli.config["label"] or words["label"], "constraint": words}
+    recorder = callbacks.RunRecorder(about, start.marks)
     thresholds = CollapseThresholds(**vars(cli.config["verdicts"]))
     attached: list[pl.Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
     attached[:] = [recorder, *attached, callbacks.LoggerFeed()]

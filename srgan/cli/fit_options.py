@@ -76,12 +76,10 @@ def check_precision(trainer: Namespace) -> None:
 
 def check_callbacks(trainer: pl.Trainer) -> None:
     """Raises ValueError, with what to use instead, for callbacks that expect Lightning to step one optimizer."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    for one in trainer.callbacks:  # type: ignore[attr-defined]
         for kind, instead in REFUSED_CALLBACKS.items():
-            if isinstance(callback, getattr(pl.callbacks, kind)):
-                raise ValueError(
-                    f"Expected no callback {type(callback).__name__}, which does not apply here. {instead}"
-                )
+            if isinstance(one, getattr(pl.callbacks, kind)):
+                raise ValueError(f"Expected no callback {type(one).__name__}, which does not apply here. {instead}")
 
 
 def spelled_out(arguments: list[str]) -> list[str]:

@@ -58,9 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(installed_version())
         return 0
     if command not in COMMANDS:
-        print(
-            f"srgan: expected a command ({', '.join(COMMANDS)}), found {command!r}. See: srgan --help", file=sys.stderr
-        )
+        known = ", ".join(COMMANDS)
+        print(f"srgan: expected a command ({known}), found {command!r}. See: srgan --help", file=sys.stderr)
         return 2
     try:
         status: int = import_module(COMMANDS[command]).main(options)

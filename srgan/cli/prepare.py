@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srgan.cli.arguments import positive, user_path
+from srgan.cli.arguments import parser_of, positive, user_path
 from srgan.prepare.image_sources import printable
 from srgan.prepare.preparation import JOB, LOCK, REPORT, prepare
 from srgan.utils.files import file_lock
@@ -61,20 +61,14 @@ def check_places(root: Path, out: Path, split: str) -> None:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="srgan prepare",
-        description="Convert ImageNet, or any photographs in one folder per class, for srgan.data.HubData.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Convert ImageNet, or any photographs in one folder per class, for srgan.data.HubData."
+    parser = parser_of("prepare", description, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", metavar="ROOT", type=user_path, help="folder or uncompressed tar file of images")
     parser.add_argument("out", metavar="OUT", type=user_path, help="output folder, new or to be resumed")
     parser.add_argument("--image-size", type=positive, default=128, metavar="N", help="H = W (default: %(default)s)")
     parser.add_argument("--split", type=folder_name, default="train", help="folder of the split (default: %(default)s)")
-    parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), metavar="N",
-        help="images decoded in parallel (default: one per core, %(default)s here)",
-    )  # fmt: skip
+    workers = "images decoded in parallel (default: one per core, %(default)s here)"
+    parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help=workers)
     parser.add_argument("--retry", action="store_true", help="retry files that were left out")
     parser.add_argument("--verify", action="store_true", help="check every byte of existing output")
     return parser.parse_args(arguments)

@@ -1,19 +1,15 @@
 """`srgan pull`: a model of the Hugging Face hub as a folder, which `srgan.load` and the commands read."""
 
-import argparse
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow, user_path
+from srgan.cli.arguments import add_allow, parser_of, user_path
 from srgan.utils.optional_packages import require
 
 
 def main(arguments: list[str]) -> int:
     """Downloads a model and checks that it can be read."""
-    parser = argparse.ArgumentParser(
-        prog="srgan pull",
-        description="Download a model that srgan push put on the Hugging Face hub: weights, settings, model card.",
-        allow_abbrev=False,
-    )
+    description = "Download a model that srgan push put on the Hugging Face hub: weights, settings, model card."
+    parser = parser_of("pull", description)
     parser.add_argument("name", metavar="OWNER/NAME", help="model on the hub")
     parser.add_argument("--folder", type=user_path, metavar="DIR", help="output folder (default: NAME)")
     add_allow(parser)

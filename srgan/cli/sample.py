@@ -5,56 +5,44 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from srgan.cli.arguments import add_allow, positive, user_path
+from srgan.cli.arguments import add_allow, parser_of, positive, user_path
 from srgan.utils.optional_packages import advice
 
+DESCRIPTION = """\
+Draw images from the generator of a checkpoint. Without options: the grid that the run itself drew at that iteration
+(samples/*.png), bit for bit on the same kind of device."""
 SUFFIXES = (".png", ".gif", ".mp4")
 
 
-def arguments_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="srgan sample",
-        description="Draw images from the generator of a checkpoint. Without options: the grid that the run itself "
-        "drew at that iteration (samples/*.png), bit for bit on the same kind of device.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "checkpoint", metavar="RUN|CKPT",
-        help="run folder (its last checkpoint), checkpoint, folder written by srgan pull, or OWNER/NAME on the hub",
-    )  # fmt: skip
-    parser.add_argument("--output", type=user_path, metavar="FILE", help=".png, .gif or .mp4")
-    parser.add_argument("--gif", action="store_true", help="write an animation (without --output)")
-    parser.add_argument("--rows", type=positive, metavar="N", help="rows of the grid (default: as in the run)")
-    parser.add_argument("--columns", type=positive, metavar="N", help="images per row")
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed of the latents (default: as in the run)")
-    parser.add_argument("--classes", metavar="K[,K...]|all", help="one row per class of a conditional generator")
-    parser.add_argument(
-        "--truncation", type=float, metavar="THRESHOLD",
-        help="truncation trick as in BigGAN: resample entries of z beyond +-THRESHOLD; better single images, less "
-        "variety (this is not StyleGAN's psi)",
-    )  # fmt: skip
-    parser.add_argument("--ema", action="store_true", help="use the generator's moving average (--model.ema_decay)")
-    parser.add_argument(
-        "--frames", type=positive, default=24, metavar="N",
-        help="frames between two points of an animation (default: %(default)s)",
-    )  # fmt: skip
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = parser_of("sample", DESCRIPTION)
+    add = parser.add_argument
+    source = "run folder (its last checkpoint), checkpoint, folder written by srgan pull, or OWNER/NAME on the hub"
+    add("checkpoint", metavar="RUN|CKPT", help=source)
+    add("--output", type=user_path, metavar="FILE", help=".png, .gif or .mp4")
+    add("--gif", action="store_true", help="write an animation (without --output)")
+    add("--rows", type=positive, metavar="N", help="rows of the grid (default: as in the run)")
+    add("--columns", type=positive, metavar="N", help="images per row")
+    add("--seed", type=int, metavar="N", help="random seed of the latents (default: as in the run)")
+    add("--classes", metavar="K[,K...]|all", help="one row per class of a conditional generator")
+    truncation = "resample entries of z beyond +-THRESHOLD, as BigGAN: better images, less variety (not StyleGAN's psi)"
+    add("--truncation", type=float, metavar="THRESHOLD", help=truncation)
+    add("--ema", action="store_true", help="use the generator's moving average (--model.ema_decay)")
+    frames = "frames between two points of an animation (default: %(default)s)"
+    add("--frames", type=positive, default=24, metavar="N", help=frames)
     add_allow(parser)
-    parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
-    parser.add_argument(
-        "--num-images", type=positive, metavar="N", help="for --export-images (default: as many as are scored)"
-    )
+    add("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
+    add("--num-images", type=positive, metavar="N", help="for --export-images (default: as many as are scored)")
     kinds = parser.add_argument_group("instead of a grid of independent samples").add_mutually_exclusive_group()
     kinds.add_argument("--walk", type=positive, metavar="N", help="N spherical interpolations between latents")
     kinds.add_argument("--dimension", metavar="D[,D...]|all", help="one row per latent dimension, from -2 to 2")
-    kinds.add_argument(
-        "--export-images", type=user_path, metavar="FOLDER|FILE.npz",
-        help="export single images for other tools: the ones on which the scores are computed",
-    )  # fmt: skip
-    return parser
+    exported = "single images for other tools: those on which the scores are computed"
+    kinds.add_argument("--export-images", type=user_path, metavar="FOLDER|FILE.npz", help=exported)
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> int:
-    options = arguments_parser().parse_args(arguments)
+    options = parse(arguments)
     path = options.export_images or _picture(options)
     from srgan.inspection.sheets import make  # takes seconds; wrong options do not wait for it
 

@@ -4,8 +4,9 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -13,15 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.checkpoints.reading import RunCheckpoint
-from srgan.cli.arguments import user_path
-from srgan.collapse import CollapseThresholds, spectral_collapse, summarize
+from srgan.cli.arguments import parser_of, user_path
+from srgan.collapse import CollapseThresholds, spectral_collapse
 from srgan.inspection.layer_spectra import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
 from srgan.utils.files import write_json, write_text
-from srgan.utils.optional_packages import require
 
-if TYPE_CHECKING:
-    from srgan.plotting import AxisScale
-
+DESCRIPTION = """\
+Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. No code in the file is
+run."""
 DISCRIMINATOR = "discriminator."
 HEADERS = ["sigma_1", "tail\nmean", "p10", "p50", "effective\nrank", "stable\nrank", "condi-\ntion"]
 EXPLANATION = (
@@ -34,38 +34,30 @@ MAX_PANELS = 60
 MAX_TITLE_LENGTH = 21  # characters that fit above a panel
 
 
-def arguments_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="srgan spectra",
-        description="Compute the singular values of every weight in a checkpoint, each as a matrix [out, in * k * k]. "
-        "No code in the file is run.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "checkpoint", type=user_path, metavar="RUN|CKPT",
-        help="run folder (its last checkpoint), file of torch.save (.pt, .pth, .ckpt), .safetensors, Hugging Face "
-        "folder of either, or Chainer .npz",
-    )  # fmt: skip
-    parser.add_argument("--plot", type=user_path, metavar="FILE.png|pdf", help="plot sigma_k / sigma_1 of each layer")
-    parser.add_argument("--log-scale", action="store_true", help="logarithmic vertical axis of the plot")
-    parser.add_argument("--csv", type=user_path, metavar="FILE", help="write the table in full precision")
-    parser.add_argument("--json", type=user_path, metavar="FILE", help="write the table and all singular values")
-    parser.add_argument(
-        "--layers", action="append", default=[], metavar="GLOB",
-        help="only layers of these names; may be repeated (default for srgan checkpoints: 'discriminator.*')",
-    )  # fmt: skip
-    parser.add_argument(
-        "--transposed", action="append", default=[], metavar="GLOB",
-        help="layers that are transposed convolutions, [in, out, k, k]; may be repeated",
-    )  # fmt: skip
-    return parser
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = parser_of("spectra", DESCRIPTION)
+    source = "run (last checkpoint), .pt, .pth, .ckpt or .safetensors, Hugging Face folder of either, Chainer .npz"
+    shown = "only layers of these names; may be repeated (default for srgan checkpoints: 'discriminator.*')"
+    turned = "layers that are transposed convolutions, [in, out, k, k]; may be repeated"
+    add = parser.add_argument
+    add("checkpoint", type=user_path, metavar="RUN|CKPT", help=source)
+    add("--plot", type=user_path, metavar="FILE.png|pdf", help="plot sigma_k / sigma_1 of each layer")
+    add("--log-scale", action="store_true", help="logarithmic vertical axis of the plot")
+    add("--csv", type=user_path, metavar="FILE", help="write the table in full precision")
+    add("--json", type=user_path, metavar="FILE", help="write the table and all singular values")
+    add("--layers", action="append", default=[], metavar="GLOB", help=shown)
+    add("--transposed", action="append", default=[], metavar="GLOB", help=turned)
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> int:
     """Prints the table with notes, and writes the files that were asked for."""
-    options = arguments_parser().parse_args(arguments)
+    options = parse(arguments)
     if options.plot:
-        check_format(options.plot)
+        from srgan.plotting import FORMATS  # the extra report
+
+        if options.plot.suffix.lower() not in FORMATS:
+            raise ValueError(f"Expected --plot FILE.png or FILE.pdf, found '{options.plot}'.")
     file = inspect_file(options.checkpoint)
     globs = options.layers or ([f"{DISCRIMINATOR}*"] if file.checkpoint else ["*"])
     weights = matching(file.weights, globs, "--layers")
@@ -74,44 +66,39 @@ def main(arguments: list[str]) -> int:
     print(file.checkpoint.title if file.checkpoint else f"{file.path}: {len(file.weights)} weights")
     _print_table(spectra, falls)
     print(EXPLANATION)
-    for note in [*[verdict] * bool(verdict), *_notes(file, spectra, bool(options.transposed))]:
+    for note in filter(None, [verdict, *_notes(file, spectra, bool(options.transposed))]):
         print(f"- {note}")
     if len(weights) < len(file.weights) and not options.layers:
         print(f"{len(file.weights) - len(weights)} further layers are not shown (--layers '*' shows all).")
-    for path in _write(file, spectra, options):
+    if options.csv:
+        write_text(options.csv, _csv(spectra))
+    if options.json:
+        record: dict[str, Any] = {"checkpoint": str(file.path)}
+        record |= {name: getattr(file.checkpoint, name, None) for name in ("iteration", "constraint")}
+        write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
+    if options.plot:
+        draw(spectra, file.checkpoint.title if file.checkpoint else file.path.name, options.log_scale, options.plot)
+    for path in filter(None, (options.csv, options.json, options.plot)):
         print(f"wrote {path}")
     return 0
-
-
-def check_format(path: Path) -> None:
-    """Raises ValueError, before the spectra are computed."""
-    require("matplotlib")
-    from srgan.plotting import FORMATS
-
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"Expected --plot FILE.png or FILE.pdf, found '{path}'.")
 
 
 def collapse_so_far(checkpoint: RunCheckpoint) -> tuple[dict[str, float], str]:
     """Layer -> tail mean relative to its largest until a checkpoint; whether the spectra have collapsed, in words."""
     history = checkpoint.run.read_spectra() if checkpoint.run else None
-    if history is None or not (until := history.iterations <= checkpoint.iteration).any():
+    if history is None or not (count := int((history.iterations <= checkpoint.iteration).sum())):
         return {}, (
             "Whether spectra have collapsed shows only over time, and no recorded run was found around this file "
             "(RUN/checkpoints/ beside RUN/spectra.bin)."
         )
     thresholds = CollapseThresholds(**checkpoint.config["verdicts"])
-    judged = {name: rows[until] for name, rows in history.judged().items()}
-    verdict = spectral_collapse(history.iterations[until], judged, thresholds)
-    summaries = {
-        layer.name: summarize(history.spectra[layer.name][until], thresholds, judged=layer.judged).at(-1)
-        for layer in history.layers
-    }
-    falls = {DISCRIMINATOR + name: now["fall"] for name, now in summaries.items()}
-    fallen = sum(bool(summaries[name]["collapsed"]) for name in judged)
-    return falls, (
+    history = history.first(count)
+    verdict = spectral_collapse(history.iterations, history.judged(), thresholds)
+    now = {name: summary.at(-1) for name, summary in history.summaries(thresholds).items()}
+    fallen = sum(bool(now[name]["collapsed"]) for name in history.judged())
+    return {DISCRIMINATOR + name: summary["fall"] for name, summary in now.items()}, (
         f"Spectral collapse: {f'since iteration {verdict.iteration:,}' if verdict.collapsed else 'none until here'}. "
-        f"The tail mean of {fallen} of {len(judged)} convolutions larger than 1×1 lies below "
+        f"The tail mean of {fallen} of {len(history.judged())} convolutions larger than 1×1 lies below "
         f"{thresholds.tail_mean:g} × its largest so far; {thresholds.layers:.0%} make a collapse."
     )
 
@@ -156,19 +143,6 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
 
 
-def _write(file: InspectedFile, spectra: Sequence[LayerSpectrum], options: argparse.Namespace) -> list[Path]:
-    if options.csv:
-        write_text(options.csv, _csv(spectra))
-    if options.json:
-        record: dict[str, Any] = {"checkpoint": str(file.path)}
-        record |= {name: getattr(file.checkpoint, name, None) for name in ("iteration", "constraint")}
-        write_json(options.json, record | {"layers": [layer.record() for layer in spectra]})
-    if options.plot:
-        title = file.checkpoint.title if file.checkpoint else file.path.name
-        draw(spectra, title, "log" if options.log_scale else "linear", options.plot)
-    return [path for path in (options.csv, options.json, options.plot) if path]
-
-
 def _csv(spectra: Sequence[LayerSpectrum]) -> str:
     """A line for each layer; missing numbers are empty, the condition of a singular matrix is inf."""
     text = io.StringIO()
@@ -180,7 +154,7 @@ def _csv(spectra: Sequence[LayerSpectrum]) -> str:
     return text.getvalue()
 
 
-def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path: Path) -> None:
+def draw(spectra: Sequence[LayerSpectrum], title: str, log_scale: bool, path: Path) -> None:
     """A panel for each finite layer; ValueError if there are none, or more than fit on a page."""
     from srgan.plotting import grid_of_layers, save, style  # the extra report
 
@@ -195,15 +169,15 @@ def draw(spectra: Sequence[LayerSpectrum], title: str, scale: "AxisScale", path:
         for name, layer in zip(short_names([layer.name for layer in finite]), finite, strict=True)
     }
     with style():
-        save(grid_of_layers(panels, np.array([1]), title, scale), path)  # one curve each, the darkest
+        figure = grid_of_layers(panels, np.array([1]), title, "log" if log_scale else "linear")
+        save(figure, path)  # one curve each, the darkest
 
 
 def short_names(names: Sequence[str]) -> list[str]:
     """Names without the parts that all begin with; of one that is still too long its place and its end."""
     parts = [name.split(".") for name in names]
-    shared = 0
-    while len(names) > 1 and all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
-        shared += 1
+    alike = takewhile(lambda same: len(set(same)) == 1, zip(*(part[:-1] for part in parts), strict=False))
+    shared = len(list(alike)) if len(names) > 1 else 0
     shorter = [".".join(part[shared:]) for part in parts]
     return [
         name if len(name) <= MAX_TITLE_LENGTH else f"{place}…{name[-MAX_TITLE_LENGTH + 4 :]}"

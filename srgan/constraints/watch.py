@@ -4,12 +4,11 @@ import warnings
 
 from torch import nn
 
-from srgan.collapse import CollapseThresholds, SpectralCollapse
+from srgan.collapse import MAX_GROWTH, CollapseThresholds, ScaleGrowth, SpectralCollapse
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
 from srgan.constraints.selecting import unwrap_model
 from srgan.runs.folder import normalized
-from srgan.runs.scale_growth import MAX_GROWTH, ScaleGrowth
 
 
 class SpectralWatch:

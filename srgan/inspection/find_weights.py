@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module"}  # that torch.compile and FSDP put into names
 WEIGHT_NAME = r"\w*weight\w*|W"  # Chainer's is W
+NAMED_WEIGHT = re.compile(rf"(^|\.)(parametrizations\.|({WEIGHT_NAME})$)")  # or what a parametrization keeps beside one
 SCALES = ("_scale_inv", "_scale")  # with which a float8 weight is multiplied, whatever they are called
 VECTORS = ("u", "u0", "sn_u")  # of the power iteration, kept beside the raw weight: Chainer, BigGAN, mimicry
 BESIDE_WEIGHTS = re.compile(r"(^|[._])(u\d*|v|g|mask|sv\d*|sn_\w+|scale|scale_inv|running_mean|running_var)$")
@@ -17,19 +19,12 @@ BESIDE_WEIGHTS = re.compile(r"(^|[._])(u\d*|v|g|mask|sv\d*|sn_\w+|scale|scale_in
 
 @dataclass(frozen=True)
 class Weight:
-    """One weight of a checkpoint.
+    """One weight of a checkpoint."""
 
-    Attributes:
-        name: the layer's, without wrappers; the tensor's where it is not called "weight" or "W".
-        tensor: `[out, in, ...]`, or `[in, out, ...]` of a transposed convolution, which nothing here can tell.
-        behind: what makes the layer's weight of this one: "spectral norm", "weight norm", ...; "" for nothing.
-        scale: factor of a float8 weight, one number or one per row or block; None: 1.
-    """
-
-    name: str
-    tensor: Tensor
-    behind: str = ""
-    scale: Tensor | None = None
+    name: str  # the layer's, without wrappers; the tensor's where it is not called "weight" or "W"
+    tensor: Tensor  # [out, in, ...], or [in, out, ...] of a transposed convolution, which nothing here can tell
+    behind: str = ""  # what makes the layer's weight of this one: "spectral norm", "weight norm", ...
+    scale: Tensor | None = None  # of a float8 weight: a number, or one per row or block
 
     def values(self) -> Tensor:
         """The weight in a dtype that can be decomposed."""
@@ -64,24 +59,15 @@ def find_weights(content: Any) -> tuple[list[Weight], list[str]]:
         The weights, and the names of other tensors of two or more dimensions, in the file's order. If no name says
         "weight", all such tensors are weights.
     """
-    found = [(path, tensors) for path, tensors in _state_dicts(content, ()) if any(map(_is_matrix, tensors.values()))]
-    by_name = [(path, weights) for path, tensors in found if (weights := _weights_of(tensors))]
-    if not by_name:
-        nameless = [
-            (path, [Weight(name, tensor) for name, tensor in tensors.items() if _is_matrix(tensor)])
-            for path, tensors in found
-            if not any("optim" in part.lower() for part in path)
-        ]
-        return _with_prefixes(nameless), []
-    paths = {path for path, _ in by_name}
-    others = [
-        name
-        for path, tensors in found
-        if path in paths
-        for name, tensor in tensors.items()
-        if _is_matrix(tensor) and not _is_weight_name(name) and not BESIDE_WEIGHTS.search(name)
-    ]
-    return _with_prefixes(by_name), others
+    by_name, nameless, others = [], [], []
+    for path, tensors in _state_dicts(content, ()):
+        matrices = [name for name, tensor in tensors.items() if _is_matrix(tensor)]
+        if weights := [weight for name in matrices if (weight := _weight_of(name, tensors))]:
+            by_name.append((path, weights))
+            others += [name for name in matrices if not NAMED_WEIGHT.search(name) and not BESIDE_WEIGHTS.search(name)]
+        elif matrices and not any("optim" in part.lower() for part in path):
+            nameless.append((path, [Weight(name, tensors[name]) for name in matrices]))
+    return _with_prefixes(by_name or nameless), others
 
 
 def _state_dicts(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
@@ -115,17 +101,6 @@ def _clean(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return cleaned if len(cleaned) == len(tensors) else tensors
 
 
-def _is_weight_name(name: str) -> bool:
-    """Whether a weight, or something that a parametrization keeps beside one, has this name."""
-    return ".parametrizations." in f".{name}" or bool(re.fullmatch(WEIGHT_NAME, name.rpartition(".")[2]))
-
-
-def _weights_of(tensors: dict[str, Tensor]) -> list[Weight]:
-    matrices = [name for name, tensor in tensors.items() if _is_matrix(tensor)]
-    found = [(_parametrized if ".parametrizations." in f".{name}" else _plain)(name, tensors) for name in matrices]
-    return [weight for weight in found if weight]
-
-
 def _parametrized(name: str, tensors: dict[str, Tensor]) -> Weight | None:
     """What `torch.nn.utils.parametrize` keeps; of weight norm's pair, the directions stand for both."""
     match = re.fullmatch(rf"(?:(.*)\.)?parametrizations\.({WEIGHT_NAME})\.original([01]?)", name)
@@ -140,8 +115,10 @@ def _parametrized(name: str, tensors: dict[str, Tensor]) -> Weight | None:
     return Weight(layer, tensors[name], "spectral norm" if spectral else "a parametrization")
 
 
-def _plain(name: str, tensors: dict[str, Tensor]) -> Weight | None:
+def _weight_of(name: str, tensors: dict[str, Tensor]) -> Weight | None:
     """A weight by its own name, or what norms and pruning keep of it beside one another."""
+    if ".parametrizations." in f".{name}":
+        return _parametrized(name, tensors)
     layer, _, last = name.rpartition(".")
     if not re.fullmatch(WEIGHT_NAME, last) or last.endswith(SCALES) or f"{name}_orig" in tensors:
         return None
@@ -177,11 +154,6 @@ def _layer_name(layer: str, tensor: str) -> str:
 
 def _with_prefixes(groups: list[tuple[tuple[str, ...], list[Weight]]]) -> list[Weight]:
     """All weights; where several state dicts have some, their names begin with what tells one from the other."""
-    shared = 0
-    while len(groups) > 1 and len({path[: shared + 1] for path, _ in groups}) == 1 and len(groups[0][0]) > shared:
-        shared += 1
-    named: list[Weight] = []
-    for path, weights in groups:
-        own = path[shared:] if len(groups) > 1 else ()
-        named += [replace(weight, name=".".join((*own, weight.name))) for weight in weights]
-    return named
+    alike = takewhile(lambda same: len(set(same)) == 1, zip(*(path for path, _ in groups), strict=False))
+    shared = len(list(alike))
+    return [replace(one, name=".".join((*path[shared:], one.name))) for path, weights in groups for one in weights]

@@ -19,11 +19,7 @@ INDEX = ".index.json"  # Hugging Face's list of shards
 def read_checkpoint(path: Path) -> Any:
     """Content of a file of torch.save, *.safetensors, Chainer's *.npz, or a Hugging Face folder or *.index.json.
 
-    No code in it is run.
-
-    Raises:
-        FileNotFoundError: there is no such file, or a shard is missing.
-        ValueError: it cannot be read safely, or is another kind of file.
+    No code in it is run. FileNotFoundError if a file is missing; ValueError if one cannot be read safely.
     """
     if path.is_dir():
         path = _of_folder(path)

@@ -14,6 +14,7 @@ from srgan.checkpoints.reading import RunCheckpoint, checkpoint_at, run_checkpoi
 from srgan.collapse import summarize
 from srgan.inspection.find_weights import Weight, find_weights
 from srgan.inspection.formats import read_checkpoint
+from srgan.runs.folder import normalized
 from srgan.spectral import matricize, spectrum
 from srgan.utils.progress import Progress
 
@@ -25,23 +26,17 @@ MAX_NAMES = 12  # in a message
 
 @dataclass(frozen=True)
 class LayerSpectrum:
-    """Singular values of one weight, read as the matrix `[out, in * k * k]`.
-
-    Attributes:
-        name, shape, behind: of the weight, see `Weight`.
-        sigma: `[N]` float64, from the largest; all NaN if the weight holds NaN or infinity.
-    """
+    """Singular values of a `Weight`, read as the matrix `[out, in * k * k]`."""
 
     name: str
     shape: tuple[int, ...]
-    sigma: np.ndarray
+    sigma: np.ndarray  # [N] float64, from the largest; all NaN if the weight holds NaN or infinity
     behind: str
 
     @cached_property
     def ratios(self) -> np.ndarray:
         """sigma_k / sigma_1 `[N]`; zeros for an all-zero weight."""
-        ratios: np.ndarray = self.sigma / self.sigma[0] if self.sigma[0] != 0 else self.sigma
-        return ratios
+        return normalized(self.sigma)
 
     @cached_property
     def numbers(self) -> dict[str, float]:
@@ -111,12 +106,7 @@ class InspectedFile:
 
 
 def inspect_file(path: Path) -> InspectedFile:
-    """Reads a checkpoint, or the last one of a run's folder, and finds its weights.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be read safely, or holds no weights.
-    """
+    """Reads a checkpoint, or the last one of a run's folder, and finds its weights; ValueError if it holds none."""
     path = checkpoint_at(path)
     content = read_checkpoint(path)
     weights, others = find_weights(content)

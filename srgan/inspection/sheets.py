@@ -1,11 +1,11 @@
-"""What `srgan sample` draws: points of latent space and classes in rows, as a grid, a GIF or an MP4."""
+"""What `srgan sample` draws: points of latent space and classes in rows, as a grid, a GIF or an MP4; single images."""
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from srgan.checkpoints.pretrained import TrainedGAN, load, rendered
-from srgan.inspection.image_export import export
-from srgan.networks.sampling import GRID_SEED, check_threshold
-from srgan.utils.files import write_atomically
+from srgan.metrics.features import hash_weights
+from srgan.networks.sampling import GRID_SEED, SCORED, check_threshold, truncated_latents
+from srgan.utils.files import read_json, write_atomically, write_json, write_text
 from srgan.utils.images import PADDING, grid_picture, quantize
 from srgan.utils.progress import Progress
 
@@ -24,33 +24,26 @@ POINTS_OF_AN_ANIMATION = 4
 DEFAULT_COLUMNS = 9
 FONT_SIZE = 13  # pixels
 FRAMES_PER_SECOND = 20
+RECORD, LABELS = "images.json", "labels.csv"  # of a folder of single images
 
-
-class Sheet(NamedTuple):
-    """R rows of T images: z `[R, T, d]`, labels `[R, T]`, and the names of rows, if they have any."""
-
-    z: Tensor
-    labels: Tensor
-    names: list[str]
+Sheet = tuple[Tensor, Tensor, list[str]]
+"""R rows of T images: z `[R, T, d]`, labels `[R, T]`, and the names of rows, if they have any."""
 
 
 def make(options: argparse.Namespace, path: Path) -> str:
-    """Writes single images for other tools, a picture or an animation; returns what it wrote, in words.
-
-    Raises:
-        ValueError: a class or a dimension that the generator does not have, or other options that do not fit it.
-    """
+    """Writes single images, a picture or an animation; returns what it wrote. ValueError if options do not fit."""
     if options.truncation is not None:
         check_threshold(options.truncation)
     stored = load(options.checkpoint, options.ema, options.device, options.allow)
     classes = numbers(options.classes, stored.generator.num_classes, "class") if options.classes else []
     if options.export_images:
-        count = export(stored, path, options.num_images, options.seed, options.truncation, classes or None)
-        return f"{stored.checkpoint.title}: {count:,} images in {path}"
+        return f"{stored.checkpoint.title}: {export(stored, options, classes or None, path):,} images in {path}"
+    if options.seed is None:
+        options.seed = GRID_SEED
     moves = path.suffix.lower() != ".png"
-    sheet = chosen_sheet(stored, options, classes, moves)
-    rows, columns = sheet.labels.shape
-    inputs = sheet.z.flatten(0, 1), sheet.labels.flatten()
+    z, labels, names = chosen_sheet(stored, options, classes, moves)
+    rows, columns = labels.shape
+    inputs = z.flatten(0, 1), labels.flatten()
     if options.walk or options.dimension or classes:
         parts = rendered(stored.network(), *inputs)
     else:  # one batch, as the run drew it
@@ -62,10 +55,12 @@ def make(options: argparse.Namespace, path: Path) -> str:
             progress.update(len(part))
     images = torch.cat(drawn)
     if moves:
-        write_animation(images.unflatten(0, (rows, columns)), math.ceil(math.sqrt(rows)), path)
+        tiles = images.unflatten(0, (rows, columns))
+        frames = [grid_picture(tiles[:, time], math.ceil(math.sqrt(rows))) for time in range(columns)]
+        (write_video if path.suffix.lower() == ".mp4" else write_gif)(frames, path)
         what = f"{rows} images in {columns} frames"
     else:
-        picture = labelled_grid(images, columns, sheet.names)
+        picture = labelled_grid(images, columns, names)
         write_atomically(path, lambda file: picture.save(file, "PNG"))
         what = f"{rows} x {columns} images"
     return f"{stored.checkpoint.title}: {what} of {stored.image_size} x {stored.image_size} pixels in {path}"
@@ -78,25 +73,25 @@ def chosen_sheet(stored: TrainedGAN, options: argparse.Namespace, classes: list[
         return _walks(stored, options, classes, moves)
     columns = options.columns or (DEFAULT_COLUMNS if classes else stored.grid_settings["rows"])
     if classes:
-        z, _ = stored.grid_latents(columns, _seed(options), options.truncation)
+        z, _ = stored.grid_latents(columns, options.seed, options.truncation)
         labels = z.new_tensor(classes).long()[:, None].expand(-1, columns)
-        return Sheet(z.expand(len(classes), -1, -1), labels, [f"class {label}" for label in classes])
+        return z.expand(len(classes), -1, -1), labels, [f"class {label}" for label in classes]
     shape = (options.rows or stored.grid_settings["rows"], columns)
-    z, labels = stored.grid_latents(math.prod(shape), _seed(options), options.truncation)
-    return Sheet(z.unflatten(0, shape), labels.unflatten(0, shape), [])
+    z, labels = stored.grid_latents(math.prod(shape), options.seed, options.truncation)
+    return z.unflatten(0, shape), labels.unflatten(0, shape), []
 
 
 def _walks(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
     """Walk j goes from image 2j of the grid to the next, or in an animation past 4j ... 4j + 3 and back."""
     points = POINTS_OF_AN_ANIMATION if moves else 2
     steps = options.frames if moves else max(1, (options.columns or DEFAULT_COLUMNS) - 1)
-    z, labels = stored.grid_latents(options.walk * points, _seed(options), options.truncation)
+    z, labels = stored.grid_latents(options.walk * points, options.seed, options.truncation)
     path = walks(z.unflatten(0, (options.walk, points)), steps, closed=moves)
     own = labels[::points]
     if classes:
         own = labels.new_tensor([classes[walk % len(classes)] for walk in range(options.walk)])
     names = [f"class {label}" for label in own.tolist()] if stored.generator.num_classes else []
-    return Sheet(path, own[:, None].expand(path.shape[:2]), names)
+    return path, own[:, None].expand(path.shape[:2]), names
 
 
 def _dimensions(stored: TrainedGAN, options: argparse.Namespace, classes: list[int], moves: bool) -> Sheet:
@@ -104,18 +99,14 @@ def _dimensions(stored: TrainedGAN, options: argparse.Namespace, classes: list[i
     dimensions = numbers(options.dimension, stored.generator.latent_dim, "dimension")
     if len(classes) > 1:
         raise ValueError(f"Expected one of the --classes with --dimension, found {len(classes)}.")
-    (z,), (label,) = stored.grid_latents(1, _seed(options), options.truncation)
+    (z,), (label,) = stored.grid_latents(1, options.seed, options.truncation)
     count = options.frames if moves else options.columns or DEFAULT_COLUMNS
     values = torch.linspace(-MAX_COORDINATE, MAX_COORDINATE, count)
     if moves:
         values = torch.cat([values, values[1:-1].flip(0)])
     points = along_dimensions(z, dimensions, values)
     labels = torch.full(points.shape[:2], classes[0] if classes else int(label), device=z.device)
-    return Sheet(points, labels, [f"z{dimension}" for dimension in dimensions])
-
-
-def _seed(options: argparse.Namespace) -> int:
-    return GRID_SEED if options.seed is None else int(options.seed)
+    return points, labels, [f"z{dimension}" for dimension in dimensions]
 
 
 def numbers(text: str, count: int, what: str) -> list[int]:
@@ -186,12 +177,6 @@ def along_dimensions(z: Tensor, dimensions: Sequence[int], values: Tensor) -> Te
     return changed
 
 
-def write_animation(images: Tensor, columns: int, path: Path) -> None:
-    """Images `[R, T, 3, H, W]` as T pictures of R tiles, `columns` in a row, in a *.gif or an *.mp4."""
-    frames = [grid_picture(images[:, time], columns) for time in range(images.shape[1])]
-    write_video(frames, path) if path.suffix.lower() == ".mp4" else write_gif(frames, path)
-
-
 def write_gif(frames: Sequence[Image.Image], path: Path) -> None:
     """Repeats for ever, with one palette for all its frames, so that still parts stay still."""
     some = frames[:: max(1, len(frames) // 8)]
@@ -200,10 +185,8 @@ def write_gif(frames: Sequence[Image.Image], path: Path) -> None:
         strip.paste(frame, (0, place * frame.height))
     palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    duration = round(1000 / FRAMES_PER_SECOND)  # ms; GIF keeps hundredths of a second
-    write_atomically(
-        path, lambda file: first.save(file, "GIF", save_all=True, append_images=others, duration=duration, loop=0)
-    )
+    options = {"append_images": others, "duration": 1000 // FRAMES_PER_SECOND, "loop": 0}  # in multiples of 10 ms
+    write_atomically(path, lambda file: first.save(file, "GIF", save_all=True, **options))
 
 
 def write_video(frames: Sequence[Image.Image], path: Path) -> None:
@@ -224,3 +207,65 @@ def write_video(frames: Sequence[Image.Image], path: Path) -> None:
             container.mux(stream.encode())
 
     write_atomically(path, write)
+
+
+def export(stored: TrainedGAN, options: argparse.Namespace, classes: list[int] | None, path: Path) -> int:
+    """Writes the first images that the run's scores are measured on, or as many as asked for; returns their number.
+
+    `path` is a folder, or a file *.npz of `arr_0` [N, H, W, 3] uint8 and, with classes, `arr_1` [N] int64. The images
+    cycle through `classes`; None draws them uniformly. ValueError for a folder that holds something else.
+    """
+    scores, threshold = stored.checkpoint.config["scores"], options.truncation
+    protocol = scores["protocol"]
+    count: int = options.num_images or (scores["final"] or protocol)["num_fake_images"]
+    seed = protocol["seed"] if options.seed is None else options.seed
+    statistics, batch_size = protocol["generator_statistics"], protocol["batch_size"]
+    network = stored.batch_network(statistics)
+
+    def inputs(rows: range) -> tuple[Tensor, Tensor]:
+        z, labels = truncated_latents(network, rows, stored.device, seed, SCORED, threshold)
+        return z, labels if classes is None else torch.tensor([classes[row % len(classes)] for row in rows]).to(labels)
+
+    @torch.no_grad()
+    def images(start: int) -> Iterator[np.ndarray]:
+        with Progress("images", count, done=start) as progress:
+            for first in range(start, count, batch_size):
+                batch = quantize(network(*inputs(range(first, min(first + batch_size, count)))))
+                yield from batch.permute(0, 2, 3, 1).cpu().numpy()
+                progress.update(len(batch))
+
+    labels = inputs(range(count))[1].cpu().numpy() if network.num_classes else None
+    if path.suffix.lower() == ".npz":
+        arrays: dict[str, Any] = {"arr_0": np.stack(list(images(0)))} | ({} if labels is None else {"arr_1": labels})
+        write_atomically(path, lambda file: np.savez(file, **arrays))
+        return count
+    record = {
+        "iteration": stored.checkpoint.iteration, "generator_hash": hash_weights(stored.generator), "seed": seed,
+        "generator_statistics": statistics, "batch_size": batch_size, "truncation": threshold, "classes": classes,
+    }  # fmt: skip
+    start = _begin_folder(path, record, count, batch_size)
+    if labels is not None:
+        rows = [f"{_name(row)},{label}" for row, label in enumerate(labels)]
+        write_text(path / LABELS, "\n".join(["file,class", *rows, ""]))
+    for row, image in enumerate(images(start), start):
+        Image.fromarray(image).save(path / _name(row))
+    return count
+
+
+def _name(row: int) -> str:
+    return f"{row:06d}.png"
+
+
+def _begin_folder(folder: Path, record: dict[str, Any], count: int, batch_size: int) -> int:
+    """The row to resume from: the last batch is written again, since a kill may have cut it."""
+    is_used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if is_used and read_json(folder / RECORD) != record:
+        raise ValueError(
+            f"Expected a new or an empty folder, or one with a part of the same images, found '{folder}'. "
+            "Choose another for --export-images."
+        )
+    existing = len(list(folder.glob("*.png")))
+    if existing > count:
+        raise ValueError(f"Expected at most {count} images in '{folder}', found {existing}. Choose another folder.")
+    write_json(folder / RECORD, record)
+    return max(0, existing - 1) // batch_size * batch_size

@@ -10,31 +10,24 @@ from srgan.collapse import EMA
 AXIS = "iteration"
 """The axis of every chart: generator updates. Each logged row holds it."""
 PLACEHOLDERS: Mapping[str, str] = {
-    "layer": r"[^/]+",
     "player": r"(?:generator|discriminator)",
     "kind": r"(?:train|test|generated)",
     "features": r"(?:_cls)?",
     "ema": rf"(?:{EMA})?",
-    "warning": r"[^/]+",
-    "number": r"[^/]+",
 }
-"""Placeholder of a key, in braces -> the regular expression that it stands for."""
+"""Placeholder of a key, in braces -> the regular expression that it stands for; others are any name."""
 
 
 @dataclass(frozen=True)
 class Panel:
     """One chart of the dashboard, with a title of its own, in a section of the workspace and the report.
 
-    Attributes:
-        keys: keys that it shows, or families of keys with a placeholder, e.g. "spectra/{layer}/tail_mean".
-        range_y: limits of the vertical axis; None: of the data.
-        log_y: whether the vertical axis is logarithmic.
-        kind: lines over iterations, bars of values that a run has once, pictures, or curves (a chart and its table).
+    Lines are over iterations; bars show values that a run has once, curves a chart and its table.
     """
 
     title: str
     section: str
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # or families of keys, e.g. "spectra/{layer}/tail_mean"
     range_y: tuple[float | None, float | None] = (None, None)
     log_y: bool = False
     kind: Literal["lines", "bars", "pictures", "curves"] = "lines"
@@ -50,7 +43,7 @@ class Panel:
 def key_regex(key: str) -> str:
     """What a key, or a family of keys, matches."""
     parts = re.split(r"\{(\w+)\}", key)
-    return "".join(PLACEHOLDERS[part] if place % 2 else re.escape(part) for place, part in enumerate(parts))
+    return "".join(PLACEHOLDERS.get(part, "[^/]+") if k % 2 else re.escape(part) for k, part in enumerate(parts))
 
 
 SPECTRA, LAYERS, COLLAPSE = "Spectra", "Spectra of each layer", "Collapse"

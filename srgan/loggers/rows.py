@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from srgan.collapse import CollapseThresholds, summarize
+from srgan.collapse import CollapseThresholds, ScaleGrowth, summarize
 from srgan.runs.folder import OutputsHistory, RunFolder, SpectraHistory
-from srgan.runs.scale_growth import ScaleGrowth
 from srgan.utils.files import parse_rows
 
 BINS = 64
@@ -34,23 +33,18 @@ class Row:
     numbers: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     pictures: dict[str, Path] = field(default_factory=dict)
-    is_evaluation: bool = False
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
 
 class History:
-    """Follows the growing files of a run, which only grow while it does.
+    """Follows the growing files of a run.
 
-    Attributes:
-        iterations: all recorded so far, increasing.
-        spectra: layer -> at most 64 points of sigma_k / sigma_1 at each of them; layers of one singular value are
-            left out, since theirs is always 1.
-        positions: layer -> k / N of these points.
+    `spectra` holds of each layer with more than one singular value at most 64 points of sigma_k / sigma_1, at k / N of
+    `positions`, for each of the `iterations` recorded so far.
     """
 
     def __init__(self, folder: RunFolder, thresholds: CollapseThresholds) -> None:
-        self.folder = folder
-        self.thresholds = thresholds
+        self.folder, self.thresholds = folder, thresholds
         self.iterations: list[int] = []
         self.spectra: dict[str, list[np.ndarray]] = {}
         self.positions: dict[str, np.ndarray] = {}
@@ -88,9 +82,7 @@ class History:
             for place, iteration in enumerate(outputs.iterations.tolist()):
                 _add_outputs(row(iteration), outputs, place)
         for line in self._lines(self.folder.scores):
-            found = row(line.pop("iteration"))
-            found.numbers.update(_numbers(line, "scores/"))
-            found.is_evaluation = True
+            row(line.pop("iteration")).numbers.update(_numbers(line, "scores/"))
         if not self._final_read and (final := self.folder.read_final()):
             self._final_read = True
             row(final["iteration"]).numbers.update(_numbers(final["scores"], "final/"))
@@ -111,40 +103,31 @@ class History:
     def _add_spectra(self, row: Row, history: SpectraHistory, place: int) -> None:
         self.iterations.append(row.iteration)
         self._growth.add({layer.name: float(history.sigma_1[layer.name][place]) for layer in history.layers})
-        tails, collapsed = [], []
+        judged = []
         for layer in history.layers:
-            name, spectra = layer.name, history.spectra[layer.name]
+            name, spectrum = layer.name, history.spectra[layer.name][place]
             row.numbers[f"spectra/{name}/sigma_1"] = float(history.sigma_1[name][place])
             row.numbers[f"spectra/{name}/relative_rate"] = self._growth.rates[name]
-            spectrum = spectra[place]
             if len(spectrum) == 1:
                 continue
             largest = self._largest_tail_means.get(name, 0.0)
             summary = summarize(spectrum[None], self.thresholds, largest, layer.judged).at(0)
             self._largest_tail_means[name] = summary["largest_tail_mean"]
-            logged = ["tail_mean", "effective_rank", "p10", "p50"]
-            if layer.is_judged:
-                logged.append("collapsed")
-                tails.append(summary["tail_mean"])
-                collapsed.append(summary["collapsed"])
+            logged = ["tail_mean", "effective_rank", "p10", "p50"] + ["collapsed"] * layer.is_judged
+            judged += [summary] * layer.is_judged
             row.numbers |= {f"spectra/{name}/{key}": summary[key] for key in logged}
             row.histograms[f"spectra/{name}/histogram"] = np.histogram(spectrum.clip(0, 1), SPECTRUM_BINS)
-            shown = spread(len(spectrum))
+            shown = np.linspace(0, len(spectrum) - 1, min(len(spectrum), MAX_POINTS)).round().astype(int)
             self.positions[name] = (shown + 1) / len(spectrum)
             self.spectra.setdefault(name, []).append(spectrum[shown])
-        if tails:
-            row.numbers["spectra/tail_mean"] = float(np.mean(tails))
-            row.numbers["spectra/collapsed_share"] = float(np.mean(collapsed))
+        if judged:
+            row.numbers["spectra/tail_mean"] = float(np.mean([summary["tail_mean"] for summary in judged]))
+            row.numbers["spectra/collapsed_share"] = float(np.mean([summary["collapsed"] for summary in judged]))
 
     def until(self, iteration: int) -> tuple[list[int], dict[str, list[np.ndarray]]]:
         """Iterations and spectra recorded up to `iteration`."""
         count = int(np.searchsorted(self.iterations, iteration, side="right"))
         return self.iterations[:count], {name: spectra[:count] for name, spectra in self.spectra.items()}
-
-
-def spread(N: int) -> np.ndarray:
-    """Which of N singular values a curve shows: all, or 64 evenly spread ones with the first and the last."""
-    return np.linspace(0, N - 1, min(N, MAX_POINTS)).round().astype(int)
 
 
 def _add_outputs(row: Row, history: OutputsHistory, place: int) -> None:
@@ -162,7 +145,7 @@ def _numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 class RunLogger(ABC):
-    """A logger that shows a run folder: it knows the folder, takes whole rows, and the results at the end."""
+    """A logger that shows a run folder: the first process gives it whole rows, and the results at the end."""
 
     @abstractmethod
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import tensorboard  # noqa: F401 - missing, it is named here; Lightning's logger would raise without a name
 from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 from srgan.loggers.rows import History, Row, RunLogger
 from srgan.runs.folder import RunFolder
@@ -31,24 +30,20 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
     def bind(self, folder: RunFolder, record: Mapping[str, Any]) -> None:
         self.folder = folder
 
-    @rank_zero_only
     def log_rows(self, rows: Sequence[Row], history: History) -> None:
         """Numbers, histograms and pictures of new rows, at their iterations."""
         for row in rows:
             self.log_metrics(row.numbers, row.iteration)
             for key, (counts, edges) in row.histograms.items():
-                self._log_histogram(key, np.asarray(counts), np.asarray(edges), row.iteration)
+                middles = (edges[:-1] + edges[1:]) / 2  # whose moments stand for those of the values
+                self.experiment.add_histogram_raw(
+                    key, min=edges[0], max=edges[-1], num=counts.sum(), sum=counts @ middles,
+                    sum_squares=counts @ middles**2, bucket_limits=edges[1:].tolist(), bucket_counts=counts.tolist(),
+                    global_step=row.iteration,
+                )  # fmt: skip
             for key, path in row.pictures.items():
                 with Image.open(path) as picture:
                     self.experiment.add_image(key, np.asarray(picture), row.iteration, dataformats="HWC")
-
-    def _log_histogram(self, key: str, counts: np.ndarray, edges: np.ndarray, iteration: int) -> None:
-        """Counts `[B]` of values between edges `[B + 1]`; the moments are those of the bins."""
-        middles = (edges[:-1] + edges[1:]) / 2
-        self.experiment.add_histogram_raw(
-            key, min=edges[0], max=edges[-1], num=counts.sum(), sum=counts @ middles, sum_squares=counts @ middles**2,
-            bucket_limits=edges[1:].tolist(), bucket_counts=counts.tolist(), global_step=iteration,
-        )  # fmt: skip
 
     def summarize(self, record: Mapping[str, Any]) -> None:
         """Verdicts and the reported scores, as text."""

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from srgan.loggers.panels import AXIS
 from srgan.loggers.rows import History, Row, RunLogger
-from srgan.loggers.wandb_runs import group_of, logged_in, newest_id, remember, run_name, run_of_checkpoint, wandb_mode
+from srgan.loggers.wandb_runs import group_of, newest_id, remember, run_name, run_of_checkpoint, wandb_mode
 from srgan.plotting import heat_map, pixels, style
 from srgan.runs.folder import RunFolder
 
@@ -72,7 +72,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
             "commit": record["commit"],
             "command": " ".join(record["command"]),
         }
-        if init["mode"] == "online" and not sys.stdin.isatty() and not logged_in():
+        if init["mode"] == "online" and not sys.stdin.isatty() and not wandb.login(prompt=False):
             raise ValueError(
                 "Expected an account of Weights & Biases, found none. Log in with `wandb login`, or set "
                 "WANDB_MODE=offline and upload later with `wandb sync`."
@@ -92,20 +92,14 @@ class WandbRunLogger(RunLogger, WandbLogger):
             self._experiment = run
         return self._experiment
 
-    @property
-    def published_until(self) -> int:
-        """The last iteration that the server holds of a resumed run; -1 for a new one."""
-        return int(self.experiment.summary.get(AXIS, -1)) if self.experiment.resumed else -1
-
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Numbers (or media) at an iteration."""
         self.experiment.log({**metrics, **({} if step is None else {AXIS: step})})
 
-    @rank_zero_only
     def log_rows(self, rows: Sequence[Row], history: History) -> None:
         """Numbers and media of new rows, one of Weights & Biases' rows each."""
-        published_until = self.published_until
+        published_until = int(self.experiment.summary.get(AXIS, -1)) if self.experiment.resumed else -1
         for row in rows:
             if row.iteration <= published_until:
                 continue
@@ -114,7 +108,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
             for key, path in row.pictures.items():
                 logged[key] = wandb.Image(str(path), caption=f"iteration {row.iteration:,}")
             iterations, spectra = history.until(row.iteration)
-            if row.is_evaluation and iterations and spectra:
+            if iterations and spectra and any(key.startswith("scores/") for key in row.numbers):
                 logged["spectra/curves"] = wandb.plot.line_series(
                     xs=[history.positions[name].tolist() for name in spectra],
                     ys=[curves[-1].tolist() for curves in spectra.values()],
@@ -126,17 +120,14 @@ class WandbRunLogger(RunLogger, WandbLogger):
             for name, message in row.warnings:
                 self.experiment.alert(title=f"{name} at iteration {row.iteration:,}", text=message)
 
-    @rank_zero_only
     def summarize(self, record: Mapping[str, Any]) -> None:
         """Puts status, verdicts and the reported scores of run.json into the summary."""
         unfinished = record["status"] == "running"  # it ended before it could write how
         summary = {"status": "interrupted" if unfinished else record["status"]}
         for name in ("mode_collapse", "spectral_collapse"):
-            verdict = record.get("verdicts", {}).get(name)
-            if verdict:
+            if verdict := record.get("verdicts", {}).get(name):
                 summary |= {name: verdict["collapsed"], f"{name}_iteration": verdict["iteration"]}
-        reported = record.get("reported") or {}
-        summary |= {f"reported/{name}": value for name, value in reported.items()}
+        summary |= {f"reported/{name}": value for name, value in (record.get("reported") or {}).items()}
         self.experiment.summary.update({name: value for name, value in summary.items() if value is not None})
 
     @rank_zero_only

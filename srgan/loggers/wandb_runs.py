@@ -31,11 +31,9 @@ def newest_id(folder: Path, online: bool = False) -> str | None:
 
 def run_name(folder: Path) -> str:
     """The path below the last folder called "runs", e.g. "table2/mini/A_64-128/sn-seed1"; else the folder's name."""
-    parts = folder.resolve().parts
-    if "runs" not in parts[:-1]:
-        return parts[-1]
-    last = len(parts) - 1 - parts[-2::-1].index("runs") - 1
-    return "/".join(parts[last + 1 :])
+    path = folder.resolve()
+    above = next((parent for parent in path.parents if parent.name == "runs"), path.parent)
+    return path.relative_to(above).as_posix()
 
 
 def group_of(folder: Path, parent: dict[str, Any] | None) -> str:
@@ -63,8 +61,3 @@ def wandb_mode(chosen: str | None = None) -> str:
     """
     mode: str = chosen or os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
     return {"dryrun": "offline", "run": "online"}.get(mode, mode)  # their old names
-
-
-def logged_in() -> bool:
-    """Whether there is a login; does not prompt and sends nothing."""
-    return bool(wandb.login(prompt=False))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from srgan.collapse import EMA, is_lower_better, summarize
+from srgan.collapse import EMA, is_lower_better
 from srgan.runs.folder import SpectralLayer
 from srgan.runs.recorded import RecordedRun, Rows, is_number, number_names
 from srgan.utils.downsampling import kept_times, rounded
@@ -42,26 +42,17 @@ PLAYERS = {
 """Plots of what is recorded of both nets: title -> line -> key in losses.jsonl."""
 
 
-def sections(
-    run: RecordedRun, most_values: int, past: RecordedRun | None = None
-) -> tuple[list[Section], dict[str, History]]:
-    """Everything that is drawn of a run. Every run has the same sections; those without figures say why.
+def sections(run: RecordedRun, most: int, past: RecordedRun | None = None) -> tuple[list[Section], dict[str, History]]:
+    """Everything that is drawn of a run; sections without figures say why. Histories by name: "times", "values" [K][T].
 
-    Args:
-        run: which.
-        most_values: spectral values to keep, over all times, layers and k.
-        past: the parent until the run started from it, if its curves are drawn.
-
-    Returns:
-        the sections, and the histories by name: "times" [T] and "values" [K][T].
+    Of spectra `most` values are kept, over all times, layers and k. `past` is the parent until the run started from it.
     """
     if past:
-        (parts, histories), (earlier, before) = sections(run, most_values // 2), sections(past, most_values // 2)
+        (parts, histories), (earlier, before) = sections(run, most // 2), sections(past, most // 2)
         for part, parents in zip(parts, earlier, strict=True):
             _put_before(part["figures"], parents["figures"], run.label, f"{past.label} (parent)")
         return parts, histories | {f"{name} (parent)": history for name, history in before.items()}
-    spectra, histories = _spectra(run, most_values)
-    outputs, distributions = _outputs(run)
+    (spectra, histories), (outputs, distributions) = _spectra(run, most), _outputs(run)
     return [spectra, _ranks(run), _scores(run), _players(run, outputs), _gradients(run)], histories | distributions
 
 
@@ -82,18 +73,15 @@ def _of_parent(trace: Mapping[str, Any], label: str) -> dict[str, Any]:
 
 
 def numbers(run: RecordedRun) -> tuple[list[tuple[SpectralLayer, list[int]]], list[list[str]]]:
-    """The table of layers, whose cells follow the slider.
-
-    Returns:
-        each layer with the indexes of its cells, and of each cell its text at `times(run)`.
-    """
+    """The table of layers: each with the indexes of its cells, and of each cell its text at `times(run)`."""
     rows: list[tuple[SpectralLayer, list[int]]] = []
     cells: list[list[str]] = []
-    history, kept = run.spectra, kept_spectra(run)
-    for layer in history.layers if history else []:
-        assert history
-        summary = summarize(history.spectra[layer.name], run.thresholds, judged=layer.judged)
-        columns = (summary.tail_mean, summary.effective_rank, summary.stable_rank, history.sigma_1[layer.name])
+    if run.spectra is None:
+        return rows, cells
+    kept, summaries = kept_spectra(run), run.spectra.summaries(run.thresholds)
+    for layer in run.spectra.layers:
+        summary = summaries[layer.name]
+        columns = (summary.tail_mean, summary.effective_rank, summary.stable_rank, run.spectra.sigma_1[layer.name])
         rows.append((layer, list(range(len(cells), len(cells) + 5))))
         cells += [[f"{value:.4g}" for value in column[kept]] for column in columns]
         states = ["collapsed" if collapsed else "holds" for collapsed in summary.collapsed[kept]]
@@ -104,8 +92,7 @@ def numbers(run: RecordedRun) -> tuple[list[tuple[SpectralLayer, list[int]]], li
 def times(run: RecordedRun) -> list[int]:
     """Iterations at which the slider stops: of spectra, else of whatever there is."""
     if run.spectra:
-        found: list[int] = run.spectra.iterations[kept_spectra(run)].tolist()
-        return found
+        return [int(iteration) for iteration in run.spectra.iterations[kept_spectra(run)]]
     return sorted({0, *run.folder.read_samples(), *(int(row["iteration"]) for row in [*run.losses, *run.scores])})
 
 
@@ -143,17 +130,16 @@ def _spectra(run: RecordedRun, most_values: int) -> tuple[Section, dict[str, His
     if run.spectra and len(kept) < len(run.spectra.iterations):
         caption += f" {len(kept)} of {len(run.spectra.iterations)} records are kept on this page."
     missing = "No spectra were recorded (spectra.every is 0, or the run has just begun)."
-    section = _section("Spectra of the discriminator’s layers", caption, figures, "" if layers else missing)
-    return section | {"name": "spectra"}, histories
+    title = "Spectra of the discriminator’s layers"
+    return _section(title, caption, figures, "" if layers else missing, name="spectra"), histories
 
 
 def _ranks(run: RecordedRun) -> Section:
     """What summarizes the spectra, a line for each layer."""
-    kept = kept_spectra(run)
+    kept, summaries = kept_spectra(run), run.spectra.summaries(run.thresholds) if run.spectra else {}
     lines: dict[str, dict[str, Column]] = {"tail mean": {}, "effective rank / N": {}, "stable rank / N": {}}
     for layer in _wide_layers(run):
-        assert run.spectra
-        summary = summarize(run.spectra.spectra[layer.name], run.thresholds, judged=layer.judged)
+        summary = summaries[layer.name]
         values = (summary.tail_mean, summary.effective_rank / layer.rank, summary.stable_rank / layer.rank)
         for columns, column in zip(lines.values(), values, strict=True):
             columns[layer.name] = (times(run), rounded(column[kept]))
@@ -163,9 +149,7 @@ def _ranks(run: RecordedRun) -> Section:
         "SR-s, over the i values that it holds). Effective rank: exp of the entropy of σ/Σσ (Roy & Vetterli 2007). "
         "Stable rank: Σσ²/σ₁². Both lie between 1 and N and are divided by N here."
     )
-    figures = [
-        _over_time(title, _layer_lines(columns), _axis("", SHARE)) for title, columns in lines.items() if columns
-    ]
+    figures = [_over_time(title, _layer_lines(own), _axis("", SHARE)) for title, own in lines.items() if own]
     return _section("Tail mean and ranks", caption, figures, "" if figures else "No spectra were recorded.")
 
 
@@ -193,13 +177,13 @@ def _players(run: RecordedRun, outputs: list[Figure]) -> Section:
             figures.append(_over_time(title, lines, _axis("", (-0.02, 1.03) if "accuracy" in title else None)))
     missing = [title for title in PLAYERS if title not in {figure["title"] for figure in figures}]
     missing += [] if outputs else ["distributions of D’s outputs"]
-    words = f"Not recorded by this run: {', '.join(missing)}." if missing else ""
     caption = (
         "Losses: what the two networks minimize; a discriminator whose loss stays near zero tells all images apart and "
         "stops learning. Mean outputs: on a training batch; higher is more real. Accuracy: the share of a training "
         "batch that D classifies correctly."
     )
-    return _section("Losses and the discriminator", caption, figures + outputs, words) | {"alone": True}
+    words = f"Not recorded by this run: {', '.join(missing)}." if missing else ""
+    return _section("Losses and the discriminator", caption, figures + outputs, words, alone=True)
 
 
 def _outputs(run: RecordedRun) -> tuple[list[Figure], dict[str, History]]:
@@ -244,12 +228,12 @@ def _gradients(run: RecordedRun) -> Section:
         "towards zero, it has stopped learning."
     )
     missing = "" if figures else "Not recorded by this run: gradient norms per layer."
-    return _section("Gradients", caption, figures, missing) | {"alone": True}
+    return _section("Gradients", caption, figures, missing, alone=True)
 
 
-def _section(title: str, caption: str, figures: Sequence[Figure], missing: str) -> Section:
-    """The page knows two more entries: "name", of its style, and "alone", which keeps it out of comparisons."""
-    return {"title": title, "caption": caption if figures else "", "figures": figures, "missing": missing}
+def _section(title: str, caption: str, figures: Sequence[Figure], missing: str, **flags: Any) -> Section:
+    """Flags: "name", of the page's style, and "alone", which keeps it out of comparisons."""
+    return {"title": title, "caption": caption if figures else "", "figures": figures, "missing": missing, **flags}
 
 
 def _figure(title: str, data: Sequence[Any], xaxis: Any, yaxis: Any, group: str = "", **flags: Any) -> Figure:
@@ -274,8 +258,7 @@ def _layer_lines(columns: Mapping[str, Column]) -> list[dict[str, Any]]:
     """Layers of a block, like "blocks.0", share a colour; their place in the block decides the dash."""
     blocks: dict[str, list[str]] = {}
     for name in columns:
-        block, _, _ = name.rpartition(".")
-        blocks.setdefault(block or name, []).append(name)
+        blocks.setdefault(name.rpartition(".")[0] or name, []).append(name)
     return [
         _line(name, *columns[name], color, DASHES[place % len(DASHES)])
         for color, names in enumerate(blocks.values())
@@ -295,10 +278,8 @@ def _history(iterations: np.ndarray, values: np.ndarray, digits: int = 4) -> His
 
 def _columns(rows: Rows, most: int) -> dict[str, Column]:
     """The numbers of rows by name, thinned out evenly in time."""
-    if not rows:
-        return {}
-    iterations = np.array([row["iteration"] for row in rows])
-    kept = kept_times(iterations, most)
-    values = {name: [rows[k].get(name) for k in kept] for name in number_names(rows)}
-    numbers = {name: [value if is_number(value) else np.nan for value in column] for name, column in values.items()}
-    return {name: (iterations[kept].tolist(), rounded(np.array(column))) for name, column in numbers.items()}
+    kept = [rows[k] for k in kept_times(np.array([row["iteration"] for row in rows]), most)]
+    times = [row["iteration"] for row in kept]
+    names = number_names(rows)
+    columns = {name: [value if is_number(value := row.get(name)) else np.nan for row in kept] for name in names}
+    return {name: (times, rounded(np.array(column))) for name, column in columns.items()}

@@ -1,26 +1,11 @@
-"""The files of one run: what training writes and reporting reads. No torch in here.
-
-config.yaml           every setting, resolved
-run.json              status, command, settings, constraint, seed, commit, hardware, verdicts, reported scores
-protocol.json         how its scores are measured
-scores.jsonl          one line per evaluation
-final.json            scores at the last iteration by the final protocol, and that protocol
-losses.jsonl          one line per recorded iteration: losses, mean outputs and accuracies of D
-gradients.jsonl       one line per recorded iteration: gradient norms of each layer of both nets
-warnings.jsonl        what went wrong in training, one line each
-outputs.bin           D's outputs on fixed images, one fixed-size record per recorded iteration
-outputs.json          what outputs.bin holds: which images, how many
-spectra.bin           one fixed-size record per recorded iteration (the source of truth for spectra)
-spectra.json          what spectra.bin holds: layers, shapes
-samples/00001000.png  grids on fixed noise
-progress.json         how many iterations are done
-checkpoints/last.ckpt everything that a resumed run needs; beside it the one before, previous.ckpt, and kept ones
+"""The files of one run, as docs/reference/run-files.md lists them: what training writes and reporting reads. No torch.
 
 Rows and records carry checksums; a checkpoint holds the length and the checksum of each history.
 """
 
 import os
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from math import inf, prod
 from pathlib import Path
@@ -28,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from srgan.collapse import CollapseThresholds, SpectrumSummary, summarize
 from srgan.utils.files import RecordFile, append_json_line, flush, read_json, read_json_lines, remove_temporaries
 
 DISCRIMINATOR_NEAR_ZERO = "discriminator loss near zero"
@@ -92,6 +78,10 @@ class SpectraHistory:
         """What decides on a spectral collapse: layer -> `[T, judged]`."""
         return {layer.name: self.spectra[layer.name][:, : layer.judged] for layer in self.layers if layer.is_judged}
 
+    def summaries(self, thresholds: CollapseThresholds) -> dict[str, SpectrumSummary]:
+        """Layer -> statistics over time."""
+        return {one.name: summarize(self.spectra[one.name], thresholds, judged=one.judged) for one in self.layers}
+
     def first(self, count: int) -> "SpectraHistory":
         """The first records alone."""
         columns = [{name: values[:count] for name, values in one.items()} for one in (self.sigma_1, self.spectra)]
@@ -132,7 +122,7 @@ class RunFolder:
         self.protocol = self.path / "protocol.json"
         self.progress = self.path / "progress.json"
         self.lock = self.path / "lock"
-        self.written: dict[str, int] = {}
+        self.written: Counter[str] = Counter()
         """Name of each history -> its bytes, as this process has rolled it back and written it."""
         self.begun = False  # whether this process trains the run, so that its folder has to be there
 
@@ -194,13 +184,12 @@ class RunFolder:
     def append_row(self, history: Path, row: dict[str, Any]) -> None:
         """Appends a row to one of the histories of rows."""
         self.check_not_lost()
-        self.written[history.name] = self.written.get(history.name, 0) + append_json_line(history, row)
+        self.written[history.name] += append_json_line(history, row)
 
-    def _append_record(self, history: RecordFile, layout: dict[str, Any], record: np.ndarray) -> None:
+    def _append_record(self, history: RecordFile, layout: dict[str, Any], values: tuple[Any, ...]) -> None:
         self.check_not_lost()
-        name = history.path.name
-        self.written[name] = self.written.get(name, 0) + history.append(layout, record)
-        self.written.setdefault(history.layout.name, history.layout.stat().st_size)
+        self.written[history.path.name] += history.append(layout, np.array([values], history.dtype_of(layout)))
+        self.written[history.layout.name] = history.layout.stat().st_size
 
     def lost(self) -> str | None:
         """Which files of this process are missing or changed, and what to do; None: all are as it wrote them."""
@@ -210,9 +199,9 @@ class RunFolder:
                 "command again: it resumes from the last checkpoint, or starts over if there is none."
             )
         changed = [
-            f"{path.name} ({self.written.get(path.name, 0):,} bytes written, {size:,} found)"
+            f"{path.name} ({self.written[path.name]:,} bytes written, {size:,} found)"
             for path in self.histories
-            if (size := path.stat().st_size if path.is_file() else 0) != self.written.get(path.name, 0)
+            if (size := path.stat().st_size if path.is_file() else 0) != self.written[path.name]
         ]
         if not changed:
             return None
@@ -230,19 +219,13 @@ class RunFolder:
     def append_spectra(self, iteration: int, layers: list[SpectralLayer], sigmas: list[np.ndarray]) -> None:
         """Records the singular values `[N]` of each layer, from the largest; a zero weight has a spectrum of zeros."""
         layout = {"layers": [vars(layer) for layer in layers]}
-        record = np.zeros(1, _spectra_dtype(layout))
-        record["iteration"] = iteration
-        record["sigma_1"] = [sigma[0] for sigma in sigmas]
-        record["spectrum"] = np.concatenate([normalized(sigma) for sigma in sigmas])
-        self._append_record(self.spectra, layout, record)
+        values = iteration, [sigma[0] for sigma in sigmas], np.concatenate([normalized(sigma) for sigma in sigmas])
+        self._append_record(self.spectra, layout, values)
 
     def append_outputs(self, iteration: int, outputs: dict[str, np.ndarray]) -> None:
         """Records D's outputs `[M]` on each kind of images."""
         layout = {"kinds": list(outputs), "images": len(next(iter(outputs.values())))}
-        record = np.zeros(1, _outputs_dtype(layout))
-        record["iteration"] = iteration
-        record["outputs"] = np.stack(list(outputs.values()))
-        self._append_record(self.outputs, layout, record)
+        self._append_record(self.outputs, layout, (iteration, np.stack(list(outputs.values()))))
 
     def read_samples(self) -> dict[int, Path]:
         """iteration -> picture."""
@@ -279,9 +262,9 @@ class RunFolder:
 
     def roll_back(self, marks: dict[str, list[int]], iteration: int) -> None:
         """Drops what was recorded after `iteration`, when the marks were taken: a resumed run records it again."""
-        self.written = {name: size for name, (size, _) in marks.items()}
+        self.written = Counter({name: size for name, (size, _) in marks.items()})
         for path in self.histories:
-            if size := self.written.get(path.name):
+            if size := self.written[path.name]:
                 os.truncate(path, size)
             else:
                 path.unlink(missing_ok=True)

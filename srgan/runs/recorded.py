@@ -1,7 +1,4 @@
-"""The one reader of runs: their files, read once each, what these say of a collapse, and which runs a folder holds.
-
-No torch in here.
-"""
+"""The one reader of runs: their files, each read once, what these say of a collapse, and which runs a folder holds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -9,7 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from srgan.collapse import CollapseThresholds, Row, is_lower_better, mode_collapse, spectral_collapse
+from srgan.collapse import CollapseThresholds, is_lower_better, mode_collapse, spectral_collapse
 from srgan.runs.folder import OutputsHistory, RunFolder, SpectraHistory, flatten_settings
 
 Rows = Sequence[Mapping[str, Any]]
@@ -116,9 +113,12 @@ class RecordedRun:
     @cached_property
     def verdicts(self) -> dict[str, Mapping[str, Any] | None]:
         """Of VERDICTS -> "collapsed" and "iteration", of run.json or else of the files so far; None if not judged."""
-        stored = self.record.get("verdicts")
-        found = verdicts_of(self.scores, self.spectra, self.thresholds) if stored is None else stored
-        return {kind: found.get(kind) for kind in VERDICTS}
+        if (stored := self.record.get("verdicts")) is not None:
+            return {kind: stored.get(kind) for kind in VERDICTS}
+        spectra, thresholds = self.spectra, self.thresholds
+        modes = mode_collapse(self.scores, thresholds) if self.scores else None
+        collapse = spectral_collapse(spectra.iterations, spectra.judged(), thresholds) if spectra else None
+        return {kind: asdict(one) if one else None for kind, one in zip(VERDICTS, (modes, collapse), strict=True)}
 
     def collapse_iteration(self, verdict: str) -> int | None:
         """Iteration of a collapse, one of VERDICTS; None if there was none or nothing to judge it by."""
@@ -133,27 +133,23 @@ class RecordedRun:
     @property
     def required(self) -> list[int]:
         """Iterations that stay when a history is thinned out: of verdicts and evaluations."""
-        found = [verdict["iteration"] for verdict in self.verdicts.values() if verdict and verdict["collapsed"]]
-        return found + [int(row["iteration"]) for row in self.scores]
+        collapses = [self.collapse_iteration(kind) for kind in VERDICTS]
+        return [at for at in collapses if at is not None] + [int(row["iteration"]) for row in self.scores]
 
     @cached_property
     def best(self) -> dict[str, Any] | None:
         """The "iteration", "score" and "value" of the lowest FID, else of the highest IS; None without either."""
-        for prefix in ("FID", "IS"):
-            name = next((name for name in number_names(self.scores) if name.startswith(prefix)), None)
-            rows = [row for row in self.scores if name and is_number(row.get(name))]
-            if name and rows:
-                row = (min if is_lower_better(name) else max)(rows, key=lambda row: float(row[name]))
-                return {"iteration": row["iteration"], "score": name, "value": row[name]}
-        return None
+        names = number_names(self.scores)
+        name = next((name for prefix in ("FID", "IS") for name in names if name.startswith(prefix)), None)
+        if name is None:
+            return None
+        rows = [row for row in self.scores if is_number(row.get(name))]
+        row = (min if is_lower_better(name) else max)(rows, key=lambda row: float(row[name]))
+        return {"iteration": row["iteration"], "score": name, "value": row[name]}
 
 
 def recorded_run(path: Path | RunFolder, key: str | None = None) -> RecordedRun | None:
-    """The run in a folder, called by its name if there is no key; None if no run has begun there.
-
-    Raises:
-        ValueError: its run.json is damaged.
-    """
+    """The run in a folder, by default called by its name; None before it begins. ValueError if it is damaged."""
     folder = path if isinstance(path, RunFolder) else RunFolder(path)
     record = folder.read_record()
     return None if record is None else RecordedRun(folder, record, folder.path.name if key is None else key)
@@ -168,23 +164,10 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def verdicts_of(
-    scores: Sequence[Row], spectra: SpectraHistory | None, thresholds: CollapseThresholds
-) -> dict[str, dict[str, Any] | None]:
-    """Both verdicts of a run, as run.json keeps them; None where nothing was recorded."""
-    modes = mode_collapse(scores, thresholds) if scores else None
-    collapse = spectral_collapse(spectra.iterations, spectra.judged(), thresholds) if spectra is not None else None
-    return {
-        name: asdict(verdict) if verdict else None for name, verdict in zip(VERDICTS, (modes, collapse), strict=True)
-    }
-
-
 def find_runs(root: Path) -> tuple[list[RecordedRun], list[str]]:
     """All runs in a folder and below it, in order of their paths, and a note for each that is broken.
 
-    Raises:
-        FileNotFoundError: there is no such folder, or no run in it that can be read.
-        NotADirectoryError: it is a file.
+    FileNotFoundError if there is no such folder, or no run in it that can be read; NotADirectoryError for a file.
     """
     if not root.exists():
         raise FileNotFoundError(f"expected a run or a folder of runs, found nothing at '{root}'. Check the path.")
@@ -192,8 +175,7 @@ def find_runs(root: Path) -> tuple[list[RecordedRun], list[str]]:
         raise NotADirectoryError(f"expected a folder, found the file '{root}'. Name the folder of the run.")
     runs, notes = [], []
     for path in sorted(root.rglob("run.json")):
-        key = path.parent.relative_to(root).as_posix()
-        key = root.resolve().name if key == "." else key
+        key = root.resolve().name if path.parent == root else path.parent.relative_to(root).as_posix()
         try:
             runs.append(_listed_run(path.parent, key))
         except (ValueError, OSError, RecursionError) as error:
@@ -223,10 +205,9 @@ def parent_of(run: RecordedRun, runs: Sequence[RecordedRun]) -> RecordedRun | No
     if run.branch is None:
         return None
     source = Path(run.record["parent"]["checkpoint"]).resolve().parent.parent
-    paths = [(other.folder.path.resolve(), other) for other in runs if other.key != run.key]
-    same = [other for path, other in paths if path == source]
-    alike = [other for path, other in paths if path.parts[-2:] == source.parts[-2:]]
+    paths = {other.folder.path.resolve(): other for other in runs if other.key != run.key}
+    alike = [other for path, other in paths.items() if path.parts[-2:] == source.parts[-2:]]
     try:
-        return next(iter(same + alike), None) or _listed_run(source, source.name)
+        return paths.get(source) or next(iter(alike), None) or _listed_run(source, source.name)
     except (ValueError, OSError, RecursionError):
         return None

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tiny_runs import fit
 
-from srgan.cli.config_text import Text, check_ambiguity, settings_in, values_of, with_settings_read
+from srgan.cli.config_text import Text, check_links, values_of, with_settings_read
 from srgan.cli.fit import compose
 from srgan.constraints import SpectralNormalization, SpectralRegularization
 from srgan.runs.folder import RunFolder
@@ -60,12 +60,11 @@ def test_options_that_follow_others_are_refused(
 
 def test_the_same_key_in_several_places_is_no_repetition() -> None:
     content = "a: {b: 1, c: {b: 2}}\nd: [{b: 1}, {b: 2}, [1, 1]]\ne: {[1]: 2}\n"
-    found = {name: node.value for name, node in values_of(Text("here", "", content))}
-    assert found == {
+    text = Text("here", "", content)
+    check_links(text, values_of(text))
+    assert {name: node.value for name, node in values_of(text).items()} == {
         "a.b": "1", "a.c.b": "2", "d.0.b": "1", "d.1.b": "2", "d.2.0": "1", "d.2.1": "1", "e.#0.0": "1", "e.#0": "2",
     }  # fmt: skip
-    text = Text("here", "", content)
-    assert check_ambiguity(text, settings_in(text)) is None
 
 
 @pytest.mark.parametrize(("codec", "found"), [("utf-16", "one in UTF-16"), ("latin-1", "byte 0xfc in line 2")])

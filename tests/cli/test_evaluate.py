@@ -13,7 +13,7 @@ import torch
 from conftest import random_pixels, save_image
 from processes import run_on_two
 
-from srgan.cli.evaluate import read_checkpoint
+from srgan.checkpoints.pretrained import load
 from srgan.cli.fit import FAILED
 from srgan.cli.main import main
 from srgan.metrics.features import hash_weights
@@ -173,7 +173,7 @@ def test_the_record_names_what_was_scored(run: RunFolder, tmp_path: Path, capsys
     of_classes = ["--protocol.intra_fid_classes", "1000", "--protocol.intra_fid_images", "20"]
     arguments = ["--protocol.seed", "5", *FID_IS_ALONE, *of_classes]
     record = evaluate(run.checkpoint, tmp_path / "new" / "scores.json", *arguments)
-    assert record["generator_hash"] == hash_weights(read_checkpoint(run.checkpoint)[0].nets.generator)
+    assert record["generator_hash"] == hash_weights(load(run.checkpoint).generator)
     assert record["command"][:5] == ["srgan", "evaluate", str(run.checkpoint), "--protocol.seed", "5"]
     assert (record["iteration"], record["constraint"]) == (4, "SR-d, unit scale")
     assert record["commit"]

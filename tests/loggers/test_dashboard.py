@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import tracked
 
-from srgan.cli.dashboard import read_table
 from srgan.cli.main import main
 from srgan.loggers.panels import PANELS, SECTIONS, SPECTRA, panels_of
 
-wr = pytest.importorskip("wandb_workspaces.reports.v2", reason="wandb-workspaces is not installed")
+pytest.importorskip("wandb_workspaces.reports.v2", reason="wandb-workspaces is not installed")
 TABLE = "setting,method,FID,gap,collapsed\nA_64-128,sn,21.15,,False\nA_64-128,sr,20.31,not run,True\n"
 
 
@@ -27,7 +26,7 @@ def _offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sent_workspace() -> dict[str, Any]:
     """What saving would send, as JSON holds it."""
-    from srgan.loggers.wandb_workspace import workspace
+    from srgan.cli.dashboard import workspace
 
     view = workspace("someone", "srgan")._to_model()
     found: dict[str, Any] = json.loads(view.spec.model_dump_json(by_alias=True, exclude_none=True))["section"]
@@ -79,7 +78,7 @@ def test_the_workspace_survives_a_round_trip_through_the_package() -> None:
     """What would be sent is what the package reads: nothing in it is unknown to it."""
     from wandb_workspaces.workspaces.interface import Workspace
 
-    from srgan.loggers.wandb_workspace import workspace
+    from srgan.cli.dashboard import workspace
 
     view = workspace("someone", "srgan")._to_model()
     again = Workspace._from_model(type(view).model_validate(view.model_dump()))
@@ -88,7 +87,7 @@ def test_the_workspace_survives_a_round_trip_through_the_package() -> None:
 
 
 def test_the_report_holds_the_same_panels_with_a_word_on_each_section() -> None:
-    from srgan.loggers.wandb_workspace import report
+    from srgan.cli.dashboard import report
 
     sent = json.loads(report("someone", "srgan")._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
     grids = [block for block in sent["blocks"] if block["type"] == "panel-grid"]
@@ -150,6 +149,8 @@ def test_what_is_no_table_is_refused(content: str | None, tmp_path: Path, capsys
 
 
 def test_columns_of_a_table_have_one_type(tmp_path: Path) -> None:
+    from srgan.cli.dashboard import read_table
+
     path = tmp_path / "table.csv"
     path.write_text("number,flag,text,empty\n1,True,1,\n,False,one,\n2.5,,,\n")
     table = read_table(path)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import random_pixels, save_image
 
-from srgan.cli.evaluate import read_checkpoint
+from srgan.checkpoints.pretrained import load
 from srgan.cli.main import main
 from srgan.networks.sampling import generate
 from srgan.runs.folder import RunFolder
@@ -70,7 +70,7 @@ def test_scores_of_a_checkpoint_are_torch_fidelitys(real_folder: Path, decided_w
     assert main(score) == 0
     ours = json.loads((tmp_path / "scores.json").read_text())["scores"]
 
-    generator = read_checkpoint(run.checkpoint)[0].nets.generator
+    generator = load(run.checkpoint).generator
     images = torch.cat([images for images, _ in generate(generator, range(IMAGES), SEED, "scores")])
     for k, pixels in enumerate(images.permute(0, 2, 3, 1).numpy()):
         save_image(tmp_path / "fake" / f"{k:03d}.png", pixels)

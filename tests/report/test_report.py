@@ -9,21 +9,16 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from invented_run import SPECTRA, synthesize
 from markupsafe import escape
-from PIL import Image
 from reporting import COLLAPSE, ODD_NAME, run_folders, stored_run, table_page
 from tiny_runs import fit
 
 from srgan.cli.main import main
 from srgan.collapse import effective_rank, stable_rank, tail_mean
 from srgan.report.page import SAMPLE_BYTES, SPECTRAL_VALUES
-from srgan.report.sample_pictures import LARGEST_SIDE, sample_strip
 from srgan.runs.folder import RunFolder
 from srgan.runs.recorded import find_runs
-from srgan.utils.downsampling import kept_times
 from srgan.utils.files import write_json
 
 LARGEST_PAGE = 30e6
@@ -38,43 +33,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(runs: Path) -> Path:
     table_page(runs, runs / "report.html")
     return runs / "report.html"
-
-
-# What is kept of a history.
-
-
-@given(st.sets(st.integers(0, 5_000), min_size=1, max_size=300), st.integers(2, 60), st.data())
-def test_thinning_keeps_first_last_and_required_times(times: set[int], most: int, data: st.DataObject) -> None:
-    iterations = np.array(sorted(times))
-    required = data.draw(st.lists(st.one_of(st.none(), st.sampled_from(sorted(times))), max_size=10))
-    kept = iterations[kept_times(iterations, most, required)]
-    assert {iterations[0], iterations[-1], *(t for t in required if t is not None)} <= set(kept)
-    assert (np.diff(kept) > 0).all()
-    assert len(kept) <= max(most, len({iterations[0], iterations[-1], *required} - {None}))
-    if len(iterations) <= most:
-        assert len(kept) == len(iterations)
-
-
-def test_sample_grids_stay_within_their_budget_and_lose_what_enlarged_them(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    pictures = {t: tmp_path / f"{t:08d}.png" for t in range(0, 120, 10)}
-    for path in pictures.values():
-        small = random.integers(0, 256, (265, 265, 3), dtype=np.uint8)
-        Image.fromarray(small.repeat(2, 0).repeat(2, 1)).save(path)
-    pictures[120] = tmp_path / "half written.png"
-    pictures[120].write_bytes(pictures[0].read_bytes()[:5_000])
-    everything = sample_strip(pictures, 32, [50], 10_000_000)
-    assert list(everything) == list(range(0, 120, 10))
-    size = len(everything[0]) * 3 // 4
-    few = sample_strip(pictures, 32, [50], 5 * size)
-    assert 3 <= len(few) <= 5
-    assert {0, 50, 110} <= set(few)
-    larger = sample_strip({0: pictures[0]}, 64, [], 10_000_000)
-    assert len(larger[0]) > len(everything[0])  # not halved: its images were not enlarged
-    assert LARGEST_SIDE >= 512
-
-
-# The page.
 
 
 def test_the_numbers_of_a_page_are_those_of_the_runs_files(runs: Path, page: Path) -> None:

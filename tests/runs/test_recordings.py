@@ -19,9 +19,7 @@ from srgan.callbacks import (
     SpectraRecorder,
 )
 from srgan.callbacks.base import recovery_hint
-from srgan.callbacks.gradient_recorder import gradient_norms
-from srgan.callbacks.loss_recorder import undecided_loss
-from srgan.callbacks.spectra_recorder import recorded_layers
+from srgan.callbacks.training_recorders import gradient_norms, recorded_layers, undecided_loss
 from srgan.collapse import CollapseThresholds
 from srgan.constraints import METHODS, Constraint, SpectralRegularization, Static, raw_weight
 from srgan.constraints.layers import convolutions

@@ -215,7 +215,7 @@ def untrained() -> AdversarialTraining:
 def train(folder: RunFolder) -> AdversarialTraining:
     """Three iterations from the start, spectra recorded every second one."""
     module = untrained()
-    callbacks = [RunRecorder({}, ["test"], None, module.constraint.words), SpectraRecorder(every=2)]
+    callbacks = [RunRecorder({"config": {}, "constraint": module.constraint.words}), SpectraRecorder(every=2)]
     for callback in callbacks:
         callback.folder = folder
     trainer = pl.Trainer(
