@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.base import Constraint, DiscriminatorStep
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
-from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize
 from srgan.utils.precision import without_autocast
 
@@ -24,7 +23,6 @@ class Penalty(Constraint):
 
 
 def check_penalty_weight(weight: float) -> None:
-    """Raises a ValueError for a penalty's weight that is negative, infinite or NaN."""
     if not 0 <= weight < float("inf"):
         raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
 
@@ -35,11 +33,10 @@ class GradientPenalty(Penalty):
 
     `xhat = e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class.
 
+    ValueError if the weight is negative.
+
     Args:
         weight: lambda; 10 in the paper.
-
-    Raises:
-        ValueError: the weight is negative.
     """
 
     label = "GP"
@@ -62,13 +59,10 @@ class DRAGAN(Penalty):
     `xhat = x + 0.5 std(x) U(0, 1)`, with one number for each pixel and the deviation of all pixels of the batch: our
     reading of the authors' code, without the second number per image by which copies of it shrink the step. Their
     discriminator has batch norm, under which the gradient at an image depends on all images of its batch: then the
-    penalty depends on the split into micro-batches.
+    penalty depends on the split into micro-batches. ValueError if the weight is negative.
 
     Args:
         weight: lambda; 10 in their code.
-
-    Raises:
-        ValueError: the weight is negative.
     """
 
     label = "DRAGAN"
@@ -88,11 +82,10 @@ class DRAGAN(Penalty):
 class R1Penalty(Constraint):
     """`gamma / 2 E[||grad D(x)||_2^2]` on real images alone (Mescheder et al. 2018, Eq. 9).
 
+    ValueError if gamma is negative.
+
     Args:
         gamma: 10 in the paper.
-
-    Raises:
-        ValueError: gamma is negative.
     """
 
     gamma: float = 10.0
@@ -119,11 +112,10 @@ class SLOGAN(Penalty):
     directly, on samples. The pairs are real and generated, real and mixed, generated and mixed images; mixed ones are
     `e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class for all three.
 
+    ValueError if the weight is negative.
+
     Args:
         weight: lambda.
-
-    Raises:
-        ValueError: the weight is negative.
     """
 
     label = "SLOGAN"
@@ -148,12 +140,11 @@ class SLOGAN(Penalty):
 class OrthonormalRegularization(Penalty):
     """`beta ||W W^T - I||_F^2` summed over all layers (Brock et al. 2017), on the smaller side of W `[out, in k k]`.
 
+    ValueError if the weight is negative.
+
     Args:
         weight: beta.
         off_diagonal: `beta ||W W^T * (1 - I)||_F^2` instead: directions orthogonal, lengths free (BigGAN, Eq. 3).
-
-    Raises:
-        ValueError: the weight is negative.
     """
 
     weight: float = 1e-4
@@ -180,7 +171,7 @@ class OrthonormalRegularization(Penalty):
                 excesses.append(G - target)
         return excesses
 
+    @torch.no_grad()
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
-        with torch.no_grad():
-            largest = torch.stack([excess.abs().amax() for excess in self.excesses(discriminator)]).amax()
+        largest = torch.stack([excess.abs().amax() for excess in self.excesses(discriminator)]).amax()
         return {"constraint/largest_excess": float(largest)}

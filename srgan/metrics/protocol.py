@@ -13,6 +13,8 @@ SEEDS = 2**32
 class ScoreProtocol:
     """What decides a score besides the generator. The defaults are the authors' in training.
 
+    ValueError for impossible numbers.
+
     Attributes:
         num_fake_images: generated images per evaluation; 5,000 for the authors in training, 50,000 in the field.
         num_real_images: real images for FID; the whole split if it has fewer.
@@ -27,9 +29,6 @@ class ScoreProtocol:
         intra_fid_classes: classes of a conditional generator over which FID within a class is averaged, spread
             evenly over all; 0: none.
         intra_fid_images: generated images per class.
-
-    Raises:
-        ValueError: impossible numbers.
     """
 
     num_fake_images: int = 5_000
