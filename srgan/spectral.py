@@ -169,8 +169,6 @@ class SpectralMap(ABC):
 class Static(SpectralMap):
     """SR-s: `sigma_k + (sigma_1 - sigma_k)` for k <= i, sigma_k beyond (Eq. 9).
 
-    ValueError if the fraction is outside (0, 1].
-
     Attributes:
         fraction: i / N in (0, 1]; i = floor(fraction N), at least 1. THE hyperparameter (Fig. 8).
     """

@@ -1,4 +1,4 @@
-"""Reading of checkpoint files, without running code in them: before anything is imported its class is checked."""
+"""Reading of checkpoint files: no code in them is run, and classes that settings name are checked before any import."""
 
 import argparse
 import codecs

@@ -119,10 +119,8 @@ class BatchNormalization(Constraint):
 class WeightClipping(Constraint):
     """After each D update every weight of D into [-c, c] (WGAN: Arjovsky et al. 2017, Algorithm 1).
 
-    ValueError if c is not positive.
-
     Args:
-        c: the bound; 0.01 in the paper.
+        c: the bound, above 0; 0.01 in the paper.
     """
 
     c: float = 0.01

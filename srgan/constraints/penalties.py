@@ -33,10 +33,8 @@ class GradientPenalty(Penalty):
 
     `xhat = e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class.
 
-    ValueError if the weight is negative.
-
     Args:
-        weight: lambda; 10 in the paper.
+        weight: lambda, at least 0; 10 in the paper.
     """
 
     label = "GP"
@@ -59,10 +57,10 @@ class DRAGAN(Penalty):
     `xhat = x + 0.5 std(x) U(0, 1)`, with one number for each pixel and the deviation of all pixels of the batch: our
     reading of the authors' code, without the second number per image by which copies of it shrink the step. Their
     discriminator has batch norm, under which the gradient at an image depends on all images of its batch: then the
-    penalty depends on the split into micro-batches. ValueError if the weight is negative.
+    penalty depends on the split into micro-batches.
 
     Args:
-        weight: lambda; 10 in their code.
+        weight: lambda, at least 0; 10 in their code.
     """
 
     label = "DRAGAN"
@@ -82,10 +80,8 @@ class DRAGAN(Penalty):
 class R1Penalty(Constraint):
     """`gamma / 2 E[||grad D(x)||_2^2]` on real images alone (Mescheder et al. 2018, Eq. 9).
 
-    ValueError if gamma is negative.
-
     Args:
-        gamma: 10 in the paper.
+        gamma: at least 0; 10 in the paper.
     """
 
     gamma: float = 10.0
@@ -112,10 +108,8 @@ class SLOGAN(Penalty):
     directly, on samples. The pairs are real and generated, real and mixed, generated and mixed images; mixed ones are
     `e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class for all three.
 
-    ValueError if the weight is negative.
-
     Args:
-        weight: lambda.
+        weight: lambda, at least 0.
     """
 
     label = "SLOGAN"
@@ -140,10 +134,8 @@ class SLOGAN(Penalty):
 class OrthonormalRegularization(Penalty):
     """`beta ||W W^T - I||_F^2` summed over all layers (Brock et al. 2017), on the smaller side of W `[out, in k k]`.
 
-    ValueError if the weight is negative.
-
     Args:
-        weight: beta.
+        weight: beta, at least 0.
         off_diagonal: `beta ||W W^T * (1 - I)||_F^2` instead: directions orthogonal, lengths free (BigGAN, Eq. 3).
     """
 

@@ -72,10 +72,8 @@ STEPS_IN_EVALUATION = 16  # PyTorch's own spectral norm takes 15 when it is atta
 class SpectralNormalization(Constraint):
     """SN: `W_SN = W / sigma_1` (Eq. 4) on every convolution, linear and embedding layer.
 
-    ValueError if there is not even one step, or no such scale.
-
     Args:
-        power_iterations: steps per use of a weight in training; the authors take 1.
+        power_iterations: steps per use of a weight in training, at least 1; the authors take 1.
         scale: of the convolutions' raw weights after each discriminator update: sigma_1 = 1 ("unit"), this number, or
             what the optimizer makes of it ("keep", SN as it is known). D's outputs are the same; with sigma_1 = c a
             step of Adam turns a layer 1 / c as far as at unit scale.

@@ -51,10 +51,8 @@ from srgan.utils.linalg import check_has_directions, undirected
 class Schedule:
     """The discriminator updates after which SR acts.
 
-    ValueError if `every_iterations` is below 1, `start_iteration` negative, or `updates` another word.
-
     Attributes:
-        every_iterations: acts in the iterations t = 0, every, 2 every, ... (t counts generator updates from 0).
+        every_iterations: at least 1; acts in the iterations t = 0, every, 2 every, ... (t counts generator updates).
         updates: after "all" of such an iteration's n_dis discriminator updates, or after the "last" one only.
         start_iteration: the first iteration in which it acts; before it the discriminator is under plain SN.
 

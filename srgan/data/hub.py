@@ -33,8 +33,8 @@ class HubData(ImageData):
     """A data set that `srgan prepare` or `Dataset.save_to_disk` wrote, or that `datasets.load_dataset` opens.
 
     Prepared images are read as they are. All others are decoded once, as by `srgan prepare`, into an Arrow file in the
-    cache, named by the library's fingerprint. Either is mapped into memory, not loaded. FileNotFoundError if there is
-    no such folder, or one whose preparation is not finished; says what to run.
+    cache, named by the library's fingerprint. Either is mapped into memory, not loaded. FileNotFoundError, which says
+    what to run, if there is no such folder, or one whose preparation is not finished.
 
     Args:
         path: a folder, or the name of a data set on the hub; ./NAME is a folder only.

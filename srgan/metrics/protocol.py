@@ -13,8 +13,6 @@ SEEDS = 2**32
 class ScoreProtocol:
     """What decides a score besides the generator. The defaults are the authors' in training.
 
-    ValueError for impossible numbers.
-
     Attributes:
         num_fake_images: generated images per evaluation; 5,000 for the authors in training, 50,000 in the field.
         num_real_images: real images for FID; the whole split if it has fewer.

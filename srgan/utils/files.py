@@ -161,10 +161,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("no object")
     except ValueError as error:  # of JSON or of UTF-8
         raise ValueError(f"Expected '{path}' as it was written, found it damaged: {error}.") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"Expected '{path}' as it was written, found it damaged: no object.")
     return found
 
 
