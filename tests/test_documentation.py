@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 import srgan
-from srgan.constraints import METHODS, SpectralRegularization
+from srgan.constraints import METHODS, Schedule, SpectralRegularization, Static
+from srgan.constraints.regularize import options_of
 from srgan.utils.distributed import accumulation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -59,6 +60,24 @@ def test_the_paper_to_code_map_names_code_that_exists() -> None:
 def test_the_page_of_configurations_names_them_all() -> None:
     page = (REPOSITORY / "docs" / "reference" / "configs.md").read_text()
     assert all(f"`{path.stem}`" in page for path in (REPOSITORY / "configs").glob("*.yaml"))
+
+
+def test_the_page_of_the_one_liner_has_all_methods_with_their_options_and_defaults() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "regularize.md").read_text()
+    rows = re.findall(r'^\| (`"[^|]+) \|[^|]+\|([^|]*)\|$', page, re.MULTILINE)
+    documented = {
+        method: dict(re.findall(r"`(\w+)=([^`]+)`", row))
+        for names, row in rows
+        for method in re.findall(r'"(.+?)"', names)
+    }
+    documented["sr-s"] |= documented["sr-d"]
+    assert documented.keys() == METHODS.keys()
+    for method, options in documented.items():
+        assert options.keys() == set(options_of(method)), method
+        constraint = METHODS[method]()
+        for name, default in options.items():
+            value = getattr(constraint, name, Static().fraction)
+            assert value == eval(default, {"Schedule": Schedule}), (method, name)
 
 
 def test_the_public_names_are_there() -> None:

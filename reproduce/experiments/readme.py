@@ -43,9 +43,9 @@ has the batch size and D's channels here. The rows in which the paper's SN colla
 the others a wide one (12 or 20); C_64-32 and E_256-32 have the same D and differ in batch size.
 
 At this scale few runs collapse by the rules below, and the spectra do not decay under SN (last panel; under SR-s the
-values beyond N/2 fall). What it can show is how good and how steady the scores are. A flat curve of modes is a run
-whose D has died, under either method: at this learning rate, twenty times the paper's, that happens to a narrow D, and
-which runs it happens to changes with the last bits of the arithmetic. The [log](../explanation/log.md) has more seeds.
+values beyond N/2 fall). What it can show is how good and how steady the scores are. The learning rate, ten times the
+paper's, was chosen on other seeds so that no D dies; a flat curve of modes would be one. The
+[log](../explanation/log.md) has more seeds.
 
 ![Real images, samples under SN and SR-s, modes (of 1,000) over training with a narrow and a wide discriminator, one
 layer's spectrum](table2-mini.png)

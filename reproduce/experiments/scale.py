@@ -25,6 +25,8 @@ from srgan.runs.folder import RunFolder
 from srgan.utils.files import write_text
 
 NAMES = "scale seeds images existing"
+RATES = {f"model.{player}_optimizer.learning_rate": 4e-3 for player in ("generator", "discriminator")}
+"""Of the runs on digits, as registered."""
 RunsOfPlaces = dict[str, list[Run]]
 
 
@@ -38,7 +40,7 @@ def digits_runs(seeds: Iterable[int], root: Path, overrides: Mapping[str, Any]) 
                 label=variant.label,
                 folder=RunFolder(root / "digits" / f"D{width}" / f"{cell}-seed{seed}"),
                 configs=(*BASES["mini"], variant.config),
-                overrides={CHANNELS: width, SEED: seed, **variant.overrides(width), **overrides},
+                overrides={**RATES, CHANNELS: width, SEED: seed, **variant.overrides(width), **overrides},
             )
             for seed in seeds
             for cell, variant in CELLS.items()
