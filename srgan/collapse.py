@@ -19,6 +19,8 @@ MAX_GROWTH, SHARE_OF_LAYERS = 3.0, 0.5
 class CollapseThresholds:
     """When a run counts as collapsed; stored with every verdict.
 
+    ValueError if one of them is negative or not finite, or `layers` or `evaluations` is 0.
+
     Attributes:
         fid: FID stays above this multiple of its best value so far.
         inception_score: IS stays below this multiple of its best value so far.
@@ -28,9 +30,6 @@ class CollapseThresholds:
         layers: share of the non-shortcut convolutions that makes a spectral collapse.
         evaluations: number of evaluations in the running median by which scores are judged; with 3, one lucky
             evaluation is no best value and one bad evaluation no collapse.
-
-    Raises:
-        ValueError: one of them is negative or not finite, or `layers` or `evaluations` is 0.
     """
 
     fid: float = 1.5
@@ -93,11 +92,8 @@ class SpectrumSummary:
     """Statistics of one layer's normalized spectra over time, `[T]` each.
 
     Attributes:
-        tail_mean: mean of sigma_k / sigma_1 over k > N / 4.
-        p10: 10th percentile of sigma_k / sigma_1.
-        p50: median of sigma_k / sigma_1.
-        effective_rank: see `effective_rank`.
-        stable_rank: see `stable_rank`.
+        tail_mean, effective_rank, stable_rank: see the functions of these names.
+        p10, p50: 10th percentile and median of sigma_k / sigma_1.
         condition: sigma_1 / sigma_N; infinite where sigma_N is 0.
         largest_tail_mean: the largest tail mean until then, of the judged values.
         fall: their tail mean over that largest one, in [0, 1]; 1 for an all-zero weight.
@@ -125,13 +121,10 @@ def summarize(
     largest_tail_mean: float = 0.0,
     judged: int | None = None,
 ) -> SpectrumSummary:
-    """All statistics of a layer's spectra that this package reports.
+    """All statistics of a layer's spectra `[T, N]` that this package reports: sigma_k / sigma_1, from the largest.
 
-    Args:
-        spectra: `[T, N]` sigma_k / sigma_1, from the largest; zeros for an all-zero weight.
-        thresholds: `tail_mean` is that of a collapsed layer.
-        largest_tail_mean: the largest tail mean before the first of these.
-        judged: number of singular values, from the largest, by which collapse is judged; None: all N.
+    `largest_tail_mean` is the largest one before the first of these, and `judged` the number of singular values, from
+    the largest, by which collapse is judged; None: all N. An all-zero weight has zeros for a spectrum.
     """
     tails = tail_mean(spectra[:, :judged])
     p10, p50 = np.percentile(spectra, [10, 50], axis=-1)
@@ -139,17 +132,8 @@ def summarize(
     condition = np.divide(spectra[:, 0], last, where=last > 0, out=np.full(len(last), np.inf))
     largest = np.maximum(largest_tail_mean, np.maximum.accumulate(tails))
     fall = np.divide(tails, largest, where=largest > 0, out=np.ones(len(tails)))
-    return SpectrumSummary(
-        tail_mean(spectra),
-        p10,
-        p50,
-        effective_rank(spectra),
-        stable_rank(spectra),
-        condition,
-        largest,
-        fall,
-        fall < thresholds.tail_mean,
-    )
+    statistics = (tail_mean(spectra), p10, p50, effective_rank(spectra), stable_rank(spectra), condition)
+    return SpectrumSummary(*statistics, largest, fall, fall < thresholds.tail_mean)
 
 
 def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> Verdict:
@@ -164,19 +148,12 @@ def mode_collapse(rows: Sequence[Row], thresholds: CollapseThresholds = Collapse
 
 def collapsed_scores(rows: Sequence[Row], thresholds: CollapseThresholds = CollapseThresholds()) -> dict[str, int]:
     """The scores beyond their threshold until the end (see `mode_collapse`), each with its first such iteration."""
-    factors = {
-        "FID": thresholds.fid,
-        "FID_cls": thresholds.fid,
-        "IS": thresholds.inception_score,
-        "IS_cls": thresholds.inception_score,
-        "modes": thresholds.modes,
-    }
-    onsets = {
-        score: _onset(rows, score, factor, thresholds.evaluations)
-        for score, factor in factors.items()
-        if rows and score in rows[0]
-    }
-    return {score: onset for score, onset in onsets.items() if onset is not None}
+    factors = {"FID": thresholds.fid, "IS": thresholds.inception_score, "modes": thresholds.modes}
+    found = {}
+    for score in ("FID", "FID_cls", "IS", "IS_cls", "modes"):
+        if rows and score in rows[0]:
+            found[score] = _onset(rows, score, factors[score.removesuffix("_cls")], thresholds.evaluations)
+    return {score: onset for score, onset in found.items() if onset is not None}
 
 
 def _onset(rows: Sequence[Row], score: str, factor: float, evaluations: int) -> int | None:
@@ -207,17 +184,12 @@ def spectral_collapse(
 
 
 class SpectralCollapse:
-    """`spectral_collapse`, record by record.
-
-    Attributes:
-        falls: layer -> its tail mean over its largest so far, in [0, 1], at the last record.
-        reported: whether the collapse was returned.
-    """
+    """`spectral_collapse`, record by record."""
 
     def __init__(self, thresholds: CollapseThresholds) -> None:
         self.thresholds = thresholds
-        self.falls: dict[str, float] = {}
-        self.reported = False
+        self.falls: dict[str, float] = {}  # layer -> its tail mean over its largest so far, in [0, 1]
+        self.reported = False  # whether the collapse was returned
         self._largest_tail_means: dict[str, float] = {}
 
     def add(self, spectra: Mapping[str, np.ndarray]) -> list[str]:

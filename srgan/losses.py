@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from srgan.constraints import raw_weight, spectral_layers
-from srgan.constraints.layers import CONVOLUTIONS
+from srgan.constraints.layers import convolutions, is_judged
 
 
 class Loss(nn.Module, ABC):
@@ -103,14 +102,11 @@ class BEGAN(Loss):
 
     `L_D = L(x) - k_t L(G(z))`, `L_G = L(G(z))`, and after each discriminator update
     `k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))`, clipped to [0, 1]. Here a low output means "real". Departs from
-    the paper in that L(G(z)) in this update is of D's batch, not of G's.
+    the paper: L(G(z)) in this update is of D's batch. ValueError if gamma is outside (0, 1], or the gain negative.
 
     Args:
         gamma: target ratio of E L(G(z)) to E L(x), in (0, 1]; lower is less diverse; 0.3 to 0.7 in the paper.
         proportional_gain: lambda_k; 0.001 in the paper.
-
-    Raises:
-        ValueError: gamma is outside (0, 1], or the gain negative.
     """
 
     decision_threshold = None
@@ -121,10 +117,8 @@ class BEGAN(Loss):
     def __init__(self, gamma: float = 0.5, proportional_gain: float = 1e-3) -> None:
         super().__init__()
         if not 0 < gamma <= 1 or not 0 <= proportional_gain < float("inf"):
-            raise ValueError(
-                "Expected gamma in (0, 1] and a proportional_gain of at least 0, found "
-                f"{gamma} and {proportional_gain}."
-            )
+            found = f"{gamma} and {proportional_gain}"
+            raise ValueError(f"Expected gamma in (0, 1] and a proportional_gain of at least 0, found {found}.")
         self.gamma, self.proportional_gain = gamma, proportional_gain
         self.register_buffer("k", torch.zeros(()))
         self.register_buffer("convergence", torch.zeros(()))
@@ -154,15 +148,13 @@ class FeatureMatching:
     """`weight ||E f(x) - E f(G(z))||_2^2` on a layer of D (Salimans et al. 2016, Section 3.1).
 
     It is added to the generator's loss; alone it fails. Expectations are means over a micro-batch on one rank, so that
-    the term depends on the split into micro-batches, as batch norm does.
+    the term depends on the split into micro-batches, as batch norm does. ValueError if the weight or the number of
+    iterations is not positive.
 
     Attributes:
         weight: weight of the term at iteration 0.
         decay_iterations: iterations over which the weight decays linearly to 0; None: constant.
         layer: name of the layer of D whose output is f; None: its middle convolution, 1 x 1 shortcuts not counted.
-
-    Raises:
-        ValueError: the weight or the number of iterations is not positive.
     """
 
     weight: float = 1.0
@@ -182,19 +174,16 @@ class FeatureMatching:
 
     def find_layer(self, discriminator: nn.Module) -> nn.Module:
         """The layer whose output is f; ValueError if no layer has its name, or D has no convolutions."""
-        convolutions: dict[str, nn.Module] = {
-            name: m for name, m in spectral_layers(discriminator) if isinstance(m, CONVOLUTIONS)
-        }
-        named: dict[str, nn.Module] = dict(discriminator.named_modules())
-        if self.layer is not None and self.layer in named:
+        found = convolutions(discriminator)
+        named: dict[str | None, nn.Module] = dict(discriminator.named_modules())
+        if self.layer in named:
             return named[self.layer]
-        if self.layer is not None or not convolutions:
+        if self.layer is not None or not found:
             raise ValueError(
                 f"Expected a layer of the discriminator to match features of, found {self.layer!r}. Its convolutions: "
-                f"{', '.join(convolutions) or 'none'}."
+                f"{', '.join(found) or 'none'}."
             )
-        every = list(convolutions.values())
-        wide = [layer for layer in every if raw_weight(layer)[0, 0].numel() > 1] or every
+        wide = [layer for layer in found.values() if is_judged(layer)] or list(found.values())
         return wide[len(wide) // 2]
 
     def scores_and_term(
@@ -202,13 +191,10 @@ class FeatureMatching:
     ) -> tuple[Tensor, Tensor]:
         """D's outputs `[B]` for generated images, and the term, a scalar; batches are images and labels."""
         means: list[Tensor] = []  # of f over each batch
-        hook = self.find_layer(discriminator).register_forward_hook(
+        with self.find_layer(discriminator).register_forward_hook(
             lambda layer, inputs, output: means.append(output.float().mean(dim=0))
-        )
-        try:
+        ):
             with torch.no_grad():
                 discriminator(*real)
             scores: Tensor = discriminator(*fake)
-        finally:
-            hook.remove()
         return scores, self.weight_at(iteration) * (means[0] - means[1]).square().sum()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from srgan.utils.linalg import SVD, check_finite, check_has_directions, singular_values, svd, svds
+from srgan.utils.linalg import check_finite, check_has_directions, singular_values, svd, svds
 
 SigmaMap = Callable[[Tensor], Tensor]
 """Singular values to singular values, `[..., N] -> [..., N]`, both float64 and sorted from the largest."""
@@ -59,14 +59,9 @@ def normalized_spectrum(W: Tensor) -> Tensor:
 def power_iteration(W: Tensor, u: Tensor, steps: int = 1, eps: float = 1e-12) -> tuple[Tensor, Tensor, Tensor]:
     """Estimates the leading singular vectors and the largest singular value (SN-GAN, Algorithm 1).
 
-    Args:
-        W: `[m, n]`.
-        u: `[m]`, the previous estimate, of any norm.
-        steps: power steps, at least 1.
-        eps: added to the norms, as in the code that the authors build on.
-
-    Returns:
-        u `[m]` and v `[n]`, of unit norm, and `sigma_1 = u^T W v`, `[]`.
+    Takes `steps` power steps, at least 1, from W `[m, n]` and u `[m]`, the previous estimate, of any norm. Returns
+    u `[m]` and v `[n]`, of unit norm, and `sigma_1 = u^T W v`, `[]`. `eps` is added to the norms, as in the code that
+    the authors build on.
     """
     for _ in range(steps):
         v = W.T @ u
@@ -151,11 +146,9 @@ class SpectralMap(ABC):
 
     @abstractmethod
     def __call__(self, sigma: Tensor, r: Tensor) -> Tensor:
-        """The singular values of D(W).
+        """The singular values of D(W), from sigma `[..., N]` of W, from the largest, and r.
 
-        Args:
-            sigma: `[..., N]` of W, from the largest.
-            r: `[..., N]` in [0, 1], recorded sigma_k / sigma_1; 0 where nothing was recorded.
+        r is `[..., N]` in [0, 1], recorded sigma_k / sigma_1; 0 where nothing was recorded.
         """
 
     def remember(self, ratios: Tensor, r: Tensor) -> Tensor:
@@ -178,9 +171,6 @@ class Static(SpectralMap):
 
     Attributes:
         fraction: i / N in (0, 1]; i = floor(fraction N), at least 1. THE hyperparameter (Fig. 8).
-
-    Raises:
-        ValueError: the fraction is outside (0, 1].
     """
 
     fraction: float = 0.5
@@ -243,9 +233,7 @@ def project(W: Tensor, sigma_map: SigmaMap) -> Tensor:
     """`U diag(f(sigma)) V^T`: W, `[..., m, n]` floating, with its singular values mapped and its vectors kept.
 
     A direction in which W is numerically zero gets arbitrary vectors, orthonormal to the rest, as in any SVD.
-
-    Raises:
-        ValueError: W holds NaN or infinity, or an all-zero matrix, which has no directions to keep.
+    ValueError if W holds NaN or infinity, or an all-zero matrix, which has no directions to keep.
     """
     check_has_directions(W)
     return project_stacks([W], [sigma_map])[0][0]
@@ -256,20 +244,15 @@ def project_stacks(stacks: Sequence[Tensor], sigma_maps: Sequence[SigmaMap]) -> 
 
     Returns for each the projection in its dtype, and its former sigma `[..., N]` float64.
     """
-    decompositions = svds([W.detach() for W in stacks])
-    return [
-        (_mapped(W.detach(), decomposition, sigma_map), decomposition.sigma)
-        for W, decomposition, sigma_map in zip(stacks, decompositions, sigma_maps, strict=True)
-    ]
-
-
-def _mapped(W: Tensor, decomposition: SVD, sigma_map: SigmaMap) -> Tensor:
-    U, sigma, Vh = decomposition
-    mapped = sigma_map(sigma)
-    # gain W + U diag(lift) V^T: a map that leaves a direction, or all, as it is leaves its bits so.
-    gain = mapped[..., :1] / sigma[..., :1]
-    lift = mapped - gain * sigma
-    return (gain.unsqueeze(-1) * W + (U * lift.unsqueeze(-2)) @ Vh).to(W.dtype)
+    projections = []
+    for W, (U, sigma, Vh), sigma_map in zip(stacks, svds([W.detach() for W in stacks]), sigma_maps, strict=True):
+        mapped = sigma_map(sigma)
+        # gain W + U diag(lift) V^T: a map that leaves a direction, or all, as it is leaves its bits so.
+        gain = mapped[..., :1] / sigma[..., :1]
+        lift = mapped - gain * sigma
+        projected = gain.unsqueeze(-1) * W.detach() + (U * lift.unsqueeze(-2)) @ Vh
+        projections.append((projected.to(W.dtype), sigma))
+    return projections
 
 
 def spectrally_regularize(W: Tensor, sigma_map: SigmaMap) -> Tensor:

@@ -12,7 +12,7 @@ import yaml
 
 import srgan
 from srgan.constraints import METHODS, Schedule, SpectralRegularization, Static
-from srgan.constraints.registry import options_of
+from srgan.constraints.regularize import options_of
 from srgan.utils.distributed import accumulation
 
 REPOSITORY = Path(__file__).resolve().parents[1]

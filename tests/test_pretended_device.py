@@ -15,8 +15,7 @@ from srgan.constraints import METHODS, Schedule
 from srgan.data import DigitsData
 from srgan.losses import BEGAN, FeatureMatching, Minimax, Wasserstein
 from srgan.networks import AutoencoderPair, DCGANPair, Pair, ResNetPair, SNDCGANPair
-from srgan.networks.blocks import BatchNorm
-from srgan.networks.fused_convolutions import EnlargementAndConvolution
+from srgan.networks.blocks import BatchNorm, EnlargementAndConvolution
 from srgan.networks.resnet import ResNetDiscriminator
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings

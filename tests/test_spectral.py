@@ -31,14 +31,11 @@ CIFAR_SHAPES = [(ch, n) for ch in (32, 64, 128, 256) for n in (3, 27, ch, 9 * ch
 IMAGENET_SHAPES = [(128, 64), (128, 576), (256, 128), (256, 1152)]
 IMAGENET_LARGE_SHAPES = [(512, 256), (512, 2304), (512, 4608), (1024, 512), (1024, 9216)]
 EDGE_SHAPES = [(1, 1), (1, 9), (9, 1), (2, 2), (40, 7), (7, 40)]
+dynamic_map = Dynamic()
 
 
 def static_map(sigma: Tensor, i: int) -> Tensor:
     return Static(i / sigma.shape[-1])(sigma, torch.zeros_like(sigma))
-
-
-def dynamic_map(sigma: Tensor, r: Tensor) -> Tensor:
-    return Dynamic()(sigma, r)
 
 
 def compensated_rank(N: int, fraction: float) -> int:

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from srgan.callbacks.base import RunCallback, resume_hint
 from srgan.checkpoints.reading import nonfinite_tensor
-from srgan.checkpoints.writing import RunCheckpointIO
+from srgan.checkpoints.resume import RunCheckpointIO
 from srgan.training.module import AdversarialTraining
 from srgan.utils.distributed import GRACEFUL_SIGNALS
 from srgan.utils.lightning_internals import keep_signal_handlers

@@ -1,17 +1,14 @@
 """A checkpoint as a folder for others: weights as safetensors, settings as JSON, a model card. No pickle."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from srgan.checkpoints.allowed_classes import check_class_paths
-from srgan.checkpoints.model_card import model_card
-from srgan.checkpoints.reading import RunCheckpoint
-from srgan.checkpoints.rebuilding import rebuild_nets
-from srgan.checkpoints.sizes import MAX_COUNT
+from srgan.checkpoints.reading import RunCheckpoint, check_class_paths
+from srgan.checkpoints.rebuilding import MAX_COUNT, rebuild_nets
 from srgan.utils.files import write_atomically, write_json, write_text
 from srgan.utils.optional_packages import installed_version, require
 
@@ -29,8 +26,7 @@ def is_exported(path: Path) -> bool:
 def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     """Writes weights, settings with scores, and the model card of a model OWNER/NAME.
 
-    Raises:
-        ValueError: the checkpoint cannot be loaded again, or the folder is neither new, nor empty, nor such a folder.
+    ValueError if the checkpoint cannot be loaded again, or the folder is neither new, nor empty, nor such a folder.
     """
     require("safetensors")
     from safetensors.torch import save
@@ -38,20 +34,18 @@ def write_folder(checkpoint: RunCheckpoint, folder: Path, name: str) -> None:
     check_same_content(folder)
     constraint = rebuild_nets(checkpoint).constraint
     scores, protocol = recorded_scores(checkpoint)
-    about = without_places(
-        {
-            "srgan": installed_version(),
-            "constraint": checkpoint.constraint,
-            "sentence": constraint.sentence,
-            "iteration": checkpoint.iteration,
-            "scores": scores,
-            "protocol": protocol,
-            "settings": checkpoint.config,
-        }
-    )
-    weights = {
-        key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in checkpoint.weights.items()
-    }  # safetensors takes no two names of one memory
+    content = {
+        "srgan": installed_version(),
+        "constraint": checkpoint.constraint,
+        "sentence": constraint.sentence,
+        "iteration": checkpoint.iteration,
+        "scores": scores,
+        "protocol": protocol,
+        "settings": checkpoint.config,
+    }
+    about = without_places(content)
+    # safetensors takes no two names of one memory.
+    weights = {name: W.clone(memory_format=torch.contiguous_format) for name, W in checkpoint.weights.items()}
     write_atomically(folder / WEIGHTS, lambda file: file.write(save(weights, {"format": "pt"})))
     write_text(folder / CARD, model_card(about, name))
     write_json(folder / SETTINGS, about)
@@ -91,8 +85,7 @@ def without_places(content: Any) -> Any:
 def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
     """Reads what `write_folder` wrote. No class is imported before it was checked.
 
-    Raises:
-        ValueError: a file is missing or damaged, or the settings name a class that is neither srgan's nor `allowed`.
+    ValueError if a file is missing or damaged, or the settings name a class that is neither srgan's nor `allowed`.
     """
     require("safetensors")
     from safetensors import SafetensorError
@@ -115,3 +108,77 @@ def read_folder(folder: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
         ) from None
     check_class_paths(checkpoint.config, folder, allowed)
     return checkpoint
+
+
+MODEL_CARD = """\
+---
+library_name: srgan
+pipeline_tag: unconditional-image-generation
+tags: [gan, srgan, spectral-regularization]
+---
+
+# {constraint} on {data}, {image_size} x {image_size}
+
+Generator and discriminator of a GAN, trained with srgan {srgan} ([spectral regularization](https://arxiv.org/abs/1908.10999),
+not super-resolution).
+
+| | |
+| --- | --- |
+| method | {constraint}: {sentence} |
+| data | {data} |
+| images | {image_size} x {image_size} pixels{classes} |
+| iteration | {iteration:,} of {iterations:,} |
+| moving average of the generator | {average} |
+
+## Scores
+
+{scores}
+
+## Load
+
+```python
+import srgan
+
+gan = srgan.load("{name}")  # the id of this model on the hub, or its folder
+images = gan.generate(16)  # [16, 3, {image_size}, {image_size}] float32 in [-1, 1]
+```
+
+`pip install "spectral-regularization-gan[hub]"`. The folder holds tensors and settings, no pickle and no code.
+
+## Settings
+
+```yaml
+{settings}
+```
+"""
+
+
+def model_card(about: Mapping[str, Any], name: str) -> str:
+    """Markdown, from what config.json holds; `name` is the model's id on the hub."""
+    import yaml  # of an extra
+
+    settings = about["settings"]
+    model, data = settings["model"], settings["data"]
+    networks = model["networks"]["init_args"]
+    place = data["init_args"].get("path")
+    classes = networks.get("num_classes", 0)
+    return MODEL_CARD.format(
+        **{key: about[key] for key in ("srgan", "constraint", "sentence", "iteration")},
+        name=name,
+        data=data["class_path"].rpartition(".")[2] + (f" of {place}" if place else ""),
+        image_size=networks["image_size"],
+        classes=f", {classes} classes" if classes else "",
+        iterations=model["iterations"],
+        average=f"decay {model['ema_decay']}; `srgan.load(..., ema=True)`" if model.get("ema_decay") else "none",
+        scores=_scores(about["scores"], about["protocol"]),
+        settings=yaml.safe_dump(settings, sort_keys=False).strip(),
+    )
+
+
+def _scores(scores: Mapping[str, Any] | None, protocol: Mapping[str, Any] | None) -> str:
+    """A table, and how it was measured."""
+    if not scores:
+        return "None were measured at this iteration."
+    rows = [f"| {name} | {value:.6g} |" for name, value in scores.items() if isinstance(value, int | float)]
+    how = ", ".join(f"{name} {value}" for name, value in (protocol or {}).items())
+    return "\n".join(["| score | value |", "| --- | --- |", *rows, "", f"Protocol: {how}."])

@@ -88,7 +88,8 @@ class TrainedGAN:
         """Draws images; by default the first ones of the run's sample grids.
 
         Image j depends on the weights, the seed, j and the options, but (up to rounding) not on `num_images`. CPU and
-        CUDA draw different latents. Batch norm works as in the run's grids.
+        CUDA draw different latents. Batch norm works as in the run's grids. ValueError if `num_images` or the
+        truncation is out of range, or there is no such class.
 
         Args:
             num_images: number of images, at least 1.
@@ -98,9 +99,6 @@ class TrainedGAN:
 
         Returns:
             `[num_images, 3, H, W]` float32 in [-1, 1], on the CPU; `srgan.utils.images.quantize` converts to bytes.
-
-        Raises:
-            ValueError: `num_images` or the truncation is out of range, or there is no such class.
         """
         if num_images < 1:
             raise ValueError(f"Expected at least one image, found {num_images}.")

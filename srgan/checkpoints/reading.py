@@ -1,8 +1,10 @@
-"""Reading of checkpoint files, without running code in them."""
+"""Reading of checkpoint files: no code in them is run, and classes that settings name are checked before any import."""
 
 import argparse
 import codecs
+import inspect
 import pickle
+import pydoc
 import re
 import warnings
 import zipfile
@@ -16,27 +18,76 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.checkpoints.allowed_classes import check_class_paths
 from srgan.runs.folder import RunFolder
+from srgan.utils.optional_packages import advice
+
+PACKAGE = "srgan."
+BUILT = ("model", "data", "scores")
+"""Settings of a run of which objects are built again."""
+OBJECTS = ("networks", "constraint", "loss")
+"""Settings of "model" that are always objects."""
+
+
+def check_class_paths(settings: Mapping[str, Any], origin: Path, allowed: Collection[str] = ()) -> None:
+    """ValueError for resolved settings, of a run in the file `origin`, that would import code from elsewhere.
+
+    `allowed` are class paths that the user trusts beside this package's.
+    """
+    model = settings.get("model")
+    objects = {name: model.get(name) for name in OBJECTS} if isinstance(model, Mapping) else {"model": model}
+    for name, value in ({"data": settings.get("data")} | objects).items():
+        if not isinstance(value, Mapping):  # a text would name a class, or a file with the settings of one
+            raise ValueError(
+                f"Expected an object's settings for {name} in '{origin}', found {value!r}. Nothing of it was imported. "
+                "Take a checkpoint that srgan fit wrote."
+            )
+    named = set(_class_paths([settings.get(name) for name in BUILT])) - set(allowed)
+    third_party = sorted(path for path in named if not path.startswith(PACKAGE))
+    if third_party:
+        raise ValueError(
+            f"Expected classes of srgan in the settings of '{origin}', found {', '.join(third_party)}. Nothing of it "
+            f"was imported. If you trust that code, add --allow {third_party[0]}"
+        )
+    if unknown := sorted(path for path in named if not _is_ours(path)):
+        raise ValueError(
+            f"Expected classes that this version of srgan has in the settings of '{origin}', found "
+            f"{', '.join(unknown)}. Take the version that wrote it."
+        )
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a path below this package leads to a class that is defined in it, not to one that a module imported.
+
+    True, too, for one whose module needs an extra that is not installed: nothing can be built of it.
+    """
+    try:
+        found = pydoc.locate(path)
+    except pydoc.ErrorDuringImport as error:
+        missing = error.value
+        return isinstance(missing, ModuleNotFoundError) and advice(missing.name) is not None
+    return inspect.isclass(found) and found.__module__.startswith(PACKAGE)
+
+
+def _class_paths(settings: Any) -> Iterator[str]:
+    if isinstance(settings, Mapping):
+        if "class_path" in settings:
+            yield str(settings["class_path"])
+        settings = settings.values()
+    elif not isinstance(settings, list | tuple):
+        return
+    for value in settings:
+        yield from _class_paths(value)
 
 
 @dataclass(frozen=True)
 class RunCheckpoint:
-    """A checkpoint of `srgan fit`.
+    """A checkpoint of `srgan fit`."""
 
-    Attributes:
-        path: path of the file or folder, or id on the hub.
-        config: all settings of the run, resolved.
-        weights: state dict of the training: "generator...." and "discriminator....".
-        iteration: the iteration after which it was saved.
-        constraint: label of the run's constraint.
-    """
-
-    path: Path
-    config: dict[str, Any]
-    weights: dict[str, Tensor]
-    iteration: int
-    constraint: str
+    path: Path  # of the file or folder, or id on the hub
+    config: dict[str, Any]  # all settings of the run, resolved
+    weights: dict[str, Tensor]  # state dict of the training: "generator...." and "discriminator...."
+    iteration: int  # after which it was saved
+    constraint: str  # label of the run's constraint
 
     @property
     def title(self) -> str:
@@ -59,10 +110,8 @@ def checkpoint_at(path: Path) -> Path:
 def read_file(path: Path) -> Any:
     """The content of a file written by torch.save, on the CPU, memory-mapped where possible. No code in it is run.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is another kind of file, damaged, or holds anything but tensors, torch's own types and
-            `harmless_globals`.
+    FileNotFoundError if there is no such file; ValueError if it is another kind of file, damaged, or holds anything but
+    tensors, torch's own types and `harmless_globals`.
     """
     if not path.is_file():
         found = "a folder that is no run with one" if path.is_dir() else "nothing"
@@ -182,9 +231,8 @@ def run_checkpoint(path: Path, content: Any) -> RunCheckpoint | None:
 def read_run_checkpoint(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
     """Reads a checkpoint of `srgan fit`, or the last one of a run. No class is imported before it was checked.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is another file, or its settings name a class that is neither srgan's nor in `allowed`.
+    FileNotFoundError if there is no such file; ValueError if it is another file, or its settings name a class that is
+    neither srgan's nor in `allowed`.
     """
     path = checkpoint_at(path)
     expected = f"Expected a checkpoint written by srgan fit, found another file at '{path}': "

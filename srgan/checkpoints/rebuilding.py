@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from srgan.checkpoints.reading import RunCheckpoint, nonfinite_tensor
-from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.constraints.nets import Nets
+from srgan.runs.folder import flatten_settings
 
 TRAINING_ALONE = {
     "compile", "compile_mode", "discriminator_optimizer", "feature_matching", "generator_batch_multiplier",
@@ -24,8 +24,7 @@ TRAINING_ALONE = {
 def rebuild_nets(checkpoint: RunCheckpoint) -> Nets:
     """Both networks with the checkpoint's weights, not compiled.
 
-    Raises:
-        ValueError: the settings are of another version, or the weights of other networks or not finite.
+    ValueError if the settings are of another version, or the weights of other networks or not finite.
     """
     place = f"'{checkpoint.path}'"
     if broken := nonfinite_tensor(checkpoint.weights):
@@ -54,13 +53,10 @@ def rebuild_nets(checkpoint: RunCheckpoint) -> Nets:
 def build(kind: Any, value: Any, setting: str) -> Any:
     """The value of resolved settings: an object, from its "class_path" and "init_args", a sequence or a plain value.
 
-    Args:
-        kind: annotation of the result.
-        value: what YAML or JSON hold, an Enum's member by name; `check_class_paths` has passed its classes.
-        setting: its dotted name, for messages.
+    ValueError if the value is of another kind, or its class has other parameters.
 
-    Raises:
-        ValueError: the value is of another kind, or its class has other parameters.
+    `kind` is the annotation of the result, `value` what YAML or JSON hold, an Enum's member by name, whose classes
+    `check_class_paths` has passed, and `setting` its dotted name, for messages.
     """
     origin, choices = get_origin(kind), get_args(kind)
     if isinstance(value, Mapping) and origin not in (dict, Mapping) and ("class_path" in value or kind is not Any):
@@ -108,3 +104,35 @@ def _fits(kind: Any, value: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else str if kind is Path else kind)
+
+
+MAX_COUNT = 10**9
+"""Counts and sizes from here on are typos."""
+NO_COUNT = ("seed",)
+ALLOCATORS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "could not create a primitive",
+    "Storage size calculation overflowed",
+    "numel: integer multiplication overflow",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""Parts of the messages of PyTorch, oneDNN and CUDA, in errors of one class, when there is no memory."""
+
+
+def check_sizes(settings: Mapping[str, Any], origin: str) -> None:
+    """ValueError, with the setting's name, for counts and sizes beyond any machine; `origin` is part of the message."""
+    for name, value in flatten_settings(dict(settings)).items():
+        if isinstance(value, int) and abs(value) >= MAX_COUNT and not name.endswith(NO_COUNT):
+            raise ValueError(
+                f"Expected sizes and counts below {MAX_COUNT:,} in {origin}, found {name} {value}. Lower it."
+            )
+
+
+def memory_problem(error: BaseException) -> str | None:
+    """The first line of an out-of-memory error; None for any other error."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in ALLOCATORS):
+        return next((line.strip() for line in str(error).splitlines() if line.strip()), "no memory left").rstrip(".")
+    return None

@@ -18,9 +18,8 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 def read_source(source: str | Path, allowed: Collection[str] = ()) -> RunCheckpoint:
     """Reads the checkpoint of a source, as `srgan.load` takes them; files come before models of the hub.
 
-    Raises:
-        FileNotFoundError: there is nothing.
-        ValueError: it is something else, or a class path in its settings is neither ours nor `allowed`.
+    FileNotFoundError if there is nothing; ValueError if it is something else, or a class path in its settings is
+    neither ours nor `allowed`.
     """
     path = expanded(source)
     if path.exists() or path.suffix == ".ckpt" or not HUB_ID.fullmatch(str(source)):
@@ -43,8 +42,7 @@ def read_local(path: Path, allowed: Collection[str] = ()) -> RunCheckpoint:
 def upload(folder: Path, name: str, private: bool) -> str:
     """Uploads a folder's files as a commit to the model OWNER/NAME, which is created if needed; returns its URL.
 
-    Raises:
-        OSError: there is no such owner, no login (`hf auth login`, or HF_TOKEN), or no connection to the hub.
+    OSError without such an owner, a login (`hf auth login`, or HF_TOKEN), or a connection to the hub.
     """
     from huggingface_hub import HfApi
 

@@ -15,7 +15,7 @@ import yaml
 
 from srgan import constraints
 from srgan.cli.fit_options import LINKS, as_settings, settings_of
-from srgan.constraints.registry import METHODS
+from srgan.constraints.regularize import METHODS
 
 CONSTRAINT = "model.constraint"
 SUFFIXES = (".yaml", ".yml", ".json")

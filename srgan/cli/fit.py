@@ -15,8 +15,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from srgan import callbacks
 from srgan.callbacks.checkpoint_saver import ImmediateStop, checkpoints_of
+from srgan.checkpoints.rebuilding import check_sizes, memory_problem
 from srgan.checkpoints.resume import start_of
-from srgan.checkpoints.sizes import check_sizes, memory_problem
 from srgan.cli.config_text import with_settings_read
 from srgan.cli.configs import with_paths
 from srgan.cli.fit_options import LINKS, check_arguments, check_callbacks, check_precision, spelled_out

@@ -3,7 +3,7 @@
 import re
 from traceback import walk_tb
 
-from srgan.constraints.registry import METHODS
+from srgan.constraints.regularize import METHODS
 from srgan.utils.optional_packages import advice
 
 NO_VALIDATION = "There is no validation pass: set --scores.every, --outputs.every or --samples.every."

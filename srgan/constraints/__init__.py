@@ -2,8 +2,8 @@
 
 from srgan.constraints.base import Combination as Combination
 from srgan.constraints.base import Constraint as Constraint
+from srgan.constraints.base import DiscriminatorStep as DiscriminatorStep
 from srgan.constraints.base import Unconstrained as Unconstrained
-from srgan.constraints.batch_normalization import BatchNormalization as BatchNormalization
 from srgan.constraints.export import export as export
 from srgan.constraints.export import unregularize as unregularize
 from srgan.constraints.handle import Regularization as Regularization
@@ -11,20 +11,20 @@ from srgan.constraints.layers import raw_matrix as raw_matrix
 from srgan.constraints.layers import raw_weight as raw_weight
 from srgan.constraints.layers import spectra as spectra
 from srgan.constraints.layers import spectral_layers as spectral_layers
+from srgan.constraints.normalizations import BatchNormalization as BatchNormalization
 from srgan.constraints.normalizations import RowSumNormalization as RowSumNormalization
+from srgan.constraints.normalizations import WeightClipping as WeightClipping
 from srgan.constraints.normalizations import WeightNormalization as WeightNormalization
 from srgan.constraints.penalties import DRAGAN as DRAGAN
 from srgan.constraints.penalties import SLOGAN as SLOGAN
 from srgan.constraints.penalties import GradientPenalty as GradientPenalty
 from srgan.constraints.penalties import OrthonormalRegularization as OrthonormalRegularization
 from srgan.constraints.penalties import R1Penalty as R1Penalty
-from srgan.constraints.registry import METHODS as METHODS
+from srgan.constraints.regularize import METHODS as METHODS
 from srgan.constraints.regularize import regularize as regularize
 from srgan.constraints.spectral_normalization import SpectralNormalization as SpectralNormalization
 from srgan.constraints.spectral_regularization import Schedule as Schedule
 from srgan.constraints.spectral_regularization import SpectralRegularization as SpectralRegularization
-from srgan.constraints.step import DiscriminatorStep as DiscriminatorStep
-from srgan.constraints.weight_clipping import WeightClipping as WeightClipping
 from srgan.spectral import Dynamic as Dynamic
 from srgan.spectral import SpectralMap as SpectralMap
 from srgan.spectral import Static as Static

@@ -1,9 +1,8 @@
-"""A constraint on the discriminator as a value: a frozen dataclass of settings with hooks.
+"""A constraint on the discriminator as a value, a frozen dataclass of settings with hooks, and the step it is given.
 
 A training step calls `attach` once, adds `penalty` to D's loss and calls `after_update` after D's optimizer steps;
-loggers ask for its `report`. No code asks which constraint it is; all that depends on it is a property of it.
-A constraint overrides what it needs of `parametrization`, `penalty`, `after_update` and `report`, and one that adds
-layers, or refuses some discriminators, `add_layers` and `check`.
+loggers ask for its `report`. No code asks which constraint it is. A constraint overrides what it needs of these but
+`attach`, of `parametrization` and, if it adds layers, or refuses some discriminators, of `add_layers` and `check`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +13,79 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import check_raw_weight, replace_parametrization
-from srgan.constraints.batch_norm_hook import check_no_batch_norm, remove_batch_norm
-from srgan.constraints.layers import raw_matrix, raw_parts, spectral_layers
-from srgan.constraints.messages import format_refusals
+from srgan.constraints.attaching import (
+    check_no_batch_norm,
+    check_raw_weight,
+    remove_batch_norm,
+    replace_parametrization,
+)
+from srgan.constraints.layers import format_refusals, raw_matrix, raw_parts, spectral_layers
 from srgan.constraints.parametrization import RawWeight, power_vector
-from srgan.constraints.step import DiscriminatorStep
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
+from srgan.utils.precision import without_autocast
+from srgan.utils.randomness import counter_rows
+
+
+@dataclass(frozen=True)
+class DiscriminatorStep:
+    """One micro-batch of one discriminator update, on one rank.
+
+    Attributes:
+        discriminator: D: images `[B, 3, H, W]` and labels `[B]` -> scores `[B]`.
+        real: images `[B, 3, H, W]` float32 in [-1, 1].
+        real_labels: `[B]` int64.
+        fake: generated images `[B, 3, H, W]`, without a graph.
+        fake_labels: `[B]` int64.
+        seed: Random seed of the run.
+        iteration: t, from 0.
+        update: index of the update in its iteration, 0 ... n_dis - 1.
+        rows: the rows of the update's global batch in this micro-batch.
+        real_of_update: this rank's real images of the whole update, `real` among them.
+        ranks: the processes that share the global batch.
+    """
+
+    discriminator: nn.Module
+    real: Tensor
+    real_labels: Tensor
+    fake: Tensor
+    fake_labels: Tensor
+    seed: int
+    iteration: int
+    update: int
+    rows: range
+    real_of_update: Tensor
+    ranks: ProcessGroup = SINGLE_PROCESS
+
+    def uniform(self, purpose: str, *shape: int) -> Tensor:
+        """Random numbers in [0, 1) `[B, *shape]`, a function of (seed, purpose, iteration, update, row) alone."""
+        return counter_rows(
+            torch.rand, self.rows, shape, self.real.device, self.seed, purpose, self.iteration, self.update
+        )
+
+    def scores(self, images: Tensor, labels: Tensor) -> Tensor:
+        """D's outputs `[B]`, in float32 also under autocast."""
+        with without_autocast(images.device):
+            scores: Tensor = self.discriminator(images.float(), labels)
+            return scores.float()
+
+    def gradient_norms(self, images: Tensor, labels: Tensor) -> Tensor:
+        """`||grad D(x)||_2` of each image `[B]`, differentiable in D's weights.
+
+        It is the gradient of the sum over the batch, which under batch norm in D mixes the images.
+        """
+        x = images.detach().float().requires_grad_()
+        with without_autocast(x.device):
+            (gradient,) = torch.autograd.grad(self.scores(x, labels).sum(), x, create_graph=True)
+            norms: Tensor = gradient.flatten(1).norm(dim=1)
+            return norms
+
+    @torch.no_grad()
+    def standard_deviation_of_real(self) -> Tensor:
+        """Standard deviation of all pixels of the global batch's real images, `[]`, for any split into ranks."""
+        x = self.real_of_update.double()
+        moments = torch.stack([x.mean(), x.square().mean()])
+        self.ranks.average_([moments])
+        return (moments[1] - moments[0].square()).clamp_min(0).sqrt().float()
 
 
 class Constraint:
@@ -72,18 +137,11 @@ class Constraint:
     def attach(self, discriminator: nn.Module, layers: Mapping[str, nn.Module] | None = None, seed: int = 0) -> None:
         """Parametrizes every convolution, linear and embedding layer, in place, and adds what else it needs.
 
-        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another
-        constraint of this package with their buffers too. The Parameter objects stay the same, so an optimizer
-        that already holds them stays valid.
-
-        Args:
-            discriminator: any module.
-            layers: the layers to constrain, by name; None for all.
-            seed: Random seed of the first power vectors, where none are taken over.
-
-        Raises:
-            ValueError: there is no such layer, one has no weight yet or only zeros, or one is already
-                parametrized by something else. Nothing has changed then.
+        Layers under PyTorch's own `spectral_norm` are taken over with their raw weight, those under another constraint
+        of this package with their buffers too. The Parameter objects stay the same, so an optimizer that already holds
+        them stays valid. ValueError if there is no such layer, one has no weight yet or only zeros, or one is already
+        parametrized by something else. Nothing has changed then. `layers` are those to constrain, by name, None for
+        all; `seed` is that of the first power vectors, where none are taken over.
         """
         chosen = dict(spectral_layers(discriminator) if layers is None else layers)
         if not chosen:
@@ -112,17 +170,12 @@ class Constraint:
         self.add_layers(discriminator, chosen)
 
     def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """ValueError for a discriminator that it cannot constrain, before anything changes.
-
-        Args:
-            discriminator: any module.
-            layers: the layers to constrain, by name, possibly under another constraint so far.
-        """
+        """ValueError, before anything changes, for a discriminator that it cannot constrain; `layers` are those to."""
         if self.needs_per_sample_gradients:
             check_no_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 
     def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """Adds layers of its own, after the parametrizations; arguments as for `check`."""
+        """Adds layers of its own, after the parametrizations."""
 
     def penalty(self, step: DiscriminatorStep) -> Tensor | None:
         """The term that it adds to D's loss in one micro-batch, a scalar; None for none."""
@@ -155,12 +208,11 @@ class Unconstrained(Constraint):
 class Combination(Constraint):
     """Several constraints together, e.g. SN with a gradient penalty.
 
+    ValueError if there are fewer than two, two parametrize the same weights, or one adds batch norm and another
+    penalizes the gradient at single images.
+
     Args:
         constraints: two or more, at most one of which parametrizes weights. They act in this order.
-
-    Raises:
-        ValueError: there are fewer than two, two parametrize the same weights, or one adds batch norm and another
-            penalizes the gradient at single images.
     """
 
     constraints: Sequence[Constraint]

@@ -5,8 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.attaching import rename_third_party
-from srgan.constraints.batch_norm_hook import remove_batch_norm
+from srgan.constraints.attaching import remove_batch_norm, rename_third_party
 from srgan.constraints.handle import release
 from srgan.constraints.layers import check_module, check_not_sharded, constrained, raw_weight
 from srgan.constraints.selecting import unwrap_model
@@ -14,21 +13,12 @@ from srgan.utils.torch_internals import remove_load_hooks, unparametrize_weight
 
 
 def unregularize(discriminator: nn.Module) -> nn.Module:
-    """Takes the constraint off a discriminator, in place, and leaves the weights that its forward pass used.
+    """Takes the constraint off a discriminator or a part of one, in place; leaves the weights of its forward pass.
 
     In evaluation mode its outputs stay the same up to rounding. Batch norm that a constraint added goes into weights
     and biases. No hook and no parametrization of this package is left; other people's stay. The weights are the
-    Parameter objects that they were.
-
-    Args:
-        discriminator: any module, or a part of one; what is not under a constraint stays as it is.
-
-    Returns:
-        the same module.
-
-    Raises:
-        ValueError: fully_shard has split a weight. Nothing has changed then.
-        TypeError: it is not a torch.nn.Module.
+    Parameter objects that they were. Returns the same module; ValueError, before anything changes, if fully_shard has
+    split a weight; TypeError if it is not a torch.nn.Module.
 
     Example:
         >>> import torch, srgan
@@ -44,7 +34,10 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
     in_use: dict[nn.Parameter, Tensor] = {}  # layers that share a Parameter share one weight
     with torch.no_grad():
         for layer in layers.values():
-            in_use.setdefault(raw_weight(layer), _weight_in_use(layer))
+            parametrizations = layer.get_submodule("parametrizations.weight")
+            training = parametrizations.training
+            in_use.setdefault(raw_weight(layer), parametrizations.eval()().clone())
+            parametrizations.train(training)
         for layer in layers.values():
             raw = raw_weight(layer)
             unparametrize_weight(layer, raw)
@@ -54,29 +47,13 @@ def unregularize(discriminator: nn.Module) -> nn.Module:
     return discriminator
 
 
-def _weight_in_use(layer: nn.Module) -> Tensor:
-    """The weight of the forward pass in evaluation mode, a copy."""
-    parametrizations = layer.get_submodule("parametrizations.weight")
-    training = parametrizations.training
-    weight: Tensor = parametrizations.eval()().clone()
-    parametrizations.train(training)
-    return weight
-
-
 def export(discriminator: nn.Module) -> nn.Module:
     """A plain copy of a discriminator: its state dict loads into one of plain layers.
 
     That is the discriminator as it was before `regularize`; if it came under PyTorch's `spectral_norm`, which was
-    taken over, one without that. The discriminator itself stays under its constraint.
-
-    Args:
-        discriminator: any module; wrappers of torch.compile and data parallelism are left out of the copy.
-
-    Returns:
-        a deep copy with the weights that the forward pass uses in evaluation mode.
-
-    Raises:
-        TypeError: it is not a torch.nn.Module.
+    taken over, one without that. The copy is deep, has the weights that the forward pass uses in evaluation mode, and
+    no wrappers of torch.compile and data parallelism. The discriminator itself stays under its constraint. TypeError if
+    it is not a torch.nn.Module.
 
     Example:
         >>> import torch, srgan

@@ -1,7 +1,7 @@
 """Gains at run time: the factor by which a layer of a third-party class multiplies its weight, input or output."""
 
 import copy
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,22 +13,15 @@ _WEIGHT_OF = {"convolution": 1, "linear": 1, "mm": 1, "bmm": 1, "addmm": 2, "bad
 """Products of PyTorch -> which argument is the weight. The input is the one before it."""
 
 
-class _Product(NamedTuple):
-    """A product that a layer's forward pass takes."""
-
-    input: Tensor
-    weight: Tensor
-    output: Tensor
+Product = tuple[Tensor, Tensor, Tensor]
+"""Input, weight and output of one."""
 
 
 def check_normalizable(layer: nn.Module) -> None:
     """Refuses a weight that a norm cannot divide, or that is multiplied by a gain, as by an equalized learning rate.
 
     The norm would hold the parameter at 1, but the layer at the gain: with 1 / sqrt(fan-in) in each layer nothing of
-    the input reaches the score.
-
-    Raises:
-        ValueError: see `check_divisible`; or one probe of the layer shows a gain.
+    the input reaches the score. ValueError as of `check_divisible`, or if one probe of the layer shows a gain.
     """
     check_divisible(layer)
     gain = run_time_gain(layer)
@@ -55,7 +48,9 @@ def run_time_gain(layer: nn.Module) -> float | None:
     for channels in dict.fromkeys([W.shape[0]] if output_dim(layer) else [W.shape[1] * num_groups(layer), W.shape[0]]):
         with torch.no_grad(), torch.random.fork_rng([W.device] if W.device.type == "cuda" else []):
             try:
-                x, probe = _images(layer, channels), _copy(layer)
+                # Tensors that a hook has computed lose their graphs, which deepcopy does not take.
+                computed = {id(own): own.detach().clone() for own in vars(layer).values() if isinstance(own, Tensor)}
+                x, probe = _images(layer, channels), copy.deepcopy(layer, computed).eval()
                 with _SeenProducts(W.numel()) as seen:
                     y = probe(x)
                 expected = _sizes(cast(Tensor, probe.weight))  # after the call: a hook may only then have computed it
@@ -79,19 +74,13 @@ def _images(layer: nn.Module, channels: int) -> Tensor:
     return factors.view(4, *[1] * (1 + len(sizes))).expand(4, channels, *sizes).clone()
 
 
-def _copy(layer: nn.Module) -> nn.Module:
-    """A copy in evaluation mode; tensors that a hook has computed lose their graphs, which deepcopy does not take."""
-    computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
-    return copy.deepcopy(layer, computed).eval()
-
-
-def _gain_of(products: list[_Product], expected: Tensor, y: object) -> float | None:
+def _gain_of(products: list[Product], expected: Tensor, y: object) -> float | None:
     """The gain of the first product whose weight is a multiple of the expected one, by sorted absolute values."""
-    for product in products:
-        sizes = _sizes(product.weight)
+    for x, weight, output in products:
+        sizes = _sizes(weight)
         gain = float(sizes.norm() / expected.norm())
         if torch.allclose(sizes, gain * expected, rtol=0.02, atol=1e-6 * float(sizes.amax())):
-            return gain * _gain_before(product.input) * _gain_after(product.output, y)
+            return gain * _gain_before(x) * _gain_after(output, y)
     return None
 
 
@@ -117,9 +106,8 @@ def _gain_after(product: Tensor, y: object) -> float:
         return 1.0
     gain = float(result.norm() / linear.norm())
     signed = gain if float((linear * result).sum()) > 0 else -gain
-    return (
-        gain if torch.allclose(result, signed * linear, rtol=0.02, atol=4 * (gain * rounding[0] + rounding[1])) else 1.0
-    )
+    tolerance = 4 * (gain * rounding[0] + rounding[1])
+    return gain if torch.allclose(result, signed * linear, rtol=0.02, atol=tolerance) else 1.0
 
 
 def _sizes(weight: Tensor) -> Tensor:
@@ -132,11 +120,11 @@ class _SeenProducts(TorchDispatchMode):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
-        self.products: list[_Product] = []
+        self.products: list[Product] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         position = _WEIGHT_OF.get(func.overloadpacket.__name__)
         if position is not None and args[position].numel() == self.size:
-            self.products.append(_Product(args[position - 1].clone(), args[position].clone(), output.clone()))
+            self.products.append((args[position - 1].clone(), args[position].clone(), output.clone()))
         return output

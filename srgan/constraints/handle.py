@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.base import Constraint, DiscriminatorStep
 from srgan.constraints.layers import (
     LayerSubset,
     check_not_sharded,
@@ -21,13 +21,8 @@ from srgan.constraints.layers import (
     raw_weight,
     spectral_layers,
 )
-from srgan.constraints.selecting import unwrap_model
-from srgan.constraints.step import DiscriminatorStep
-from srgan.constraints.stepping import parameters_of, part_in, stepped
+from srgan.constraints.selecting import parameters_of, part_in, stepped, unwrap_model
 from srgan.utils.torch_internals import forward_hooks, version_of
-
-FORWARDS_WITHOUT_STEP = 100
-"""Training forward passes without an optimizer step before a warning, where a step usually takes one of them."""
 
 
 class Regularization:
@@ -119,8 +114,7 @@ class Regularization:
 
     def follow(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """From now on, acts after each step of the optimizers on the layers that it has moved."""
-        self._optimizers = list(optimizers)
-        self._counts = [UpdateCount() for _ in optimizers]
+        self._optimizers, self._counts = list(optimizers), [UpdateCount() for _ in optimizers]
         for index, optimizer in enumerate(optimizers):
             self._handles.append(optimizer.register_step_post_hook(partial(self._after_step, index)))
         if self.constraint.has_post_step:
@@ -141,10 +135,10 @@ class Regularization:
             return
         if self._watch is not None:
             self._watch.restart()
-            check_not_sharded(
-                layers,
-                "Use SR-s with mode='reparametrization', which acts in the forward pass, or shard without this layer.",
+            way_out = (
+                "Use SR-s with mode='reparametrization', which acts in the forward pass, or shard without this layer."
             )
+            check_not_sharded(layers, way_out)
         counted, count = self._counted_by(index, layers), self._counts[index]
         updates = count.read(counted)
         D = unwrap_model(self.discriminator)
@@ -222,9 +216,7 @@ class StepWatch:
     """
 
     def __init__(self) -> None:
-        self.forwards = 0
-        self._most_before_a_step = 1
-        self._has_warned = False
+        self.forwards, self._most_before_a_step, self._has_warned = 0, 1, False
         self._layer: nn.Module | None = None
 
     def restart(self) -> None:
@@ -236,10 +228,8 @@ class StepWatch:
         if torch.compiler.is_compiling() or not layer.training:
             return
         self._layer = self._layer or layer
-        if layer is not self._layer:
-            return
-        self.forwards += 1
-        if self.forwards >= FORWARDS_WITHOUT_STEP * self._most_before_a_step and not self._has_warned:
+        self.forwards += layer is self._layer
+        if self.forwards >= 100 * self._most_before_a_step and not self._has_warned:
             self._has_warned = True
             warnings.warn(
                 f"A regularized discriminator has had {self.forwards} training forward passes without a step of the "
@@ -257,16 +247,19 @@ class _Scores(LayerSubset):
         self, layers: Mapping[str, nn.Module], discriminator: nn.Module, shape: torch.Size, labelled: bool
     ) -> None:
         super().__init__(layers)
-        self._call = lambda *inputs: discriminator(*inputs)
-        self._shape, self._labelled = shape, labelled
-        self._dtype = next(raw_weight(layer).dtype for layer in layers.values())
+        dtype = next(raw_weight(layer).dtype for layer in layers.values())
+
+        def call(images: Tensor, labels: Tensor) -> Any:
+            x = images.reshape(-1, *shape).to(dtype)
+            return discriminator(x, labels) if labelled else discriminator(x)
+
+        self._call = call  # holds D, but not as a module of its own
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        x = images.reshape(-1, *self._shape).to(self._dtype)
-        scores = self._call(x, labels) if self._labelled else self._call(x)
+        scores = self._call(images, labels)
         if not isinstance(scores, Tensor):
             raise ValueError(
                 f"Expected a discriminator that returns a tensor of scores, found {type(scores).__name__}. Regularize "
                 "a module that returns the scores alone."
             )
-        return scores.float().reshape(len(x), -1).mean(dim=1)
+        return scores.float().reshape(len(images), -1).mean(dim=1)

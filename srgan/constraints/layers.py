@@ -1,6 +1,8 @@
-"""Which layers of a network have a spectrum, and where their raw weight is."""
+"""Which layers of a network have a spectrum, where their raw weight is, and how error messages name them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -8,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
-from srgan.constraints.messages import format_layer
 from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize, normalized_spectrum, spectrum
 from srgan.utils.torch_internals import SpectralNormHook, SpectralNormParametrization, forward_hooks
@@ -28,9 +29,7 @@ def check_module(module: nn.Module) -> nn.Module:
 class LayerSubset(nn.Module):
     """Some layers of a network under their names, for code that asks a network for its layers and parameters.
 
-    Args:
-        layers: by qualified name.
-        trained: the parameters, if not all of the layers'.
+    The parameters are `trained`, or else all of the layers'.
     """
 
     def __init__(self, layers: Mapping[str, nn.Module], trained: Sequence[nn.Parameter] | None = None) -> None:
@@ -114,11 +113,8 @@ def output_dim(layer: nn.Module) -> int:
 def raw_weight(layer: nn.Module) -> nn.Parameter:
     """The trained parameter W behind `layer.weight`, before any normalization.
 
-    Knows this package's parametrizations and both of PyTorch's `spectral_norm`.
-
-    Raises:
-        ValueError: there is none: the layer is lazy and has seen no input, or it is under a weight norm or another
-            library's spectral norm.
+    Knows this package's parametrizations and both of PyTorch's `spectral_norm`. ValueError if there is none: the layer
+    is lazy and has seen no input, or it is under a weight norm or another library's spectral norm.
     """
     weight = weight_if_any(layer)
     if weight is None:
@@ -232,7 +228,8 @@ def check_not_sharded(layers: Mapping[str, nn.Module], way_out: str) -> None:
 def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
     """Singular values of every convolution, linear and embedding layer of any network.
 
-    Reads the raw weights; the module does not change, nor do its power iterations.
+    Reads the raw weights; the module does not change, nor do its power iterations. ValueError if a weight holds NaN or
+    infinity, or has no values (the message names the layer); TypeError if `module` is not a torch.nn.Module.
 
     Args:
         module: any network, or a single layer.
@@ -240,10 +237,6 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
 
     Returns:
         qualified layer name -> `[N]` float64 on the CPU, from the largest. An all-zero weight yields zeros.
-
-    Raises:
-        ValueError: a weight holds NaN or infinity, or has no values (the message names the layer).
-        TypeError: `module` is not a torch.nn.Module.
 
     Example:
         >>> import torch, srgan
@@ -259,3 +252,44 @@ def spectra(module: nn.Module, normalized: bool = True) -> dict[str, Tensor]:
         except ValueError as error:
             raise ValueError(f"{format_layer(name)}: {error}") from error
     return values
+
+
+def format_names(names: Sequence[str], most: int = 5) -> str:
+    """Some names for a sentence: "'a', 'b' and 7 more"."""
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def format_layer(name: str) -> str:
+    """The subject of a sentence about one layer; a network that is itself the layer has no name for it."""
+    return f"Layer '{name}'" if name else "The layer"
+
+
+def format_refusals(reasons: Mapping[str, str], chosen: Mapping[str, object] | None) -> str:
+    """One message about all layers that are refused; those whose reasons differ in numbers alone share a sentence.
+
+    `chosen` are all layers by name, among which `exclude=` can leave these out; None where it cannot.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        kinds.setdefault(re.sub(r"\d+", "#", reason), []).append(name)
+    sentences = [
+        f"{f'Layers {format_names(names)}' if names[1:] else format_layer(names[0])}: {reasons[names[0]]}"
+        for names in kinds.values()
+    ]
+    if chosen is not None:
+        pronoun = "them" if len(reasons) > 1 else "the layer"
+        sentences.append(f"Or leave {pronoun} out: exclude={format_pattern(reasons, chosen)}.")
+    return " ".join(sentences)
+
+
+def format_pattern(names: Sequence[str] | Mapping[str, object], among: Mapping[str, object]) -> str:
+    """A glob pattern that matches these names alone; the list of them if there is none."""
+    first, wanted = next(iter(names)), set(names)
+    parts = first.split(".")
+    tails = [f"*{'.' if len(parts) > 1 else ''}{'.'.join(parts[at:])}" for at in range(len(parts))]
+    heads = [".".join([*parts[:at], "*"]) for at in range(len(parts) - 1, 0, -1)]
+    for pattern in [first, *reversed(tails), *heads]:
+        if {name for name in among if fnmatchcase(name, pattern)} == wanted:
+            return repr(pattern)
+    return repr(list(names))

@@ -12,13 +12,7 @@ from srgan.utils.randomness import counter_seed, seeded
 
 
 class Nets(nn.Module):
-    """Both networks, initialized from a seed; arguments as of `AdversarialTraining`.
-
-    Attributes:
-        generator: the generator.
-        discriminator: the discriminator under the constraint.
-        generator_ema: the moving average of the generator, or None.
-    """
+    """Both networks, and the moving average of the generator if any; arguments as of `AdversarialTraining`."""
 
     def __init__(
         self,
@@ -35,11 +29,9 @@ class Nets(nn.Module):
             self.generator, self.discriminator = networks.build()
             constraint.attach(self.discriminator, seed=seed)
             if normalize_generator:
-                SpectralNormalization().attach(
-                    self.generator, seed=counter_seed(seed, "power vectors of the generator")
-                )
+                power_seed = counter_seed(seed, "power vectors of the generator")
+                SpectralNormalization().attach(self.generator, seed=power_seed)
         if channels_last:
             self.generator.memory_format = self.discriminator.memory_format = torch.channels_last
-        self.generator_ema: Generator | None = None
-        if ema_decay is not None:
-            self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
+        average = None if ema_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
+        self.generator_ema: Generator | None = average

@@ -1,4 +1,4 @@
-"""Normalizations of weights beside SN: weight normalization and row-sum normalization."""
+"""Normalizations beside SN, of weights (weight norm, row sums) and of outputs (batch norm), and weight clipping."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from srgan.constraints.attaching import check_no_batch_norm, normalize_output
 from srgan.constraints.base import Constraint
 from srgan.constraints.gains import check_normalizable
-from srgan.constraints.layers import check_divisible, raw_matrix, raw_parts, spectral_layers
+from srgan.constraints.layers import CONVOLUTIONS, check_divisible, raw_matrix, raw_parts, raw_weight, spectral_layers
 from srgan.constraints.parametrization import RawWeight
 from srgan.spectral import matricize
+from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,75 @@ class RowSumNorm(RawWeight):
 
     def constrain(self, W: Tensor) -> Tensor:
         return W / W.abs().sum(dim=1).amax().clamp_min(torch.finfo(W.dtype).tiny)
+
+
+_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+@dataclass(frozen=True)
+class BatchNormalization(Constraint):
+    """Batch norm behind each convolution of D but the first and those with a single output channel.
+
+    As in DCGAN's discriminator (Radford et al. 2016). Real and generated images are separate batches. New layers are
+    `<convolution>.batch_norm`, whose parameters `srgan.regularize` adds to the optimizer. Checkpoints of other
+    constraints have none and do not load.
+
+    Args:
+        eps: added to variances.
+        momentum: momentum of the running averages.
+    """
+
+    eps: float = 1e-5
+    momentum: float = 0.1
+
+    adds_batch_norm = True
+    adds_parameters = True
+    label = "batch norm"
+    sentence = "batch normalization behind each convolution of D but the first"
+
+    def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        check_no_batch_norm(discriminator, layers, "Leave out this constraint.")
+
+    def add_layers(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+        first = next((layer for _, layer in spectral_layers(discriminator) if isinstance(layer, CONVOLUTIONS)), None)
+        for layer in layers.values():
+            if layer is first or not isinstance(layer, CONVOLUTIONS):
+                continue
+            if layer.out_channels > 1 and not hasattr(layer, "batch_norm"):
+                W = raw_weight(layer)
+                norm = _NORMS[W.dim() - 2](layer.out_channels, self.eps, self.momentum)
+                layer.add_module("batch_norm", norm.to(W.device, W.dtype).train(layer.training))
+                layer.register_forward_hook(normalize_output)
+
+
+@dataclass(frozen=True)
+class WeightClipping(Constraint):
+    """After each D update every weight of D into [-c, c] (WGAN: Arjovsky et al. 2017, Algorithm 1).
+
+    Args:
+        c: the bound, above 0; 0.01 in the paper.
+    """
+
+    c: float = 0.01
+
+    label = "clip"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.c < float("inf"):
+            raise ValueError(f"Expected a positive bound c, found {self.c}.")
+
+    @property
+    def sentence(self) -> str:
+        return f"weight clipping: each weight of D into [-{self.c:g}, {self.c:g}] after each update"
+
+    @torch.no_grad()
+    def after_update(
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
+    ) -> None:
+        for parameter in discriminator.parameters():
+            parameter.clamp_(-self.c, self.c)
+
+    @torch.no_grad()
+    def report(self, discriminator: nn.Module) -> Mapping[str, float]:
+        weights = torch.cat([parameter.reshape(-1) for parameter in discriminator.parameters()])
+        return {"constraint/share_at_bound": float((weights.abs() >= self.c).float().mean())}

@@ -11,8 +11,11 @@ one constraint loads under any other that adds no parameters (as weight norm and
 """
 
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,7 @@ from torch import Tensor, nn
 from srgan.spectral import matricize, unmatricize
 from srgan.utils.precision import without_autocast
 from srgan.utils.randomness import counter_generator
+from srgan.utils.torch_internals import checkpointed_region, is_recomputing
 
 if TYPE_CHECKING:
     from srgan.constraints.base import Constraint
@@ -31,20 +35,12 @@ RECORDED_RATIOS = "parametrizations.weight.0.recorded_ratios"
 
 
 class RawWeight(nn.Module):
-    """No constraint: the forward pass uses W itself.
-
-    Args:
-        weight: the layer's weight, for shapes, device and dtype.
-        output_dim: the dimension of the weight that counts output channels.
-        groups: number of groups of a grouped convolution.
-
-    Attributes:
-        constraint: the constraint that put it there.
-    """
+    """No constraint: the forward pass uses W itself. The arguments are `layers.raw_parts` of a layer."""
 
     divides_by_sigma_1: bool = False
     """Whether the forward pass does not depend on the scale of W."""
     constraint: "Constraint"
+    """The one that put it there."""
     u: Tensor
     recorded_ratios: Tensor
     updates: Tensor
@@ -71,14 +67,9 @@ class RawWeight(nn.Module):
         return super().apply(fn)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """`[out, in, ...]` raw -> `[out, in, ...]` as the layer uses it."""
+        """`[out, in, ...]` raw -> `[out, in, ...]` as the layer uses it, in the weight's own precision."""
         with without_autocast(weight.device):
-            return self.constrained(weight)
-
-    def constrained(self, weight: Tensor) -> Tensor:
-        """The same, in the weight's own precision."""
-        W = self.constrain(matricize(weight, self.output_dim))
-        return unmatricize(W, weight, self.output_dim)
+            return unmatricize(self.constrain(matricize(weight, self.output_dim)), weight, self.output_dim)
 
     def constrain(self, W: Tensor) -> Tensor:
         """`W [out, in * k * k]` -> the constrained matrix of the same shape."""
@@ -96,3 +87,53 @@ class RawWeight(nn.Module):
 def power_vector(seed: int, name: str, m: int) -> Tensor:
     """The first u `[m]` of a layer, by its name: N(0, 1), not normalized and not warmed up, as the authors'."""
     return torch.randn(m, generator=counter_generator("cpu", seed, f"power vector of {name}"))
+
+
+Used = TypeVar("Used")
+
+
+@dataclass
+class _Region:
+    """What the parametrizations of one checkpointed region used, in order, and how far a recomputation has come."""
+
+    used: dict[nn.Module, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    backward: object = None
+    repeated: Counter[nn.Module] = field(default_factory=Counter)
+
+
+_regions: WeakKeyDictionary[Any, _Region] = WeakKeyDictionary()
+_warned = False
+
+
+def once_per_forward(module: nn.Module, compute: Callable[[], Used]) -> Used:
+    """Computes; in the recomputation of a checkpointed region, returns what the region used the first time.
+
+    Otherwise the gradients would be those of another u than the forward pass had. `module` is the parametrization.
+    """
+    if torch.compiler.is_compiling():
+        return compute()
+    frame, backward = checkpointed_region()
+    if frame is None:
+        if is_recomputing():
+            _warn_of_unknown_recomputation()
+        return compute()
+    region = _regions.setdefault(frame, _Region())
+    if backward is None:
+        region.used[module].append(used := compute())
+        return used
+    if region.backward != backward:
+        region.backward, region.repeated = backward, Counter()
+    region.repeated[module] += 1
+    repeated: Used = region.used[module][region.repeated[module] - 1]
+    return repeated
+
+
+def _warn_of_unknown_recomputation() -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "A checkpointed layer is computed again with a later power vector u than in its forward pass, so its "
+            "gradients are slightly off. Call torch.utils.checkpoint.checkpoint(..., use_reentrant=False).",
+            stacklevel=2,
+        )

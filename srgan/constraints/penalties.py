@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.base import Constraint, DiscriminatorStep
 from srgan.constraints.layers import output_dim, raw_weight, spectral_layers
-from srgan.constraints.step import DiscriminatorStep
 from srgan.spectral import matricize
 from srgan.utils.precision import without_autocast
 
@@ -24,7 +23,6 @@ class Penalty(Constraint):
 
 
 def check_penalty_weight(weight: float) -> None:
-    """Raises a ValueError for a penalty's weight that is negative, infinite or NaN."""
     if not 0 <= weight < float("inf"):
         raise ValueError(f"Expected a penalty's weight of at least 0, found {weight}.")
 
@@ -36,10 +34,7 @@ class GradientPenalty(Penalty):
     `xhat = e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class.
 
     Args:
-        weight: lambda; 10 in the paper.
-
-    Raises:
-        ValueError: the weight is negative.
+        weight: lambda, at least 0; 10 in the paper.
     """
 
     label = "GP"
@@ -65,10 +60,7 @@ class DRAGAN(Penalty):
     penalty depends on the split into micro-batches.
 
     Args:
-        weight: lambda; 10 in their code.
-
-    Raises:
-        ValueError: the weight is negative.
+        weight: lambda, at least 0; 10 in their code.
     """
 
     label = "DRAGAN"
@@ -89,10 +81,7 @@ class R1Penalty(Constraint):
     """`gamma / 2 E[||grad D(x)||_2^2]` on real images alone (Mescheder et al. 2018, Eq. 9).
 
     Args:
-        gamma: 10 in the paper.
-
-    Raises:
-        ValueError: gamma is negative.
+        gamma: at least 0; 10 in the paper.
     """
 
     gamma: float = 10.0
@@ -120,10 +109,7 @@ class SLOGAN(Penalty):
     `e x + (1 - e) G(z)`, e ~ U(0, 1) per image. A conditional D sees the real image's class for all three.
 
     Args:
-        weight: lambda.
-
-    Raises:
-        ValueError: the weight is negative.
+        weight: lambda, at least 0.
     """
 
     label = "SLOGAN"
@@ -149,11 +135,8 @@ class OrthonormalRegularization(Penalty):
     """`beta ||W W^T - I||_F^2` summed over all layers (Brock et al. 2017), on the smaller side of W `[out, in k k]`.
 
     Args:
-        weight: beta.
+        weight: beta, at least 0.
         off_diagonal: `beta ||W W^T * (1 - I)||_F^2` instead: directions orthogonal, lengths free (BigGAN, Eq. 3).
-
-    Raises:
-        ValueError: the weight is negative.
     """
 
     weight: float = 1e-4
@@ -180,7 +163,7 @@ class OrthonormalRegularization(Penalty):
                 excesses.append(G - target)
         return excesses
 
+    @torch.no_grad()
     def report(self, discriminator: nn.Module) -> Mapping[str, float]:
-        with torch.no_grad():
-            largest = torch.stack([excess.abs().amax() for excess in self.excesses(discriminator)]).amax()
+        largest = torch.stack([excess.abs().amax() for excess in self.excesses(discriminator)]).amax()
         return {"constraint/largest_excess": float(largest)}

@@ -1,9 +1,11 @@
-"""The public one-liner: spectral regularization for any discriminator."""
+"""The methods by name, and the public one-liner: spectral regularization for any discriminator."""
 
 import gc
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -11,12 +13,59 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from srgan.constraints.base import Constraint
+from srgan.constraints.base import Constraint, Unconstrained
 from srgan.constraints.handle import Regularization
-from srgan.constraints.messages import format_names
-from srgan.constraints.registry import METHODS, options_of
-from srgan.constraints.selecting import Selection, select_layers, unwrap_model
-from srgan.constraints.stepping import Optimizers, join_optimizers, split_by_training, unwrap_optimizers
+from srgan.constraints.layers import format_names
+from srgan.constraints.normalizations import (
+    BatchNormalization,
+    RowSumNormalization,
+    WeightClipping,
+    WeightNormalization,
+)
+from srgan.constraints.penalties import DRAGAN, SLOGAN, GradientPenalty, OrthonormalRegularization, R1Penalty
+from srgan.constraints.selecting import (
+    Optimizers,
+    Selection,
+    join_optimizers,
+    select_layers,
+    split_by_training,
+    unwrap_model,
+    unwrap_optimizers,
+)
+from srgan.constraints.spectral_normalization import SpectralNormalization
+from srgan.constraints.spectral_regularization import SpectralRegularization
+from srgan.spectral import Dynamic, Static
+
+
+def static(fraction: float = 0.5, **settings: Any) -> SpectralRegularization:
+    """SR-s with i = `fraction` N; further settings are `SpectralRegularization`'s."""
+    return SpectralRegularization(Static(fraction), **settings)
+
+
+METHODS: dict[str, Callable[..., Constraint]] = {
+    "none": Unconstrained,
+    "sn": SpectralNormalization,
+    "sn-unit": partial(SpectralNormalization, scale="unit"),
+    "sr-s": static,
+    "sr-d": partial(SpectralRegularization, Dynamic()),
+    "clip": WeightClipping,
+    "weight-norm": WeightNormalization,
+    "row-sum": RowSumNormalization,
+    "orthonormal": OrthonormalRegularization,
+    "batch-norm": BatchNormalization,
+    "gp": GradientPenalty,
+    "dragan": DRAGAN,
+    "slogan": SLOGAN,
+    "r1": R1Penalty,
+}
+"""The constraints by the names that `srgan.regularize` and the files in `configs/` have for them."""
+
+
+def options_of(method: str) -> list[str]:
+    """Names of a method's options: the settings of its constraint, with `fraction` for the spectral map of SR-s."""
+    constraint: Any = METHODS[method]()
+    names = [setting.name for setting in fields(constraint) if setting.name != "spectral_map"]
+    return ["fraction", *names] if method == "sr-s" else names
 
 
 def regularize(
@@ -111,9 +160,8 @@ def _check_not_wrapped(layers: Mapping[str, nn.Module]) -> None:
     """Refuses new parameters below a DDP that is there already and would not average their gradients."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return
-    inside = {id(layer) for layer in layers.values()}
     wrappers = [thing for thing in gc.get_objects() if issubclass(type(thing), DistributedDataParallel)]
-    if any(id(module) in inside for wrapper in wrappers for module in wrapper.modules()):
+    if any(module in layers.values() for wrapper in wrappers for module in wrapper.modules()):
         raise ValueError(
             "Expected a discriminator that is not in DistributedDataParallel yet, for a method with parameters of its "
             "own, whose gradients DDP would not average. Call srgan.regularize before DDP, accelerate's prepare or "

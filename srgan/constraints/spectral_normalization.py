@@ -1,20 +1,66 @@
-"""SN (Eq. 4)."""
+"""SN (Eq. 4), and the scale of the raw weights that it divides by sigma_1.
 
+Of such a weight D sees W / sigma_1 alone, and under Adam `W -> 2 W` with twice the rate is the same path of W / sigma_1
+(Karras et al. 2018, Section 4.1; van Laarhoven 2017). So the scale is a learning rate of the layer's own.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
 from srgan.constraints.base import Constraint
 from srgan.constraints.gains import check_normalizable
-from srgan.constraints.gradient_checkpointing import once_per_forward
 from srgan.constraints.layers import constrained, convolutions, raw_parts, raw_weight
-from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.scale import check_scale, describe_scale, format_scale, scale_weights
+from srgan.constraints.parametrization import RawWeight, once_per_forward
 from srgan.spectral import Scale, matricize, power_iteration, spectral_normalize
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
+from srgan.utils.precision import without_autocast
 from srgan.utils.torch_internals import is_recomputing, is_transformed, outside_transforms
+
+
+def check_scale(scale: Scale) -> None:
+    """ValueError for a word that is not in `Scale`, or a number that is not positive and finite."""
+    if scale not in ("unit", "keep") and not (isinstance(scale, Real) and 0 < scale < math.inf):
+        raise ValueError(f"Expected scale 'unit', 'keep' or a number above 0, found {scale!r}.")
+
+
+def format_scale(scale: Scale) -> str:
+    """For labels: "unit scale"."""
+    return f"scale {scale:g}" if not isinstance(scale, str) else "unit scale" if scale == "unit" else "scale kept"
+
+
+def describe_scale(scale: Scale) -> str:
+    """For sentences: "σ₁ of the raw weights set to 1"."""
+    return "σ₁ of the raw weights " + ("kept" if scale == "keep" else f"set to {1 if scale == 'unit' else scale:g}")
+
+
+SMALLEST_NORM = 1e-30  # of W^T u: what an all-zero weight is divided by, without overflow
+
+
+@torch.no_grad()
+def scale_weights(weights: Sequence[Tensor], matrices: Sequence[Tensor], us: Sequence[Tensor], scale: Scale) -> None:
+    """Divides raw weights by an estimate of sigma_1, `|W^T u| / |u|`, in place, so that it is the scale.
+
+    Half a power step, which costs little beside those of a forward pass: no SVD, and no wait for a GPU. All-zero
+    weights stay as they are; "keep" changes nothing. Takes weights `[out, in, ...]`, the same as matrices `[m, n]`, and
+    estimates `[m]` of their leading left singular vectors, of any norm.
+    """
+    if scale == "keep" or not weights:
+        return
+    with without_autocast(weights[0].device):
+        vs = [torch.mv(W.T, u) for W, u in zip(matrices, us, strict=True)]
+    norms = torch._foreach_norm([*us, *vs])
+    factors = norms[: len(us)]
+    torch._foreach_div_(factors, torch._foreach_clamp_min(norms[len(us) :], SMALLEST_NORM))
+    if not isinstance(scale, str):
+        torch._foreach_mul_(factors, scale)
+    torch._foreach_mul_(list(weights), factors)
+
 
 PowerSteps = tuple[Tensor, Tensor, Tensor]
 """u, v and sigma_1 behind the power steps of one use of a weight."""
@@ -27,13 +73,10 @@ class SpectralNormalization(Constraint):
     """SN: `W_SN = W / sigma_1` (Eq. 4) on every convolution, linear and embedding layer.
 
     Args:
-        power_iterations: steps per use of a weight in training; the authors take 1.
+        power_iterations: steps per use of a weight in training, at least 1; the authors take 1.
         scale: of the convolutions' raw weights after each discriminator update: sigma_1 = 1 ("unit"), this number, or
             what the optimizer makes of it ("keep", SN as it is known). D's outputs are the same; with sigma_1 = c a
             step of Adam turns a layer 1 / c as far as at unit scale.
-
-    Raises:
-        ValueError: there is not even one step, or no such scale.
     """
 
     power_iterations: int = 1
@@ -77,7 +120,6 @@ class SpectralNormalization(Constraint):
 
 
 def check_power_iterations(power_iterations: int) -> None:
-    """Raises a ValueError where there is not even one step."""
     if power_iterations < 1:
         raise ValueError(f"Expected power_iterations >= 1, found {power_iterations}.")
 
@@ -98,9 +140,9 @@ class SpectralNorm(RawWeight):
         self.power_iterations = power_iterations
         self.normalized: list[Tensor] = []  # of the uses to come, see `Together`
 
-    def constrained(self, weight: Tensor) -> Tensor:
+    def forward(self, weight: Tensor) -> Tensor:
         ready = once_per_forward(self, lambda: self.normalized.pop(0) if self.normalized else None)
-        return super().constrained(weight) if ready is None else ready
+        return super().forward(weight) if ready is None else ready
 
     def constrain(self, W: Tensor) -> Tensor:
         u, v, sigma_1 = once_per_forward(self, lambda: self.power_steps(W))

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,22 @@ from srgan.constraints.layers import (
     LayerSubset,
     constrained,
     convolutions,
+    format_layer,
     is_convolution,
     num_groups,
     output_dim,
     raw_parts,
     raw_weight,
 )
-from srgan.constraints.messages import format_layer
 from srgan.constraints.parametrization import RawWeight
-from srgan.constraints.scale import check_scale, describe_scale, format_scale
-from srgan.constraints.spectral_normalization import GroupedSpectralNorm, SpectralNorm, check_power_iterations
+from srgan.constraints.spectral_normalization import (
+    GroupedSpectralNorm,
+    SpectralNorm,
+    check_power_iterations,
+    check_scale,
+    describe_scale,
+    format_scale,
+)
 from srgan.spectral import (
     Scale,
     SpectralMap,
@@ -46,15 +52,12 @@ class Schedule:
     """The discriminator updates after which SR acts.
 
     Attributes:
-        every_iterations: acts in the iterations t = 0, every, 2 every, ... (t counts generator updates from 0).
+        every_iterations: at least 1; acts in the iterations t = 0, every, 2 every, ... (t counts generator updates).
         updates: after "all" of such an iteration's n_dis discriminator updates, or after the "last" one only.
         start_iteration: the first iteration in which it acts; before it the discriminator is under plain SN.
 
     `Schedule()` is the authors' code (every 5th iteration, all D updates); `Schedule(1, "last")` is the text
     of the paper (Section IV: the last discriminator update); `Schedule(1, "all")` is every D update.
-
-    Raises:
-        ValueError: `every_iterations` is below 1, `start_iteration` negative, or `updates` another word.
     """
 
     every_iterations: int = 5
@@ -89,7 +92,8 @@ class SpectralRegularization(Constraint):
 
     As a projection, raw weights are overwritten after D updates by `U diag(f(sigma)) V^T` at a scale; Adam's moments
     are not touched, and the forward pass is SN's. Reparametrized, W_SR is computed in every forward pass and the
-    gradient flows through it; raw weights, and so their scale, are the optimizer's alone.
+    gradient flows through it; raw weights, and so their scale, are the optimizer's alone. ValueError if
+    `power_iterations` is below 1, there is no such scale, mode or value of `grouped`.
 
     Args:
         spectral_map: `Static(fraction)` (SR-s) or `Dynamic()` (SR-d).
@@ -101,9 +105,6 @@ class SpectralRegularization(Constraint):
         grouped: "refuse" grouped convolutions, since the paper's W mixes channels that they keep apart, or take each
             group's matrix "per-group", also in SN.
         power_iterations: power iterations of SN per use of a weight.
-
-    Raises:
-        ValueError: `power_iterations` is below 1, there is no such scale, mode or value of `grouped`.
     """
 
     spectral_map: SpectralMap = Static()  # noqa: RUF009 (a frozen value)
@@ -175,20 +176,13 @@ class SpectralRegularization(Constraint):
 
     @torch.no_grad()
     def after_update(
-        self,
-        discriminator: nn.Module,
-        iteration: int,
-        update: int,
-        n_dis: int,
-        ranks: ProcessGroup = SINGLE_PROCESS,
+        self, discriminator: nn.Module, iteration: int, update: int, n_dis: int, ranks: ProcessGroup = SINGLE_PROCESS
     ) -> None:
         """Overwrites the raw weights when that is due, and records their spectra where the map remembers them.
 
-        Each layer is decomposed on one rank, which sends the result to the others: ranks stay bit-identical,
-        and the time divides by their number.
-
-        Raises:
-            ValueError: a weight holds NaN or infinity, or is all zero (the message names layer and iteration).
+        Each layer is decomposed on one rank, which sends the result to the others: ranks stay bit-identical, and the
+        time divides by their number. ValueError if a weight holds NaN or infinity, or is all zero (the message names
+        layer and iteration).
         """
         if self.mode == "projection":
             act, is_due = self._project, self.schedule.is_due(iteration, update, n_dis)
@@ -196,7 +190,7 @@ class SpectralRegularization(Constraint):
             act, is_due = self._record, self.spectral_map.remembers
         if not is_due:
             return
-        layers = [_Convolution.under_constraint(name, layer) for name, layer in convolutions(discriminator).items()]
+        layers = [_Convolution(name, layer) for name, layer in convolutions(discriminator).items()]
         _check_directions(layers, iteration)  # on every rank, or the others would wait for the one that fails
         owners = ranks.owners([layer.blocks.numel() * min(layer.blocks.shape[1:]) for layer in layers])
         owned = {rank: [layer for layer, owner in zip(layers, owners, strict=True) if owner == rank] for rank in owners}
@@ -259,28 +253,16 @@ class SpectrallyRegularized(RawWeight):
         return torch.cat([spectrally_regularize(block, partial(self.spectral_map, r=r)) for block, r in blocks])
 
 
-class _Convolution(NamedTuple):
-    """What SR reads and writes of a layer.
-
-    Attributes:
-        name: of the layer.
-        W: its raw weight, without a graph.
-        output_dim: the dimension of W that counts output channels.
-        blocks: W as `[groups, m, n]`, what is decomposed: a grouped convolution is block-diagonal.
-        r: recorded ratios `[groups N]`.
+class _Convolution:
+    """What SR reads and writes of a layer: W without a graph, recorded ratios r `[groups N]`, and W as its blocks
+    `[groups, m, n]`, what is decomposed: a grouped convolution is block-diagonal.
     """
 
-    name: str
-    W: Tensor
-    output_dim: int
-    blocks: Tensor
-    r: Tensor
-
-    @classmethod
-    def under_constraint(cls, name: str, layer: nn.Module) -> "_Convolution":
-        own, W = cast(RawWeight, constrained(layer)), raw_weight(layer).detach()
-        blocks = matricize(W, own.output_dim).unflatten(0, (own.groups, -1))
-        return cls(name, W, own.output_dim, blocks, own.recorded_ratios)
+    def __init__(self, name: str, layer: nn.Module) -> None:
+        own = cast(RawWeight, constrained(layer))
+        self.name, self.W = name, raw_weight(layer).detach()
+        self.r, self.output_dim = own.recorded_ratios, own.output_dim
+        self.blocks = matricize(self.W, own.output_dim).unflatten(0, (own.groups, -1))
 
 
 def _check_directions(layers: Sequence[_Convolution], iteration: int) -> None:

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from srgan.constraints.layers import constrained, is_sharded, matrix_shape, output_dim, raw_weight, spectral_layers
 from srgan.constraints.spectral_normalization import SpectralNorm
+from srgan.networks import Discriminator
 from srgan.spectral import power_iterations_of_stack
 from srgan.utils.precision import without_autocast
 from srgan.utils.torch_internals import BatchNorm, is_transformed
@@ -28,11 +29,8 @@ LARGEST_ON_CPU = 2**18  # entries; to copy a larger matrix into a stack costs a 
 class Together:
     """The layers of a net under SN, whose weights are normalized together for the forward passes to come.
 
-    Layers that are under anything else, are in evaluation mode, or are not used once in each pass take care of
-    themselves.
-
-    Args:
-        net: its layers may come under SN, or off it, later.
+    They may come under SN, or off it, later. Layers that are under anything else, are in evaluation mode, or are not
+    used once in each pass take care of themselves.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -45,13 +43,8 @@ class Together:
     def normalized(self, passes: int, side_by_side: bool = False) -> Iterator[bool]:
         """Takes the power steps of so many forward passes; those made within find their weights normalized.
 
-        Args:
-            passes: made by the net within, one after the other.
-            side_by_side: make a single pass of them, if all layers are normalized here: each weight has `passes` times
-                its outputs, those of the first pass first.
-
-        Returns:
-            whether it is to be a single pass.
+        With `side_by_side` they are a single pass, if all layers are normalized here, which is returned: each weight
+        has `passes` times its outputs, those of the first pass first.
         """
         self._update()
         side_by_side = side_by_side and bool(self._members) and not (self._others or self._not_once)
@@ -92,16 +85,30 @@ def has_batch_norm(net: nn.Module) -> bool:
     return any(isinstance(module, BatchNorm) for module in net.modules())
 
 
+def scores_of_both(
+    D: Discriminator, weights: Together, real: Tensor, labels: Tensor, fake: Tensor, fake_labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """D's outputs `[B]` on real and on generated images `[B, 3, H, W]`, each with its labels `[B]`.
+
+    The result of two forward passes, real images first, as in the authors' code: under SN each takes a power step. They
+    are one pass wherever that gives the same up to rounding.
+    """
+    if D.scores_alone and passes_are_alike(D):
+        scores = D(torch.cat([real, fake]), torch.cat([labels, fake_labels]))
+        return scores[: len(real)], scores[len(real) :]
+    possible = D.takes_side_by_side(real) and not has_batch_norm(D)
+    with weights.normalized(passes=2, side_by_side=possible) as side_by_side:
+        if side_by_side:
+            scores = D(torch.cat([real, fake], dim=1), torch.stack([labels, fake_labels], dim=1))
+            return scores[:, 0], scores[:, 1]
+        return D(real, labels), D(fake, fake_labels)
+
+
 @dataclass(eq=False)
 class _Member:
-    """A layer that is normalized together with others.
+    """A layer under plain SN, in training mode, that is normalized together with others.
 
-    Attributes:
-        layer: under plain SN, in training mode.
-        norm: its parametrization.
-        W: its raw weight, whole.
-        kind: what all of a stack have in common: that of W, and the number of power steps.
-        matrix_shape: `[m, n]` of W read as a matrix.
+    `kind` is what all of a stack have in common; `matrix_shape` is `[m, n]` of its raw weight W read as a matrix.
     """
 
     layer: nn.Module
@@ -152,11 +159,7 @@ def _padded(group: Sequence[_Member]) -> int:
 
 
 class _Stack:
-    """Layers whose matrices are padded to one shape `[M, N]`.
-
-    Args:
-        members: of one kind.
-    """
+    """Layers of one kind, whose matrices are padded to one shape `[M, N]`."""
 
     def __init__(self, members: Sequence[_Member]) -> None:
         self.M, self.N = (max(lengths) for lengths in zip(*(member.matrix_shape for member in members), strict=True))
@@ -182,19 +185,15 @@ class _Stack:
         _, device, steps = self.members[0].kind
         with torch.no_grad(), without_autocast(device):
             W = self.stack([weight.detach() for weight in raw], 1).squeeze(1)
-            u, v, sigma_1 = power_iterations_of_stack(W, self.stacked_u(), passes, steps)
             of_layers = [member.norm.u for member in self.members]
+            padded = torch.cat([part for own in of_layers for part in (own, self.zeros[len(own) :])]).view(-1, self.M)
+            u, v, sigma_1 = power_iterations_of_stack(W, padded, passes, steps)
             torch._foreach_copy_(of_layers, [row[: len(own)] for own, row in zip(of_layers, u[:, -1], strict=True)])
         with without_autocast(device):
             weights = _Normalization.apply(self, side_by_side, W, u, v, sigma_1, *raw)
         each = 1 if side_by_side else passes
         for k, member in enumerate(self.members):
             member.norm.normalized[:] = weights[k * each : (k + 1) * each]
-
-    def stacked_u(self) -> Tensor:
-        """`[L, M]`, padded."""
-        every = [member.norm.u for member in self.members]
-        return torch.cat([part for u in every for part in (u, self.zeros[len(u) :])]).view(-1, self.M)
 
     def stack(self, weights: Sequence[Tensor], passes: int) -> Tensor:
         """`passes` weights of each layer, one layer after the other -> `[L, passes, M, N]`, padded."""

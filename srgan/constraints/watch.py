@@ -53,8 +53,7 @@ class SpectralWatch:
     def look(self) -> None:
         """Looks at the spectra now; warns once if they have collapsed, and once if half of `rates` are below a third.
 
-        Raises:
-            ValueError: a weight holds NaN or infinity (the message names the layer).
+        ValueError if a weight holds NaN or infinity (the message names the layer).
         """
         judged = {name: layer for name, layer in spectral_layers(self.discriminator) if is_judged(layer)}
         sigma = {name: values.numpy() for name, values in spectra(self.discriminator, normalized=False).items()}
@@ -91,19 +90,15 @@ def watch(
 ) -> SpectralWatch:
     """Watches the spectra of a discriminator from now on, in any training loop, under any method or none.
 
-    Weights are only read. As in `srgan fit`, collapse is judged by the convolutions larger than 1 x 1: the tail mean of
-    a layer's sigma_k / sigma_1 falls below a share of its largest value so far.
+    Call `step()` of what is returned after each step of the discriminator's optimizer. Weights are only read. As in
+    `srgan fit`, collapse is judged by the convolutions larger than 1 x 1: the tail mean of a layer's sigma_k / sigma_1
+    falls below a share of its largest value so far. ValueError if no layer is judged, a weight holds NaN or infinity,
+    or `every` is below 1.
 
     Args:
         discriminator: any module.
         every: optimizer steps between two looks, at least 1.
         thresholds: that share, and the share of layers that makes a collapse.
-
-    Returns:
-        an object whose `step()` to call after each step of the discriminator's optimizer.
-
-    Raises:
-        ValueError: no layer is judged, a weight holds NaN or infinity, or `every` is below 1.
 
     Example:
         >>> import torch, srgan

@@ -60,11 +60,8 @@ class DigitsData(ImageData):
         return f"{self.name}-{self.image_size}-of-{NUM_TRAINING_DIGITS}"
 
     def draw(self, iteration: int, rows: Tensor) -> LabelledImages:
-        drawn = torch.randint(
-            self.num_images("train"),
-            (self.n_dis * self.batch_size, 3),
-            generator=counter_generator("cpu", self.seed, "stacks", iteration),
-        )
+        generator = counter_generator("cpu", self.seed, "stacks", iteration)
+        drawn = torch.randint(self.num_images("train"), (self.n_dis * self.batch_size, 3), generator=generator)
         return self._stack("train", drawn[rows])
 
     def _stack(self, split: Split, triples: Tensor) -> LabelledImages:
@@ -84,8 +81,7 @@ class DigitsData(ImageData):
         return self._modes(split, self._real_triples(split, range(count)))
 
     def _real_triples(self, split: Split, rows: range) -> Tensor:
-        draw = partial(torch.randint, self.num_images(split))
-        return counter_rows(draw, rows, (3,), "cpu", 0, "real")
+        return counter_rows(partial(torch.randint, self.num_images(split)), rows, (3,), "cpu", 0, "real")
 
     def num_real_images(self, split: Split, count: int) -> int:
         return count

@@ -11,7 +11,7 @@ import torch
 
 from srgan.data.image_data import SPLITS, ImageData, LabelledImages, Split, say
 from srgan.prepare import image_sources
-from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, format_faintness, read_image
+from srgan.prepare.decoding import FORMATS, PIXELS, NotAnImage, UnreadableImage, read_image, warnings_of
 from srgan.prepare.image_sources import Listing, Source, check_emptied_classes, left_out, list_sources, printable
 from srgan.utils.files import cache_folder, expanded, read_cached, write_cached
 from srgan.utils.progress import Progress
@@ -23,17 +23,14 @@ class FolderData(ImageData):
     ROOT is a folder or a tar file, compressed or not, listed and decoded as by `srgan prepare`: every file that can be
     decoded, whatever its name, is rotated upright (EXIF), converted to RGB, center-cropped to a square and resized
     (bilinear, antialiased). The result is cached. What is left out is printed: files that are no images or in no class
-    folder, and test images of no class of training.
+    folder, and test images of no class of training. FileNotFoundError if there is nothing at `path`; ValueError if
+    there are no images in it, one is damaged (the message names it), a class has none, or two folders that are not
+    split give one class.
 
     Args:
         path: ROOT.
         image_size: H = W.
         settings: `batch_size`, `n_dis` and `seed` of `ImageData`.
-
-    Raises:
-        FileNotFoundError: there is nothing at `path`.
-        ValueError: there are no images in it, one is damaged (the message names it), a class has none, or two folders
-            that are not split give one class.
     """
 
     locations = ("path",)
@@ -114,7 +111,7 @@ class FolderData(ImageData):
             *left_out(self.path, list(reasons), next(iter(reasons.values()), "")),
             *left_out(self.path, listing.ignored, "in no class folder"),
             *left_out(self.path, strangers, "test images of no class of training"),
-            *filter(None, [format_faintness(int(images.max()))]),
+            *warnings_of(int(images.max())),
         ]
         return {
             "images": images,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from srgan.data.hub_source import at_home, check_finished, format_size, open_split, two_columns
 from srgan.data.image_data import ImageData, LabelledImages, Split, digest_of, say
-from srgan.prepare.decoding import PIXELS, UnreadableImage, format_faintness, read_image
+from srgan.prepare.decoding import PIXELS, UnreadableImage, read_image, warnings_of
 from srgan.prepare.preparation import features_of
 from srgan.utils.files import cache_folder, file_lock, read_json, write_json
 
@@ -33,7 +33,8 @@ class HubData(ImageData):
     """A data set that `srgan prepare` or `Dataset.save_to_disk` wrote, or that `datasets.load_dataset` opens.
 
     Prepared images are read as they are. All others are decoded once, as by `srgan prepare`, into an Arrow file in the
-    cache, named by the library's fingerprint. Either is mapped into memory, not loaded.
+    cache, named by the library's fingerprint. Either is mapped into memory, not loaded. FileNotFoundError, which says
+    what to run, if there is no such folder, or one whose preparation is not finished.
 
     Args:
         path: a folder, or the name of a data set on the hub; ./NAME is a folder only.
@@ -46,9 +47,6 @@ class HubData(ImageData):
         image_size: H = W.
         num_workers: processes that decode and, in training, read ahead; the images are the same for any number.
         settings: `batch_size`, `n_dis` and `seed` of `ImageData`.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or one whose preparation is not finished; says what to run.
     """
 
     locations = ("path", "test_path")
@@ -67,9 +65,7 @@ class HubData(ImageData):
         **settings: int,
     ) -> None:
         super().__init__(image_size, **settings)
-        self.subset = subset
-        self.image_column = image_column
-        self.label_column = label_column
+        self.subset, self.image_column, self.label_column = subset, image_column, label_column
         self.num_workers = num_workers
         path, test_path = at_home(path), at_home(test_path) if test_path else None
         self.places: dict[Split, tuple[str, str | None]] = {"train": (path, train_split)}
@@ -161,7 +157,7 @@ class HubData(ImageData):
             )
             found = found.with_format("arrow")
             content, brightest = _content_of(found, cache.with_suffix(".json"))
-        say(filter(None, [format_faintness(brightest)]))
+        say(warnings_of(brightest))
         return _Rows(found, content)
 
     def _check(self, split: Split, data: "Dataset") -> None:

@@ -37,8 +37,7 @@ def format_size(length: int) -> str:
 def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
     """One split of what `load_dataset` or `load_from_disk` opens; any name stands for the only one of a folder.
 
-    Raises:
-        ValueError: no such split, or the library cannot open it; says why.
+    ValueError, which says why, if there is no such split, or the library cannot open it.
     """
     from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
@@ -63,8 +62,7 @@ def open_split(path: str, split: str | None, subset: str | None) -> "Dataset":
 def two_columns(data: "Dataset", image_column: str | None, label_column: str | None) -> "Dataset":
     """The column of images, or else of files' bytes, as `image`, and that of labels, if there is one, as `label`.
 
-    Raises:
-        ValueError: a column is not there, is one of several, or holds something else.
+    ValueError if a column is not there, is one of several, or holds something else.
     """
     from datasets import ClassLabel, Image
 

@@ -6,15 +6,15 @@ import signal
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, ProcessGroup
 from srgan.utils.images import dequantize
@@ -25,17 +25,11 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 class Batch(NamedTuple):
-    """What one iteration trains on, on one rank.
+    """What one iteration trains on, on one rank."""
 
-    Attributes:
-        iteration: t, from 0.
-        images: `[n_dis, B, 3, H, W]`: uint8 from the loader, float32 in [-1, 1] on the device.
-        labels: `[n_dis, B]` int64.
-    """
-
-    iteration: int
-    images: Tensor
-    labels: Tensor
+    iteration: int  # t, from 0
+    images: Tensor  # [n_dis, B, 3, H, W]: uint8 from the loader, float32 in [-1, 1] on the device
+    labels: Tensor  # [n_dis, B] int64
 
 
 class LabelledImages(NamedTuple):
@@ -48,16 +42,14 @@ class LabelledImages(NamedTuple):
 class ImageData(pl.LightningDataModule):
     """Real images for one training run. The real images of iteration t are a function of (seed, t).
 
-    A rank gets its rows of the global batch; the batch is the same for any number of ranks.
+    A rank gets its rows of the global batch; the batch is the same for any number of ranks. ValueError if a size is
+    below 1, or not one of `image_sizes`.
 
     Args:
         image_size: H = W that the networks see.
         batch_size: the discriminator's global batch, the Batch of Table I.
         n_dis: discriminator updates per iteration; each has images of its own.
         seed: Random seed of the order of the images and of the dequantization noise.
-
-    Raises:
-        ValueError: a size is below 1, or not one of `image_sizes`.
 
     Attributes:
         name: identifies the data set in keys of caches.
@@ -86,10 +78,7 @@ class ImageData(pl.LightningDataModule):
         if self.image_sizes and image_size not in self.image_sizes:
             sizes = " or ".join(", ".join(map(str, self.image_sizes)).rsplit(", ", 1))
             raise ValueError(f"Expected an image size of {sizes} for {self.title}, found {image_size}.")
-        self.image_size = image_size
-        self.batch_size = batch_size
-        self.n_dis = n_dis
-        self.seed = seed
+        self.image_size, self.batch_size, self.n_dis, self.seed = image_size, batch_size, n_dis, seed
 
     @abstractmethod
     def load(self, split: Split) -> LabelledImages:
@@ -160,7 +149,7 @@ class ImageData(pl.LightningDataModule):
         return DataLoader(
             _BatchOfIteration(self, self._ranks),
             batch_size=None,
-            sampler=_Iterations(self.trainer.lightning_module),
+            sampler=itertools.count(self.trainer.lightning_module.iteration),
             num_workers=self.num_workers,
             worker_init_fn=_leave_signals_to_the_parent if self.num_workers else None,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
@@ -173,14 +162,9 @@ class ImageData(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes to [-1, 1] on the device, with the noise of this iteration and of this rank's rows."""
         rows, images = self._ranks.share(self.batch_size), batch.images
-        noise = [
-            counter_rows(
-                torch.rand, rows, tuple(images.shape[2:]), images.device,
-                self.seed, "dequantize", batch.iteration, update,
-            )
-            for update in range(self.n_dis)
-        ]  # fmt: skip
-        return batch._replace(images=dequantize(images, torch.stack(noise)))
+        draw = partial(counter_rows, torch.rand, rows, images.shape[2:], images.device, self.seed, "dequantize")
+        noise = torch.stack([draw(batch.iteration, update) for update in range(self.n_dis)])
+        return batch._replace(images=dequantize(images, noise))
 
     # What measuring sees.
 
@@ -207,16 +191,6 @@ def _leave_signals_to_the_parent(worker: int) -> None:
     """A graceful stop finishes the iteration, which needs its images."""
     for number in GRACEFUL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-class _Iterations(Sampler[int]):
-    """t, t + 1, ... from the module's iteration when training starts or resumes."""
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-
-    def __iter__(self) -> Iterator[int]:
-        return itertools.count(self.module.iteration)
 
 
 class _BatchOfIteration(Dataset[Batch]):

@@ -123,8 +123,7 @@ def _load_stl10(root: str, split: Split) -> LabelledImages:
 def download(data_set: type[CIFAR10] | type[STL10], root: str, title: str) -> None:
     """Downloads and unpacks below `root` on one process per machine, unless it is there.
 
-    Raises:
-        ConnectionError: the download failed; says what to do without a network.
+    ConnectionError, which says what to do without a network, if the download failed.
     """
     try:
         Path(root).mkdir(parents=True, exist_ok=True)

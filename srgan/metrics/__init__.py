@@ -1,1 +1,1 @@
-"""Features, scores and verdicts. `collapse` needs no torch: reporting reads runs with it."""
+"""Features of images, scores and their protocols."""

@@ -18,22 +18,15 @@ from srgan.utils.randomness import counter_generator, counter_seed, seeded
 
 
 class FeatureNetwork(nn.Module):
-    """A frozen network whose features a score compares.
+    """A frozen network whose features a score compares."""
 
-    Attributes:
-        name, resize, weights_hash: which network it is and how it resizes its input, for protocols and caches.
-        suffix: of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier.
-        num_features, num_logits: d, and classes.
-        counts_modes: whether its classes are the modes of stacked digits.
-    """
-
-    name: str
-    suffix: str
-    resize: str
+    name: str  # like the next two, for protocols and caches
+    resize: str  # how it resizes its input
     weights_hash: str
-    num_features: int
-    num_logits: int
-    counts_modes = False
+    suffix: str  # of its scores' names, after "FID" and "IS": "" for Inception, "_cls" for a classifier
+    num_features: int  # d
+    num_logits: int  # classes
+    counts_modes = False  # whether its classes are the modes of stacked digits
 
     @abstractmethod
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,10 +43,7 @@ def hash_weights(module: nn.Module) -> str:
 
 
 def arithmetic(device: torch.device) -> str:
-    """Kind of device and precision, which compute the features of real and generated images alike, for keys of caches.
-
-    "" on a CPU, else e.g. "-cuda-tf32".
-    """
+    """Kind of device and precision that features are computed in, for keys of caches: "" on a CPU, or "-cuda-tf32"."""
     if device.type == "cpu":
         return ""
     return f"-cuda-{convolution_precision(device)}" if device.type == "cuda" else f"-{device.type}"
@@ -63,14 +53,11 @@ class InceptionFeatures(FeatureNetwork):
     """The Inception network of 2015-12-05 that the published FID and IS are measured with.
 
     torchmetrics' port with torch-fidelity's weights; 2,048 pooled features and the 1,008 logits without bias. Images
-    are resized to 299 x 299 by TensorFlow 1's bilinear rule (antialias off), as is usual.
+    are resized to 299 x 299 by TensorFlow 1's bilinear rule (antialias off), as is usual. OSError, which says where to
+    put the file, if there is none or the download fails; ValueError for another file there.
 
     Args:
         weights_path: torch-fidelity's `weights-inception-2015-12-05-6726825d.pth`; None downloads it once.
-
-    Raises:
-        OSError: no file at `weights_path`, or the download failed; says where to put the file.
-        ValueError: another file there.
     """
 
     name = "inception-v3-compat"
@@ -155,10 +142,8 @@ class ClassifierFeatures(FeatureNetwork):
 
     Its scores, FID_cls and IS_cls, compare runs of this package with one another, never with published numbers. Seeded,
     trained on one thread (so that the machine's load does not change the weights) and cached. Stacked digits are read
-    channel by channel: 3 x 64 features, 1,000 joint log-probabilities.
-
-    Raises:
-        ValueError: the data has fewer than two classes.
+    channel by channel: 3 x 64 features, 1,000 joint log-probabilities. ValueError if the data has fewer than two
+    classes.
     """
 
     name = "classifier"
@@ -187,7 +172,7 @@ class ClassifierFeatures(FeatureNetwork):
 
     @staticmethod
     def check(data: ImageData) -> None:
-        """Raises ValueError where there is nothing to learn."""
+        """ValueError where there is nothing to learn."""
         if data.num_classes < 2:
             raise ValueError(
                 f"Expected at least two classes to train a classifier on, found {data.num_classes} in {data.name}. "
@@ -233,17 +218,13 @@ def check_features(name: FeatureName, inception_weights: str | None, data: Image
 
 
 def feature_network(
-    name: FeatureName,
-    inception_weights: str | None,
-    data: ImageData,
-    device: torch.device,
-    ranks: ProcessGroup = SINGLE_PROCESS,
+    name: FeatureName, weights: str | None, data: ImageData, device: torch.device, ranks: ProcessGroup = SINGLE_PROCESS
 ) -> FeatureNetwork:
     """A feature network by its name, on a device; rank zero is first to download, train and cache."""
     turn = torch.zeros(1, device=device)
     if ranks.rank > 0:
         ranks.broadcast_([turn], 0)
-    network = InceptionFeatures(inception_weights) if name == "inception" else ClassifierFeatures(data)
+    network = InceptionFeatures(weights) if name == "inception" else ClassifierFeatures(data)
     if ranks.rank == 0:
         ranks.broadcast_([turn], 0)
     return network.to(device)

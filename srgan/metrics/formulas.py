@@ -32,8 +32,7 @@ def frechet_distance(mean_real: Tensor, cov_real: Tensor, mean_fake: Tensor, cov
 def inception_score(logits: Tensor, splits: int, seed: int) -> tuple[float, float | None]:
     """exp E_x KL(p(y|x) || p(y)) of logits `[N, classes]` (Salimans et al. 2016).
 
-    Returns:
-        mean and standard deviation over `splits` equal parts of the shuffled images; None for the latter with one part.
+    Mean and standard deviation over `splits` equal parts of the shuffled images; None for the latter with one part.
     """
     # Floored, since a probability that underflows for all images makes 0 x infinity.
     floored = logits.double().log_softmax(dim=1).clamp_min(-80)
@@ -44,8 +43,7 @@ def inception_score(logits: Tensor, splits: int, seed: int) -> tuple[float, floa
 def kernel_distance(real: Tensor, fake: Tensor, seed: int) -> tuple[float, float]:
     """Unbiased squared MMD under the kernel (x y / d + 1)^3 (Bińkowski et al. 2018) of `[N, d]` and `[M, d]` float32.
 
-    Returns:
-        mean and standard deviation over 100 random subsets of 1,000 images each, or of as many as there are.
+    Mean and standard deviation over 100 random subsets of 1,000 images each, or of as many as there are.
     """
     size = min(KERNEL_SUBSET_SIZE, len(real), len(fake))
     found = kid_features_to_metric(
@@ -57,8 +55,7 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int) -> tuple[float, float
 def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019) of features `[N, d]` and `[M, d]` float32.
 
-    Returns:
-        the share of generated images inside a ball around a real one up to its 3rd nearest neighbour, and the reverse.
+    The share of generated images inside a ball around a real one up to its 3rd nearest neighbour, and the reverse.
     """
     found = prc_features_to_metric(
         fake, real, prc_neighborhood=PRECISION_NEIGHBOURS, prc_batch_size=_ROWS_OF_DISTANCES, save_cpu_ram=True,
@@ -70,8 +67,7 @@ def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
 def density_and_coverage(real: Tensor, fake: Tensor) -> tuple[float, float]:
     """Density and coverage (Naeem et al. 2020) of `[N, d]` and `[M, d]`: balls up to the 5th nearest real neighbour.
 
-    Returns:
-        in how many real balls a generated image lies, over 5 and averaged; the share of real balls with one inside.
+    In how many real balls a generated image lies, over 5 and averaged; the share of real balls with one inside.
     """
     inside = covered = 0
     for centres in real.split(_ROWS_OF_DISTANCES):

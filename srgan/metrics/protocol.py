@@ -27,9 +27,6 @@ class ScoreProtocol:
         intra_fid_classes: classes of a conditional generator over which FID within a class is averaged, spread
             evenly over all; 0: none.
         intra_fid_images: generated images per class.
-
-    Raises:
-        ValueError: impossible numbers.
     """
 
     num_fake_images: int = 5_000

@@ -37,10 +37,8 @@ def check_enough_images(data: ImageData, protocol: ScoreProtocol) -> None:
 class Scorer:
     """Scores generated images against a data set. Several ranks share the work; rank zero has the scores.
 
-    Every rank has to ask for the same scores at the same time.
-
-    Raises:
-        ValueError: the data has too few images for the protocol.
+    Every rank has to ask for the same scores at the same time. ValueError if the data has too few images for the
+    protocol.
     """
 
     def __init__(
@@ -102,11 +100,10 @@ class Scorer:
 
         scores = self.of_images(images_of)
         if chosen.intra_fid_classes:
-            distances = intra_class_distances(self.features, self.data, generator, chosen, self.ranks)
+            distances = self._intra_class_distances(generator)
             if self.ranks.rank == 0:
-                suffix = self.features.suffix
-                scores[f"FID_intra{suffix}"] = sum(distances) / len(distances)
-                scores[f"FID_intra{suffix}_classes"] = distances
+                name = f"FID_intra{self.features.suffix}"
+                scores |= {name: sum(distances) / len(distances), f"{name}_classes": distances}
         return scores
 
     @torch.no_grad()
@@ -159,6 +156,47 @@ class Scorer:
             scores |= {f"{name}{suffix}": value for name, value in zip(names, values, strict=True)}
         return scores
 
+    @torch.no_grad()
+    def _intra_class_distances(self, generator: Generator) -> list[float]:
+        """FID within each chosen class (Miyato and Koyama 2018), on every rank; the ranks share the classes.
+
+        A rank reads all the protocol's real images and holds the features of its classes: with Inception 8 KB an image.
+        """
+        chosen, show = self.protocol, self.ranks.rank == 0
+        classes = chosen_classes(chosen, generator.num_classes)
+        share = self.ranks.share(len(classes))
+        own = classes[share.start : share.stop]
+        real = self._real_features_of(own, show)
+        rows, distances = range(chosen.intra_fid_images), []
+        with Progress("scores within classes", len(own) * len(rows), show) as progress:
+            for label in own:
+                of_real, of_fake = (FeatureSums.zero(self.features.num_features, self.device) for _ in range(2))
+                of_real.add(real.pop(label).to(self.device))
+                purpose = f"scores of class {label}"
+                settings = (chosen.seed, purpose, chosen.batch_size, chosen.generator_statistics, label)
+                for images, _ in generate(generator, rows, *settings):
+                    of_fake.add(self.features(images.to(self.device))[0])
+                    progress.update(len(images))
+                moments = (of_real.mean, of_real.covariance, of_fake.mean, of_fake.covariance)
+                distances.append(formulas.frechet_distance(*moments))
+        of_own = torch.tensor(distances, dtype=torch.float64, device=self.device)
+        gathered: list[float] = self.ranks.gather(of_own).tolist()
+        return gathered
+
+    def _real_features_of(self, classes: Sequence[int], show: bool) -> dict[int, Tensor]:
+        """Features `[n_c, d]` of the protocol's real images of each class c, in main memory."""
+        found: dict[int, list[Tensor]] = {label: [torch.empty(0, self.features.num_features)] for label in classes}
+        wanted, rows = torch.tensor(classes, dtype=torch.int64), range(self.num_real_images if classes else 0)
+        with Progress(f"real images of {len(classes)} classes", len(rows), show) as progress:
+            for images, labels in self.data.real_images(self.protocol.split, rows, self.protocol.batch_size):
+                chosen = torch.isin(labels, wanted)
+                if chosen.any():
+                    of_chosen = self.features(images[chosen].to(self.device))[0].cpu()
+                    for label in labels[chosen].unique().tolist():
+                        found[label].append(of_chosen[labels[chosen] == label])
+                progress.update(len(images))
+        return {label: torch.cat(parts) for label, parts in found.items()}
+
 
 def chosen_classes(protocol: ScoreProtocol, num_classes: int) -> list[int]:
     """The classes over which a protocol averages, spread evenly; ValueError if the generator has none."""
@@ -184,55 +222,3 @@ def check_classes(data: ImageData, protocol: ScoreProtocol, num_classes: int) ->
             f"Expected at least two real images of every class among {count} of {data.name} ({protocol.split}), "
             f"found fewer of the classes {lacking[:10]}. Raise num_real_images, or set intra_fid_classes to 0."
         )
-
-
-@torch.no_grad()
-def intra_class_distances(
-    features: FeatureNetwork, data: ImageData, generator: Generator, protocol: ScoreProtocol, ranks: ProcessGroup
-) -> list[float]:
-    """FID within each chosen class (Miyato and Koyama 2018), on every rank; the ranks share the classes.
-
-    A rank reads all the protocol's real images and holds the features of its classes: 8 KB per image with Inception.
-    """
-    check_classes(data, protocol, generator.num_classes)
-    classes = chosen_classes(protocol, generator.num_classes)
-    device = next(features.parameters()).device
-    share = ranks.share(len(classes))
-    own = classes[share.start : share.stop]
-    real = _real_features(features, data, protocol, own, show=ranks.rank == 0)
-    distances = []
-    images_per_class = protocol.intra_fid_images
-    with Progress("scores within classes", len(own) * images_per_class, show=ranks.rank == 0) as progress:
-        for label in own:
-            of_real, of_fake = (FeatureSums.zero(features.num_features, device) for _ in range(2))
-            of_real.add(real.pop(label).to(device))
-            for images, _ in generate(
-                generator, range(images_per_class), protocol.seed, f"scores of class {label}", protocol.batch_size,
-                protocol.generator_statistics, label,
-            ):  # fmt: skip
-                of_fake.add(features(images.to(device))[0])
-                progress.update(len(images))
-            distances.append(
-                formulas.frechet_distance(of_real.mean, of_real.covariance, of_fake.mean, of_fake.covariance)
-            )
-    gathered: list[float] = ranks.gather(torch.tensor(distances, dtype=torch.float64, device=device)).tolist()
-    return gathered
-
-
-def _real_features(
-    features: FeatureNetwork, data: ImageData, protocol: ScoreProtocol, classes: Sequence[int], show: bool
-) -> dict[int, Tensor]:
-    """Features `[n_c, d]` of the protocol's real images of each class c, in main memory."""
-    device = next(features.parameters()).device
-    count = data.num_real_images(protocol.split, protocol.num_real_images)
-    found: dict[int, list[Tensor]] = {label: [torch.empty(0, features.num_features)] for label in classes}
-    wanted = torch.tensor(classes, dtype=torch.int64)
-    with Progress(f"real images of {len(classes)} classes", count if classes else 0, show) as progress:
-        for images, labels in data.real_images(protocol.split, range(count if classes else 0), protocol.batch_size):
-            chosen = torch.isin(labels, wanted)
-            if chosen.any():
-                of_chosen = features(images[chosen].to(device))[0].cpu()
-                for label in labels[chosen].unique().tolist():
-                    found[label].append(of_chosen[labels[chosen] == label])
-            progress.update(len(images))
-    return {label: torch.cat(parts) for label, parts in found.items()}

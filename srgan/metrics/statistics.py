@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -29,9 +30,7 @@ class FeatureSums:
 
     @classmethod
     def zero(cls, num_features: int, device: torch.device | str = "cpu") -> "FeatureSums":
-        def zeros(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.float64, device=_float64_device(device))
-
+        zeros = partial(torch.zeros, dtype=torch.float64, device=_float64_device(device))
         return cls(0, zeros(num_features), zeros(num_features, num_features))
 
     def to(self, device: torch.device | str) -> "FeatureSums":
@@ -94,10 +93,6 @@ class RealStatistics:
     ranks: ProcessGroup
 
     def __post_init__(self) -> None:
-        if self.count < 2:
-            raise ValueError(
-                f"Expected at least two real images of {self.data.name} ({self.split}), found {self.count}."
-            )
         self.device = next(self.features.parameters()).device
         network = f"{self.features.name}-{self.features.weights_hash}-{self.batch_size}{arithmetic(self.device)}"
         self.key = f"{self.data.key}-{self.split}-{self.count}-{network}"

@@ -1,23 +1,14 @@
 """Generators and discriminators."""
 
-from srgan.networks.autoencoder import AutoencoderPair
-from srgan.networks.dcgan import DCGANPair
-from srgan.networks.pair import Discriminator, Generator, Pair
-from srgan.networks.resnet import ResNetDiscriminator, ResNetGenerator, ResNetPair
-from srgan.networks.sndcgan import SNDCGANPair
+from srgan.networks.autoencoder import AutoencoderPair as AutoencoderPair
+from srgan.networks.dcgan import DCGANPair as DCGANPair
+from srgan.networks.dcgan import SNDCGANPair as SNDCGANPair
+from srgan.networks.pair import Discriminator as Discriminator
+from srgan.networks.pair import Generator as Generator
+from srgan.networks.pair import Pair as Pair
+from srgan.networks.resnet import ResNetDiscriminator as ResNetDiscriminator
+from srgan.networks.resnet import ResNetGenerator as ResNetGenerator
+from srgan.networks.resnet import ResNetPair as ResNetPair
 
 DEFAULT_PAIR: Pair = ResNetPair()
 """The paper's nets for 32 x 32 images."""
-
-__all__ = [
-    "DEFAULT_PAIR",
-    "AutoencoderPair",
-    "DCGANPair",
-    "Discriminator",
-    "Generator",
-    "Pair",
-    "ResNetDiscriminator",
-    "ResNetGenerator",
-    "ResNetPair",
-    "SNDCGANPair",
-]

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu_
 
-from srgan.networks.fused_convolutions import EnlargementAndConvolution
+from srgan.networks.blocks import EnlargementAndConvolution
 from srgan.networks.pair import IMAGE_CHANNELS, Discriminator, Generator, Pair, at_least_float32, check_widths
 
-IMAGE_SIZES = (16, 32, 64)
 SMALLEST = 8  # H = W between convolutions and linear layers
 
 
@@ -19,19 +18,22 @@ def halvings(image_size: int) -> int:
     return int(math.log2(image_size // SMALLEST))
 
 
+def same_size(width: int) -> nn.Conv2d:
+    return nn.Conv2d(width, width, 3, padding=1)
+
+
 class Decoder(nn.Module):
     """Code -> linear to 8 x 8 -> [conv3x3, conv3x3] with nearest x2 in between -> conv3x3 -> tanh.
 
-    `channels` at all resolutions, ELU behind each convolution but the last; image_size 16, 32 or 64.
+    `channels` at all resolutions, ELU behind each convolution but the last.
     """
 
     def __init__(self, image_size: int, channels: int, code_length: int) -> None:
         super().__init__()
         self.linear = nn.Linear(code_length, SMALLEST**2 * channels)
-        self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.convolutions = nn.ModuleList(same_size(channels) for _ in range(2))
         for _ in range(halvings(image_size)):
-            self.convolutions.append(EnlargementAndConvolution(channels, channels))
-            self.convolutions.append(nn.Conv2d(channels, channels, 3, padding=1))
+            self.convolutions.extend([EnlargementAndConvolution(channels, channels), same_size(channels)])
         self.image = nn.Conv2d(channels, IMAGE_CHANNELS, 3, padding=1)
 
     def forward(self, code: Tensor, memory_format: torch.memory_format) -> Tensor:
@@ -44,7 +46,7 @@ class Decoder(nn.Module):
 
 
 class AutoencoderGenerator(Generator):
-    """z `[B, latent_dim]` -> decoder of so many channels; image_size 16, 32 or 64."""
+    """z `[B, latent_dim]` -> decoder of so many channels."""
 
     def __init__(self, image_size: int, channels: int, latent_dim: int) -> None:
         super().__init__()
@@ -60,7 +62,7 @@ class AutoencoderDiscriminator(Discriminator):
     """Images v -> encoder -> bottleneck -> decoder D(v); its output is L(v) = mean |v - D(v)|.
 
     Encoder: conv3x3, then [conv3x3, conv3x3] with conv3x3 of stride 2 in between, ELU behind each, n, 2n, 3n, ...
-    channels; linear to a code of length `bottleneck` without ELU. image_size 16, 32 or 64.
+    channels; linear to a code of length `bottleneck` without ELU.
     """
 
     scores_alone = True
@@ -68,16 +70,13 @@ class AutoencoderDiscriminator(Discriminator):
     def __init__(self, image_size: int, channels: int, bottleneck: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList([nn.Conv2d(IMAGE_CHANNELS, channels, 3, padding=1)])
-        for level in range(1, halvings(image_size) + 1):
-            self._append_two(channels * level)
-            self.convolutions.append(nn.Conv2d(channels * level, channels * (level + 1), 3, stride=2, padding=1))
-        last = channels * (halvings(image_size) + 1)
-        self._append_two(last)
+        *halved, last = (channels * level for level in range(1, halvings(image_size) + 2))
+        for width in halved:
+            self.convolutions.extend([same_size(width), same_size(width)])
+            self.convolutions.append(nn.Conv2d(width, width + channels, 3, stride=2, padding=1))
+        self.convolutions.extend([same_size(last), same_size(last)])
         self.linear = nn.Linear(SMALLEST**2 * last, bottleneck)
         self.decoder = Decoder(image_size, channels, bottleneck)
-
-    def _append_two(self, width: int) -> None:
-        self.convolutions.extend(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """D(v): `[B, 3, H, W]` in [-1, 1], of images v of the same shape and range."""
@@ -96,8 +95,9 @@ class AutoencoderDiscriminator(Discriminator):
 class AutoencoderPair(Pair):
     """The sizes of BEGAN's nets: unconditional; the decoder of D is built like G.
 
-    Departs from the paper: z comes from N(0, I) in place of a uniform distribution, as for all nets here; images
-    leave through a tanh, so that they are in [-1, 1]; no skip connections.
+    Departs from the paper: z comes from N(0, I) in place of a uniform distribution, as for all nets here; images leave
+    through a tanh, so that they are in [-1, 1]; no skip connections. ValueError for another image size, or a width
+    below 1.
 
     Attributes:
         image_size: H = W of the images: 16, 32 or 64.
@@ -105,9 +105,6 @@ class AutoencoderPair(Pair):
         discriminator_channels: n of D; the paper's are 64 and 128, the same in both nets.
         latent_dim: length of z.
         bottleneck: length of D's code; the paper's is that of z.
-
-    Raises:
-        ValueError: another image size, or a width below 1.
     """
 
     image_size: int = 32
@@ -119,7 +116,7 @@ class AutoencoderPair(Pair):
     is_autoencoder = True
 
     def __post_init__(self) -> None:
-        if self.image_size not in IMAGE_SIZES:
+        if self.image_size not in (16, 32, 64):
             raise ValueError(f"Expected an image size of 16, 32 or 64 for autoencoders, found {self.image_size}.")
         check_widths(self, self.generator_channels, self.discriminator_channels, self.latent_dim, self.bottleneck)
 

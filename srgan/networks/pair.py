@@ -93,11 +93,7 @@ class Pair(ABC):
 
 
 def check_widths(pair: Pair, *widths: int) -> None:
-    """Refuses nets without channels.
-
-    Raises:
-        ValueError: a width is below 1, or the number of classes negative.
-    """
+    """ValueError if a width is below 1, or the number of classes negative."""
     if min(widths) < 1 or pair.num_classes < 0:
         raise ValueError(f"Expected widths of at least 1 and num_classes of at least 0, found {pair}.")
 
@@ -105,8 +101,7 @@ def check_widths(pair: Pair, *widths: int) -> None:
 def check_labels(labels: Tensor | None, num_classes: int, batch: Tensor) -> Tensor:
     """Labels that a conditional net can index its tables with; an unconditional one takes any, or zeros.
 
-    Raises:
-        ValueError: a conditional net has not been given one label for each example.
+    ValueError if a conditional net has not been given one label for each example.
     """
     if not num_classes:
         return labels if labels is not None else torch.zeros(len(batch), dtype=torch.int64, device=batch.device)

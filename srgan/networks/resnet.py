@@ -57,26 +57,16 @@ def discriminator_multiples(image_size: int, widths: Widths) -> tuple[list[int],
 class ResNetGenerator(Generator):
     """z -> linear to 4 x 4 -> up-blocks -> BN, ReLU, conv3x3 -> tanh.
 
-    Args:
-        image_size: H = W, 8 x 2^k; a 32 x 32 generator has 3 up-blocks, a 128 x 128 one 5.
-        channels: ch; the paper's CIFAR-10 generator has 256, its ImageNet generator 64.
-        latent_dim: length of z.
-        num_classes: number of classes of the up-blocks' batch norms; 0 for unconditional ones.
-        widths: see `generator_multiples`.
+    A 32 x 32 generator has 3 up-blocks, a 128 x 128 one 5. `channels` is ch: the paper's CIFAR-10 generator has 256,
+    its ImageNet generator 64. The classes are those of the up-blocks' batch norms; 0 for unconditional ones.
     """
 
     def __init__(
-        self,
-        image_size: int,
-        channels: int,
-        latent_dim: int = 128,
-        num_classes: int = 0,
-        widths: Widths = "constant",
+        self, image_size: int, channels: int, latent_dim: int = 128, num_classes: int = 0, widths: Widths = "constant"
     ) -> None:
         super().__init__()
         check_image_size(image_size)
-        self.latent_dim = latent_dim
-        self.num_classes = num_classes
+        self.latent_dim, self.num_classes = latent_dim, num_classes
         multiples = generator_multiples(image_size, widths)
         self.linear = linear(latent_dim, 4 * 4 * channels * multiples[0])
         self.blocks = nn.ModuleList(
@@ -86,7 +76,6 @@ class ResNetGenerator(Generator):
         self.conv = convolution(channels * multiples[-1], IMAGE_CHANNELS, 3, 1.0)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """z `[B, latent_dim]` ~ N(0, I), labels `[B]` int64 if conditional -> images `[B, 3, H, W]` in [-1, 1]."""
         labels = check_labels(labels, self.num_classes, z)
         h = self.linear(z).view(len(z), -1, 4, 4).contiguous(memory_format=self.memory_format)
         for block in self.blocks:
@@ -104,19 +93,12 @@ class ResNetDiscriminator(Discriminator):
 
     scores_alone = True
 
-    def __init__(
-        self,
-        image_size: int,
-        channels: int,
-        num_classes: int = 0,
-        widths: Widths = "constant",
-    ) -> None:
+    def __init__(self, image_size: int, channels: int, num_classes: int = 0, widths: Widths = "constant") -> None:
         super().__init__()
         check_image_size(image_size)
         self.num_classes = num_classes
-        self.features = channels * discriminator_multiples(image_size, widths)[0][-1]
         multiples, blocks_at_the_end = discriminator_multiples(image_size, widths)
-        features = channels * multiples[-1]
+        self.features = features = channels * multiples[-1]
         self.blocks = nn.Sequential(
             FirstDownBlock(IMAGE_CHANNELS, channels),
             *(DownBlock(channels * inputs, channels * outputs, down=True) for inputs, outputs in pairwise(multiples)),
@@ -133,35 +115,31 @@ class ResNetDiscriminator(Discriminator):
         return on_cpu and self.features <= WIDEST_SIDE_BY_SIDE
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images `[B, 3, H, W]` in [-1, 1], labels `[B]` if conditional -> scores `[B]`, higher for "real".
-
-        Or of k batches side by side, `[B, 3 k, H, W]` and `[B, k]` -> `[B, k]`; see `takes_side_by_side`.
-        """
-        if x.shape[1] > IMAGE_CHANNELS:
-            return self._scores_side_by_side(x, labels)
-        labels = check_labels(labels, self.num_classes, x)
+        """As of `Discriminator`; of k batches side by side `[B, 3 k, H, W]` and `[B, k]` -> `[B, k]`."""
         h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
         with without_autocast(x.device):  # sums over many pixels: float32 at least
             h = at_least_float32(h).sum(dim=(2, 3))
+            if x.shape[1] > IMAGE_CHANNELS:
+                return self._scores_side_by_side(h.unflatten(1, (x.shape[1] // IMAGE_CHANNELS, -1)), labels)
+            labels = check_labels(labels, self.num_classes, x)
             score: Tensor = self.linear(h).squeeze(1)
             return score + (self.embedding(labels) * h).sum(dim=1) if self.num_classes else score
 
-    def _scores_side_by_side(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        k = x.shape[1] // IMAGE_CHANNELS
-        h = relu(self.blocks(x.contiguous(memory_format=self.memory_format)))
-        with without_autocast(x.device):
-            h = at_least_float32(h).sum(dim=(2, 3)).unflatten(1, (k, -1))
-            directions = self.linear.weight  # [k, features]
-            if self.num_classes:
-                batch_of = torch.arange(k, device=x.device)
-                directions = directions + self.embedding.weight.unflatten(0, (k, -1))[batch_of, labels]
-            score: Tensor = (directions * h).sum(dim=2)
-            return score if self.linear.bias is None else score + self.linear.bias
+    def _scores_side_by_side(self, h: Tensor, labels: Tensor | None) -> Tensor:
+        """Features `[B, k, features]` of k batches and their labels `[B, k]` -> scores `[B, k]`."""
+        directions = self.linear.weight  # [k, features]
+        if self.num_classes:
+            batch_of = torch.arange(h.shape[1], device=h.device)
+            directions = directions + self.embedding.weight.unflatten(0, (h.shape[1], -1))[batch_of, labels]
+        score: Tensor = (directions * h).sum(dim=2)
+        return score if self.linear.bias is None else score + self.linear.bias
 
 
 @dataclass(frozen=True)
 class ResNetPair(Pair):
     """The sizes of a generator and its discriminator.
+
+    ValueError if the image size is not 8 x 2^k, a width is below 1, or the number of classes negative.
 
     Attributes:
         image_size: H = W of the images, 8 x 2^k.
@@ -170,9 +148,6 @@ class ResNetPair(Pair):
         latent_dim: length of z.
         num_classes: number of classes; 0 for unconditional networks.
         widths: "constant" (the paper's 32 x 32 nets) or "pyramid" (its 128 x 128 nets).
-
-    Raises:
-        ValueError: the image size is not 8 x 2^k, a width is below 1, or the number of classes negative.
     """
 
     image_size: int = 32
@@ -189,7 +164,6 @@ class ResNetPair(Pair):
             raise ValueError(f"Expected widths 'constant' or 'pyramid', found {self.widths!r}.")
 
     def build(self) -> tuple[ResNetGenerator, ResNetDiscriminator]:
-        """Both networks, freshly initialized from the global random state."""
         size, classes, widths = self.image_size, self.num_classes, self.widths
         return (
             ResNetGenerator(size, self.generator_channels, self.latent_dim, classes, widths),

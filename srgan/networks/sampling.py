@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,6 @@ GRID_SEED, GRID_PURPOSE = 0, "grid"
 """Of the latents of sample grids, the same in every run."""
 SMALLEST_THRESHOLD, LARGEST_THRESHOLD = 0.02, 10.0
 """Below, thousands of draws are needed for one that is kept; above, nothing is ever drawn."""
-
-
-class Generated(NamedTuple):
-    """Images `[B, 3, H, W]` and their labels `[B]` int64 (0 without classes)."""
-
-    images: Tensor
-    labels: Tensor
 
 
 def latents(
@@ -57,10 +50,8 @@ def truncated_latents(
     """`latents`, truncated if there is a threshold: entries beyond it are drawn again until all are within.
 
     The truncation trick of BigGAN (Brock, Donahue and Simonyan 2019, section 3.1). Entries within the threshold, the
-    largest |z_i|, are those of the untruncated z, and row j is still a function of (seed, purpose, j).
-
-    Raises:
-        ValueError: the threshold is out of range.
+    largest |z_i|, are those of the untruncated z, and row j is still a function of (seed, purpose, j). ValueError if
+    the threshold is out of range.
     """
     z, labels = latents(generator, rows, device, seed, purpose)
     if threshold is None:
@@ -101,11 +92,12 @@ def generate(
     statistics: GeneratorStatistics = "running",
     label: int | None = None,
     quantized: bool = True,
-) -> Iterator[Generated]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Some images of an endless stream: image j depends on the weights, (seed, purpose, j) and on nothing else.
 
-    With batch statistics it depends on the other images of its batch too. Works on a copy: batch-norm averages
-    and training mode of `generator` stay as they are.
+    With batch statistics it depends on the other images of its batch too. Works on a copy: batch-norm averages and
+    training mode of `generator` stay as they are. Yields images `[B, 3, H, W]` and their labels `[B]` int64 (0 without
+    classes), up to `batch_size` at a time.
 
     Args:
         generator: a (conditional) generator.
@@ -116,9 +108,6 @@ def generate(
         statistics: batch norm by "running" averages (test mode, the authors) or by each "batch".
         label: the class of all images; None draws classes uniformly.
         quantized: as uint8 (`quantize`), as they are scored and looked at; else float32 in [-1, 1], as D sees them.
-
-    Yields:
-        Up to `batch_size` images at a time.
     """
     copied = independent_copy(generator, statistics)
     device = next(copied.parameters()).device
@@ -128,4 +117,4 @@ def generate(
         if label is not None:
             labels = torch.full_like(labels, label)
         images = copied(z, labels)
-        yield Generated(quantize(images) if quantized else images, labels)
+        yield quantize(images) if quantized else images, labels

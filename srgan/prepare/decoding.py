@@ -11,7 +11,7 @@ from io import BytesIO
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 
 PIXELS = "upright, RGB, central square of the short side, then Pillow's antialiased bilinear resize"
 """Names the rule, for caches."""
@@ -22,6 +22,7 @@ if features.check("avif"):
     FORMATS += ("AVIF",)
 MAX_PIXELS = 120_000_000  # of one image, and of all that a process decodes at a time: 2 GB
 FREE_PIXELS, MAX_PIXELS_PER_BYTE = 1 << 24, 10_000  # a photograph of n bytes has at most these, or 10,000 n
+PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = 1 << 26, 1 << 28  # ComfyUI writes megabytes of text
 WHITE_IS_ZERO = 262, 0  # the TIFF tag PhotometricInterpretation, and its value for negatives
 FAINT = 32  # of 255: values of photographs are not all below
 
@@ -37,20 +38,13 @@ class NotAnImage(UnreadableImage):
 def read_image(content: bytes, image_size: int) -> np.ndarray:
     """Decodes a whole file by its content, whatever its name says, to `[3, image_size, image_size]` uint8.
 
-    Raises:
-        NotAnImage: not an image of a format in FORMATS.
-        UnreadableImage: cut short, damaged, of unknown range, or larger than any photograph.
-        MemoryError: there is too little.
+    NotAnImage if it has no format of FORMATS; UnreadableImage if it is cut short, damaged, of unknown range, or larger
+    than any photograph; MemoryError if there is too little.
     """
     if not content:
         raise UnreadableImage("the file is empty")
     try:
-        try:
-            return _pixels(content, image_size)
-        except ValueError as error:
-            if "MAX_TEXT" not in str(error):
-                raise
-        return _pixels(without_text(content), image_size)
+        return _pixels(content, image_size)
     except (MemoryError, UnreadableImage):  # too little memory is no fault of the file
         raise
     except UnidentifiedImageError as error:
@@ -98,25 +92,13 @@ class _Budget:
 UNPACKED = _Budget(MAX_PIXELS)
 
 
-def without_text(png: bytes) -> bytes:
-    """A PNG file without its texts and its colour profile, which may be too large for Pillow."""
-    kept, place = [png[:8]], 8
-    while place < len(png):
-        length, kind = int.from_bytes(png[place : place + 4], "big"), png[place + 4 : place + 8]
-        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
-            kept.append(png[place : place + length + 12])
-        place += length + 12
-    return b"".join(kept)
-
-
-def format_faintness(brightest: int) -> str | None:
-    """A warning about a data set whose largest value is `brightest`, 0 ... 255; None if all is well."""
-    if brightest >= FAINT:
-        return None
-    return (
+def warnings_of(brightest: int) -> list[str]:
+    """On a data set whose largest value is `brightest`, 0 ... 255; none if all is well."""
+    warning = (
         f"The images are nearly black: no value is above {brightest} of 255. Are these values of 12 bits in files of "
         "16, or class numbers? Stretch them to the full range."
     )
+    return [warning] if brightest < FAINT else []
 
 
 def upright(image: Image.Image) -> Image.Image:

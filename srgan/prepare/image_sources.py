@@ -66,17 +66,13 @@ class Listing(NamedTuple):
 
 
 def list_sources(root: Path, splits: Sequence[str], compressed: bool = False, classless: bool = False) -> Listing:
-    """Lists a folder or tar file `root` of `<split>/<class>/<image>` or `<class>/<image>`.
+    """Lists a folder or tar file `root` of `<split>/<class>/<image>` or `<class>/<image>`, also ImageNet's own archive.
 
-    Args:
-        root: ImageNet's official archive, a tar file of one tar file per class, is one too.
-        splits: names of the splits' folders; if there are any, the first is required.
-        compressed: whether a tar file may be compressed, so that it can only be read in order.
-        classless: whether images may all lie outside of class folders; their class is then "".
+    If there are folders of splits, that of the first of `splits` is required. A tar file may be `compressed`, so that
+    it can only be read in order. `classless` images may all lie outside of class folders; their class is then "".
 
-    Raises:
-        ValueError: no images, no such split, a class without files, two classes of one name, or not a whole tar file.
-        OSError: a folder that cannot be read.
+    ValueError for no images, no such split, a class without files, two classes of one name, or not a whole tar file;
+    OSError for a folder that cannot be read.
     """
     by_layout: dict[bool, list[Source]] = {True: [], False: []}  # below a folder of a split, or not
     ignored: list[str] = []
@@ -125,25 +121,25 @@ def check_merged_classes(root: Path, class_folders: Iterable[tuple[str, str]]) -
 def left_out(root: Path, paths: Sequence[str], why: str) -> list[str]:
     """A line about files that are left out, and why, or none; hidden ones are not mentioned."""
     seen = [path for path in paths if not any(map(is_hidden, PurePosixPath(path).parts))]
-    return [f"'{root}': left out {format_file_count(len(seen))}, '{seen[0]}' for one: {why}."] if seen else []
+    return [f"'{root}': left out {format_files(seen)}, '{seen[0]}' for one: {why}."] if seen else []
 
 
-def format_file_count(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+def format_files(paths: Sequence[str]) -> str:
+    return "1 file" if len(paths) == 1 else f"{len(paths):,} files"
 
 
 def check_emptied_classes(root: Path, sources: Iterable[Source], reasons: Mapping[str, str]) -> None:
     """Raises ValueError where all files of a class are in `reasons`, path -> why it is left out: labels would shift."""
-    of_class: dict[str, list[Source]] = {}
+    of_class: dict[str, list[str]] = {}
     for source in sources:
-        of_class.setdefault(source.class_name, []).append(source)
-    emptied = {name: files for name, files in of_class.items() if all(source.path in reasons for source in files)}
-    for name, files in emptied.items():
+        of_class.setdefault(source.class_name, []).append(source.path)
+    emptied = [(name, paths) for name, paths in of_class.items() if reasons.keys() >= set(paths)]
+    if emptied:
+        name, paths = emptied[0]
         others = f" (nor in {len(emptied) - 1} other classes)" if len(emptied) > 1 else ""
         raise ValueError(
-            f"Expected images in every class of '{root}', found none in '{name}'{others}: of "
-            f"{format_file_count(len(files))}, {files[0].path}: {reasons[files[0].path]}. Convert them to PNG or JPEG, "
-            "or remove the class."
+            f"Expected images in every class of '{root}', found none in '{name}'{others}: of {format_files(paths)}, "
+            f"{paths[0]}: {reasons[paths[0]]}. Convert them to PNG or JPEG, or remove the class."
         )
 
 

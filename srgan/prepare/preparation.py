@@ -19,9 +19,9 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from srgan.prepare.decoding import DECODER, PIXELS, UnreadableImage, format_faintness, read_image
+from srgan.prepare.decoding import DECODER, PIXELS, UnreadableImage, read_image, warnings_of
 from srgan.prepare.image_sources import Listing, Source, check_emptied_classes, list_sources
-from srgan.utils.files import write_atomically, write_json
+from srgan.utils.files import read_json, write_atomically, write_json
 from srgan.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,23 +33,11 @@ JOB, REPORT, FINISHED, LOCK = "job.json", "report.json", "state.json", ".lock"
 def prepare(
     root: Path, out: Path, image_size: int, split: str, workers: int, retry: bool, verify: bool
 ) -> tuple[dict[str, Any], int]:
-    """Makes the parts that are missing or damaged, then one data set of them.
+    """Makes the parts that are missing or damaged, then one data set of them; arguments as of `srgan prepare --help`.
 
-    Args:
-        root: folder or tar file of images; not needed to check a finished `out`.
-        out: output folder, new or to be resumed.
-        image_size: H = W.
-        split: name of the split's folder.
-        workers: images decoded in parallel.
-        retry: also remakes the parts in which files were left out.
-        verify: checks every byte of finished parts, not sizes alone.
-
-    Returns:
-        The report (files, images, classes, unreadable, ignored, faint) and the number of files read now.
-
-    Raises:
-        ValueError: `root` or a class in it has no images, or `out` is too full or of another job.
-        OSError: `root` is gone, and needed; or the disk.
+    Returns the report (files, images, classes, unreadable, ignored, faint) and the number of files read now. ValueError
+    if `root` or a class in it has no images, or `out` is too full or of another job; OSError if `root` is gone, and
+    needed, or of the disk.
     """
     listing = list_sources(root, (split,)) if root.exists() else None
     job = {"image_size": image_size, "split": split, "pixels": PIXELS}
@@ -59,8 +47,8 @@ def prepare(
     starts = range(0, count, rows_per_part(count))
     paths = [out / f"data-{number:05d}.arrow" for number in range(len(starts))]
     missing = _missing(paths, retry, verify)
-    if (out / FINISHED).exists() and not missing:
-        return json.loads((out / REPORT).read_text(encoding="utf-8")), 0
+    if (out / FINISHED).exists() and not missing and (report := read_json(out / REPORT)):
+        return report, 0
     if listing is None:
         needed = f" It is needed to make {', '.join(paths[n].name for n in missing)} in '{out}'."
         raise FileNotFoundError(f"Expected images at '{root.resolve()}', found nothing.{needed}")
@@ -90,7 +78,7 @@ def features_of(image_size: int, label: Any) -> Any:
 
 def _check_others(out: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Two preparations in one folder would mix their images. Returns the job that the folder holds."""
-    stored: dict[str, Any] = json.loads((out / JOB).read_text(encoding="utf-8")) if (out / JOB).exists() else job
+    stored = read_json(out / JOB) or job
     if differing := [key for key in job if stored[key] != job[key]]:
         lines = "".join(f"\n  {key}: {stored[key]} there, {job[key]} here" for key in differing)
         hint = "\nFiles were added, removed or renamed in ROOT since." if "listing" in differing else ""
@@ -131,14 +119,15 @@ def _finish(root: Path, out: Path, paths: Sequence[Path], listing: Listing, job:
     records = [record for path in paths if (record := record_of(path)) is not None]
     unreadable = [entry for record in records for entry in record["unreadable"]]
     images = sum(record["images"] for record in records)
-    if not images:
-        first = f"{unreadable[0]['file']}: {unreadable[0]['reason']}"
-        raise ValueError(f"Expected images, found {len(unreadable)} files, none of which can be read: {first}.")
     reasons = {entry["file"]: entry["reason"] for entry in unreadable}
+    if not images:
+        file, reason = next(iter(reasons.items()))
+        raise ValueError(f"Expected images, found {len(reasons)} files, none of which can be read: {file}: {reason}.")
     check_emptied_classes(root, listing.sources, reasons)
     report: dict[str, Any] = {"files": len(listing.sources), "images": images, "classes": len(listing.classes)}
-    faint = format_faintness(max(record.get("brightest", 255) for record in records))
-    report |= {"unreadable": unreadable, "ignored": listing.ignored} | ({"faint": faint} if faint else {})
+    report |= {"unreadable": unreadable, "ignored": listing.ignored}
+    for warning in warnings_of(max(record.get("brightest", 255) for record in records)):
+        report["faint"] = warning
     write_json(out / REPORT, report)
     DatasetInfo(features=features_of(job["image_size"], listing.classes)).write_to_directory(str(out))
     checksums = [listing.classes, *(record["checksum"] for record in records)]
@@ -195,8 +184,9 @@ class Part(NamedTuple):
             "brightest": int(images[: len(labels)].max(initial=0)),
             "bytes": self.path.stat().st_size,
             "checksum": checksum(self.path),
+            "unreadable": unreadable,
         }
-        write_json(self.path.with_suffix(".json"), {**about, "unreadable": unreadable})
+        write_json(self.path.with_suffix(".json"), about)
 
 
 def decoded(root: Path, image_size: int, source: Source) -> np.ndarray | str:
@@ -213,10 +203,7 @@ def decoded(root: Path, image_size: int, source: Source) -> np.ndarray | str:
 
 def record_of(path: Path, every_byte: bool = False) -> dict[str, Any] | None:
     """What became of the files of a part; None where it is missing or damaged: by its size or, if asked, any byte."""
-    about = path.with_suffix(".json")
-    record: dict[str, Any] | None = (
-        json.loads(about.read_text(encoding="utf-8")) if about.exists() and path.is_file() else None
-    )
+    record = read_json(path.with_suffix(".json")) if path.is_file() else None
     if record is None or path.stat().st_size != record["bytes"]:
         return None
     return record if not every_byte or checksum(path) == record["checksum"] else None

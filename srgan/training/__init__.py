@@ -1,5 +1,4 @@
 """Training a generator against a discriminator."""
 
-from srgan.training.module import AdversarialTraining, optimizer_steps
-
-__all__ = ["AdversarialTraining", "optimizer_steps"]
+from srgan.training.module import AdversarialTraining as AdversarialTraining
+from srgan.training.module import optimizer_steps as optimizer_steps

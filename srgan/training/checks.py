@@ -54,10 +54,9 @@ def check_fit(trainer: pl.Trainer, data: ImageData, networks: Pair, n_dis: int, 
 
 def check_launch(trainer: pl.Trainer) -> None:
     """ValueError if torchrun started another number of processes than the Trainer has devices on all nodes."""
-    if not TorchElasticEnvironment.detect():
-        return
-    launched = TorchElasticEnvironment().world_size()
-    if launched != trainer.num_devices * trainer.num_nodes:
+    devices = trainer.num_devices * trainer.num_nodes
+    launched = TorchElasticEnvironment().world_size() if TorchElasticEnvironment.detect() else devices
+    if launched != devices:
         raise ValueError(
             "Expected as many processes from torchrun as --trainer.devices x --trainer.num_nodes, found "
             f"{launched} for {trainer.num_devices} x {trainer.num_nodes}. Set --trainer.devices to its "
@@ -68,16 +67,10 @@ def check_launch(trainer: pl.Trainer) -> None:
 def check_checkpoint(
     checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor], carried: Mapping[str, Any], label: str
 ) -> None:
-    """Compares a checkpoint with the training that is to resume from it.
+    """Compares a checkpoint with the training that is to resume from it: state dict and label of its constraint.
 
-    Args:
-        checkpoint: its content.
-        weights: state dict of the training.
-        carried: settings that decide its random draws, `AdversarialTraining.carried`; empty if only tensors are loaded.
-        label: label of its constraint.
-
-    Raises:
-        ValueError: the checkpoint is of another program, holds other tensors, or was trained with other such settings.
+    ValueError if the checkpoint is of another program, holds other tensors, or was trained with other settings that
+    decide random draws, `AdversarialTraining.carried`, which are empty if only tensors are loaded.
     """
     stored = checkpoint.get("srgan")
     if stored is None:
@@ -97,9 +90,15 @@ def check_checkpoint(
 
 
 def check_carried(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """ValueError unless the settings that decide random draws, `AdversarialTraining.carried`, are the checkpoint's."""
-    if "data" in now:
-        check_same_images(before["data"], now["data"])
+    """ValueError unless the settings that decide random draws, `AdversarialTraining.carried`, are the checkpoint's.
+
+    Images are compared by `ImageData.key`, which does not depend on their place.
+    """
+    if "data" in now and before["data"] != now["data"]:
+        raise ValueError(
+            f"Expected the images that the checkpoint was trained on ({before['data']}), found others ({now['data']}): "
+            "some were added, removed, changed or relabelled. Restore them, or train anew in another --run folder."
+        )
     differing = [name for name, value in now.items() if before.get(name) != value]
     if differing:
         way_out = "Set the checkpoint's values."
@@ -111,13 +110,4 @@ def check_carried(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise ValueError(
             "Expected the settings of the checkpoint, so that data, noise and order carry on, found: "
             f"{', '.join(f'{name} was {before.get(name)} and is {now[name]}' for name in differing)}. {way_out}"
-        )
-
-
-def check_same_images(before: str | None, now: str | None) -> None:
-    """ValueError unless `ImageData.key`, which does not depend on the place of the data, is that of the checkpoint."""
-    if before != now:
-        raise ValueError(
-            f"Expected the images that the checkpoint was trained on ({before}), found others ({now}): some were "
-            "added, removed, changed or relabelled since. Restore them, or train anew in another --run folder."
         )

@@ -17,16 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srgan.constraints import Constraint, DiscriminatorStep, SpectralNormalization
 from srgan.constraints.nets import Nets
-from srgan.constraints.stepping import parameters_of, part_in
-from srgan.constraints.together import Together
+from srgan.constraints.selecting import parameters_of, part_in
+from srgan.constraints.together import Together, scores_of_both
 from srgan.data.image_data import Batch, ImageData
 from srgan.losses import FeatureMatching, Hinge, Loss
 from srgan.networks import DEFAULT_PAIR, Pair
 from srgan.networks.sampling import latents
-from srgan.training.both import scores_of_both
 from srgan.training.checks import check_checkpoint, check_fit
-from srgan.training.ema import average_into, decay_at
-from srgan.training.optimizers import OptimizerSettings
+from srgan.training.optimizers import OptimizerSettings, average_into, decay_at
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup
 from srgan.utils.lightning_internals import trainer_of
 from srgan.utils.precision import without_autocast
@@ -34,6 +32,9 @@ from srgan.utils.precision import without_autocast
 
 class AdversarialTraining(pl.LightningModule):
     """A generator against a discriminator under a constraint (Section IV, Appendix B).
+
+    ValueError if a count is below 1, `generator_update_after` is not in 0 ... n_dis, `ema_decay` is not between 0 and
+    1, the constraint or loss does not work with `compile`, or the loss not with the networks.
 
     Args:
         networks: architecture and sizes of both networks.
@@ -58,10 +59,6 @@ class AdversarialTraining(pl.LightningModule):
         compile: compile both networks by `torch.compile`.
         compile_mode: mode of `torch.compile`; "reduce-overhead" is CUDA graphs.
         seed: Random seed of the initial weights, the latents z and (linked) the data order.
-
-    Raises:
-        ValueError: a count is below 1, `generator_update_after` is not in 0 ... n_dis, `ema_decay` is not between 0 and
-            1, the constraint or loss does not work with `compile`, or the loss not with the networks.
     """
 
     def __init__(
@@ -86,10 +83,8 @@ class AdversarialTraining(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        smallest = min(
-            iterations, n_dis, generator_batch_multiplier, 1 if micro_batch_size is None else micro_batch_size
-        )
-        if smallest < 1 or not 0 <= generator_update_after <= n_dis:
+        counts = (iterations, n_dis, generator_batch_multiplier, 1 if micro_batch_size is None else micro_batch_size)
+        if min(counts) < 1 or not 0 <= generator_update_after <= n_dis:
             raise ValueError(
                 "Expected iterations, n_dis, generator_batch_multiplier and micro_batch_size of at least 1, and "
                 f"generator_update_after in 0 ... n_dis, found {iterations}, {n_dis}, {generator_batch_multiplier}, "
@@ -114,21 +109,13 @@ class AdversarialTraining(pl.LightningModule):
                 f"{type(networks).__name__}. Take BEGAN and AutoencoderPair together."
             )
         self.automatic_optimization = False
-        self.constraint = constraint
-        self.loss = copy.deepcopy(loss)
-        self.feature_matching = feature_matching
+        self.networks, self.constraint = networks, constraint
+        self.loss, self.feature_matching = copy.deepcopy(loss), feature_matching
         self.optimizer_settings = (generator_optimizer, discriminator_optimizer)
-        self.iterations = iterations
-        self.linear_decay = linear_decay
-        self.n_dis = n_dis
-        self.generator_update_after = generator_update_after
-        self.generator_batch_multiplier = generator_batch_multiplier
-        self.micro_batch_size = micro_batch_size
-        self.ema_decay = ema_decay
-        self.seed = seed
-        self.networks = networks
-        self.ranks = SINGLE_PROCESS
-        self.iteration = 0
+        self.iterations, self.linear_decay, self.ema_decay = iterations, linear_decay, ema_decay
+        self.n_dis, self.generator_update_after = n_dis, generator_update_after
+        self.generator_batch_multiplier, self.micro_batch_size = generator_batch_multiplier, micro_batch_size
+        self.seed, self.iteration, self.ranks = seed, 0, SINGLE_PROCESS
         self.losses: dict[str, Tensor] = {}
         nets = Nets(networks, constraint, normalize_generator, ema_decay, channels_last, seed)
         self.generator, self.discriminator, self.generator_ema = nets.generator, nets.discriminator, nets.generator_ema
@@ -274,9 +261,8 @@ class AdversarialTraining(pl.LightningModule):
         players = (self.generator, self.discriminator)
         return [settings.build(player) for player, settings in zip(players, self.optimizer_settings, strict=True)]
 
-    def _both_optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
-        generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
-        return generator_optimizer, discriminator_optimizer
+    def _both_optimizers(self) -> list[LightningOptimizer]:
+        return cast(list[LightningOptimizer], self.optimizers())
 
     def _decay_learning_rates(self) -> None:
         """Learning rates are a function of the iteration alone: linear to 0, or constant."""

@@ -6,15 +6,9 @@ import numpy as np
 
 
 def kept_times(iterations: np.ndarray, most: int, required: Iterable[int | None] = ()) -> np.ndarray:
-    """Which of `[T]` increasing numbers to keep: first, last, the required ones, and evenly spread others.
+    """Indexes of those of `[T]` increasing numbers to keep: first, last, the required ones, and evenly spread others.
 
-    Args:
-        iterations: `[T]`, or positions k in a spectrum.
-        most: number of kept ones, if the required ones are fewer.
-        required: iterations whose record at or before them has to stay.
-
-    Returns:
-        increasing indexes into `iterations`.
+    Up to `most`, if the required ones are fewer: iterations whose record at or before them has to stay.
     """
     if len(iterations) <= most:
         return np.arange(len(iterations))

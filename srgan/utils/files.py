@@ -21,12 +21,10 @@ TEMPORARY = ".part"
 
 def cache_folder() -> Path:
     """`$SRGAN_CACHE`, else `$XDG_CACHE_HOME/srgan`, else `~/.cache/srgan`. Deleting it costs only time."""
-    chosen = os.environ.get("SRGAN_CACHE")
-    if chosen:
+    if chosen := os.environ.get("SRGAN_CACHE"):
         return expanded(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
     try:
-        return (Path(base) if base else Path.home() / ".cache") / "srgan"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srgan"
     except RuntimeError as error:  # a user without an entry, as containers have them
         raise OSError("Expected a home folder for the cache, found none. Set SRGAN_CACHE to a folder.") from error
 
@@ -87,11 +85,8 @@ def write_atomically(
 ) -> None:
     """Writes a temporary file beside `path` and renames it: `path` has the old content or all of the new.
 
-    Args:
-        path: the file.
-        write: writes the content.
-        before_replacing: called with the complete temporary file; if it raises, `path` stays as it was.
-        durable: wait until the file is on the disk; otherwise a power cut may leave it empty.
+    If `before_replacing`, called with the complete temporary file, raises, `path` stays as it was. With `durable` it
+    waits until the file is on the disk; otherwise a power cut may leave it empty.
     """
     make_folder(path.parent)
     temporary = _temporary_name(path)
@@ -166,10 +161,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("no object")
     except ValueError as error:  # of JSON or of UTF-8
         raise ValueError(f"Expected '{path}' as it was written, found it damaged: {error}.") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"Expected '{path}' as it was written, found it damaged: no object.")
     return found
 
 
@@ -217,15 +212,11 @@ def _checked_row(line: bytes, path: Path) -> dict[str, Any]:
 class RecordFile:
     """A file of fixed-size binary records, each with its CRC-32, beside a JSON file that describes their layout.
 
-    Args:
-        path: the file of records.
-        dtype_of: content of the JSON file -> numpy dtype of a record, which has a field "iteration".
+    `dtype_of` makes of that file's content the numpy dtype of a record, which has a field "iteration".
     """
 
     def __init__(self, path: Path, dtype_of: Callable[[dict[str, Any]], np.dtype]) -> None:
-        self.path = path
-        self.layout = path.with_suffix(".json")
-        self.dtype_of = dtype_of
+        self.path, self.layout, self.dtype_of = path, path.with_suffix(".json"), dtype_of
 
     def read(self, first: int = 0) -> tuple[dict[str, Any], np.ndarray] | None:
         """Layout and records `[T]` from the `first` on, without an incomplete last one; None if there are none.

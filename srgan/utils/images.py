@@ -16,9 +16,7 @@ PADDING = 2  # pixels around each
 def dequantize(images: Tensor, noise: Tensor) -> Tensor:
     """The authors' input, `x / 128 - 1` plus noise in [0, 1/128): float32 in [-1, 1].
 
-    Args:
-        images: `[..., 3, H, W]` uint8.
-        noise: uniform in [0, 1), float32, of the same shape.
+    Takes images `[..., 3, H, W]` uint8 and noise uniform in [0, 1), float32, of the same shape.
     """
     return images.float().add_(noise).div_(128).sub_(1)
 

@@ -19,17 +19,11 @@ VECTORS_RATIO = 1e-4
 
 
 class SVD(NamedTuple):
-    """`W = U diag(sigma) V^T` (Eq. 5, 7, 8), float64, N = min(m, n).
+    """`W = U diag(sigma) V^T` (Eq. 5, 7, 8), float64, N = min(m, n)."""
 
-    Attributes:
-        U: `[..., m, N]`.
-        sigma: `[..., N]` from the largest.
-        Vh: V^T, `[..., N, n]`.
-    """
-
-    U: Tensor
-    sigma: Tensor
-    Vh: Tensor
+    U: Tensor  # [..., m, N]
+    sigma: Tensor  # [..., N], from the largest
+    Vh: Tensor  # V^T, [..., N, n]
 
 
 def svd(W: Tensor) -> SVD:
@@ -56,21 +50,17 @@ def svds(stacks: Sequence[Tensor]) -> list[SVD]:
     extremes = [sigma.aminmax(dim=-1) for _, sigma, _ in found]
     flags = [smallest <= VECTORS_RATIO * largest for smallest, largest in extremes]
     unresolved = torch.cat([flag.to(flags[0].device) for flag in flags]).tolist() if flags else []  # the host waits
-    matrices = [
-        (A[k], SVD(*(part[k] for part in parts))) for A, parts in zip(wide, found, strict=True) for k in range(len(A))
-    ]
-    for (matrix, parts), is_unresolved in zip(matrices, unresolved, strict=True):
+    places = ((A[k], parts, k) for A, parts in zip(wide, found, strict=True) for k in range(len(A)))
+    for (matrix, parts, k), is_unresolved in zip(places, unresolved, strict=True):
         if is_unresolved:
-            _exact(matrix, parts)
+            _exact(matrix, SVD(*(part[k] for part in parts)))
     return [_of_shape(W, parts) for W, parts in zip(stacks, found, strict=True)]
 
 
 def eigenvectors(grams: Sequence[Tensor], together: bool) -> list[Tensor]:
     """Those of stacks of Gram matrices `[b, N, N]`, as columns, from the one of the largest eigenvalue.
 
-    Args:
-        grams: of one or several N.
-        together: those of equal N in one call.
+    N may differ; `together` takes those of equal N in one call.
     """
     calls: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, gram in enumerate(grams):
@@ -113,11 +103,7 @@ def singular_values(W: Tensor) -> Tensor:
 
 
 def check_finite(W: Tensor) -> None:
-    """Stops a run that has diverged, before a decomposition hangs on it.
-
-    Raises:
-        ValueError: W holds NaN or infinity.
-    """
+    """Stops a run that has diverged, before a decomposition hangs on it: ValueError if W holds NaN or infinity."""
     if not torch.isfinite(W).all():
         raise ValueError(
             f"Expected a finite {list(W.shape)} weight matrix, found NaN or infinity: training has diverged. "
@@ -135,18 +121,10 @@ def undirected(weights: Sequence[Tensor]) -> list[int]:
 
 
 def check_has_directions(W: Tensor) -> None:
-    """Stops a run whose weight has no singular directions, in one cheap pass over a weight that has.
-
-    Args:
-        W: `[..., m, n]`, one matrix or a stack.
-
-    Raises:
-        ValueError: W holds NaN or infinity, or a matrix that is all zero.
+    """Stops a run whose weight has no singular directions: ValueError for a W, `[..., m, n]`, one matrix or a stack,
+    that holds NaN, infinity, or a matrix that is all zero.
     """
-    totals = W.sum((-2, -1)).flatten().tolist()
-    if all(math.isfinite(total) and total != 0 for total in totals):
-        return
-    check_finite(W)  # finite numbers may have an infinite sum
+    check_finite(W)
     if not W.flatten(-2).any(-1).all():
         raise ValueError(
             f"Expected a matrix with a positive largest singular value, found an all-zero {list(W.shape[-2:])} matrix. "

@@ -4,34 +4,16 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 DISTRIBUTION = "spectral-regularization-gan"
-EXTRA_OF = {
-    "PIL": "train",
-    "av": "report",
-    "datasets": "hub",
-    "filelock": "train",
-    "huggingface_hub": "hub",
-    "jinja2": "report",
-    "jsonargparse": "train",
-    "lightning_fabric": "train",
-    "matplotlib": "report",
-    "pandas": "wandb",
-    "plotly": "report",
-    "pyarrow": "hub",
-    "pytorch_lightning": "train",
-    "rich": "train",
-    "safetensors": "hub",
-    "scipy": "train",
-    "sklearn": "train",
-    "tensorboard": "tensorboard",
-    "torch_fidelity": "train",
-    "torchmetrics": "train",
-    "torchvision": "train",
-    "tqdm": "train",
-    "wandb": "wandb",
-    "wandb_workspaces": "wandb",
-    "yaml": "train",
-}
-"""Package, as it is imported -> an extra of this distribution that brings it. Without any: torch and numpy alone."""
+PACKAGES = {
+    "train": ["PIL", "filelock", "jsonargparse", "lightning_fabric", "pytorch_lightning", "rich", "scipy", "sklearn",
+              "torch_fidelity", "torchmetrics", "torchvision", "tqdm", "yaml"],
+    "report": ["av", "jinja2", "matplotlib", "plotly"],
+    "hub": ["datasets", "huggingface_hub", "pyarrow", "safetensors"],
+    "tensorboard": ["tensorboard"],
+    "wandb": ["pandas", "wandb", "wandb_workspaces"],
+}  # fmt: skip
+"""Extra of this distribution -> packages that it brings, as they are imported. Without any: torch and numpy alone."""
+EXTRA_OF = {package: extra for extra, packages in PACKAGES.items() for package in packages}
 
 
 def installed_version() -> str:

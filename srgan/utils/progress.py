@@ -11,11 +11,7 @@ LINE, LINE_WITHOUT_END = "{desc}: {n_fmt} of {total_fmt}, {remaining} to go{post
 class Progress(tqdm):
     """Counts images or files, from `with Progress(...) as progress` on. On stderr: what is printed may be kept.
 
-    Args:
-        what: name of what is counted.
-        total: number of them; None if unknown.
-        show: False stays silent, as ranks other than zero do.
-        done: how many were done before.
+    `total` is None if unknown, `done` how many were done before; without `show` it stays silent, as ranks but zero do.
     """
 
     monitor_interval = 0  # no thread beside the work

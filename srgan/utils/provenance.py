@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -100,29 +101,24 @@ def nvidia_driver(version_file: Path = Path("/proc/driver/nvidia/version")) -> s
 
 def peak_memory(trainer: "pl.Trainer") -> dict[str, int]:
     """Peak memory of the first process in bytes: "host" (not on Windows), and "device" on a GPU."""
-    try:
+    peak, device = {}, trainer.strategy.root_device
+    with suppress(ModuleNotFoundError):  # Windows
         import resource
-    except ModuleNotFoundError:  # Windows
-        peak = {}
-    else:
-        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-        peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-    device = trainer.strategy.root_device
-    if device.type != "cuda":
-        return peak
-    import torch
 
-    return peak | {"device": torch.cuda.max_memory_allocated(device)}
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+        peak["host"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if device.type == "cuda":
+        import torch
+
+        peak["device"] = torch.cuda.max_memory_allocated(device)
+    return peak
 
 
 def processor() -> str:
     """The processor's model name, if known."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:(.*)$", info.read_text(encoding="utf-8") if info.exists() else "", re.M)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

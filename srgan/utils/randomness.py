@@ -28,12 +28,7 @@ def counter_generator(device: torch.device | str, seed: int, purpose: str, *coun
 
 
 ROWS_PER_GENERATOR_ON_CPU = 8  # fewer cost time, more waste draws where a batch is no multiple
-ROWS_PER_GENERATOR = 64  # elsewhere: draws cost nothing beside their launch
-
-
-def rows_per_generator(device: torch.device | str) -> int:
-    """Rows of a stream per generator; streams of different devices differ anyway."""
-    return ROWS_PER_GENERATOR_ON_CPU if torch.device(device).type == "cpu" else ROWS_PER_GENERATOR
+ROWS_PER_GENERATOR = 64  # elsewhere, where streams differ anyway: draws cost nothing beside their launch
 
 
 def counter_rows(
@@ -48,16 +43,13 @@ def counter_rows(
     """Some rows `[len(rows), *shape]` of an endless random stream, each the same whatever else is drawn.
 
     So every rank and micro-batch draws its rows of a global batch, and the batch is the same for any split. `draw` is
-    `torch.rand`, `torch.randn` or another function of `size`, `generator` and `device`. For seed, purpose and counters
-    see `counter_seed`.
+    `torch.rand`, `torch.randn` or another function of `size`, `generator` and `device`.
     """
-    length = rows_per_generator(device)
-    first_block = rows.start // length
-    blocks = range(first_block, max(-(-rows.stop // length), first_block + 1))
-    generators = (counter_generator(device, seed, purpose, *counters, block) for block in blocks)
+    length = ROWS_PER_GENERATOR_ON_CPU if torch.device(device).type == "cpu" else ROWS_PER_GENERATOR
+    first, last = rows.start // length, max(-(-rows.stop // length), rows.start // length + 1)
+    generators = (counter_generator(device, seed, purpose, *counters, block) for block in range(first, last))
     drawn = [draw((length, *shape), generator=generator, device=device) for generator in generators]
-    first = blocks.start * length
-    return torch.cat(drawn)[rows.start - first : rows.stop - first]
+    return torch.cat(drawn)[rows.start - first * length : rows.stop - first * length]
 
 
 @contextmanager

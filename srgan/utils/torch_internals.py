@@ -152,8 +152,7 @@ def is_transformed(W: Tensor) -> bool:
 def outside_transforms(W: Tensor) -> Iterator[Tensor]:
     """W without the wrappers of torch.func, where buffers may be written.
 
-    Raises:
-        ValueError: torch.func.vmap runs over several weights at once.
+    ValueError if torch.func.vmap runs over several weights at once.
     """
     if not is_transformed(W):
         yield W

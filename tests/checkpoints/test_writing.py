@@ -18,7 +18,7 @@ from tiny_runs import TINY, assert_same_run, fit, state
 from srgan.callbacks import CheckpointSaver
 from srgan.checkpoints.reading import damage_of, nonfinite_tensor, read_file, read_run_checkpoint
 from srgan.checkpoints.rebuilding import rebuild_nets
-from srgan.checkpoints.writing import RunCheckpointIO, find_resume_point
+from srgan.checkpoints.resume import RunCheckpointIO, find_resume_point
 from srgan.cli.main import main
 from srgan.runs.folder import RunFolder
 

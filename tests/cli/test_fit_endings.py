@@ -12,7 +12,7 @@ import torch
 from tiny_runs import assert_same_run, fit, state
 
 from srgan.callbacks import ScoreRecorder
-from srgan.checkpoints.sizes import memory_problem
+from srgan.checkpoints.rebuilding import memory_problem
 from srgan.cli.fit import FAILED, STOPPED_EARLY, main
 from srgan.metrics.features import ClassifierFeatures
 from srgan.runs.folder import RunFolder

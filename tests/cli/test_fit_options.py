@@ -18,7 +18,7 @@ from srgan.cli.fit_options import RENAMED, spelled_out
 from srgan.cli.main import main
 from srgan.cli.parser_messages import INSTEAD, format_parser_message
 from srgan.constraints import Constraint
-from srgan.constraints.registry import METHODS
+from srgan.constraints.regularize import METHODS
 from srgan.runs.folder import RunFolder, flatten_settings
 
 

@@ -20,7 +20,7 @@ from srgan.constraints import (
     raw_weight,
     spectra,
 )
-from srgan.constraints.registry import METHODS, options_of
+from srgan.constraints.regularize import METHODS, options_of
 
 
 class Doubled(nn.Module):

@@ -20,7 +20,7 @@ from srgan.constraints import (
     SpectralNormalization,
     raw_weight,
 )
-from srgan.constraints.gradient_checkpointing import _warn_of_unknown_recomputation
+from srgan.constraints.parametrization import _warn_of_unknown_recomputation
 from srgan.networks import ResNetDiscriminator
 
 

@@ -24,8 +24,8 @@ from srgan.constraints import (
     spectral_layers,
 )
 from srgan.constraints.layers import convolutions
-from srgan.constraints.scale import scale_weights
-from srgan.constraints.stepping import part_in
+from srgan.constraints.selecting import part_in
+from srgan.constraints.spectral_normalization import scale_weights
 from srgan.spectral import Scale
 from srgan.utils.distributed import ProcessGroup
 

@@ -12,7 +12,7 @@ from faults.forks import Child, Ended
 from faults.subject import differences, train
 from faults.trials import Attempt, Outcome, Trial
 from srgan.checkpoints.reading import read_file
-from srgan.checkpoints.writing import find_resume_point
+from srgan.checkpoints.resume import find_resume_point
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import read_cached
 

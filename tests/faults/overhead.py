@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from srgan.checkpoints.writing import RunCheckpointIO
+from srgan.checkpoints.resume import RunCheckpointIO
 from srgan.data import DigitsData
 from srgan.networks import ResNetPair
 from srgan.runs.folder import RunFolder

@@ -12,7 +12,7 @@ from srgan.data import DigitsData, FolderData
 from srgan.metrics.features import ClassifierFeatures, FeatureNetwork, hash_weights
 from srgan.metrics.formulas import frechet_distance
 from srgan.metrics.protocol import FinalProtocol, ScoreProtocol
-from srgan.metrics.scores import ImagesOf, Scorer, chosen_classes, intra_class_distances
+from srgan.metrics.scores import ImagesOf, Scorer, chosen_classes
 from srgan.networks import ResNetGenerator
 from srgan.networks.sampling import GeneratorStatistics, generate
 from srgan.utils.distributed import ProcessGroup
@@ -197,8 +197,10 @@ def test_a_class_without_images_is_refused_by_every_rank(folder_root: Path, rank
     """Also by the one whose classes have images, before it would wait for the other."""
     folder, generator = FolderData(str(folder_root), 8), ResNetGenerator(8, 4, num_classes=4)
     wanted = protocol(num_real_images=12, intra_fid_classes=4, intra_fid_images=30)
+    scorer = Scorer(Projection(), folder, wanted)
+    scorer.ranks = ProcessGroup(rank, 2)
     with pytest.raises(ValueError, match=r"classes \[3\]"):
-        intra_class_distances(Projection(), folder, generator, wanted, ProcessGroup(rank, 2))
+        scorer.of_generator(generator)
 
 
 @pytest.mark.parametrize("data", ["folder", "digits"])

@@ -129,7 +129,7 @@ def test_classes_decide_what_is_generated_and_labels_are_uniform() -> None:
     assert not torch.equal(images, others)
     assert set(labels.tolist()) == set(range(CLASSES))
     assert torch.equal(labels, chosen)
-    tail = next(generate(generator, range(30, 40), seed=1, purpose="test")).labels
+    _, tail = next(generate(generator, range(30, 40), seed=1, purpose="test"))
     assert torch.equal(tail, labels[30:])
 
 

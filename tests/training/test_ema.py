@@ -12,8 +12,8 @@ from torch import nn
 from tracked import documented
 
 from srgan.runs.folder import RunFolder
-from srgan.training.ema import average_into, decay_at
 from srgan.training.module import AdversarialTraining
+from srgan.training.optimizers import average_into, decay_at
 
 SCORED = ["--scores.every", "12", "--scores.protocol.num_fake_images", "40", "--scores.protocol.num_real_images", "40",
           "--scores.protocol.batch_size", "20"]  # fmt: skip

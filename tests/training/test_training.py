@@ -20,10 +20,10 @@ from srgan.constraints import (
     Unconstrained,
     spectra,
 )
+from srgan.constraints.together import scores_of_both
 from srgan.data import DigitsData
 from srgan.losses import Hinge, LeastSquares, Loss, NonSaturating, Wasserstein
 from srgan.networks.sampling import generate
-from srgan.training.both import scores_of_both
 from srgan.training.module import AdversarialTraining, optimizer_steps
 from srgan.training.optimizers import OptimizerSettings
 from srgan.utils.distributed import SINGLE_PROCESS, ProcessGroup

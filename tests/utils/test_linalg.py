@@ -10,7 +10,7 @@ from test_spectral import collapsed, flat, gaussian, matrix_with
 from torch import Tensor, nn
 
 from srgan.constraints import METHODS, raw_weight
-from srgan.constraints.stepping import part_in
+from srgan.constraints.selecting import part_in
 from srgan.utils.linalg import eigenvectors, svd, svds, undirected
 
 
