@@ -1,8 +1,6 @@
-"""`make reproduce-baselines`: a talk's "Does it work?", and a forum's discriminators whose loss goes to 0."""
+"""A talk's "Does it work?", and a forum's discriminators whose loss goes to 0."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -10,7 +8,7 @@ from typing import Any, NamedTuple
 from pandas import DataFrame
 from rich.console import Console
 
-from reproduce.launcher.launcher import Campaign, perform
+from reproduce.launcher.launcher import Campaign
 from reproduce.launcher.options import Options
 from reproduce.plan.run import ITERATIONS, SEED, Run, Scale
 from reproduce.results.generated import markdown_table
@@ -109,8 +107,8 @@ def verdict(run: Run) -> str:
     return "work" if enough and not record["verdicts"]["mode_collapse"]["collapsed"] else "NOT WORK"
 
 
-def experiment(options: Options) -> Campaign:
-    """All rows of both sources with each seed."""
+def baselines(options: Options) -> int:
+    """`make reproduce-baselines`: a talk's "Does it work?", and a forum's discriminators whose loss goes to 0."""
     if options.scale == "small":
         raise ValueError("Expected SCALE=mini or SCALE=paper, found small: these rows are of digits or of CIFAR-10.")
     root = options.runs / "works" / options.scale
@@ -131,7 +129,7 @@ def experiment(options: Options) -> Campaign:
         write_page(root, root / "works.html")
         console.print(text, highlight=False, soft_wrap=True)
 
-    return Campaign([run for _, _, run in planned], root, finish)
+    return Campaign([run for _, _, run in planned], root, finish).execute(options)
 
 
 def slide_line(row: Row, run: Run) -> dict[str, str]:
@@ -163,9 +161,3 @@ def score(scores: Mapping[str, Any], name: str) -> str:
     """One score of an evaluation, by whichever network; a dash where there is none."""
     found = scores.get(name, scores.get(f"{name}_cls"))
     return "–" if found is None else f"{found:.4g}"
-
-
-main = partial(perform, experiment, __doc__, "scale seeds")
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`make null-model`: what SR's projections make of a matrix that Adam moves by noise alone: no data, no loss, no net.
+"""What SR's projections make of a matrix that Adam moves by noise alone: no data, no loss, no net.
 
 A convolution's weight begins as the authors' do, by Glorot's rule. Its "gradient" is noise: white, or correlated from
 one step to the next (an AR(1) process), which is what "persistence" means. Adam, its rate and the rate's decay, the
@@ -6,7 +6,6 @@ spectral maps and their schedule are the package's and the paper's; nothing is f
 says nothing of what a discriminator learns.
 """
 
-import sys
 from collections.abc import Sequence
 
 import torch
@@ -23,7 +22,7 @@ from reproduce.evidence.null_curves import (
     write_curves,
 )
 from reproduce.evidence.records import read_evidence, with_their_past
-from reproduce.launcher.options import read
+from reproduce.launcher.options import Options
 from reproduce.plan.run import EVIDENCE
 from reproduce.plan.variants import BRANCH, SCALE_CONTROL, SR_S_AFTER_SN
 from reproduce.results.generated import markdown_table
@@ -151,17 +150,12 @@ def _measures(sigma: Tensor) -> dict[str, list[float]]:
     return {name: [float(f"{value:.4g}") for value in found.mean(-1)] for name, found in measures.items()}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; writes null_model.json, .md and .png. Returns the exit status."""
-    options = read(arguments, __doc__, "shape persistence seeds runs")
+def null_model(options: Options) -> int:
+    """`make null-model`: what SR's projections make of a matrix that Adam moves by noise alone."""
     root = options.runs / "null-model"
     settle_on_cpu()
     torch.set_num_threads(1)  # matrices are so small that more threads only wait for each other
-    try:
-        curves = simulate(options.shape or SHAPE, options.persistence or PERSISTENCES, options.seeds or SEEDS)
-    except ValueError as error:
-        print(f"null-model: {error}", file=sys.stderr)
-        return 2
+    curves = simulate(options.shape or SHAPE, options.persistence or PERSISTENCES, options.seeds or SEEDS)
     runs = with_their_past([run for run in read_evidence(EVIDENCE / "evidence.json") if run.setting == "C_64-32"])
     table = markdown_table(null_table(curves, runs))
     write_curves(root / "null_model.json", curves)
@@ -169,7 +163,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     save_null_picture(curves, runs, root / "null_model.png")
     Console(soft_wrap=True).print(table, highlight=False)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

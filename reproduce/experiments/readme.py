@@ -1,4 +1,4 @@
-"""`make readme`: README.md's findings and picture; in docs/ the evidence, the mini table and the page on scale."""
+"""README.md's findings and picture; in docs/ the evidence, the mini table and the page on scale."""
 
 import shutil
 import sys
@@ -15,14 +15,14 @@ from reproduce.evidence.pictures import save_hero
 from reproduce.evidence.records import Evidence, read_evidence, with_their_past, write_evidence
 from reproduce.evidence.scale_tables import timing_table
 from reproduce.experiments.scale import tables_with_evidence
+from reproduce.launcher.options import Options
 from reproduce.plan.run import EVIDENCE, FINISHED, REPOSITORY, states
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import MINI_DEFAULT, default_seeds, table_runs
 from reproduce.plan.variants import SR_D, SR_S, SR_S_AFTER_SN
 from reproduce.results.generated import markdown_table, put_into
 from reproduce.results.picture import save_table_picture
-from reproduce.results.table import ResultsTable
-from reproduce.results.table_page import described_table
+from reproduce.results.table import ResultsTable, described_table
 from srgan.utils.files import write_text
 
 RUNS = REPOSITORY / "runs"
@@ -53,8 +53,11 @@ layer's spectrum](table2-mini.png)
 """
 
 
-def main() -> int:
-    """Writes what the runs of finished seeds allow; returns 0, or 1 without such a seed, naming what is missing."""
+def readme(options: Options) -> int:
+    """`make readme`: puts what is recorded, and the runs of finished seeds, into README.md and docs/.
+
+    Returns 0, or 1 without such a seed, naming what is missing.
+    """
     if (samples := RUNS / "collapse" / "samples").is_dir():
         shutil.copytree(samples, EVIDENCE / "samples", dirs_exist_ok=True)
     add_evidence(read_evidence(RUNS / "collapse" / "evidence.json"), EVIDENCE, Console())
@@ -62,9 +65,8 @@ def main() -> int:
     put_into(README, "findings", findings(committed))
     save_hero(committed, EVIDENCE / "hero.png")
     update_scale_page(RUNS)
-    of_seeds = [
-        table_runs("mini", MINI_DEFAULT, METHODS, [seed], RUNS / "table2" / "mini") for seed in default_seeds("mini")
-    ]
+    root = RUNS / "table2" / "mini"
+    of_seeds = [table_runs("mini", MINI_DEFAULT, METHODS, [seed], root) for seed in default_seeds("mini")]
     finished = [run for runs in of_seeds if all(run.state == FINISHED for run in runs) for run in runs]
     if not finished:
         missing = states([run for run in of_seeds[0] if run.state != FINISHED])
@@ -114,7 +116,3 @@ def parts_of_scale_page() -> dict[str, str]:
         "timing": markdown_table(timing_table(runs)),
         "scale": tables_with_evidence(read_evidence(EVIDENCE / "scale.json")),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

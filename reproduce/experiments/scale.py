@@ -1,11 +1,10 @@
-"""`make reproduce-scale`: the scale of D's weights or their spectrum? {no, static, dynamic} x {kept, unit scale}.
+"""The scale of D's weights or their spectrum? {no, static, dynamic} x {kept, unit scale}.
 
 The authors' SR-s resets sigma_1 of the raw weights to 1, their SR-d keeps it and SN leaves it alone, so runs of the
 three compare spectra and scales at once. The six cells tell them apart.
 """
 
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +14,14 @@ from rich.console import Console
 
 from reproduce.evidence.records import Evidence, evidence_of, read_evidence, write_evidence
 from reproduce.evidence.scale_tables import DIGITS, NARROW, PLACES, SMALL, label_of, scale_markdown, score_of
-from reproduce.experiments.collapse import collapse_runs
-from reproduce.launcher.launcher import Campaign, perform
-from reproduce.launcher.options import CAMPAIGN, Options, read
+from reproduce.launcher.launcher import Campaign
+from reproduce.launcher.options import Options
 from reproduce.plan.run import CHANNELS, EVIDENCE, FINISHED, SEED, Run
-from reproduce.plan.table_runs import BASES, table_run
+from reproduce.plan.table_runs import BASES, collapse_runs, table_run
 from reproduce.plan.variants import CELLS, COLLAPSE_CELLS
 from srgan.runs.folder import RunFolder
 from srgan.utils.files import write_text
 
-NAMES = "scale seeds images existing"
 RunsOfPlaces = dict[str, list[Run]]
 
 
@@ -66,11 +63,21 @@ def small_runs(seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any]) -
     return {SMALL: found}
 
 
-def experiment(options: Options) -> Campaign:
-    """The six cells of every seed, on digits (SCALE=mini) or from SN's checkpoint on real images (SCALE=small)."""
+def scale(options: Options) -> int:
+    """`make reproduce-scale`: the scale of D's weights or their spectrum? {no, static, dynamic} x {kept, unit scale}.
+
+    The six cells of every seed, on digits (SCALE=mini) or from SN's checkpoint on real images (SCALE=small). EXISTING
+    reads runs that are there instead.
+    """
     if options.scale == "paper":
         raise ValueError("Expected SCALE=mini or SCALE=small, found paper: these cells have no runs at that scale.")
     root, overrides = options.runs / "scale", options.with_images()
+    if options.existing:
+        if not (outcomes := outcomes_in(Path(options.existing))):
+            expected = "runs that are far enough, such as digits/D6/sr-s-seed11"
+            raise ValueError(f"expected {expected}, below {options.existing}, found none.")
+        add_outcomes(outcomes, root, Console())
+        return 0
     if options.scale == "mini":
         found = digits_runs(options.seeds or PLACES[NARROW], root, overrides)
     else:
@@ -80,7 +87,7 @@ def experiment(options: Options) -> Campaign:
         done = [(place, run) for place, runs in found.items() for run in runs if run.state == FINISHED]
         add_outcomes([evidence_of(run.folder, place, run.label, run.flat[SEED]) for place, run in done], root, console)
 
-    return Campaign([run for runs in found.values() for run in runs], root, finish)
+    return Campaign([run for runs in found.values() for run in runs], root, finish).execute(options)
 
 
 def outcomes_in(root: Path) -> list[Evidence]:
@@ -106,22 +113,3 @@ def add_outcomes(outcomes: Iterable[Evidence], root: Path, console: Console) -> 
 def tables_with_evidence(outcomes: Iterable[Evidence]) -> str:
     """The tables of some runs, with the cells that the committed evidence has."""
     return scale_markdown([*read_evidence(EVIDENCE / "evidence.json"), *outcomes])
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: EXISTING reads runs that are there, without it the missing ones are made; returns the status."""
-    mini = lambda _: "mini"  # noqa: E731
-    options = read(arguments, __doc__, f"{NAMES} {CAMPAIGN}", detect=mini)
-    if not options.existing:
-        return perform(experiment, __doc__, NAMES, arguments, detect=mini)
-    found = outcomes_in(Path(options.existing))
-    if not found:
-        expected = "runs that are far enough, such as digits/D6/sr-s-seed11"
-        print(f"reproduce: expected {expected}, below {options.existing}, found none.", file=sys.stderr)
-        return 2
-    add_outcomes(found, options.runs / "scale", Console())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,14 +1,15 @@
 """Fig. 8, 11 and 12: SR-s at i = 0.25 N ... N, what D makes of test images, static against dynamic compensation."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
+from pandas import DataFrame
 
-from reproduce.experiments.sweep import FRACTIONS, TABLE_FRACTION
-from reproduce.figures.model import Picture, listed, present_scores, score_title
-from reproduce.figures.sources import FinishedSweep, Sources
-from reproduce.figures.spectra_figures import CURVES, panels_of_runs
+from reproduce.figures.runs import FinishedSweep, Picture, Sources, evaluations, listed, present_scores, score_title
+from reproduce.figures.training_figures import CURVES, panels_of_runs
+from reproduce.plan.table_runs import FRACTIONS, TABLE_FRACTION
 from srgan.plotting import MARK, PAGE_WIDTH, SERIES, AxisScale, grid_of_panels, ordered_styles
 from srgan.runs.recorded import RecordedRun
 
@@ -22,7 +23,7 @@ def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Scores against i."""
     found = [sweep for sweep in sources.sweeps() if sweep.static]
     if found:
-        runs = [run for sweep in found for run in points(sweep).values()]
+        runs = [run for sweep in found for run in sweep.points.values()]
         caption = (
             "Scores against i, the number of compensated singular values, in each group of Table I (each with axes of "
             f"its own); SN's forward pass is that of i = 1. i = floor(share of N), at least 1. "
@@ -34,9 +35,13 @@ def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
     """Distributions of D's outputs and of its objective, for each i."""
     for sweep in sources.sweeps():
-        runs = {share: run for share, run in sweep.static.items() if run.outputs is not None}
+        runs = {share: run for share, run in sweep.static.items() if run.outputs}
         if runs:
-            outputs = {share: last_outputs(run) for share, run in runs.items()}
+            outputs = {
+                share: {kind: values[-1] for kind, values in run.outputs.outputs.items()}
+                for share, run in runs.items()
+                if run.outputs
+            }
             first = next(iter(outputs.values()))
             against_test = "(d) training against test images: where they part, D overfits"
             caption = (
@@ -63,14 +68,14 @@ def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
         yield Picture("spectra", panels_of_runs(runs, axes, columns=3, aspect=0.6), f"{CURVES}: {caption}", runs)
 
 
-def points(sweep: FinishedSweep) -> dict[float, RecordedRun]:
-    """i / N -> run; SN, whose forward pass is that of i = 1, stands at 0."""
-    return ({0.0: sweep.sn} if sweep.sn else {}) | sweep.static
-
-
-def mode_collapsed(run: RecordedRun) -> bool:
-    """Whether the reported scores are from before a collapse."""
-    return run.collapse_iteration("mode_collapse") is not None
+def reported(runs: Mapping[Any, RecordedRun], score: str) -> DataFrame:
+    """The "value" of a reported score, where there is one, and whether it is from before a mode collapse."""
+    lines = {
+        key: (value, run.collapse_iteration("mode_collapse") is not None)
+        for key, run in runs.items()
+        if (value := (run.record["reported"] or {}).get(score)) is not None
+    }
+    return DataFrame.from_dict(lines, orient="index", columns=["value", "collapsed"])
 
 
 def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
@@ -78,7 +83,7 @@ def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
     groups: dict[str, list[FinishedSweep]] = {}
     for sweep in sweeps:
         groups.setdefault(sweep.setting[0], []).append(sweep)
-    names = present_scores([run.scores for sweep in sweeps for run in sweep.static.values()])
+    names = present_scores([evaluations(run) for sweep in sweeps for run in sweep.static.values()])
     titles = [f"group {group}" + (f"\n{some[0].setting}" if len(some) == 1 else "") for group, some in groups.items()]
     titles += [""] * (len(groups) * (len(names) - 1))
     figure, axes = grid_of_panels(titles, len(groups), share=False, aspect=0.55)
@@ -86,12 +91,9 @@ def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
     for place, axis in enumerate(axes):
         score, members = names[place // len(groups)], list(groups.values())[place % len(groups)]
         for own, sweep in zip(ordered_styles(len(members)), members, strict=True):
-            reported = {share: (run.record["reported"] or {}).get(score) for share, run in points(sweep).items()}
-            values = {share: value for share, value in reported.items() if value is not None}
-            axis.plot(list(values), list(values.values()), **own._asdict(), label=sweep.setting)
-            collapsed = [share for share in values if mode_collapsed(points(sweep)[share])]
-            crossed = [values[share] for share in collapsed]
-            axis.plot(collapsed, crossed, "x", color=MARK, markersize=7, label="_collapsed")
+            values = reported(sweep.points, score)
+            axis.plot(values.value, **own._asdict(), label=sweep.setting)
+            axis.plot(values.value[values.collapsed], "x", color=MARK, markersize=7, label="_collapsed")
         axis.set_xticks([0, *FRACTIONS], ["SN", *(f"{share:g}".removeprefix("0") for share in FRACTIONS)])
         axis.set_xlim(-0.08, 1.08)
         axis.margins(y=0.12)
@@ -104,12 +106,6 @@ def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
     for axis in axes[-len(groups) :]:
         axis.set_xlabel(r"$i / N$")
     return figure
-
-
-def last_outputs(run: RecordedRun) -> Outputs:
-    """D's outputs at the last record."""
-    assert run.outputs is not None
-    return {kind: outputs[-1] for kind, outputs in run.outputs.outputs.items()}
 
 
 def i_label(share: float) -> str:
@@ -177,16 +173,14 @@ def density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 def scores_of_compensations(pairs: Mapping[str, Mapping[str, RecordedRun]]) -> Figure:
     """A panel for each score; settings along x, a marker for each method."""
-    names = present_scores([run.scores for runs in pairs.values() for run in runs.values()])
+    names = present_scores([evaluations(run) for runs in pairs.values() for run in runs.values()])
     figure, axes = grid_of_panels([score_title(name) for name in names], 3, share=False)
     assert isinstance(figure, Figure)
     for axis, score in zip(axes, names, strict=True):
         for shift, own, method in zip((-0.18, 0, 0.18), SERIES, ("SN", "SR-s", "SR-d"), strict=False):
-            values = [runs[method].record["reported"][score] for runs in pairs.values()]
-            places = np.arange(len(pairs)) + shift
-            axis.plot(places, values, color=own.color, marker=own.marker, linestyle="", markersize=5.5, label=method)
-            collapsed = [mode_collapsed(runs[method]) for runs in pairs.values()]
-            axis.plot(places[collapsed], np.array(values)[collapsed], "x", color=MARK, markersize=9, label="_collapsed")
+            values = reported({place + shift: runs[method] for place, runs in enumerate(pairs.values())}, score)
+            axis.plot(values.value, color=own.color, marker=own.marker, linestyle="", markersize=5.5, label=method)
+            axis.plot(values.value[values.collapsed], "x", color=MARK, markersize=9, label="_collapsed")
         axis.set_xticks(range(len(pairs)), list(pairs), rotation=30 if len(pairs) > 2 else 0)
         axis.set_xlim(-0.5, len(pairs) - 0.5)
         axis.margins(y=0.2)

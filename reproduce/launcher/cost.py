@@ -34,11 +34,7 @@ class Price(NamedTuple):
 
 
 def price(run: Run, devices: int | None = None) -> Price:
-    """Of one run, on as many devices as it says or on others.
-
-    Raises:
-        ValueError: the batch does not divide so; the message names the run.
-    """
+    """Of one run, on as many devices as it says or on others; ValueError if its batch does not divide so."""
     config = resolved(run)
     devices, model = devices or run.devices, config.model
     try:
@@ -74,6 +70,11 @@ class _Parser(RunCLI):
     def instantiate_classes(self) -> None: ...
 
 
+@cache
+def fit_parser() -> RunCLI:
+    return compose([], _Parser)
+
+
 def resolved(run: Run) -> Namespace:
     """All settings of a run as `srgan fit` reads them, defaults included; read once for all constraints and seeds."""
     model = {name: value for name, value in run.settings["model"].items() if name not in ("constraint", "seed")}
@@ -84,11 +85,6 @@ def resolved(run: Run) -> Namespace:
 def _parsed(settings: str) -> Namespace:
     config: Namespace = fit_parser().parser.parse_object(json.loads(settings))
     return config
-
-
-@cache
-def fit_parser() -> RunCLI:
-    return compose([], _Parser)
 
 
 def scored_images(config: Namespace) -> int:

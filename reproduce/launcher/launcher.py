@@ -3,7 +3,6 @@
 No torch in here before something is priced or launched.
 """
 
-import argparse
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reproduce.launcher.local import Stopped, launch
-from reproduce.launcher.options import CAMPAIGN, Options, read
+from reproduce.launcher.options import Options
 from reproduce.launcher.slurm import Job, Queue, sbatch_text, wait
 from reproduce.plan.run import FINISHED, OUTDATED, PLAN, Run, count_gpus
 from srgan.utils.provenance import usable_cores
@@ -38,12 +37,8 @@ class Campaign:
     def execute(self, options: Options) -> int:
         """Trains what is not finished and finishes; call it again to resume.
 
-        Returns:
-            The exit status: 0, 1 (a run failed), 2 (a folder holds a run of other settings), 130 (stopped).
-
-        Raises:
-            ValueError: the runs are not possible on such resources.
-            RuntimeError: Slurm is not there, or refused.
+        Returns the exit status: 0, 1 (a run failed), 2 (a folder holds a run of other settings), 130 (stopped). Raises
+        ValueError where such resources do not do, RuntimeError where Slurm is not there or refused.
         """
         from reproduce.launcher.cost import price
 
@@ -145,30 +140,3 @@ class Campaign:
                 self._say("The jobs go on; the same command shows where they are.")
                 return 130
         return 1 if any(run.state != FINISHED for run in to_do) else 0
-
-
-def perform(
-    experiment: Callable[[Options], Campaign],
-    description: str | None,
-    names: str,
-    arguments: Sequence[str] | None = None,
-    detect: Callable[[Options], str] | None = None,
-) -> int:
-    """The command of an experiment; returns the exit status.
-
-    Args:
-        experiment: options -> the campaign.
-        description: of the command.
-        names: of the options that the experiment takes beside those of every one.
-        arguments: None: the process's.
-        detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
-    """
-    options = read(arguments, description, f"{names} {CAMPAIGN}", detect)
-    try:
-        options.check_cluster()
-        return experiment(options).execute(options)
-    except (ValueError, RuntimeError, argparse.ArgumentError) as error:
-        from srgan.cli.parser_messages import format_parser_message
-
-        print(f"reproduce: {format_parser_message(str(error))}", file=sys.stderr)
-        return 2

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from rich.console import Console
 
@@ -24,13 +23,6 @@ SECONDS_TO_STOP = 60.0
 
 class Stopped(Exception):
     """By a signal; the processes of the runs have ended."""
-
-
-class _Active(NamedTuple):
-    """A run under way and the GPUs that it has."""
-
-    process: subprocess.Popen[bytes]
-    gpus: list[int]
 
 
 def check_gpus(needs: Mapping[Run, int], gpus: int) -> None:
@@ -80,21 +72,23 @@ def launch(runs: Sequence[Run], jobs: int, gpus: int, options: Options, console:
     needs = {run: options.processes(run) for run in runs}
     check_gpus(needs, gpus)
     threads = threads_of_each(needs.values(), gpus, jobs)
-    waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
+    waiting, failed = list(runs), list[Run]()
+    active: dict[Run, subprocess.Popen[bytes]] = {}
+    taken: dict[Run, list[int]] = {}  # run under way -> its GPUs
     with _signals() as received, Display(runs) as display:
         try:
             while (waiting or active) and not received:
                 for run in [run for run in waiting if run.is_ready][: jobs - len(active)]:
-                    chosen = choose_gpus(needs[run], [started.gpus for started in active.values()], gpus, jobs)
+                    chosen = choose_gpus(needs[run], taken.values(), gpus, jobs)
                     if chosen is None:
                         break
                     waiting.remove(run)
-                    active[run] = _Active(_start(run, options, chosen, threads), chosen)
+                    taken[run], active[run] = chosen, _start(run, options, chosen, threads)
                 if not active:
                     break  # what waits does so for a run that failed
-                for run in [run for run, started in active.items() if started.process.poll() is not None]:
-                    process = active.pop(run).process
-                    _kill(process)  # what is left of a run of several processes
+                for run in [run for run, process in active.items() if process.poll() is not None]:
+                    _kill(process := active.pop(run))  # what is left of a run of several processes
+                    del taken[run]
                     if process.returncode:
                         failed.append(run)
                         with Progress.external_write_mode():
@@ -103,7 +97,7 @@ def launch(runs: Sequence[Run], jobs: int, gpus: int, options: Options, console:
                 display.update(list(active), [run for run in runs if run not in waiting and run not in active])
                 time.sleep(POLL_SECONDS)
         finally:
-            _stop([started.process for started in active.values()])
+            _stop(list(active.values()))
     if received:
         raise Stopped
     return failed + waiting
@@ -147,9 +141,7 @@ def _signals() -> Iterator[list[int]]:
     """Collects SIGINT, SIGTERM and SIGHUP instead of dying of them."""
     received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {
-        number: signal.signal(number, lambda received_one, _: received.append(received_one)) for number in numbers
-    }
+    previous = {number: signal.signal(number, lambda found, _: received.append(found)) for number in numbers}
     try:
         yield received
     finally:
@@ -165,9 +157,8 @@ class Display:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.done = {run: max(run.first_iteration, run.iterations_done) for run in runs}
-        self.whole = Progress(
-            "iterations of all runs", sum(run.iterations for run in runs), done=sum(self.done.values())
-        )
+        total = sum(run.iterations for run in runs)
+        self.whole = Progress("iterations of all runs", total, done=sum(self.done.values()))
         self.bars: dict[Run, Progress] = {}
 
     def update(self, active: Sequence[Run], ended: Sequence[Run]) -> None:
@@ -183,9 +174,7 @@ class Display:
         self.done |= {run: run.iterations for run in ended}
         states = [f"{len(ended)} of {len(self.done)} runs"]
         if self.whole.in_lines:
-            states += [
-                f"{run.name} {report['iteration']:,} of {report['iterations']:,}" for run, report in reports.items()
-            ]
+            states += [f"{run.name} {at['iteration']:,} of {at['iterations']:,}" for run, at in reports.items()]
         self.whole.set_postfix_str("; ".join(states), refresh=False)
         self.whole.update(sum(self.done.values()) - self.whole.n)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from reproduce.plan.run import IMAGES, REPOSITORY, Run, count_gpus
+from reproduce.plan.run import IMAGES, REPOSITORY, Run
 from reproduce.plan.settings import METHODS, SETTINGS
 
 VARIABLE_OF = {"time": "HOURS", "nodes": "NODES", "cpus-per-task": "CPUS", "gpus-per-node": "GPUS"}
 """Option of sbatch -> what sets it, and all that depends on it."""
 CAMPAIGN = "runs overrides dry_run jobs gpus cluster partition nodes cpus hours sbatch wait"
-"""What every experiment takes."""
+"""What every command takes that trains."""
 Reader = Callable[[str], Any]
 
 
@@ -75,12 +75,12 @@ SETTINGS_OF_RUNS = reader("settings such as 'model.iterations=300'", dotted_sett
 SBATCH = reader("options such as 'mem=64G exclusive'", sbatch_options, lambda found: "" not in found)
 
 
-def rows(text: str) -> list[str]:
-    return [row.name for row in SETTINGS] if split(text) == ["all"] else split(text)
-
-
 def yes(text: str) -> bool:
     return text != "0"
+
+
+def rows(text: str) -> list[str]:
+    return [row.name for row in SETTINGS] if split(text) == ["all"] else split(text)
 
 
 OPTIONS: dict[str, tuple[Reader, str, str]] = {
@@ -113,7 +113,7 @@ OPTIONS: dict[str, tuple[Reader, str, str]] = {
 
 
 class Options(argparse.Namespace):
-    """Values of OPTIONS by their names; what an experiment does not take has its default."""
+    """Values of OPTIONS by their names; what a command does not take has its default."""
 
     def __init__(self, **values: Any) -> None:
         defaults = {name: read_text(default) for name, (read_text, default, _) in OPTIONS.items()}
@@ -127,21 +127,13 @@ class Options(argparse.Namespace):
             raise ValueError(f"Expected CLUSTER=slurm beside {names}, found no cluster. Add it.")
 
     def with_images(self) -> dict[str, Any]:
-        """Overrides of the runs, with the folder or tar that IMAGES names for scale small.
-
-        Raises:
-            ValueError: another scale has images of its own.
-        """
+        """Overrides of the runs, with the folder or tar of IMAGES; ValueError at another scale than small."""
         if self.images and self.scale != "small":
             raise ValueError(f"Expected IMAGES with SCALE=small alone, found it with {self.scale}.")
         return {**({IMAGES: self.images} if self.images else {}), **self.overrides}
 
     def processes(self, run: Run) -> int:
-        """Processes (Slurm: tasks) of a run on each node.
-
-        Raises:
-            ValueError: the run's number of devices does not share out evenly.
-        """
+        """Processes (Slurm: tasks) of a run on each node; ValueError if its devices do not share out evenly."""
         if not self.gpus and run.devices % self.nodes:
             raise ValueError(
                 f"Expected NODES that divide the devices of {run.name}, {run.devices}, found {self.nodes}. "
@@ -154,20 +146,13 @@ class Options(argparse.Namespace):
         return run.write_plan(self.processes(run), self.nodes)
 
 
-def read(
-    arguments: Sequence[str] | None,
-    description: str | None,
-    names: str,
-    detect: Callable[[Options], str] | None = None,
-) -> Options:
-    """What was asked for.
+def read(words: Sequence[str], description: str | None, names: str) -> Options:
+    """What was asked for: by words such as "--jobs", "2", then by the environment, where make puts its variables: JOBS.
 
     Args:
-        arguments: words such as "--jobs", "2"; None: the process's. What they leave out comes from the
-            environment, into which the Makefile puts its variables: JOBS.
+        words: none: also variables on make's command line are refused if the command does not take them.
         description: of the command.
         names: options that it takes.
-        detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
     """
     # No usage: it would have the options' names in lower case, where a user of make has typed variables.
     parser = argparse.ArgumentParser("reproduce", argparse.SUPPRESS, description)
@@ -179,14 +164,11 @@ def read(
 
         value = os.environ.get(name.upper(), "")
         parser.add_argument(f"--{name.replace('_', '-')}", default=value, type=meaning, help=what_for, metavar="...")
-    if arguments is None and (strangers := typed_variables() - {name.upper() for name in names.split()}):
-        taken = ", ".join(name.upper() for name in names.split())
-        parser.error(f"expected variables that this command takes ({taken}), found {', '.join(sorted(strangers))}")
-    options = Options(**vars(parser.parse_args(arguments)))
-    if options.scale == "auto":
-        by_devices = "paper" if options.cluster or count_gpus() else "mini"
-        options.scale = detect(options) if detect else by_devices
-    return options
+    taken = names.upper().split()
+    if not words and (strangers := typed_variables().difference(taken)):
+        found = ", ".join(sorted(strangers))
+        parser.error(f"expected variables that this command takes ({', '.join(taken)}), found {found}")
+    return Options(**vars(parser.parse_args(words)))
 
 
 def typed_variables() -> set[str]:

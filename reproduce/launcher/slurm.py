@@ -38,11 +38,8 @@ class FitJob:
     def __call__(self) -> None:
         """Trains or resumes, in this process, so that a signal of Slurm's reaches training itself.
 
-        Stopped by a signal, the run has saved its state, and the job goes back to the queue, unless Slurm
-        ends it for good (scancel) or requeues it by itself.
-
-        Raises:
-            RuntimeError: `srgan fit` refused its settings; the log says why.
+        Stopped by a signal, the run has saved its state, and the job goes back to the queue, unless Slurm ends it for
+        good (scancel) or requeues it by itself. RuntimeError: `srgan fit` refused its settings; the log says why.
         """
         from submitit import JobEnvironment
 
@@ -78,13 +75,9 @@ class Job(NamedTuple):
 
 
 class Queue:
-    """The jobs of one runs folder, which remembers in `slurm/jobs.json` what it has submitted.
+    """The jobs of the runs in a folder that all nodes see, with what was submitted in its `slurm/jobs.json`.
 
-    Args:
-        root: the folder of all runs; it must be one that all nodes see.
-
-    Raises:
-        RuntimeError: Slurm or submitit is not there.
+    RuntimeError where Slurm or submitit is not there.
     """
 
     def __init__(self, root: Path) -> None:
@@ -116,12 +109,7 @@ class Queue:
     def submit(self, runs: Sequence[Run], options: Options) -> dict[Run, Job]:
         """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
 
-        Returns:
-            The jobs of `runs`, new and old.
-
-        Raises:
-            ValueError: see `Options.processes`.
-            RuntimeError: Slurm refused.
+        Returns the jobs of `runs`, new and old. ValueError: see `Options.processes`; RuntimeError: Slurm refused.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / "lock"):
@@ -196,11 +184,7 @@ def _key(run: Run) -> str:
 
 
 def _slurm(*command: str) -> str:
-    """Output of one of Slurm's commands.
-
-    Raises:
-        RuntimeError: it failed.
-    """
+    """Output of one of Slurm's commands; RuntimeError if it failed."""
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:
         answer = finished.stderr.strip() or finished.stdout.strip()

@@ -1,18 +1,30 @@
-"""The runs of Table II: a setting of Table I, a method, a seed. No torch in here.
+"""The runs of Table II, and of what goes with it: a setting of Table I, a method, a seed. No torch in here.
 
 Functions that plan runs take the scale, names of rows of Table I (ValueError for a name that it does not have), seeds
-(one run for each), a folder, and `overrides`, settings of every run that win over all others.
+(one run for each), a folder, and `overrides`, settings of every run that win over all others. The folder `runs` is that
+of all experiments: table2, collapse, sweep.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from reproduce.plan.run import BATCH_SIZE, CHANNELS, IMAGE_SIZE, IMAGES, REPOSITORY, SEED, Run, Scale, count_gpus
-from reproduce.plan.settings import SETTINGS, Method, Setting
-from reproduce.plan.variants import BRANCH, SN, SR_D, SR_S, Variant
+from reproduce.plan.run import (
+    BATCH_SIZE,
+    CHANNELS,
+    IMAGE_SIZE,
+    IMAGES,
+    ITERATIONS,
+    REPOSITORY,
+    SEED,
+    Run,
+    Scale,
+    count_gpus,
+)
+from reproduce.plan.settings import METHODS, SETTINGS, Method, Setting
+from reproduce.plan.variants import BRANCH, COLLAPSE, SN, SR_D, SR_S, Variant, at_fraction
 from srgan.runs.folder import RunFolder
 
 # One setting of each group; A to C have one batch, so that the width alone differs.
@@ -29,6 +41,30 @@ BASES = {
 }
 """Data set, or another scale than paper -> files of `configs/`, the later ones over the earlier."""
 PREPARED_IMAGENET = "data/imagenet128"  # as configs/imagenet128.yaml says
+FRACTIONS = (0.25, 0.5, 0.75, 1.0)
+"""i / N of SR-s in the sweep, as Fig. 8 has them."""
+TABLE_FRACTION = 0.5  # of configs/sr-s.yaml, with which Table II is made
+# The settings of Fig. 11 and 12 are lost in the paper's text, Fig. 8 shows all groups: one setting of each.
+SWEEP_DEFAULT: dict[Scale, tuple[str, ...]] = {
+    "mini": ("A_64-128", "C_64-32"),
+    "small": ("C_64-32",),
+    "paper": ("A_64-128", "B_128-64", "C_32-32", "D_128-256", "E_256-64"),
+}
+RESUMED = "E_2048-64"
+"""The row of Section IV-A."""
+
+
+class Length(NamedTuple):
+    """Iterations under SN, and at the end of both branches."""
+
+    branch: int
+    end: int
+
+
+LENGTHS: dict[Scale, Length] = {
+    "paper": Length(40_000, 80_000),  # SN collapses at about 40,000 with batch 2048
+    "mini": Length(300, 600),
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,8 +78,7 @@ class TableRun(Run):
 
 def default_settings(scale: Scale) -> list[str]:
     """Rows that the table has where nobody asks for others."""
-    by_scale = {"mini": MINI_DEFAULT, "small": SMALL_DEFAULT}
-    return list(by_scale.get(scale, [setting.name for setting in SETTINGS]))
+    return list({"mini": MINI_DEFAULT, "small": SMALL_DEFAULT}.get(scale, [setting.name for setting in SETTINGS]))
 
 
 def default_seeds(scale: Scale) -> list[int]:
@@ -141,3 +176,54 @@ def mini_channels(channels: int) -> int:
 def mini_batch_size(setting: Setting) -> int:
     """Batches at scale mini: sqrt(2 batch), which keeps the order of the rows (8 ... 2048 -> 4 ... 64)."""
     return round(math.sqrt(2 * setting.batch_size))
+
+
+def collapse_runs(
+    names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
+) -> list[TableRun]:
+    """At scale small: SN and SR-s, which are those of Table II, for each setting and seed; then those of COLLAPSE."""
+    pairs = table_runs("small", names, METHODS, seeds, runs / "table2" / "small", overrides)
+    return pairs + [
+        table_run("small", sn.setting, sn.seed, runs / "collapse", overrides, variant, part, sn)
+        for part, variant in COLLAPSE.items()
+        for sn in pairs
+        if sn.method == "sn"
+    ]
+
+
+def resume_runs(scale: Scale, root: Path, overrides: Mapping[str, Any] | None = None) -> list[TableRun]:
+    """Section IV-A: SN up to the branch, and from its last checkpoint SN and SR-d side by side."""
+    if scale == "small":
+        raise ValueError(f"Expected SCALE=mini or SCALE=paper, found small: {RESUMED} is a row of ImageNet.")
+    (setting,), length = rows([RESUMED]), LENGTHS[scale]
+    further = {"scores.every": 100} if scale == "mini" else {}
+
+    def run(name: str, part: str, variant: Variant, iterations: int, after: TableRun | None = None) -> TableRun:
+        chosen = {**further, ITERATIONS: iterations, **(overrides or {})}
+        planned = table_run(scale, setting, 1, root, chosen, variant, part)
+        return replace(planned, name=name, folder=RunFolder(root / part), after=after)
+
+    start = run("SN", "sn-start", SN, length.branch)
+    resumed = run("SN goes on", "sn", SN, length.end, start)
+    return [start, resumed, run("SR-d takes over", "sr-d", SR_D, length.end, start)]
+
+
+def sweep_runs(
+    scale: Scale, names: Iterable[str], seeds: Iterable[int], runs: Path, overrides: Mapping[str, Any] | None = None
+) -> list[TableRun]:
+    """SN (whose forward pass is that of i = 1), SR-s at every i / N, SR-d; where Table II has the run, its own one."""
+    seeds, table, root = list(seeds), runs / "table2" / scale, runs / "sweep" / scale
+    variants = {f"sr-s-{fraction:g}": at_fraction(fraction) for fraction in FRACTIONS} | {"sr-d": SR_D}
+    of_table = {"sr-s": f"sr-s-{TABLE_FRACTION:g}", "sr-d": "sr-d"}
+    found = []
+    for setting in rows(names):
+        for seed in seeds:
+            sn, sr = table_runs(scale, [setting.name], METHODS, [seed], table, overrides)
+            found.append(sn)
+            found += [
+                sr
+                if part == of_table[setting.compensation]
+                else table_run(scale, setting, seed, root, overrides, variant, part)
+                for part, variant in variants.items()
+            ]
+    return found

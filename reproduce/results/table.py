@@ -1,7 +1,4 @@
-"""Table II beside our numbers: a line for each run, from these one for each cell, from these what is shown.
-
-Markdown, CSV and page are made of these three.
-"""
+"""Table II beside our numbers: a line for each run, from these one for each cell (CSV), from these the Markdown."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,6 +11,7 @@ from pandas import DataFrame, Series
 from reproduce.plan.run import FINISHED, Scale
 from reproduce.plan.settings import METHODS, SETTINGS, Method
 from reproduce.plan.table_runs import TableRun
+from reproduce.results.generated import markdown_table
 from reproduce.results.significance import Pairs, compare
 from srgan.collapse import is_lower_better
 from srgan.runs.recorded import VERDICTS, recorded_run
@@ -23,6 +21,31 @@ SHORT = {"mode_collapse": "MC", "spectral_collapse": "SC"}
 NOTHING = "–"
 PAPERS_SN = "In the paper, SN"
 ROWS = {setting.name: setting for setting in SETTINGS}
+LEGEND = {
+    "mini": (
+        "Scale mini: stacked digits (scikit-learn), 16 × 16, networks and batches scaled down; FID_cls and IS_cls by "
+        "a classifier trained on the digits; modes: how many of the 1,000 combinations are generated. Compare the "
+        "changes from SN to SR, not the values with the paper's."
+    ),
+    "small": (
+        "Scale small: CIFAR-10 at 16 × 16, a quarter of the paper's widths, its learning rates, 10,000 iterations; "
+        "FID_cls and IS_cls by a classifier trained on the images. Compare the changes from SN to SR, not the values "
+        "with the paper's."
+    ),
+    "paper": "Scale paper: the protocol of the paper; [ours - paper] in brackets.",
+}
+LEGEND_OF_ALL = (
+    "MC: mode collapse (by medians of three evaluations), SC: spectral collapse. As in the paper, a run that collapsed "
+    "shows its best evaluation before the collapse, any other its last. SC means that in at least half of the layers "
+    "the tail mean (mean of σₖ/σ₁ over k > N/4) is below half its largest value so far. Under SR-s, which lets the "
+    "values beyond i fall (Fig. 7c), only the first i values count."
+)
+LEGEND_OF_COMPARISON = (
+    "SR is compared with SN in pairs of runs with the same setting and seed, separately for settings in which the "
+    'paper\'s SN collapses and in which it does not. p: one-sided sign test of "SR is better", for each score '
+    'separately. Relative change: geometric mean over the pairs, with Student\'s interval. "Inconclusive": neither '
+    '"better" nor "worse" at the 5 % level.'
+)
 
 
 class ResultsTable:
@@ -33,15 +56,14 @@ class ResultsTable:
         scale: of all of them.
 
     Attributes:
-        fid: our FID's name: another one, of another network, where the scale is not the paper's.
-        shown_scores: names of the scores that readers see, our FID first.
+        shown_scores: names of the scores that readers see; FID and IS are those of another network at other scales.
         scores: names of all scores that the table has.
     """
 
     def __init__(self, runs: Sequence[TableRun], scale: Scale) -> None:
         self.scale = scale
-        self.fid, self.inception = ("FID", "IS") if scale == "paper" else ("FID_cls", "IS_cls")
-        self.shown_scores = [self.fid, self.inception, *(["modes"] if scale == "mini" else [])]
+        self.shown_scores = ["FID", "IS"] if scale == "paper" else ["FID_cls", "IS_cls"]
+        self.shown_scores += ["modes"] if scale == "mini" else []
         self.scores = [*self.shown_scores, *(["modes_kl"] if scale == "mini" else [])]
         self.runs = DataFrame([_line_of(run, self.scores) for run in runs], dtype=object)
 
@@ -57,9 +79,9 @@ class ResultsTable:
         return DataFrame([self._cell(setting, method, runs) for (setting, method), runs in groups], dtype=object)
 
     def _cell(self, name: str, method: Method, runs: DataFrame) -> dict[str, Any]:
-        done, paper, first = runs[runs.state == FINISHED], ROWS[name].cell(method), runs.iloc[0]
-        line = {"setting": name, "method": method, "scale": self.scale, "batch_size": first.batch_size}
-        line |= {"discriminator_channels": first.discriminator_channels}
+        done, paper = runs[runs.state == FINISHED], ROWS[name].cell(method)
+        line: dict[str, Any] = {"setting": name, "method": method, "scale": self.scale}
+        line |= runs.iloc[0][["batch_size", "discriminator_channels"]].to_dict()
         line |= {f"paper_{score}": value for score, value in paper._asdict().items()}
         line |= {"seeds": " ".join(map(str, done.seed)), "gap": gap_of(runs)}
         for score in (*self.scores, *self.finals):
@@ -86,11 +108,12 @@ class ResultsTable:
             line = {
                 "Setting": name,
                 "batch, CH": f"{first.batch_size}, {first.discriminator_channels}",
-                "FID paper SN → SR": _with_change(setting.sn.FID, setting.sr.FID),
-                f"{self.fid} ours SN → SR": self._pair(of, self.fid),
-                "IS paper SN → SR": _with_change(setting.sn.IS, setting.sr.IS),
             }
-            line |= {f"{score} ours SN → SR": self._pair(of, score) for score in self.shown_scores[1:]}
+            for score, papers in zip(self.shown_scores, ("FID", "IS", None), strict=False):
+                if papers:
+                    sn, sr = getattr(setting.sn, papers), getattr(setting.sr, papers)
+                    line[f"{papers} paper SN → SR"] = f"{sn:.2f} → {sr:.2f} ({_change(sn, sr)})"
+                line[f"{score} ours SN → SR"] = self._pair(of, score)
             for method in METHODS:
                 paper = "MC + SC" if setting.cell(method).collapsed else "no"
                 line[f"collapse {method.upper()} paper / ours"] = f"{paper} / {_collapses(of.get(method))}"
@@ -146,6 +169,21 @@ class ResultsTable:
         commits = sorted({str(commit)[:8] + "+" * str(commit).endswith("+") for commit in self.runs.commit.dropna()})
         different = ": runs of different code." if len(commits) > 1 else "."
         return f"Commit {', '.join(commits)}{different}" if commits else ""
+
+
+def described_table(table: ResultsTable) -> str:
+    """Markdown with its legend, and a table of the final scores where there are any."""
+    text = f"{markdown_table(table.shown)}\n{LEGEND[table.scale]} {LEGEND_OF_ALL} {table.provenance()}\n"
+    if len(table.comparison):
+        text = f"{markdown_table(table.comparison)}\n{LEGEND_OF_COMPARISON}\n\n{text}"
+    if len(table.final_scores):
+        protocols = list(dict.fromkeys(table.runs.protocol.dropna()))
+        several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
+        text += (
+            f"\nScores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The "
+            f"table above has the protocol in training.\n\n{markdown_table(table.final_scores)}"
+        )
+    return text
 
 
 def _line_of(run: TableRun, scores: Sequence[str]) -> dict[str, Any]:
@@ -205,10 +243,6 @@ def mean_and_deviation(mean: float, deviation: float | None) -> str:
 def _change(before: float, after: float) -> str:
     """SR against SN in per cent."""
     return f"{100 * (after / before - 1):+.0f} %"
-
-
-def _with_change(before: float, after: float) -> str:
-    return f"{before:.2f} → {after:.2f} ({_change(before, after)})"
 
 
 def _collapses(cell: Series | None) -> str:

@@ -16,19 +16,26 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
+from reproduce.__main__ import main
 from reproduce.evidence.records import read_evidence
-from reproduce.experiments import collapse, resume
 from reproduce.experiments.baselines import SLIDE, THREAD, works_run
-from reproduce.experiments.collapse import collapse_runs
-from reproduce.experiments.resume import resume_runs
 from reproduce.experiments.scale import digits_runs, small_runs
-from reproduce.experiments.sweep import sweep_runs
 from reproduce.launcher.cost import fit_parser
 from reproduce.launcher.local import Display, Stopped, launch
 from reproduce.launcher.options import Options
 from reproduce.plan.run import FINISHED, IMAGES, TO_DO, Run, Scale, merged
 from reproduce.plan.settings import METHODS, SETTINGS
-from reproduce.plan.table_runs import default_settings, mini_batch_size, mini_channels, table_runs
+from reproduce.plan.table_runs import (
+    LENGTHS,
+    Length,
+    collapse_runs,
+    default_settings,
+    mini_batch_size,
+    mini_channels,
+    resume_runs,
+    sweep_runs,
+    table_runs,
+)
 from reproduce.plan.variants import COLLAPSE, SN, SR_S
 from srgan.cli.main import main as srgan
 from srgan.runs.folder import RunFolder
@@ -198,8 +205,18 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}
     sizes["scores.final.num_fake_images"] = 50
-    options = ["--settings", "C_8-32", "--seeds", "3", "--images", str(folder_root), "--runs", str(tmp_path)]
-    assert collapse.main([*options, "--overrides", as_words(sizes)]) == 0
+    options = [
+        "collapse",
+        "--settings",
+        "C_8-32",
+        "--seeds",
+        "3",
+        "--images",
+        str(folder_root),
+        "--runs",
+        str(tmp_path),
+    ]
+    assert main([*options, "--overrides", as_words(sizes)]) == 0
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
     samples = {}
@@ -228,9 +245,9 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Section IV-A for real at a thirtieth of its mini length, on fewer and smaller images."""
-    monkeypatch.setitem(resume.LENGTHS, "mini", resume.Length(10, 20))
+    monkeypatch.setitem(LENGTHS, "mini", Length(10, 20))
     words = as_words({**SIZES, "scores.every": 10})
-    assert resume.main(["--scale", "mini", "--runs", str(tmp_path), "--overrides", words]) == 0
+    assert main(["resume", "--scale", "mini", "--runs", str(tmp_path), "--overrides", words]) == 0
     root = tmp_path / "resume" / "mini"
     branches = [RunFolder(root / part) for part in ("sn", "sr-d")]
     for branch in branches:
@@ -244,7 +261,7 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
 
 
 def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_path: Path) -> None:
-    start, sn, sr_d = resume.resume_runs("paper", tmp_path)
+    start, sn, sr_d = resume_runs("paper", tmp_path)
     assert [run.settings["model"]["iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
     assert {run.devices for run in (start, sn, sr_d)} == {4}
     assert sn.source == sr_d.source == start.folder.checkpoint

@@ -1,18 +1,37 @@
-"""Where the runs are that figures need, and which of them are missing."""
+"""The runs that figures are drawn from: where they are, which of them are missing, what is said of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reproduce.experiments.collapse import collapse_runs
-from reproduce.experiments.resume import resume_runs
-from reproduce.experiments.sweep import SWEEP_DEFAULT, sweep_runs
-from reproduce.plan.run import FINISHED, IMAGES, Scale, states
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from reproduce.plan.run import BATCH_SIZE, CHANNELS, FINISHED, IMAGES, ITERATIONS, SEED, Scale, states
 from reproduce.plan.settings import METHODS, SETTINGS
-from reproduce.plan.table_runs import TableRun, default_settings, table_runs
+from reproduce.plan.table_runs import (
+    SWEEP_DEFAULT,
+    TableRun,
+    collapse_runs,
+    default_settings,
+    resume_runs,
+    sweep_runs,
+    table_runs,
+)
 from reproduce.plan.variants import FRACTION, SN, SR_D
+from srgan.collapse import is_lower_better
+from srgan.runs.folder import SHOWN_SCORES
 from srgan.runs.recorded import RecordedRun, recorded_run
+
+
+class Picture(NamedTuple):
+    """One file of a figure."""
+
+    name: str  # of the file, without suffix
+    figure: Figure
+    caption: str
+    runs: list[RecordedRun]  # that it is made from, by the setting as their key
 
 
 class FinishedSweep(NamedTuple):
@@ -23,12 +42,10 @@ class FinishedSweep(NamedTuple):
     static: dict[float, RecordedRun]  # i / N -> SR-s, those that have finished
     dynamic: RecordedRun | None  # SR-d
 
-
-class Gap(NamedTuple):
-    """What cannot be drawn, and the command that makes the runs; "" if there is none."""
-
-    reason: str
-    command: str
+    @property
+    def points(self) -> dict[float, RecordedRun]:
+        """i / N -> run; SN, whose forward pass is that of i = 1, stands at 0."""
+        return ({0.0: self.sn} if self.sn else {}) | self.static
 
 
 class Sources:
@@ -82,18 +99,17 @@ class Sources:
 
     def sweeps(self) -> list[FinishedSweep]:
         """What there is of each setting's sweep."""
-        by_setting: dict[str, list[RecordedRun]] = {}
+        found, by_setting = [], dict[str, list[RecordedRun]]()
         for run in self.finished("sweep"):
             by_setting.setdefault(run.key, []).append(run)
-        found = []
         for setting, runs in by_setting.items():
             static = {float(run.settings[FRACTION]): run for run in runs if FRACTION in run.settings}
             others = {run.label: run for run in runs if FRACTION not in run.settings}
             found.append(FinishedSweep(setting, others.get(SN.label), static, others.get(SR_D.label)))
         return found
 
-    def gap(self, group: str) -> Gap | None:
-        """Which runs of a group are not there and how to make them; None if all are that are expected."""
+    def gap(self, group: str) -> str | None:
+        """Which runs of a group are not there, and the command that makes them; None if all are that are expected."""
         experiment, _, method = group.partition(" ")
         missing = [run for run in self.groups[group] if run.state != FINISHED]
         if experiment in ("table2", "collapse"):
@@ -105,4 +121,46 @@ class Sources:
             command += f' SETTINGS="{" ".join(dict.fromkeys(run.setting.name for run in missing))}"'
             command += (f" METHODS={method}" if method else "") + f" SEEDS={self.seed}"
         command += f' IMAGES="{self.overrides[IMAGES]}"' if IMAGES in self.overrides else ""
-        return Gap(f"Missing runs of {experiment}: {states(missing)}.", command)
+        return f"Missing runs of {experiment}: {states(missing)}. `{command}`"
+
+
+def last_layer(run: RecordedRun) -> DataFrame:
+    """Spectra `[T, N]`, by iterations, of the last layer that the paper looks at: no shortcut, not the head."""
+    assert run.spectra is not None
+    return DataFrame(list(run.spectra.judged().values())[-1], run.spectra.iterations)
+
+
+def evaluations(run: RecordedRun) -> DataFrame:
+    """A line for each evaluation, by iterations."""
+    return DataFrame(list(run.scores)).set_index("iteration") if run.scores else DataFrame()
+
+
+def verdicts(run: RecordedRun) -> str:
+    """E.g. "MC 4,000, no SC" (the iterations of mode and spectral collapse) or "no collapse"."""
+    if not run.collapsed:
+        return "no collapse"
+    onsets = {"MC": run.collapse_iteration("mode_collapse"), "SC": run.collapse_iteration("spectral_collapse")}
+    return ", ".join(f"no {short}" if onset is None else f"{short} {onset:,}" for short, onset in onsets.items())
+
+
+def sizes(run: RecordedRun) -> str:
+    return f"batch {run.settings[BATCH_SIZE]}, CH {run.settings[CHANNELS]}"
+
+
+def listed(runs: Sequence[RecordedRun]) -> str:
+    """E.g. "A_64-128 SN / SR-s (batch 64, CH 128, 50,000 iterations, seed 1); ..."."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        training = f"{sizes(run)}, {int(run.settings[ITERATIONS]):,} iterations, seed {run.settings[SEED]}"
+        methods.setdefault((run.key, training), []).append(run.label)
+    return "; ".join(f"{setting} {' / '.join(names)} ({how})" for (setting, how), names in methods.items())
+
+
+def present_scores(histories: Iterable[DataFrame]) -> list[str]:
+    """FID, IS and the number of modes, by the names that they have in these evaluations."""
+    present = {name for history in histories for name in history}
+    return [score for score in SHOWN_SCORES if score in present]
+
+
+def score_title(score: str) -> str:
+    return f"{score} ({'lower' if is_lower_better(score) else 'higher'} is better)"
