@@ -21,8 +21,6 @@ def by_runs(options: Options) -> str:
 
 
 class Command(NamedTuple):
-    """What one target of make does."""
-
     action: str  # module and function: options -> exit status; imported when it is called, since some need torch
     names: str  # of its options
     auto: Callable[[Options], str] = by_devices  # what SCALE=auto stands for

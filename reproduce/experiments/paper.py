@@ -6,20 +6,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from reproduce.evidence.claims import DEFAULT, SEEDS
-from reproduce.evidence.page import add_evidence
-from reproduce.evidence.records import evidence_of
+from reproduce.evidence.page import write_pages
+from reproduce.evidence.records import evidence_of, write_evidence
 from reproduce.launcher.launcher import Campaign
 from reproduce.launcher.options import Options
+from reproduce.plan import table_runs as plan
 from reproduce.plan.run import Run
-from reproduce.plan.table_runs import (
-    SWEEP_DEFAULT,
-    collapse_runs,
-    default_seeds,
-    default_settings,
-    resume_runs,
-    sweep_runs,
-    table_runs,
-)
 from reproduce.results.picture import save_table_picture
 from reproduce.results.table import ResultsTable, described_table
 from srgan.report.page import write_page
@@ -29,9 +21,9 @@ from srgan.utils.files import write_text
 def table2(options: Options) -> int:
     """`make reproduce-table2`: Table II beside our numbers."""
     root = options.runs / "table2" / options.scale
-    names = options.settings or default_settings(options.scale)
-    seeds = options.seeds or default_seeds(options.scale)
-    runs = table_runs(options.scale, names, options.methods, seeds, root, options.with_images())
+    names = options.settings or plan.default_settings(options.scale)
+    seeds = options.seeds or plan.default_seeds(options.scale)
+    runs = plan.table_runs(options.scale, names, options.methods, seeds, root, options.with_images())
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         table = ResultsTable(runs, options.scale)
@@ -51,12 +43,12 @@ def collapse(options: Options) -> int:
     """`make reproduce-collapse`: group C at scale small: SN, SR-s, SR-d and SR-s after SN, controls."""
     options.scale = "small"
     root = options.runs / "collapse"
-    runs = collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, options.with_images())
+    runs = plan.collapse_runs(options.settings or DEFAULT, options.seeds or SEEDS, options.runs, options.with_images())
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         done = [run for run in runs if run in finished]
         found = [evidence_of(run.folder, run.setting.name, run.label, run.seed, root / "samples") for run in done]
-        add_evidence(found, root, console)
+        write_pages(write_evidence(root / "evidence.json", found), root, console)
 
     return Campaign(runs, root, finish).execute(options)
 
@@ -69,13 +61,13 @@ def resume(options: Options) -> int:
         write_page(root, root / "resume.html")
         console.print(f"{root / 'resume.html'}. Fig. 6: make reproduce-figures SCALE={options.scale} FIGURES=6")
 
-    return Campaign(resume_runs(options.scale, root, options.overrides), root, finish).execute(options)
+    return Campaign(plan.resume_runs(options.scale, root, options.overrides), root, finish).execute(options)
 
 
 def sweep(options: Options) -> int:
     """`make reproduce-sweep`, Fig. 8, 11 and 12: SR-s at i = 0.25 N ... N, and SR-d, beside the runs of Table II."""
-    names, seeds = options.settings or SWEEP_DEFAULT[options.scale], options.seeds or [1]
-    runs = sweep_runs(options.scale, names, seeds, options.runs, options.with_images())
+    names, seeds = options.settings or plan.SWEEP_DEFAULT[options.scale], options.seeds or [1]
+    runs = plan.sweep_runs(options.scale, names, seeds, options.runs, options.with_images())
 
     def finish(finished: Sequence[Run], console: Console) -> None:
         console.print(f'Now: make reproduce-figures SCALE={options.scale} FIGURES="8 11 12"', highlight=False)

@@ -11,21 +11,12 @@ from reproduce.figures.hyperparameter_figures import figure_8, figure_11, figure
 from reproduce.figures.runs import Picture, Sources
 from reproduce.figures.training_figures import figure_2, figure_4, figure_5, figure_6, figure_7, figures_15_to_22
 from reproduce.launcher.options import Options
+from reproduce.results.table import LEGEND
 from srgan.plotting import AxisScale, save, style
 from srgan.utils.files import write_text
 
-SCALES = {
-    "mini": "Scale mini: stacked digits, small networks; FID_cls and IS_cls by a classifier trained on the digits.",
-    "small": (
-        "Scale small: CIFAR-10 at 16 × 16, narrow networks; FID_cls and IS_cls by a classifier trained on the images."
-    ),
-    "paper": "Scale paper: the protocol of the paper.",
-}
-
 
 class PaperFigure(NamedTuple):
-    """One entry of the list of figures."""
-
     numbers: tuple[int, ...]  # in the paper, e.g. (15, 16, ..., 22)
     title: str  # what the paper shows there
     groups: tuple[str, ...]  # names in `Sources` of the runs that it shows
@@ -71,10 +62,7 @@ def chosen_figures(numbers: Iterable[int]) -> list[PaperFigure]:
 
 
 def figures(options: Options) -> int:
-    """`make reproduce-figures`: draws the paper's figures from the finished runs, and says what is missing.
-
-    Returns 0, or 1 if nothing could be drawn.
-    """
+    """`make reproduce-figures`: draws the paper's figures from the finished runs, and says what is missing."""
     chosen, console, count = chosen_figures(options.figures), Console(soft_wrap=True), 0
     sources = Sources(options.runs, options.scale, options.seed, options.with_images())
     folder = options.runs / "figures" / (options.scale + (f"-seed{options.seed}" if options.seed != 1 else ""))
@@ -84,12 +72,12 @@ def figures(options: Options) -> int:
         lines = [f"Fig. {figure.label}: {figure.title}", *(f"  {name}" for name in names)]
         console.print("\n".join([*lines, *(f"  not drawn: {gap}" for gap in gaps)]), highlight=False, markup=False)
     pages = [folder / f"{figure.file_label}{log}.md" for figure in FIGURES for log in ("", "-log")]
-    about = f"{SCALES[sources.scale]} Numbers are those of arXiv:1908.10999; pictures are drawn from run files."
+    about = f"{LEGEND[sources.scale]} Numbers are those of arXiv:1908.10999; pictures are drawn from run files."
     parts = [f"# Figures of scale {sources.scale}, seed {sources.seed}", about]
     parts += [page.read_text(encoding="utf-8") for page in pages if page.exists()]
     write_text(folder / "index.md", "\n\n".join(parts) + "\n")
     console.print(f"{count} files, listed in {folder / 'index.md'}", highlight=False)
-    return 0 if count else 1
+    return 0 if count else 1  # nothing could be drawn
 
 
 def draw(figure: PaperFigure, sources: Sources, options: Options, folder: Path) -> tuple[list[str], list[str]]:

@@ -1,33 +1,26 @@
 """The runs that figures are drawn from: where they are, which of them are missing, what is said of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from reproduce.plan.run import BATCH_SIZE, CHANNELS, FINISHED, IMAGES, ITERATIONS, SEED, Scale, states
-from reproduce.plan.settings import METHODS, SETTINGS
-from reproduce.plan.table_runs import (
-    SWEEP_DEFAULT,
-    TableRun,
-    collapse_runs,
-    default_settings,
-    resume_runs,
-    sweep_runs,
-    table_runs,
-)
+from reproduce.evidence.records import by_iteration
+from reproduce.plan import table_runs as plan
+from reproduce.plan.run import BATCH_SIZE, CHANNELS, FINISHED, IMAGES, ITERATIONS, SEED, states
+from reproduce.plan.settings import METHODS, SETTINGS, Scale
 from reproduce.plan.variants import FRACTION, SN, SR_D
 from srgan.collapse import is_lower_better
 from srgan.runs.folder import SHOWN_SCORES
-from srgan.runs.recorded import RecordedRun, recorded_run
+from srgan.runs.recorded import RecordedRun
 
 
 class Picture(NamedTuple):
-    """One file of a figure."""
-
     name: str  # of the file, without suffix
     figure: Figure
     caption: str
@@ -35,8 +28,6 @@ class Picture(NamedTuple):
 
 
 class FinishedSweep(NamedTuple):
-    """What there is of one setting's sweep."""
-
     setting: str
     sn: RecordedRun | None
     static: dict[float, RecordedRun]  # i / N -> SR-s, those that have finished
@@ -48,61 +39,47 @@ class FinishedSweep(NamedTuple):
         return ({0.0: self.sn} if self.sn else {}) | self.static
 
 
+@dataclass
 class Sources:
-    """The runs of one scale and seed, in groups: "table2 sn", "table2 sr", "sweep", "resume", "collapse".
+    """The runs of one scale and seed, in groups: "table2 sn", "table2 sr", "sweep", "resume", "collapse"."""
 
-    Args:
-        runs: the folder that holds `table2/`, `sweep/`, `resume/` and `collapse/`.
-        scale: "mini", "small" or "paper".
-        seed: of the runs of Table II and of the sweep.
-        overrides: settings with which they all were made.
-    """
-
-    def __init__(self, runs: Path, scale: Scale, seed: int = 1, overrides: Mapping[str, Any] | None = None) -> None:
-        self.runs = runs
-        self.scale: Scale = scale
-        self.seed = seed
-        self.overrides = overrides or {}
-        self._read: dict[Path, RecordedRun | None] = {}
+    runs: Path  # the folder that holds `table2/`, `sweep/`, `resume/` and `collapse/`
+    scale: Scale
+    seed: int = 1  # of the runs of Table II and of the sweep
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # settings with which they all were made
+    _read: dict[Path, RecordedRun] = field(default_factory=dict)
 
     @cached_property
-    def groups(self) -> dict[str, Sequence[TableRun]]:
+    def groups(self) -> dict[str, Sequence[plan.TableRun]]:
         """All runs that there may be; those of "collapse" are SR-d's, on from SN's of the table, at scale small."""
         rows, seeds, scale = [setting.name for setting in SETTINGS], [self.seed], self.scale
-        table = table_runs(scale, rows, METHODS, seeds, self.runs / "table2" / scale, self.overrides)
+        table = plan.table_runs(scale, rows, METHODS, seeds, self.runs / "table2" / scale, self.overrides)
         started = {path.parent.parent.name for path in (self.runs / "sweep" / scale).glob("*/*/run.json")}
-        swept = [row for row in rows if row in started | set(SWEEP_DEFAULT[scale])]
-        small = collapse_runs([row for row in rows if row[0] == "C"], seeds, self.runs, self.overrides)
+        swept = [row for row in rows if row in started | set(plan.SWEEP_DEFAULT[scale])]
+        small = plan.collapse_runs([row for row in rows if row[0] == "C"], seeds, self.runs, self.overrides)
         return {
             "table2 sn": [run for run in table if run.method == "sn"],
             "table2 sr": [run for run in table if run.method == "sr"],
-            "sweep": sweep_runs(scale, swept, seeds, self.runs, self.overrides),
-            "resume": [] if scale == "small" else resume_runs(scale, self.runs / "resume" / scale),
+            "sweep": plan.sweep_runs(scale, swept, seeds, self.runs, self.overrides),
+            "resume": [] if scale == "small" else plan.resume_runs(scale, self.runs / "resume" / scale),
             "collapse": [run for run in small if scale == "small" and run.after and run.label == SR_D.label],
         }
 
     def finished(self, group: str) -> list[RecordedRun]:
-        """Runs that have ended with the settings of their experiment and have recorded spectra."""
-        return [found for run in self.groups[group] if run.state == FINISHED and (found := self._recorded(run))]
-
-    def _recorded(self, run: TableRun) -> RecordedRun | None:
-        """Read once: spectra of long runs are large."""
-        path = run.folder.path
-        if path not in self._read:
-            found = recorded_run(run.folder, run.setting.name)
-            self._read[path] = found if found and found.record["status"] == "finished" and found.spectra else None
-        return self._read[path]
+        """Runs that have ended with the settings of their experiment and have recorded spectra, read once."""
+        done = [run for run in self.groups[group] if run.state == FINISHED]
+        for run in done:
+            found = RecordedRun(run.folder, run.folder.read_record() or {}, run.setting.name)
+            self._read.setdefault(run.folder.path, found)
+        return [found for run in done if (found := self._read[run.folder.path]).spectra]
 
     def collapsed_under_sn(self) -> list[RecordedRun]:
-        """SN's runs of Table II that collapsed."""
         return [run for run in self.finished("table2 sn") if run.collapsed]
 
     def sweeps(self) -> list[FinishedSweep]:
-        """What there is of each setting's sweep."""
-        found, by_setting = [], dict[str, list[RecordedRun]]()
-        for run in self.finished("sweep"):
-            by_setting.setdefault(run.key, []).append(run)
-        for setting, runs in by_setting.items():
+        found = []
+        for setting, members in groupby(self.finished("sweep"), key=lambda run: run.key):
+            runs = list(members)
             static = {float(run.settings[FRACTION]): run for run in runs if FRACTION in run.settings}
             others = {run.label: run for run in runs if FRACTION not in run.settings}
             found.append(FinishedSweep(setting, others.get(SN.label), static, others.get(SR_D.label)))
@@ -113,7 +90,7 @@ class Sources:
         experiment, _, method = group.partition(" ")
         missing = [run for run in self.groups[group] if run.state != FINISHED]
         if experiment in ("table2", "collapse"):
-            missing = [run for run in missing if run.setting.name in default_settings(self.scale)]
+            missing = [run for run in missing if run.setting.name in plan.default_settings(self.scale)]
         if not missing:
             return None
         command = f"make reproduce-{experiment}" + (f" SCALE={self.scale}" if experiment != "collapse" else "")
@@ -131,8 +108,7 @@ def last_layer(run: RecordedRun) -> DataFrame:
 
 
 def evaluations(run: RecordedRun) -> DataFrame:
-    """A line for each evaluation, by iterations."""
-    return DataFrame(list(run.scores)).set_index("iteration") if run.scores else DataFrame()
+    return by_iteration(run.scores)
 
 
 def verdicts(run: RecordedRun) -> str:
@@ -156,9 +132,9 @@ def listed(runs: Sequence[RecordedRun]) -> str:
     return "; ".join(f"{setting} {' / '.join(names)} ({how})" for (setting, how), names in methods.items())
 
 
-def present_scores(histories: Iterable[DataFrame]) -> list[str]:
-    """FID, IS and the number of modes, by the names that they have in these evaluations."""
-    present = {name for history in histories for name in history}
+def present_scores(runs: Iterable[RecordedRun]) -> list[str]:
+    """FID, IS and the number of modes, by the names that they have in the evaluations of these runs."""
+    present = {name for run in runs for row in run.scores for name in row}
     return [score for score in SHOWN_SCORES if score in present]
 
 

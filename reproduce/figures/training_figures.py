@@ -1,6 +1,7 @@
 """Fig. 2, 4 to 7 and 15 to 22: spectra of discriminators over training, and beside them scores and samples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from pandas import DataFrame
 
@@ -24,24 +24,9 @@ from reproduce.figures.runs import (
     verdicts,
 )
 from reproduce.plan.variants import FRACTION
-from reproduce.results.picture import iteration_axis
-from srgan.plotting import (
-    K_LABEL,
-    MARK,
-    PAGE_WIDTH,
-    RATIO_LABEL,
-    SERIES,
-    AxisScale,
-    grid_of_layers,
-    grid_of_panels,
-    iteration_bar,
-    iteration_colours,
-    iteration_norm,
-    ordered_styles,
-    ratio_axis,
-    ratio_limits,
-    spectrum_curves,
-)
+from reproduce.results.picture import iteration_axis, show_images
+from srgan import plotting
+from srgan.plotting import K_LABEL, MARK, PAGE_WIDTH, RATIO_LABEL, SERIES, AxisScale
 from srgan.runs.recorded import RecordedRun
 from srgan.utils.downsampling import kept_times
 
@@ -72,24 +57,13 @@ class Strand(NamedTuple):
         """`run`, and `origin` where more of it is shown than the point of the branch."""
         return [self.run, self.origin] if self.origin and not self.since else [self.run]
 
-    @property
-    def scores(self) -> DataFrame:
-        """Evaluations by iterations."""
-        own = evaluations(self.run)
-        return pd.concat([evaluations(self.origin).loc[self.since : self.branch], own]) if self.origin else own
-
-    @property
-    def spectra(self) -> DataFrame:
-        """Of the last convolution, by iterations."""
-        own = last_layer(self.run)
-        if self.origin is None:
-            return own
-        before = last_layer(self.origin).loc[self.since : self.branch]
-        return pd.concat([before[before.index < own.index[0]], own])
+    def history(self, of: Callable[[RecordedRun], DataFrame]) -> DataFrame:
+        """What a function takes from runs, by iterations."""
+        own, before = of(self.run), of(self.origin).loc[self.since : self.branch] if self.origin else DataFrame()
+        return pd.concat([before[~before.index.isin(own.index)], own])
 
 
 def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """The last convolution under SN, of settings that did not collapse."""
     steady = [run for run in sources.finished("table2 sn") if not run.collapsed]
     if steady:
         caption = f"{CURVES}, of the settings that did not collapse under SN: {listed(steady)}."
@@ -97,7 +71,6 @@ def figure_2(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """The last convolution under SN, of settings that collapsed; and the five groups of Table I at the end."""
     found, collapsed = sources.finished("table2 sn"), sources.collapsed_under_sn()
     if collapsed:
         caption = f"{CURVES}, of the settings that collapsed under SN: {listed(collapsed)}. {ONSETS}"
@@ -111,7 +84,6 @@ def figure_4(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """The spectrum beside the scores at the same iterations, of each run that collapsed under SN."""
     for run in sources.collapsed_under_sn():
         if run.scores:
             caption = (
@@ -122,7 +94,6 @@ def figure_5(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """Section IV-A: SN, and SR-d from one of its checkpoints."""
     parts = {run.folder.path.name: run for run in sources.finished("resume")}
     if {"sn-start", "sn", "sr-d"} <= parts.keys():
         start, sn, sr_d = parts["sn-start"], parts["sn"], parts["sr-d"]
@@ -137,7 +108,6 @@ def figure_6(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """Trained from scratch: SN, which collapses, against SR-s."""
     static = {run.key: run for run in sources.finished("table2 sr") if FRACTION in run.settings}
     for sn in sources.collapsed_under_sn():
         if sr_s := static.get(sn.key):
@@ -146,14 +116,13 @@ def figure_7(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """All convolutions under SN, a panel each, of each run that collapsed."""
     for run in sources.collapsed_under_sn():
         assert run.spectra is not None
         layers = [layer for layer in run.spectra.layers if layer.is_convolution]
         titles = [f"{one.name.removeprefix('blocks.')}  {one.shape[0]}×{np.prod(one.shape[1:])}" for one in layers]
         spectra = [run.spectra.spectra[layer.name] for layer in layers]
         whole = f"{listed([run])}: {verdicts(run)}"
-        figure = grid_of_layers(dict(zip(titles, spectra, strict=True)), run.spectra.iterations, whole, axes)
+        figure = plotting.grid_of_layers(dict(zip(titles, spectra, strict=True)), run.spectra.iterations, whole, axes)
         caption = f"Spectra of every convolution of D, a curve for each iteration: {listed([run])}. {ONSETS}"
         yield Picture(run.key, figure, caption, [run])
 
@@ -161,7 +130,7 @@ def figures_15_to_22(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 def panels_of_runs(runs: Sequence[RecordedRun], axes: AxisScale, columns: int = 5, aspect: float = 0.75) -> Figure:
     """The last convolution of each run over training, all with the same axes and colours."""
     titles = [f"{run.key} {run.label}\n{sizes(run)}" + (f"\n{verdicts(run)}" if run.collapsed else "") for run in runs]
-    figure, panels = grid_of_panels(titles, columns, aspect=aspect)
+    figure, panels = plotting.grid_of_panels(titles, columns, aspect=aspect)
     assert isinstance(figure, Figure)
     draw_spectra(figure, panels, [last_layer(run) for run in runs], axes)
     figure.supxlabel(K_LABEL)
@@ -173,31 +142,28 @@ def draw_spectra(
     figure: Figure | SubFigure, panels: Sequence[Axes], histories: Sequence[DataFrame], axes: AxisScale
 ) -> None:
     """Spectra `[T, N]` over training, a panel for each history, all with the same axes and colours."""
-    norm = iteration_norm(*(history.index.to_numpy() for history in histories))
-    limits = ratio_limits([history.to_numpy() for history in histories], axes)
+    norm = plotting.iteration_norm(*(history.index.to_numpy() for history in histories))
+    limits = plotting.ratio_limits([history.to_numpy() for history in histories], axes)
     for panel, history in zip(panels, histories, strict=True):
-        spectrum_curves(panel, history.to_numpy(), history.index.to_numpy(), norm)
-        ratio_axis(panel, axes, limits)
-    iteration_bar(figure, panels, norm)
+        plotting.spectrum_curves(panel, history.to_numpy(), history.index.to_numpy(), norm)
+        plotting.ratio_axis(panel, axes, limits)
+    plotting.iteration_bar(figure, panels, norm)
 
 
 def panels_of_groups(runs: Sequence[RecordedRun], axes: AxisScale) -> Figure:
-    """The last convolution at the end, settings of a group in one panel."""
-    groups: dict[str, list[RecordedRun]] = {}
-    for run in runs:
-        groups.setdefault(run.key[0], []).append(run)
-    figure, panels = grid_of_panels([f"group {name}" for name in groups], columns=3)
+    groups = {name: list(members) for name, members in groupby(runs, key=lambda run: run.key[0])}
+    figure, panels = plotting.grid_of_panels([f"group {name}" for name in groups], columns=3)
     assert isinstance(figure, Figure)
     spectra = {run: last_layer(run).to_numpy() for run in runs}
-    limits = ratio_limits(list(spectra.values()), axes)
+    limits = plotting.ratio_limits(list(spectra.values()), axes)
     for panel, members in zip(panels, groups.values(), strict=True):
         for run in members:
-            spectrum_curves(panel, spectra[run][0], **FIRST_RECORD)
+            plotting.spectrum_curves(panel, spectra[run][0], **FIRST_RECORD)
         curves = []
-        for own, run in zip(ordered_styles(len(members)), members, strict=True):
+        for own, run in zip(plotting.ordered_styles(len(members)), members, strict=True):
             label = run.key + (f" ({verdicts(run)})" if run.collapsed else "")
-            curves += spectrum_curves(panel, spectra[run][-1], **own._asdict() | {"marker": ""}, label=label)
-        ratio_axis(panel, axes, limits)
+            curves += plotting.spectrum_curves(panel, spectra[run][-1], **own._asdict() | {"marker": ""}, label=label)
+        plotting.ratio_axis(panel, axes, limits)
         panel.legend(handles=curves)
     figure.legend(handles=[Line2D([], [], **FIRST_RECORD)], loc="lower right")
     figure.supxlabel(K_LABEL)
@@ -208,24 +174,24 @@ def panels_of_groups(runs: Sequence[RecordedRun], axes: AxisScale) -> Figure:
 def spectrum_beside_scores(run: RecordedRun, axes: AxisScale) -> Figure:
     """Curves of the spectrum and points of FID and IS, one colour for one iteration."""
     rows = around(evaluations(run), run.collapse_iteration("mode_collapse"))
-    names = [score for score in present_scores([rows]) if score != "modes"]
+    names = [score for score in present_scores([run]) if score != "modes"]
     titles = ["spectrum of D's last 3 × 3 convolution", *map(score_title, names)]
-    figure, panels = grid_of_panels(titles, 3, share=False)
+    figure, panels = plotting.grid_of_panels(titles, 3, share=False)
     assert isinstance(figure, Figure)
     spectra, shown = last_layer(run), rows.index.to_numpy()
     at = np.maximum(np.searchsorted(spectra.index, shown, side="right") - 1, 0)  # the record at or last before
     norm = Normalize(shown[0], max(shown[-1], shown[0] + 1))
     drawn = spectra.to_numpy()[at]
-    spectrum_curves(panels[0], drawn, shown, norm, most=len(rows))
-    ratio_axis(panels[0], axes, ratio_limits([drawn], axes))
+    plotting.spectrum_curves(panels[0], drawn, shown, norm, most=len(rows))
+    plotting.ratio_axis(panels[0], axes, plotting.ratio_limits([drawn], axes))
     panels[0].set(xlabel=K_LABEL, ylabel=RATIO_LABEL)
     for panel, score in zip(panels[1:], names, strict=True):
         panel.plot(rows[score], color=GREY, linewidth=0.8, zorder=1)
-        panel.scatter(shown, rows[score], c=iteration_colours()(norm(shown)), s=22, zorder=2)
+        panel.scatter(shown, rows[score], c=plotting.iteration_colours()(norm(shown)), s=22, zorder=2)
         iteration_axis(panel)
         panel.set_ylim(0, 1.12 * rows[score].max())
         mark_collapse(panel, run)
-    iteration_bar(figure, panels, norm)
+    plotting.iteration_bar(figure, panels, norm)
     return figure
 
 
@@ -261,33 +227,31 @@ def history_picture(
 
 
 def training_history(strands: Mapping[str, Strand], axes: AxisScale) -> Figure:
-    """Scores above, spectra of each run on the same axes below, samples at the end at the bottom."""
     figure = Figure(figsize=(PAGE_WIDTH, 7.6), layout="constrained")
     first = next(iter(strands.values())).run
     figure.suptitle(f"{first.key}, {sizes(first)}: {' against '.join(strands)}")
     grid = figure.add_gridspec(3, 1, height_ratios=[2, 2.3, 3.3])
     top, middle, bottom = (figure.add_subfigure(grid[row]) for row in range(3))
     draw_scores(top, strands)
-    _, panels = grid_of_panels([f"{name}: spectrum" for name in strands], len(strands), middle)
-    draw_spectra(middle, panels, [strand.spectra for strand in strands.values()], axes)
+    _, panels = plotting.grid_of_panels([f"{name}: spectrum" for name in strands], len(strands), middle)
+    draw_spectra(middle, panels, [strand.history(last_layer) for strand in strands.values()], axes)
     for panel in panels:
         panel.set_xlabel(K_LABEL)
     panels[0].set_ylabel(RATIO_LABEL)
-    _, panels = grid_of_panels(list(strands), len(strands), bottom, share=False)
+    _, panels = plotting.grid_of_panels(list(strands), len(strands), bottom, share=False)
     for panel, (name, strand) in zip(panels, strands.items(), strict=True):
-        panel.set_axis_off()
+        panel.set_title(f"{name}: no samples recorded")
         samples = strand.run.folder.read_samples()
-        if samples:
-            panel.imshow(imread(samples[max(samples)]), interpolation="nearest")
-        panel.set_title(f"{name}: samples at iteration {max(samples):,}" if samples else f"{name}: no samples recorded")
+        shown = {f"{name}: samples at iteration {max(samples):,}": samples[max(samples)]} if samples else {}
+        show_images([panel], shown)
     return figure
 
 
 def draw_scores(figure: SubFigure, strands: Mapping[str, Strand]) -> None:
     """A panel for each score, a curve for each strand, with lines where it collapsed or branched off."""
-    histories = {name: strand.scores for name, strand in strands.items()}
-    names = present_scores(histories.values())
-    _, panels = grid_of_panels([score_title(score) for score in names], 3, figure, share=False)
+    histories = {name: strand.history(evaluations) for name, strand in strands.items()}
+    names = present_scores(run for strand in strands.values() for run in strand.shown)
+    _, panels = plotting.grid_of_panels([score_title(score) for score in names], 3, figure, share=False)
     for panel, score in zip(panels, names, strict=True):
         for own, (name, history) in zip(SERIES, histories.items(), strict=False):
             panel.plot(history[score].dropna() if score in history else [], **own._asdict(), label=name)

@@ -10,22 +10,25 @@ from rich.console import Console
 
 from reproduce.__main__ import main
 from reproduce.evidence.records import Evidence, evidence_from, joined, read_evidence
-from reproduce.evidence.scale_tables import (
+from reproduce.experiments.readme import SCALE_PAGE, parts_of_scale_page
+from reproduce.experiments.scale import (
     ENDS,
     NARROW,
     SMALL,
     WIDE,
+    add_outcomes,
     comparison_table,
+    digits_runs,
     label_of,
+    outcomes_in,
     registered_default,
     scale_markdown,
     score_of,
     score_table,
+    small_runs,
     spread_table,
     timing_table,
 )
-from reproduce.experiments.readme import SCALE_PAGE, parts_of_scale_page
-from reproduce.experiments.scale import add_outcomes, digits_runs, outcomes_in, small_runs
 from reproduce.plan.run import CHANNELS, SEED
 from reproduce.plan.variants import CELLS, FRACTION, SCALE
 from reproduce.results.generated import put_into

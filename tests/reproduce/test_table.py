@@ -104,7 +104,7 @@ def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
     assert "150 ± 71 → 100 without seed 2: to do |" in markdown_table(table.shown)
     assert [line["score"] for line in table.comparison.to_dict("records")] == ["FID_cls", "IS_cls", "modes"]
     fid = table.comparison.iloc[0]
-    assert (fid["In the paper, SN"], fid["pairs"], fid["SR wins"]) == ("collapses (B_128-64)", "1", "0")
+    assert (fid["In the paper, SN"], fid["pairs"], fid["SR wins"]) == ("collapses (B_128-64)", 1, 0)
     assert fid["SR is"] == "cannot reach significance"
 
 
@@ -117,7 +117,7 @@ def test_the_comparison_tells_rows_apart_by_what_the_papers_sn_does(tmp_path: Pa
     groups = ["collapses (B_64-64, C_64-32)", "", "", "does not collapse (A_64-128)", "", ""]
     assert list(comparison["In the paper, SN"]) == groups  # once for three scores
     fids = comparison.query("score == 'FID_cls'").to_dict("records")
-    assert [(line["pairs"], line["SR wins"]) for line in fids] == [("6", "6"), ("3", "0")]
+    assert [(line["pairs"], line["SR wins"]) for line in fids] == [(6, 6), (3, 0)]
     assert [line["SR is"] for line in fids] == ["better", "cannot reach significance"]
     assert fids[0]["relative change"] == "-30%"
     assert not save_table_picture(

@@ -180,13 +180,14 @@ def test_all_processes_at_a_time_share_the_cores(monkeypatch: pytest.MonkeyPatch
 
 
 def test_gpus_are_shared_out_in_groups() -> None:
-    assert choose_gpus(1, [], gpus=4, jobs=4) == [0]
-    assert choose_gpus(2, [[0]], gpus=4, jobs=4) == [1, 2]
-    assert choose_gpus(2, [[0], [1, 2]], gpus=4, jobs=4) is None
-    assert choose_gpus(4, [], gpus=4, jobs=2) == [0, 1, 2, 3]
-    assert choose_gpus(1, [[0], [1]], gpus=2, jobs=4) == [0]  # four runs on two GPUs: two on each
-    assert choose_gpus(1, [[0], [1], [0]], gpus=2, jobs=4) == [1]
-    assert choose_gpus(8, [], gpus=0, jobs=1) == []
+    assert choose_gpus(1, [0, 1, 2, 3]) == [0]
+    assert choose_gpus(2, [1, 2, 3]) == [1, 2]
+    assert choose_gpus(2, [3]) is None
+    assert choose_gpus(2, [3, 3]) is None  # two places on one GPU are not two GPUs
+    assert choose_gpus(4, [0, 1, 2, 3]) == [0, 1, 2, 3]
+    assert choose_gpus(1, [0, 1]) == [0]  # of [0, 1, 0, 1], four runs on two GPUs: two on each
+    assert choose_gpus(1, [1]) == [1]
+    assert choose_gpus(0, []) == []  # on the CPU
 
 
 def test_variables_that_an_experiment_does_not_take_are_refused(
