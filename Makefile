@@ -36,28 +36,28 @@ test-wheel: .venv/installed ## the built wheel alone, outside of the clone (part
 	$(BIN)/pytest tests/test_wheel.py
 
 reproduce-table2: .venv/installed ## Table II beside our numbers (SCALE, SETTINGS, METHODS, SEEDS, JOBS, GPUS, DRY_RUN=1; CLUSTER=slurm PARTITION, NODES, HOURS, WAIT=1)
-	@$(BIN)/python -m reproduce.experiments.table2
+	@$(BIN)/python -m reproduce table2
 
 reproduce-collapse: .venv/installed ## group C on real images: SN, SR-s, SR-d, variants and controls in pairs, and what the seeds say (SETTINGS, SEEDS, IMAGES; an hour or more a run and core)
-	@$(BIN)/python -m reproduce.experiments.collapse
+	@$(BIN)/python -m reproduce collapse
 
 reproduce-scale: .venv/installed ## scale or spectrum: {no, static, dynamic} compensation x {kept, unit} scale (SCALE=mini|small, SEEDS, IMAGES; EXISTING=folder reads runs; mini: 120 runs of a minute or two)
-	@$(BIN)/python -m reproduce.experiments.scale
+	@$(BIN)/python -m reproduce scale
 
 null-model: .venv/installed ## SR's projections on a matrix updated by noise alone, compared with the runs (SHAPE="8 8 3 3", PERSISTENCE="0 0.9", SEEDS; a minute)
-	@$(BIN)/python -m reproduce.experiments.null_model
+	@$(BIN)/python -m reproduce null-model
 
 reproduce-baselines: .venv/installed ## DCGAN, WGAN, WGAN-GP, SN-GAN x loss x networks: which of them train? And D's loss going to 0 (SCALE, SEEDS; mini: 20 minutes on two cores)
-	@$(BIN)/python -m reproduce.experiments.baselines
+	@$(BIN)/python -m reproduce baselines
 
 reproduce-resume: .venv/installed ## Section IV-A: E_2048-64 under SN, then SN and SR-d from its checkpoint (SCALE, GPUS; mini: 5 minutes)
-	@$(BIN)/python -m reproduce.experiments.resume
+	@$(BIN)/python -m reproduce resume
 
 reproduce-sweep: .venv/installed ## the runs of Fig. 8, 11, 12: i = 0.25N ... N, and SR-d (SCALE, SETTINGS, SEEDS, JOBS, GPUS, DRY_RUN=1; mini: 8 runs)
-	@$(BIN)/python -m reproduce.experiments.sweep
+	@$(BIN)/python -m reproduce sweep
 
 reproduce-figures: .venv/installed ## the paper's figures from the finished runs (SCALE, FIGURES="2 4 8", AXES=linear|log, FORMATS="png pdf", SEED, IMAGES)
-	@$(BIN)/python -m reproduce.figures
+	@$(BIN)/python -m reproduce figures
 
 fault-injection: .venv/installed ## kills, flipped bits, bad inputs, full disks, power cuts, into docs/explanation/reliability.md (SEED, MINUTES=20, JOBS; ONLY="killed power", COUNTS=0.1 to try)
 	@PYTHONPATH=tests $(BIN)/python -W ignore -m faults
@@ -70,7 +70,7 @@ dashboard: .venv/installed ## Weights & Biases workspace and report (ENTITY, PRO
 		$${TABLE:+--table "$$TABLE"} $${DRY_RUN:+--dry-run}
 
 readme: .venv/installed ## put the findings into README.md, the evidence and the mini table into docs/evidence
-	@$(BIN)/python -m reproduce.experiments.readme
+	@$(BIN)/python -m reproduce readme
 
 docs: .venv/docs-installed ## the documentation as a site, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

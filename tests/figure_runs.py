@@ -9,13 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from reproduce.experiments.collapse import collapse_runs
-from reproduce.experiments.resume import resume_runs
-from reproduce.experiments.sweep import SWEEP_DEFAULT, sweep_runs
-from reproduce.figures.model import Picture
+from reproduce.figures.runs import Picture
 from reproduce.plan.run import Run
 from reproduce.plan.settings import METHODS
-from reproduce.plan.table_runs import MINI_DEFAULT, table_runs
+from reproduce.plan.table_runs import MINI_DEFAULT, SWEEP_DEFAULT, collapse_runs, resume_runs, sweep_runs, table_runs
 from reproduce.plan.variants import FRACTION
 from srgan.collapse import mode_collapse, spectral_collapse
 from srgan.constraints import Dynamic, SpectralNormalization, Static

@@ -17,7 +17,6 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from reproduce.__main__ import main as reproduce
 from srgan.cli.main import COMMANDS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -126,18 +126,15 @@ def make(words: list[str], patch: pytest.MonkeyPatch) -> None:
     subprocess.run(["make", "--dry-run", *words], cwd=REPOSITORY, check=True, capture_output=True)
     if not words or not words[0].startswith("reproduce-"):
         return
-    patch.setattr(sys, "argv", words[:1])
     for word in words[1:]:
         name, _, value = word.partition("=")
         patch.setenv(name, value)
     patch.setenv("MAKEFLAGS", " -- " + " ".join(word.replace(" ", "\\ ") for word in words[1:]))
     makefile = (REPOSITORY / "Makefile").read_text()
-    module = re.search(rf"^{words[0]}:.*\n.*-m (reproduce[\w.]*)", makefile, re.MULTILINE)
-    assert module, words
-    name = module[1] if module[1].count(".") > 1 else f"{module[1]}.__main__"
-    target = import_module(name)
+    command = re.search(rf"^{words[0]}:.*\n.*-m reproduce ([\w-]+)", makefile, re.MULTILINE)
+    assert command, words
     with only_parsing(patch), pytest.raises((Parsed, SystemExit)) as ending:
-        target.main()
+        reproduce([command[1]])
     assert ending.type is Parsed, words
 
 

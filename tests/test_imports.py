@@ -33,12 +33,13 @@ REPRODUCE = [
     {"evidence"},
     {"experiments"},
     {"figures"},
+    {"__main__"},
 ]
 FIGURES = [
-    {"model", "sources"},
-    {"spectra_figures"},
-    {"history_figures", "hyperparameter_figures"},
-    {"__main__"},
+    {"runs"},
+    {"training_figures"},
+    {"hyperparameter_figures"},
+    {"index"},
 ]
 LEVELS = {
     package: {unit: level for level, units in enumerate(order) for unit in units}

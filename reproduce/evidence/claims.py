@@ -19,14 +19,12 @@ CONTROLS = (SCALE_CONTROL.label, RATE_CONTROL.label)
 """Whether SR-s's gain comes from the scale of D's raw weights: the larger a weight, the less a step turns it."""
 SWITCHED, EQ_10 = SR_S_AFTER_SN.label, EQUATION_10.label
 SHOWN_METHODS = (*METHODS, SWITCHED, *CONTROLS, EQ_10)
-DEFAULT = ("C_64-32",)
-"""What `make reproduce-collapse` runs by default, and README shows."""
+DEFAULT = ("C_64-32",)  # what `make reproduce-collapse` runs by default, and README shows
 SEEDS = (1, 2, 3, 4, 5)
 BATCH_16: Judges = {"C_16-32": SEEDS}
 BATCH_64: Judges = {"C_64-32": SEEDS}
 REGISTERED: Judges = {**BATCH_16, **BATCH_64}
-AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}
-"""These judge what was seen in the first four pairs, those of C_16-32 and the first of C_64-32."""
+AFTER_FOUR: Judges = {"C_64-32": (2, 3, 4, 5)}  # of what was seen in the pairs of C_16-32 and the first of C_64-32
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 EXPLORATORY = "exploratory"
 BY_CONSTRUCTION = f"{SUPPORTED}, by construction"
@@ -40,9 +38,8 @@ class Answer(NamedTuple):
     place: str  # in the paper; "ours" where the paper claims nothing
     claim: str
     numbers: str  # a sentence, with n
-    # of one-sided tests at 5 %: `SUPPORTED`, `CONTRADICTED` or `INCONCLUSIVE`, this with how many pairs there are
-    # before all registered ones are; `UNABLE`; `EXPLORATORY` without a registered pair; `BY_CONSTRUCTION`
-    verdict: str
+    # `SUPPORTED`, `CONTRADICTED`, `INCONCLUSIVE` (until all registered pairs are there, with their number), `UNABLE`,
+    verdict: str  # `EXPLORATORY` (without a registered pair) or `BY_CONSTRUCTION`
 
 
 class Measure(NamedTuple):
@@ -53,9 +50,6 @@ class Measure(NamedTuple):
     relation: str = "higher"  # "is higher under SR-s than under SN"
     lower_is_better: bool = False
     of_noise: Callable[[DataFrame], float] | None = None  # the same number of a curve of the null model
-
-    def is_known(self, pair: Pair) -> bool:
-        return not any(isnan(self.of(run)) for run in pair)
 
     def compared(self, pairs: Sequence[Pair]) -> Pairs:
         first, second = ([self.of(run) for run in side] for side in zip(*pairs, strict=True))
@@ -92,19 +86,13 @@ class Measure(NamedTuple):
 
 
 class Event(NamedTuple):
-    """That something happens to runs of the baseline and not to those of a method.
+    """That something happens to the baseline's runs and not to a method's, by pairs that differ (McNemar's test)."""
 
-    Judged by the pairs that differ: McNemar's test, exact.
-    """
-
-    happens: Callable[[Evidence], bool]
+    of: Callable[[Evidence], bool]  # whether it happens
     by_older_rule: Callable[[Evidence], bool] | None = None  # an earlier rule, whose counts stand beside
 
-    def is_known(self, pair: Pair) -> bool:
-        return True
-
     def signs(self, pairs: Sequence[Pair]) -> tuple[int, int, int]:
-        happened = [(self.happens(first), self.happens(second)) for first, second in pairs]
+        happened = [(self.of(first), self.of(second)) for first, second in pairs]
         ahead, behind = happened.count((True, False)), happened.count((False, True))
         return ahead, behind, ahead + behind
 
@@ -112,13 +100,13 @@ class Event(NamedTuple):
         def counts(pairs: Sequence[Pair], happens: Callable[[Evidence], bool]) -> list[int]:
             return [sum(map(happens, side)) for side in zip(*pairs, strict=True)]
 
-        (sn, own), (ahead, _, n) = counts(shown, self.happens), self.signs(shown)
+        (sn, own), (ahead, _, n) = counts(shown, self.of), self.signs(shown)
         numbers = (
             f"{claim.baseline} in {sn}, {claim.method} in {own} of {len(shown)} (one-sided sign test where they "
             f"differ: p = {sign_test(ahead, n):.2g})."
         )
         if others:
-            sn, own = counts(others, self.happens)
+            sn, own = counts(others, self.of)
             numbers += f" In unregistered pairs: {sn} and {own} of {len(others)}."
         if self.by_older_rule:
             sn, own = counts(shown, self.by_older_rule)
@@ -139,23 +127,20 @@ class Claim(NamedTuple):
     def answer(self, runs: Sequence[Evidence]) -> Answer | None:
         """None without a pair where none was registered."""
         registered = self.judges.get(runs[0].setting, ())
-        pairs = [pair for pair in paired(runs, self.method, self.baseline) if self.what.is_known(pair)]
-        if not pairs and not registered:
-            return None
-        if not pairs:
-            return Answer(self.place, self.claim, "No pair has been run.", _decided((0, 0, 0), 0, len(registered)))
+        pairs = paired(runs, self.method, self.baseline)
+        pairs = [pair for pair in pairs if not any(isnan(self.what.of(run)) for run in pair)]
         judging = [pair for pair in pairs if pair[0].seed in registered]
+        if not judging and (pairs or not registered):
+            return self.what.answer(self, pairs, [], EXPLORATORY) if pairs else None
+        if 0.5 ** len(registered) > LEVEL:
+            verdict = UNABLE
+        elif len(judging) < len(registered):
+            verdict = f"{INCONCLUSIVE}: {len(judging)} of {len(registered)} pairs"
+        else:
+            verdict = DECISIONS[decide(*self.what.signs(judging))]
         if not judging:
-            return self.what.answer(self, pairs, [], EXPLORATORY)
-        verdict = _decided(self.what.signs(judging), len(judging), len(registered))
+            return Answer(self.place, self.claim, "No pair has been run.", verdict)
         return self.what.answer(self, judging, [pair for pair in pairs if pair not in judging], verdict)
-
-
-def _decided(signs: tuple[int, int, int], found: int, registered: int) -> str:
-    """The verdict of so many pairs, of those that were registered."""
-    if 0.5**registered > LEVEL:
-        return UNABLE
-    return DECISIONS[decide(*signs)] if found == registered else f"{INCONCLUSIVE}: {found} of {registered} pairs"
 
 
 class BeyondNoise(NamedTuple):
@@ -204,6 +189,7 @@ GRADIENT = Measure(
 COLLAPSE = Event(lambda run: run.modes().collapsed, by_older_rule=lambda run: run.modes(evaluations=1).collapsed)
 RISE = Event(lambda run: run.p_of_rising <= LEVEL)
 FROM_SN = f" from SN's checkpoint at {BRANCH:,}"
+HALF = "the first half of the spectra"
 ONE, DOUBLED = CONTROLS
 CLAIMS: tuple[Claim | BeyondNoise, ...] = (
     Claim("IV", "FID is better under SR-s than under SN (primary)", "SR-s", FID, REGISTERED),
@@ -227,19 +213,11 @@ CLAIMS: tuple[Claim | BeyondNoise, ...] = (
     Claim("ours", "after the first quarter FID rises under SN, not under SR-s", "SR-s", RISE, AFTER_FOUR),
     Claim("ours", "SR-s keeps the tail of the spectra from decaying", "SR-s", TAIL, BATCH_16),
     Claim("II-C", "SR-d keeps the tail of the spectra from decaying", "SR-d", TAIL, BATCH_16),
-    Claim(
-        "II-C", "the first half of the spectra stays up under SR-s and decays under SN", "SR-s", FIRST_HALF, BATCH_64
-    ),
-    Claim(
-        "II-C", "the first half of the spectra stays up under SR-d and decays under SN", "SR-d", FIRST_HALF, BATCH_64
-    ),
-    BeyondNoise(
-        "the first half of the spectra decays further under SN than under noise alone", BASELINE, FIRST_HALF, below=True
-    ),
+    Claim("II-C", f"{HALF} stays up under SR-s and decays under SN", "SR-s", FIRST_HALF, BATCH_64),
+    Claim("II-C", f"{HALF} stays up under SR-d and decays under SN", "SR-d", FIRST_HALF, BATCH_64),
+    BeyondNoise(f"{HALF} decays further under SN than under noise alone", BASELINE, FIRST_HALF, below=True),
     BeyondNoise("the tail of the spectra decays further under SR-s than under noise alone", "SR-s", TAIL, below=True),
-    BeyondNoise(
-        "the first half of the spectra stays higher under SR-d than under noise alone", "SR-d", FIRST_HALF, below=False
-    ),
+    BeyondNoise(f"{HALF} stays higher under SR-d than under noise alone", "SR-d", FIRST_HALF, below=False),
     Claim("ours", "D's gradients vanish under SN but not under SR-s", "SR-s", GRADIENT, AFTER_FOUR),
 )
 """Those that were registered before the runs (LOG.md), and those that came while they ran."""

@@ -5,7 +5,6 @@ Curves are a table with a line for each method and persistence of the noise, as 
 matrices of "sigma_1", "first_half" (of sigma_k / sigma_1 over k <= N / 2) and "tail" (over k > N / 4).
 """
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from itertools import product
@@ -14,37 +13,29 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from reproduce.evidence.records import BASELINE, Evidence
+from reproduce.evidence.records import BASELINE, Evidence, read_lines
 from reproduce.plan import variants
 from reproduce.plan.run import EVIDENCE
 from reproduce.plan.settings import SETTINGS
 from reproduce.plan.table_runs import SMALL_WIDTHS
 from reproduce.results.picture import iteration_axis
 from srgan.plotting import PAGE_WIDTH, SERIES, save, style
-from srgan.utils.files import write_text
 
 UNIT_SR_D, KEPT_SR_S = variants.UNIT_SR_D.label, variants.KEPT_SR_S.label
 AFTER_SN = (variants.SR_D.label, variants.SR_S_AFTER_SN.label, UNIT_SR_D, KEPT_SR_S)
 """They project from `BRANCH` on, as in the runs; the others from the start."""
 METHODS = (BASELINE, "SR-s", *AFTER_SN[:2], variants.SCALE_CONTROL.label, *AFTER_SN[2:])
 SHOWN_ITERATIONS = (100, 1_000, variants.BRANCH + 500, 10_000)
-MEASURES = {
+MEASURES = {  # what is recorded -> the title of its panel
     "sigma_1": r"$\sigma_1$",
     "first_half": r"mean of $\sigma_k / \sigma_1$, k ≤ N/2",
     "tail": r"mean of $\sigma_k / \sigma_1$, k > N/4",
 }
-"""What is recorded -> the title of its panel."""
 COMMITTED = EVIDENCE / "null_model.json"
 
 
-def write_curves(path: Path, curves: DataFrame) -> None:
-    """One line for each curve."""
-    write_text(path, "[\n" + ",\n".join(map(json.dumps, curves.to_dict("records"))) + "\n]\n")
-
-
 def read_curves(path: Path) -> DataFrame:
-    """What there is; empty without the file."""
-    return DataFrame(json.loads(path.read_text(encoding="utf-8")) if path.exists() else [])
+    return DataFrame(read_lines(path))
 
 
 def by_iteration(curves: DataFrame) -> DataFrame:
@@ -63,19 +54,10 @@ def noise_of(setting: str) -> DataFrame:
     return records[records["shape"].str[0] == widths.get(setting)]
 
 
-def white(records: DataFrame) -> DataFrame:
-    """Those of the least persistent noise, which has no parameter to choose."""
-    return records[records.persistence == records.persistence.min()]
-
-
 def in_runs(runs: Iterable[Evidence]) -> DataFrame:
     """The same measures of runs, each under its own method. The evidence has no sigma_1 of each layer."""
-    records = [
-        (run.method, at, run.first_half[at], run.mean_tail[at])
-        for run in runs
-        for at in SHOWN_ITERATIONS
-        if at in run.held.index and at > (run.branch or 0)
-    ]
+    own = [(run, at) for run in runs for at in SHOWN_ITERATIONS if at in run.held.index and at > (run.branch or 0)]
+    records = [(run.method, at, run.first_half[at], run.mean_tail[at]) for run, at in own]
     return DataFrame(records, columns=["method", "iteration", "first_half", "tail"])
 
 
@@ -88,10 +70,7 @@ def in_digits(values: Collection[float]) -> str:
 
 
 def null_table(curves: DataFrame, runs: Sequence[Evidence]) -> DataFrame:
-    """A line for each method and iteration: the null model, and beside it the runs of a setting.
-
-    From the smallest to the largest over persistences and over seeds.
-    """
+    """A line for each method and iteration: ranges of the null model over persistences, and of runs over seeds."""
     sources, lines = (by_iteration(curves), in_runs(runs)), []
     for method, at in product(METHODS, SHOWN_ITERATIONS):
         noise, own = (records[(records.method == method) & (records.iteration == at)] for records in sources)
@@ -116,13 +95,8 @@ def save_null_picture(curves: DataFrame, runs: Sequence[Evidence], path: Path) -
                     over = noise.pivot(index="iteration", columns="persistence", values=measure)
                     low, high, white_noise = over.min(axis=1), over.max(axis=1), over[over.columns.min()]
                     axis.fill_between(over.index, low, high, color=color, alpha=0.13, linewidth=0)
-                    axis.plot(
-                        white_noise,
-                        color=color,
-                        linestyle=linestyle,
-                        linewidth=0.9,
-                        label=variants.SHOWN_LABELS.get(method, method),
-                    )
+                    label = variants.SHOWN_LABELS.get(method, method)
+                    axis.plot(white_noise, color=color, linestyle=linestyle, linewidth=0.9, label=label)
                 if measure in own:
                     axis.plot(own.iteration, own[measure], marker, color=color, markersize=2.5, alpha=0.7)
             axis.set_title(title)

@@ -21,27 +21,24 @@ from srgan.utils.files import write_text
 BASELINE = SN.label
 # Shares of a run: its end is after LATE, its beginning up to EARLY; a rise of FID counts after LEARNED.
 LATE, EARLY, LEARNED = 0.75, 0.1, 0.25
-DECAYED = 0.9
-"""The mean tail has begun to decay when it is below this share of its largest value so far."""
+DECAYED = 0.9  # the mean tail has begun to decay when it is below this share of its largest value so far
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
     """One run. Each history is a table with the iterations as its index, empty where nothing was kept."""
 
-    setting: str  # row of Table I at scale small, or "digits, D 6" for an experiment on the embedded digits
+    setting: str  # row of Table I at scale small, or "digits, D 6"
     method: str  # label of its variant, e.g. "SR-s after SN"
     seed: int
     iterations: int  # its length
     commit: str | None = None  # of the code; None outside of a repository
     processor: str
     scores: DataFrame  # of each evaluation
-    # iteration of the SN checkpoint with the same seed that it started from; None for a fresh start
-    branch: int | None = None
+    branch: int | None = None  # iteration of the SN checkpoint that it started from; None for a fresh start
     seconds: float | None = None  # training and scoring
     tails: DataFrame = field(default_factory=DataFrame)  # tail mean of sigma_k / sigma_1 of each 3x3 convolution of D
-    # its mean over k <= N / 2, which SR-s with i = 0.5 N keeps up; what is beyond may fall (Fig. 7c)
-    held: DataFrame = field(default_factory=DataFrame)
+    held: DataFrame = field(default_factory=DataFrame)  # its mean over k <= N / 2, which SR-s with i = 0.5 N keeps up
     # of D "loss" and "gradient", the norm over all layers. "scaled gradient", not of the first pairs: each layer's norm
     # (of weight and bias together) times sigma_1 of its weight, which growth of the weights would leave as it is
     signals: DataFrame = field(default_factory=DataFrame)
@@ -78,21 +75,13 @@ class Evidence:
         return mode_collapse(self.scores.reset_index().to_dict("records"), CollapseThresholds(evaluations=evaluations))
 
     def continuing(self, parent: "Evidence") -> "Evidence":
-        """With its SN run's rows up to the branch: what is best, largest or early may lie there.
-
-        But for the verdict of spectral collapse, which needs more than is kept here.
-        """
+        """With its SN run's rows up to the branch, but for spectral collapse, which needs more than is kept here."""
         histories = {}
         for name in ("scores", "tails", "held", "signals"):
             before, own = getattr(parent, name), getattr(self, name)
             histories[name] = pd.concat([before[before.index < own.index[0]], own], join="inner")
         whole = replace(self, **histories)
         return replace(whole, mode_collapse=whole.modes().iteration)
-
-    def without_histories(self) -> "Evidence":
-        """What the comparison of scales needs of it."""
-        kept = [name for name in self.scores if name in ("FID_cls", "modes")]
-        return replace(self, scores=self.scores[kept], tails=DataFrame(), held=DataFrame(), signals=DataFrame())
 
     @property
     def p_of_rising(self) -> float:
@@ -128,21 +117,13 @@ class Evidence:
         return float(self._between(norms, after=LATE).median() / self._between(norms, after=0, until=EARLY).median())
 
     def scale(self, after: float, until: float) -> float:
-        """sigma_1 of D's raw weights, a mean weighted by their gradients: its median between two shares of the run.
-
-        NaN where it was not recorded.
-        """
-        if "scaled gradient" not in self.signals:
-            return float("nan")
-        part = self._between(self.signals, after, until)
+        """Median of sigma_1 of D's raw weights, weighted by gradients, between two shares of the run; else NaN."""
+        part = self._between(self.signals.reindex(columns=["gradient", "scaled gradient"]), after, until)
         return float((part["scaled gradient"] / part["gradient"]).median())
 
 
 def with_their_past(runs: Sequence[Evidence]) -> list[Evidence]:
-    """Each run that started from one of SN with that one's rows before, where it is among them.
-
-    Not from one on another processor: that is another run, though its seed is the same.
-    """
+    """Each run that started from one of SN with that one's rows before, if it is there, from the same processor."""
     sn = {(run.setting, run.seed, run.processor): run for run in runs if run.method == BASELINE}
     parents = [sn.get((run.setting, run.seed, run.processor)) if run.branch else None for run in runs]
     return [run.continuing(parent) if parent else run for run, parent in zip(runs, parents, strict=True)]
@@ -153,21 +134,24 @@ def evidence_of(
 ) -> Evidence:
     """Of the files of a run that has recorded something, in four digits.
 
-    Args:
-        folder: the run's.
-        setting: see `Evidence`.
-        method: see `Evidence`; None: as the run says.
-        seed: of the run.
-        samples: folder for its samples, beside evidence.json; None: they are not kept.
+    `method` None is what the run says; `samples` is a folder for its samples, beside evidence.json, if they are kept.
     """
     recorded = recorded_run(folder)
     assert recorded is not None
     record, final, method = recorded.record, recorded.final_scores, method or recorded.label
-    grid = folder.read_samples().get(record["iterations"])
     picture = None
-    if samples is not None and grid:
+    if samples is not None and (grid := folder.read_samples().get(record["iterations"])):
         picture = f"{samples.name}/{setting}-{method.replace(' ', '-').replace('=', '')}-seed{seed}.png"
-        _save_quarter(grid, samples.parent / picture)
+        samples.mkdir(parents=True, exist_ok=True)
+        with Image.open(grid) as whole:  # the upper left quarter of a grid with an even number of rows
+            quarter = whole.crop((0, 0, whole.width // 2 + 1, whole.height // 2 + 1))
+            quarter.save(samples.parent / picture, optimize=True)
+    measured = {
+        "scores": by_iteration(recorded.scores).dropna(axis="columns", how="all"),
+        "precision": final.get("precision_cls"),
+        "recall": final.get("recall_cls"),
+        **_of_spectra(recorded),
+    }
     return Evidence(
         setting=setting,
         method=method,
@@ -177,13 +161,10 @@ def evidence_of(
         commit=record["commit"],
         processor=record["hardware"]["device"],
         seconds=record.get("seconds"),
-        scores=_rounded(_by_iteration(recorded.scores).dropna(axis="columns", how="all")),
+        samples=picture,
         mode_collapse=recorded.collapse_iteration("mode_collapse"),
         spectral_collapse=recorded.collapse_iteration("spectral_collapse"),
-        samples=picture,
-        precision=_in_four_digits(final["precision_cls"]) if "precision_cls" in final else None,
-        recall=_in_four_digits(final["recall_cls"]) if "recall_cls" in final else None,
-        **_of_spectra(recorded),
+        **{name: _in_four_digits(value) for name, value in measured.items()},
     )
 
 
@@ -205,65 +186,63 @@ def _of_spectra(run: RecordedRun) -> dict[str, Any]:
         "scaled gradient": np.sqrt(scaled.pow(2).sum(axis=1)),
     }
     return {
-        "tails": _rounded(DataFrame({name: tail_mean(values) for name, values in judged.items()}, spectra.iterations)),
-        "held": _rounded(DataFrame(halves, spectra.iterations)),
-        "signals": _rounded(pd.concat(signals, axis="columns", join="inner")),
-        "sigma_1": [_in_four_digits(float(np.mean(last))), _in_four_digits(max(last))],
+        "tails": DataFrame({name: tail_mean(values) for name, values in judged.items()}, spectra.iterations),
+        "held": DataFrame(halves, spectra.iterations),
+        "signals": pd.concat(signals, axis="columns", join="inner"),
+        "sigma_1": [float(np.mean(last)), max(last)],
     }
 
 
-def _by_iteration(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    return DataFrame(rows).set_index("iteration") if rows else DataFrame()
+def by_iteration(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """What a run has recorded, a line for each iteration; empty without any."""
+    return DataFrame(list(rows)).set_index("iteration") if rows else DataFrame()
 
 
-def _in_four_digits(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _rounded(history: DataFrame) -> DataFrame:
-    return history.map(_in_four_digits)
-
-
-def _save_quarter(grid: Path, path: Path) -> None:
-    """Of a grid with an even number of rows, the upper left one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(grid) as whole:
-        whole.crop((0, 0, whole.width // 2 + 1, whole.height // 2 + 1)).save(path, optimize=True)
+def _in_four_digits(value: Any) -> Any:
+    """A number, those of a list or of a table; None stays."""
+    if isinstance(value, DataFrame):
+        return value.map(_in_four_digits)
+    if isinstance(value, list):
+        return [_in_four_digits(number) for number in value]
+    return value if value is None else float(f"{value:.4g}")
 
 
 def joined(*groups: Iterable[Evidence]) -> list[Evidence]:
     """One record of each run, in order: the one with the most evaluations, of such the last."""
-    found: dict[tuple[str, str, int], Evidence] = {}
-    for run in (run for group in groups for run in group):
-        before = found.get(run.key)
-        if before is None or len(run.scores) >= len(before.scores):
-            found[run.key] = run
+    longest = sorted((run for group in groups for run in group), key=lambda run: len(run.scores))
+    found = {run.key: run for run in longest}
     return [found[key] for key in sorted(found)]
 
 
-def write_evidence(path: Path, runs: Iterable[Evidence]) -> None:
-    """One line for each run, in order, without what was not recorded; what the file held of other runs stays."""
-    lines = []
-    for run in joined(read_evidence(path), runs):
-        fields = {name: _as_columns(value) for name, value in vars(run).items()}
-        lines.append(json.dumps({name: value for name, value in fields.items() if value not in (None, {})}))
-    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
+def write_evidence(path: Path, runs: Iterable[Evidence]) -> list[Evidence]:
+    """Adds runs to a file, one line for each, in order, without what was not recorded; returns all that it holds."""
+    found, lines = joined(read_evidence(path), runs), []
+    for run in found:
+        fields = dict(vars(run))
+        for name, value in vars(run).items():
+            if isinstance(value, DataFrame):
+                columns = value.reset_index(names="iteration").to_dict("list")
+                fields[name] = columns if len(value.columns) else None
+        lines.append({name: value for name, value in fields.items() if value is not None})
+    write_lines(path, lines)
+    return found
 
 
-def _as_columns(value: Any) -> Any:
-    if not isinstance(value, DataFrame):
-        return value
-    return {"iteration": value.index.tolist(), **value.to_dict("list")} if len(value.columns) else {}
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """JSON with a line for each record."""
+    write_text(path, "[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return records
 
 
 def read_evidence(path: Path) -> list[Evidence]:
     """What there is; [] without the file."""
-    return [evidence_from(fields) for fields in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+    return [evidence_from(fields) for fields in read_lines(path)]
 
 
 def evidence_from(fields: Mapping[str, Any]) -> Evidence:
-    """Of a line of evidence.json."""
-    histories = {
-        name: DataFrame(value).set_index("iteration") for name, value in fields.items() if isinstance(value, dict)
-    }
-    return Evidence(**{**fields, **histories})
+    tables = {name: DataFrame(value) for name, value in fields.items() if isinstance(value, dict)}
+    return Evidence(**{**fields, **{name: table.set_index("iteration") for name, table in tables.items()}})

@@ -1,4 +1,4 @@
-"""`make null-model`: what SR's projections make of a matrix that Adam moves by noise alone: no data, no loss, no net.
+"""What SR's projections make of a matrix that Adam moves by noise alone: no data, no loss, no net.
 
 A convolution's weight begins as the authors' do, by Glorot's rule. Its "gradient" is noise: white, or correlated from
 one step to the next (an AR(1) process), which is what "persistence" means. Adam, its rate and the rate's decay, the
@@ -6,7 +6,6 @@ spectral maps and their schedule are the package's and the paper's; nothing is f
 says nothing of what a discriminator learns.
 """
 
-import sys
 from collections.abc import Sequence
 
 import torch
@@ -14,16 +13,9 @@ from pandas import DataFrame
 from rich.console import Console
 from torch import Tensor, nn
 
-from reproduce.evidence.null_curves import (
-    KEPT_SR_S,
-    METHODS,
-    UNIT_SR_D,
-    null_table,
-    save_null_picture,
-    write_curves,
-)
-from reproduce.evidence.records import read_evidence, with_their_past
-from reproduce.launcher.options import read
+from reproduce.evidence.null_curves import KEPT_SR_S, METHODS, UNIT_SR_D, null_table, save_null_picture
+from reproduce.evidence.records import read_evidence, with_their_past, write_lines
+from reproduce.launcher.options import Options
 from reproduce.plan.run import EVIDENCE
 from reproduce.plan.variants import BRANCH, SCALE_CONTROL, SR_S_AFTER_SN
 from reproduce.results.generated import markdown_table
@@ -73,26 +65,19 @@ def simulate(
 ) -> DataFrame:
     """All matrices side by side, all methods from the same start under the same noise.
 
-    Args:
-        shape: of the weight, `[out, in, k, k]`.
-        persistences: of the noise, in [0, 1).
-        seeds: one matrix for each, at each persistence.
-        methods: of METHODS.
-        until: the iteration at which it stops; the rate falls as if it went on to `ITERATIONS`.
-        learning_rate: at iteration 0.
-        scale: of the start: W -> scale W.
-
-    Returns:
-        a line for each method and persistence, as `reproduce.evidence.null_curves` describes it.
-
-    Raises:
-        ValueError: a persistence outside of [0, 1), or a weight without a spectrum.
+    A weight of `shape` `[out, in, k, k]` starts at `scale` times its usual start, one for each seed and persistence of
+    the noise, in [0, 1). The learning rate falls as if training went on to `ITERATIONS`. Returns a line for each method
+    (of METHODS) and persistence, as `reproduce.evidence.null_curves` describes it.
     """
     if not all(0 <= rho < 1 for rho in persistences):
         raise ValueError(f"Expected persistences in [0, 1), found {list(persistences)}.")
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(f"Expected the shape of a weight [out, in, k, k], found {list(shape)}.")
-    start = scale * torch.stack([_start(shape, seed) for seed in seeds])  # [s, m, n]
+    weights = torch.empty(len(seeds), *shape)
+    for weight, seed in zip(weights, seeds, strict=True):  # of a residual 3x3 convolution
+        own = torch.Generator().manual_seed(counter_seed(seed, "start of the null model"))
+        nn.init.xavier_uniform_(weight, RESIDUAL_GAIN, own)
+    start = scale * torch.stack([matricize(weight) for weight in weights])  # [s, m, n]
     player = nn.Module()
     player.W = nn.Parameter(start.repeat(len(methods), len(persistences), 1, 1))  # [methods, persistences * s, m, n]
     optimizer = OptimizerSettings(learning_rate).build(player)
@@ -114,62 +99,38 @@ def simulate(
                 if sr and sr.schedule.is_due(iteration, update, N_DIS):
                     apply(sr, W[k], r[k])
         if (iteration + 1) % RECORD_EVERY == 0:
-            spectra[iteration + 1] = torch.stack([spectrum(matrix) for matrix in W.flatten(0, 1)]).unflatten(
-                0, (len(methods), len(persistences), len(seeds))
-            )
+            spectra[iteration + 1] = torch.stack([spectrum(matrix) for matrix in W.flatten(0, 1)])
+    sigma = torch.stack(list(spectra.values()), dim=1).unflatten(0, (len(methods), len(persistences), len(seeds)))
+    kept = {"shape": list(shape), "matrices": len(seeds), "iteration": list(spectra)}
     curves = [
-        {
-            "method": method,
-            "persistence": rho,
-            "shape": list(shape),
-            "matrices": len(seeds),
-            "iteration": list(spectra),
-            **_measures(torch.stack([sigma[k, p] for sigma in spectra.values()])),
-        }
+        {"method": method, "persistence": rho, **kept, **_measures(sigma[k, p])}
         for k, method in enumerate(methods)
         for p, rho in enumerate(persistences)
     ]
     return DataFrame(curves)
 
 
-def _start(shape: Sequence[int], seed: int) -> Tensor:
-    """Of a residual 3x3 convolution."""
-    generator = torch.Generator().manual_seed(counter_seed(seed, "start of the null model"))
-    weight = torch.empty(*shape)
-    nn.init.xavier_uniform_(weight, RESIDUAL_GAIN, generator)
-    return matricize(weight)
-
-
 def _measures(sigma: Tensor) -> dict[str, list[float]]:
-    """Means over matrices of singular values `[T, matrices, N]`, at each of T records, in four digits."""
+    """Means over matrices of singular values `[matrices, T, N]`, at each of T records, in four digits."""
     ratios = (sigma / sigma[..., :1]).numpy()
     measures = {
         "sigma_1": sigma[..., 0].numpy(),
         "first_half": ratios[..., : ratios.shape[-1] // 2].mean(-1),
         "tail": tail_mean(ratios),
     }
-    return {name: [float(f"{value:.4g}") for value in found.mean(-1)] for name, found in measures.items()}
+    return {name: [float(f"{value:.4g}") for value in found.mean(0)] for name, found in measures.items()}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; writes null_model.json, .md and .png. Returns the exit status."""
-    options = read(arguments, __doc__, "shape persistence seeds runs")
+def null_model(options: Options) -> int:
+    """`make null-model`: what SR's projections make of a matrix that Adam moves by noise alone."""
     root = options.runs / "null-model"
     settle_on_cpu()
     torch.set_num_threads(1)  # matrices are so small that more threads only wait for each other
-    try:
-        curves = simulate(options.shape or SHAPE, options.persistence or PERSISTENCES, options.seeds or SEEDS)
-    except ValueError as error:
-        print(f"null-model: {error}", file=sys.stderr)
-        return 2
+    curves = simulate(options.shape or SHAPE, options.persistence or PERSISTENCES, options.seeds or SEEDS)
     runs = with_their_past([run for run in read_evidence(EVIDENCE / "evidence.json") if run.setting == "C_64-32"])
     table = markdown_table(null_table(curves, runs))
-    write_curves(root / "null_model.json", curves)
+    write_lines(root / "null_model.json", curves.to_dict("records"))
     write_text(root / "null_model.md", table)
     save_null_picture(curves, runs, root / "null_model.png")
     Console(soft_wrap=True).print(table, highlight=False)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,40 +1,36 @@
-"""`make readme`: README.md's findings and picture; in docs/ the evidence, the mini table and the page on scale."""
+"""README.md's findings and picture; in docs/ the evidence, the mini table and the page on scale."""
 
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pandas import DataFrame
 from rich.console import Console
 
 from reproduce.evidence.claims import DEFAULT, FID, paired
-from reproduce.evidence.null_curves import COMMITTED, null_table, read_curves, save_null_picture, write_curves
-from reproduce.evidence.page import add_evidence
-from reproduce.evidence.pictures import save_hero
-from reproduce.evidence.records import Evidence, read_evidence, with_their_past, write_evidence
-from reproduce.evidence.scale_tables import timing_table
-from reproduce.experiments.scale import tables_with_evidence
+from reproduce.evidence.null_curves import COMMITTED, null_table, read_curves, save_null_picture
+from reproduce.evidence.page import save_hero, write_pages
+from reproduce.evidence.records import Evidence, read_evidence, with_their_past, write_evidence, write_lines
+from reproduce.experiments.scale import tables_with_evidence, timing_table
+from reproduce.launcher.options import Options
 from reproduce.plan.run import EVIDENCE, FINISHED, REPOSITORY, states
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import MINI_DEFAULT, default_seeds, table_runs
 from reproduce.plan.variants import SR_D, SR_S, SR_S_AFTER_SN
 from reproduce.results.generated import markdown_table, put_into
 from reproduce.results.picture import save_table_picture
-from reproduce.results.table import ResultsTable
-from reproduce.results.table_page import described_table
+from reproduce.results.table import ResultsTable, described_table
 from srgan.utils.files import write_text
 
 RUNS = REPOSITORY / "runs"
 MINI = EVIDENCE / "table2-mini.md"
 README = REPOSITORY / "README.md"
 SCALE_PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
-FINDINGS = {
+FINDINGS = {  # what the README says -> the variant in the evidence
     "SR-s from the start": SR_S,
     "SR-s, switched on at iteration 2,000 of an SN run": SR_S_AFTER_SN,
     "SR-d as in the authors' code, switched on at the same iteration: not recommended": SR_D,
 }
-"""What the README says -> the variant in the evidence."""
 HEAD_OF_MINI = """# Table II in miniature
 
 This table is made by `make reproduce-table2` (two cores) and `make readme`. It has one row of each group of the paper's
@@ -53,18 +49,25 @@ layer's spectrum](table2-mini.png)
 """
 
 
-def main() -> int:
-    """Writes what the runs of finished seeds allow; returns 0, or 1 without such a seed, naming what is missing."""
+def readme(options: Options) -> int:
+    """`make readme`: puts what is recorded, and the table of finished seeds, into README.md and docs/."""
     if (samples := RUNS / "collapse" / "samples").is_dir():
         shutil.copytree(samples, EVIDENCE / "samples", dirs_exist_ok=True)
-    add_evidence(read_evidence(RUNS / "collapse" / "evidence.json"), EVIDENCE, Console())
+    recorded = read_evidence(RUNS / "collapse" / "evidence.json")
+    write_pages(write_evidence(EVIDENCE / "evidence.json", recorded), EVIDENCE, Console())
     committed = evidence()
     put_into(README, "findings", findings(committed))
     save_hero(committed, EVIDENCE / "hero.png")
-    update_scale_page(RUNS)
-    of_seeds = [
-        table_runs("mini", MINI_DEFAULT, METHODS, [seed], RUNS / "table2" / "mini") for seed in default_seeds("mini")
-    ]
+    curves, known = read_curves(RUNS / "null-model" / "null_model.json"), read_curves(COMMITTED)
+    settings = ["method", "persistence", "shape", "matrices"]
+    if len(curves) and curves[settings].equals(known[settings]):  # those of other settings stay where they are
+        write_lines(COMMITTED, curves.to_dict("records"))
+    write_evidence(EVIDENCE / "scale.json", read_evidence(RUNS / "scale" / "scale.json"))
+    save_null_picture(read_curves(COMMITTED), with_their_past(committed), COMMITTED.with_suffix(".png"))
+    for part, text in parts_of_scale_page().items():
+        put_into(SCALE_PAGE, part, text)
+    root = RUNS / "table2" / "mini"
+    of_seeds = [table_runs("mini", MINI_DEFAULT, METHODS, [seed], root) for seed in default_seeds("mini")]
     finished = [run for runs in of_seeds if all(run.state == FINISHED for run in runs) for run in runs]
     if not finished:
         missing = states([run for run in of_seeds[0] if run.state != FINISHED])
@@ -91,21 +94,6 @@ def findings(runs: Sequence[Evidence]) -> str:
     return markdown_table(DataFrame(lines, columns=["Method", "FID_cls relative to SN", "Better in"]))
 
 
-def update_scale_page(runs: Path) -> None:
-    """Takes over what `make null-model` and `make reproduce-scale` have left in a folder, and writes the page's parts.
-
-    Curves of other settings than the committed ones stay where they are.
-    """
-    curves, committed = read_curves(runs / "null-model" / "null_model.json"), read_curves(COMMITTED)
-    settings = ["method", "persistence", "shape", "matrices"]
-    if len(curves) and curves[settings].equals(committed[settings]):
-        write_curves(COMMITTED, curves)
-    write_evidence(EVIDENCE / "scale.json", read_evidence(runs / "scale" / "scale.json"))
-    save_null_picture(read_curves(COMMITTED), with_their_past(evidence()), COMMITTED.with_suffix(".png"))
-    for part, text in parts_of_scale_page().items():
-        put_into(SCALE_PAGE, part, text)
-
-
 def parts_of_scale_page() -> dict[str, str]:
     """Name -> tables, of what is committed."""
     runs = with_their_past(evidence())
@@ -114,7 +102,3 @@ def parts_of_scale_page() -> dict[str, str]:
         "timing": markdown_table(timing_table(runs)),
         "scale": tables_with_evidence(read_evidence(EVIDENCE / "scale.json")),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,28 +1,29 @@
 """Fig. 8, 11 and 12: SR-s at i = 0.25 N ... N, what D makes of test images, static against dynamic compensation."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas import DataFrame
 
-from reproduce.experiments.sweep import FRACTIONS, TABLE_FRACTION
-from reproduce.figures.model import Picture, listed, present_scores, score_title
-from reproduce.figures.sources import FinishedSweep, Sources
-from reproduce.figures.spectra_figures import CURVES, panels_of_runs
-from srgan.plotting import MARK, PAGE_WIDTH, SERIES, AxisScale, grid_of_panels, ordered_styles
+from reproduce.figures.runs import FinishedSweep, Picture, Sources, listed, present_scores, score_title
+from reproduce.figures.training_figures import CURVES, panels_of_runs
+from reproduce.plan.table_runs import FRACTIONS, TABLE_FRACTION
+from srgan.plotting import MARK, PAGE_WIDTH, SERIES, AxisScale, SeriesStyle, grid_of_panels, ordered_styles
 from srgan.runs.recorded import RecordedRun
 
 REPORTED = "As in Table II, a run that mode-collapsed (red cross) shows its best evaluation before, others their last."
 POINTS = 256  # of a density curve
-Outputs = Mapping[str, np.ndarray]
-"""Kind of images -> D's outputs `[M]`."""
+Outputs = Mapping[str, np.ndarray]  # kind of images -> D's outputs `[M]`
 
 
 def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """Scores against i."""
     found = [sweep for sweep in sources.sweeps() if sweep.static]
     if found:
-        runs = [run for sweep in found for run in points(sweep).values()]
+        runs = [run for sweep in found for run in sweep.points.values()]
         caption = (
             "Scores against i, the number of compensated singular values, in each group of Table I (each with axes of "
             f"its own); SN's forward pass is that of i = 1. i = floor(share of N), at least 1. "
@@ -32,11 +33,11 @@ def figure_8(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """Distributions of D's outputs and of its objective, for each i."""
     for sweep in sources.sweeps():
-        runs = {share: run for share, run in sweep.static.items() if run.outputs is not None}
+        runs = {share: run for share, run in sweep.static.items() if run.outputs}
         if runs:
-            outputs = {share: last_outputs(run) for share, run in runs.items()}
+            histories = {share: run.outputs.outputs for share, run in runs.items() if run.outputs}
+            outputs = {share: {kind: made[-1] for kind, made in kinds.items()} for share, kinds in histories.items()}
             first = next(iter(outputs.values()))
             against_test = "(d) training against test images: where they part, D overfits"
             caption = (
@@ -50,7 +51,6 @@ def figure_11(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
 
 
 def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
-    """Static and dynamic compensation: scores and spectra."""
     complete: dict[str, dict[str, RecordedRun]] = {}
     for sweep in sources.sweeps():
         sn, sr_s, sr_d = sweep.sn, sweep.static.get(TABLE_FRACTION), sweep.dynamic
@@ -63,22 +63,20 @@ def figure_12(sources: Sources, axes: AxisScale) -> Iterator[Picture]:
         yield Picture("spectra", panels_of_runs(runs, axes, columns=3, aspect=0.6), f"{CURVES}: {caption}", runs)
 
 
-def points(sweep: FinishedSweep) -> dict[float, RecordedRun]:
-    """i / N -> run; SN, whose forward pass is that of i = 1, stands at 0."""
-    return ({0.0: sweep.sn} if sweep.sn else {}) | sweep.static
-
-
-def mode_collapsed(run: RecordedRun) -> bool:
-    """Whether the reported scores are from before a collapse."""
-    return run.collapse_iteration("mode_collapse") is not None
+def reported(runs: Mapping[Any, RecordedRun], score: str) -> DataFrame:
+    """The "value" of a reported score, where there is one, and whether it is from before a mode collapse."""
+    lines = {
+        key: (value, run.collapse_iteration("mode_collapse") is not None)
+        for key, run in runs.items()
+        if (value := (run.record["reported"] or {}).get(score)) is not None
+    }
+    return DataFrame.from_dict(lines, orient="index", columns=["value", "collapsed"])
 
 
 def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
     """A row of panels for each score, a column for each group, a curve for each setting; crosses: mode collapses."""
-    groups: dict[str, list[FinishedSweep]] = {}
-    for sweep in sweeps:
-        groups.setdefault(sweep.setting[0], []).append(sweep)
-    names = present_scores([run.scores for sweep in sweeps for run in sweep.static.values()])
+    groups = {name: list(members) for name, members in groupby(sweeps, key=lambda sweep: sweep.setting[0])}
+    names = present_scores(run for sweep in sweeps for run in sweep.static.values())
     titles = [f"group {group}" + (f"\n{some[0].setting}" if len(some) == 1 else "") for group, some in groups.items()]
     titles += [""] * (len(groups) * (len(names) - 1))
     figure, axes = grid_of_panels(titles, len(groups), share=False, aspect=0.55)
@@ -86,35 +84,20 @@ def scores_against_i(sweeps: Sequence[FinishedSweep]) -> Figure:
     for place, axis in enumerate(axes):
         score, members = names[place // len(groups)], list(groups.values())[place % len(groups)]
         for own, sweep in zip(ordered_styles(len(members)), members, strict=True):
-            reported = {share: (run.record["reported"] or {}).get(score) for share, run in points(sweep).items()}
-            values = {share: value for share, value in reported.items() if value is not None}
-            axis.plot(list(values), list(values.values()), **own._asdict(), label=sweep.setting)
-            collapsed = [share for share in values if mode_collapsed(points(sweep)[share])]
-            crossed = [values[share] for share in collapsed]
-            axis.plot(collapsed, crossed, "x", color=MARK, markersize=7, label="_collapsed")
+            values = reported(sweep.points, score)
+            axis.plot(values.value, **own._asdict(), label=sweep.setting)
+            axis.plot(values.value[values.collapsed], "x", color=MARK, markersize=7, label="_collapsed")
         axis.set_xticks([0, *FRACTIONS], ["SN", *(f"{share:g}".removeprefix("0") for share in FRACTIONS)])
         axis.set_xlim(-0.08, 1.08)
         axis.margins(y=0.12)
         if place % len(groups) == 0:
             axis.set_ylabel(score_title(score).replace(" (", "\n("))
     several = [axis for axis, members in zip(axes, groups.values(), strict=False) if len(members) > 1]
-    handles = [line for axis in several for line in axis.lines if not str(line.get_label()).startswith("_")]
-    if handles:
+    if handles := [handle for axis in several for handle in axis.get_legend_handles_labels()[0]]:
         figure.legend(handles=handles, loc="outside lower center", ncols=5)
     for axis in axes[-len(groups) :]:
         axis.set_xlabel(r"$i / N$")
     return figure
-
-
-def last_outputs(run: RecordedRun) -> Outputs:
-    """D's outputs at the last record."""
-    assert run.outputs is not None
-    return {kind: outputs[-1] for kind, outputs in run.outputs.outputs.items()}
-
-
-def i_label(share: float) -> str:
-    """E.g. "i = 0.25 N" or "i = N", typeset."""
-    return r"$i$ = $N$" if share == 1 else rf"$i$ = ${share:g}\,N$"
 
 
 def distributions(outputs: Mapping[float, Outputs]) -> Figure:
@@ -123,41 +106,38 @@ def distributions(outputs: Mapping[float, Outputs]) -> Figure:
     figure = Figure(figsize=(PAGE_WIDTH, 4.1 if tested else 2.2), layout="constrained")
     rows = figure.add_gridspec(2 if tested else 1, 1)
     top, *below = (figure.add_subfigure(rows[row]) for row in range(rows.nrows))
-    objectives = {share: objective(kinds["train"], kinds["generated"]) for share, kinds in outputs.items()}
+    labels = [r"$i$ = $N$" if share == 1 else rf"$i$ = ${share:g}\,N$" for share in outputs]
+    named = dict(zip(labels, outputs.values(), strict=True))
+    objectives = {label: objective(kinds["train"], kinds["generated"]) for label, kinds in named.items()}
     grid = x_grid([values for kinds in outputs.values() for values in kinds.values()])
-    c_grid = x_grid(list(objectives.values()))
+    c_grid, styles = x_grid(list(objectives.values())), ordered_styles(len(outputs))
     _, (a, b, c) = grid_of_panels(["(a) generated images", "(b) training images", "(c) objective"], 3, top, share=False)
-    for own, (share, kinds) in zip(ordered_styles(len(outputs)), outputs.items(), strict=True):
-        panels = ((a, kinds["generated"], grid), (b, kinds["train"], grid), (c, objectives[share], c_grid))
-        for axis, values, x in panels:
-            axis.plot(x, density(values, x), color=own.color, linestyle=own.linestyle, label=i_label(share))
-    highest = max(axis.dataLim.ymax for axis in (a, b))
-    for axis in (a, b):
-        axis.set(xlim=(grid[0], grid[-1]), ylim=(0, 1.05 * highest), xlabel=r"$D(x)$")
-    a.set(xlabel=r"$D(G(z))$", ylabel="density")
-    c.set(xlim=(c_grid[0], c_grid[-1]), ylim=(0, None), xlabel=r"$V(D, G)$ of a pair")
+    draw_densities(a, {label: kinds["generated"] for label, kinds in named.items()}, grid, styles)
+    draw_densities(b, {label: kinds["train"] for label, kinds in named.items()}, grid, styles)
+    draw_densities(c, objectives, c_grid, styles)
+    b.set(xlabel=r"$D(x)$", ylim=(0, 1.05 * max(axis.dataLim.ymax for axis in (a, b))))
+    a.set(xlabel=r"$D(G(z))$", ylabel="density", ylim=b.get_ylim())
+    c.set(xlabel=r"$V(D, G)$ of a pair", ylim=(0, None))
     a.legend()
     for rest in below:
-        train_against_test(rest, outputs, grid)
+        _, axes = grid_of_panels([f"(d) {label}" for label in labels], len(labels), rest)
+        for axis, kinds in zip(axes, outputs.values(), strict=True):
+            draw_densities(axis, {"training": kinds["train"], "test": kinds["test"]}, grid, SERIES)
+            axis.set_xlabel(r"$D(x)$")
+        axes[0].set(ylabel="density", ylim=(0, 1.05 * max(axis.dataLim.ymax for axis in axes)))
+        axes[0].legend()
     return figure
 
 
-def train_against_test(figure: SubFigure, outputs: Mapping[float, Outputs], grid: np.ndarray) -> None:
-    """A panel for each i, all with the same axes."""
-    _, axes = grid_of_panels([f"(d) {i_label(share)}" for share in outputs], len(outputs), figure)
-    for axis, kinds in zip(axes, outputs.values(), strict=True):
-        for own, (kind, label) in zip(SERIES, {"train": "training", "test": "test"}.items(), strict=False):
-            axis.plot(grid, density(kinds[kind], grid), color=own.color, linestyle=own.linestyle, label=label)
-        axis.set(xlim=(grid[0], grid[-1]), xlabel=r"$D(x)$")
-    axes[0].set_ylim(0, 1.05 * max(axis.dataLim.ymax for axis in axes))
-    axes[0].set_ylabel("density")
-    axes[0].legend()
+def draw_densities(axis: Axes, samples: Outputs, grid: np.ndarray, styles: Sequence[SeriesStyle]) -> None:
+    for own, (label, values) in zip(styles, samples.items(), strict=False):
+        axis.plot(grid, density(values, grid), color=own.color, linestyle=own.linestyle, label=label)
+    axis.set_xlim(grid[0], grid[-1])
 
 
 def objective(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """Eq. 6 of D, which D maximizes, of pairs: min(0, D(x) - 1) + min(0, -D(G(z)) - 1). `[M]`, `[M]` -> `[M]`."""
-    pairs: np.ndarray = np.minimum(0, real - 1) + np.minimum(0, -fake - 1)
-    return pairs
+    return np.asarray(np.minimum(0, real - 1) + np.minimum(0, -fake - 1))
 
 
 def x_grid(samples: Sequence[np.ndarray]) -> np.ndarray:
@@ -171,22 +151,18 @@ def density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Gaussian kernel estimate on the grid, of Scott's bandwidth (at least the grid's step). `[M]`, `[G]` -> `[G]`."""
     bandwidth = max(float(values.std()) * len(values) ** -0.2, float(grid[1] - grid[0]))
     kernels = np.exp(-0.5 * np.square((grid[:, None] - values) / bandwidth))
-    curve: np.ndarray = kernels.mean(axis=1) / (bandwidth * np.sqrt(2 * np.pi))
-    return curve
+    return np.asarray(kernels.mean(axis=1) / (bandwidth * np.sqrt(2 * np.pi)))
 
 
 def scores_of_compensations(pairs: Mapping[str, Mapping[str, RecordedRun]]) -> Figure:
-    """A panel for each score; settings along x, a marker for each method."""
-    names = present_scores([run.scores for runs in pairs.values() for run in runs.values()])
+    names = present_scores(run for runs in pairs.values() for run in runs.values())
     figure, axes = grid_of_panels([score_title(name) for name in names], 3, share=False)
     assert isinstance(figure, Figure)
     for axis, score in zip(axes, names, strict=True):
         for shift, own, method in zip((-0.18, 0, 0.18), SERIES, ("SN", "SR-s", "SR-d"), strict=False):
-            values = [runs[method].record["reported"][score] for runs in pairs.values()]
-            places = np.arange(len(pairs)) + shift
-            axis.plot(places, values, color=own.color, marker=own.marker, linestyle="", markersize=5.5, label=method)
-            collapsed = [mode_collapsed(runs[method]) for runs in pairs.values()]
-            axis.plot(places[collapsed], np.array(values)[collapsed], "x", color=MARK, markersize=9, label="_collapsed")
+            values = reported({place + shift: runs[method] for place, runs in enumerate(pairs.values())}, score)
+            axis.plot(values.value, color=own.color, marker=own.marker, linestyle="", markersize=5.5, label=method)
+            axis.plot(values.value[values.collapsed], "x", color=MARK, markersize=9, label="_collapsed")
         axis.set_xticks(range(len(pairs)), list(pairs), rotation=30 if len(pairs) > 2 else 0)
         axis.set_xlim(-0.5, len(pairs) - 0.5)
         axis.margins(y=0.2)

@@ -16,53 +16,39 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from reproduce.plan.run import Run
+from reproduce.plan.run import BATCH_SIZE, Run
 from srgan.cli.fit import RunCLI, compose
 from srgan.networks import Pair
 from srgan.utils.distributed import accumulation
 
 GPU_FLOPS = 25e12  # a second, sustained, by assumption: a sixth of the TF32 peak of an 80 GB A100. Not measured.
-CPU_FLOPS = 125e9  # of one core with wide nets; narrow ones reach less, see `cpu_flops`
+CPU_FLOPS = 125e9  # of one core with wide nets
 INCEPTION_FLOPS = 11.4e9  # of one image through the feature network
 
 
-class Price(NamedTuple):
-    """What a run takes."""
+def price(run: Run, devices: int | None = None) -> tuple[str, float]:
+    """How a run's batch is split (micro-batch x accumulation x devices), and hours of all devices together, estimated.
 
-    split: str  # of its batch: micro-batch x accumulation x devices
-    hours: float  # of all devices together, training and scoring; an estimate
-
-
-def price(run: Run, devices: int | None = None) -> Price:
-    """Of one run, on as many devices as it says or on others.
-
-    Raises:
-        ValueError: the batch does not divide so; the message names the run.
+    On as many devices as it says or on others; ValueError if its batch does not divide so.
     """
     config = resolved(run)
     devices, model = devices or run.devices, config.model
     try:
-        parts = accumulation(run.batch_size, devices, model.micro_batch_size)
+        parts = accumulation(run.flat[BATCH_SIZE], devices, model.micro_batch_size)
     except ValueError as error:
         raise ValueError(f"{run.name}: {error} Set GPUS (and NODES), or choose other rows by SETTINGS.") from error
     make = pydoc.locate(model.networks.class_path)
     assert callable(make)
     flops = count(make(**vars(model.networks.init_args)))
-    pairs, fakes = run.batch_size * model.n_dis, run.batch_size * model.generator_batch_multiplier
-    iteration = pairs * flops.discriminator + fakes * flops.generator
+    batch = run.flat[BATCH_SIZE]
+    iteration = batch * (model.n_dis * flops.discriminator + model.generator_batch_multiplier * flops.generator)
     scored = flops.sample + (INCEPTION_FLOPS if config.scores.features == "inception" else 0)
     total = (model.iterations - run.first_iteration) * iteration + scored_images(config) * scored
-    hours = total / (GPU_FLOPS if run.on_gpu else cpu_flops(iteration)) / 3600
-    return Price(f"{run.batch_size // devices // parts} x {parts} x {devices}", hours)
-
-
-def cpu_flops(iteration: float) -> float:
-    """FLOPs a second of one core, for so many FLOPs of an iteration: the smaller its tensors, the fewer.
-
-    Fitted to runs of scale mini (13 to 20 GFLOP/s), C_16-32 and C_64-32 at scale small (18 to 34, 33 to 82) and to
-    iterations of A_64-128 (124), on Intel Xeon and AMD EPYC: within a factor of two of each, on a core that is free.
-    """
-    return float(min(CPU_FLOPS, 13e9 * (iteration / 1e9) ** 0.45))
+    # Of one core: fitted to runs of scale mini (13 to 20 GFLOP/s), C_16-32 and C_64-32 at scale small (18 to 34, 33 to
+    # 82) and iterations of A_64-128 (124), on Intel Xeon and AMD EPYC: within a factor of two of each, on a free core.
+    rate = GPU_FLOPS if run.on_gpu else min(CPU_FLOPS, 13e9 * (iteration / 1e9) ** 0.45)
+    hours = total / rate / 3600
+    return f"{batch // devices // parts} x {parts} x {devices}", hours
 
 
 class _Parser(RunCLI):
@@ -72,6 +58,11 @@ class _Parser(RunCLI):
         self.config = Namespace(seed_everything=False)
 
     def instantiate_classes(self) -> None: ...
+
+
+@cache
+def fit_parser() -> RunCLI:
+    return compose([], _Parser)
 
 
 def resolved(run: Run) -> Namespace:
@@ -86,11 +77,6 @@ def _parsed(settings: str) -> Namespace:
     return config
 
 
-@cache
-def fit_parser() -> RunCLI:
-    return compose([], _Parser)
-
-
 def scored_images(config: Namespace) -> int:
     """Images that go through the feature network in a run, real ones not counted (they are cached)."""
     scores, final = config.scores, config.scores.final
@@ -100,9 +86,7 @@ def scored_images(config: Namespace) -> int:
     return during + (final.num_fake_images + final.intra_fid_classes * final.intra_fid_images if final else 0)
 
 
-class Flops(NamedTuple):
-    """Of one more image in a batch: what a batch of any size needs is left out."""
-
+class Flops(NamedTuple):  # of one more image in a batch: what a batch of any size needs is left out
     discriminator: float  # one real and one generated image in D's update
     generator: float  # one generated image in G's update
     sample: float  # one image generated for scoring
@@ -116,23 +100,16 @@ def count(networks: Pair) -> Flops:
 
 
 def _flops(networks: Pair, batch: int) -> Flops:
-    """Of a whole batch."""
     generator, discriminator = networks.build()
     z, labels = torch.empty(batch, networks.latent_dim), torch.zeros(batch, dtype=torch.int64)
     images = torch.empty(batch, 3, networks.image_size, networks.image_size)
-
-    @torch.no_grad()
-    def sample() -> Tensor:
-        fake: Tensor = generator(z, labels)
-        return fake
-
+    sample = torch.no_grad()(lambda: generator(z, labels))
     of_discriminator = _count(lambda: discriminator(images, labels) + discriminator(sample(), labels))
     discriminator.requires_grad_(False)
     return Flops(of_discriminator, _count(lambda: discriminator(generator(z, labels), labels)), _count(sample))
 
 
 def _count(forward: Callable[[], Tensor]) -> float:
-    """FLOPs of a forward (and backward) pass."""
     with FlopCounterMode(display=False) as counter:
         result = forward()
         if result.requires_grad:

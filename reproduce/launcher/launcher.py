@@ -1,29 +1,21 @@
-"""An experiment carried out: priced, shown, launched here or on a cluster, stopped, resumed, reported.
+"""An experiment carried out: priced (which takes torch), shown, launched here or on a cluster, resumed, reported."""
 
-No torch in here before something is priced or launched.
-"""
-
-import argparse
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from reproduce.launcher.local import Stopped, launch
-from reproduce.launcher.options import CAMPAIGN, Options, read
+from reproduce.launcher.options import Options
 from reproduce.launcher.slurm import Job, Queue, sbatch_text, wait
-from reproduce.plan.run import FINISHED, OUTDATED, PLAN, Run, count_gpus
+from reproduce.plan.run import CHANNELS, FINISHED, OUTDATED, PLAN, Run, count_gpus
 from srgan.utils.provenance import usable_cores
 
-if TYPE_CHECKING:
-    from reproduce.launcher.cost import Price
-
-WIDTH = 160  # where no terminal has one
+Prices = Mapping[Run, tuple[str, float]]  # as `reproduce.launcher.cost.price` gives them
 
 
 @dataclass
@@ -33,22 +25,17 @@ class Campaign:
     runs: Sequence[Run]  # one that starts from another's checkpoint comes after it
     root: Path  # where they go
     finish: Callable[[Sequence[Run], Console], None]  # takes the finished runs: writes tables, pages, pictures
-    console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else WIDTH))
+    console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else 160))
 
     def execute(self, options: Options) -> int:
         """Trains what is not finished and finishes; call it again to resume.
 
-        Returns:
-            The exit status: 0, 1 (a run failed), 2 (a folder holds a run of other settings), 130 (stopped).
-
-        Raises:
-            ValueError: the runs are not possible on such resources.
-            RuntimeError: Slurm is not there, or refused.
+        Returns the exit status: 0, 1 (a run failed), 130 (stopped). Raises ValueError where a folder holds a run of
+        other settings or such resources do not do, RuntimeError where Slurm is not there or refused.
         """
         from reproduce.launcher.cost import price
 
-        if self._report_outdated():
-            return 2
+        self._check_settings()
         to_do = self._to_do()
         prices = {run: price(run, options.processes(run) * options.nodes) for run in self.runs}
         if options.dry_run or not options.cluster:
@@ -57,8 +44,7 @@ class Campaign:
             self._show_commands(to_do, options)
             return 0
         status = self._submit(to_do, options, prices) if options.cluster else self._launch(to_do, options)
-        if self._report_outdated():  # what the parser reads otherwise than the plan writes it
-            return 2
+        self._check_settings()  # what the parser reads otherwise than the plan writes it
         finished = [run for run in self.runs if run.state == FINISHED]
         if finished and status != 130:
             self.finish(finished, self.console)
@@ -70,17 +56,17 @@ class Campaign:
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def _report_outdated(self) -> int:
-        """A sentence for each run that was made with other settings; returns how many there are."""
-        outdated = [run for run in self.runs if run.state == OUTDATED]
-        for run in outdated:
+    def _check_settings(self) -> None:
+        """ValueError, naming each run that was made with other settings."""
+        sentences = []
+        for run in [run for run in self.runs if run.state == OUTDATED]:
             differing = run.differing_settings((run.folder.read_record() or {})["config"])
             found = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
-            text = f"{run.name} was made with other settings ({found}); remove or move {run.folder.path}"
-            print(f"reproduce: {text}", file=sys.stderr)
-        return len(outdated)
+            sentences.append(f"{run.name} was made with other settings ({found}); remove or move {run.folder.path}")
+        if sentences:
+            raise ValueError("; ".join(sentences))
 
-    def _show(self, prices: "dict[Run, Price]", jobs: Mapping[Run, Job] | None = None) -> None:
+    def _show(self, prices: Prices, jobs: Mapping[Run, Job] | None = None) -> None:
         """What exists, what will run or is in the queue, how it is split, and for how long."""
         to_do = self._to_do()
         kind = "GPU" if any(run.on_gpu for run in self.runs) else "core"
@@ -88,17 +74,15 @@ class Campaign:
         noun = "run" if len(self.runs) == 1 else "runs"
         columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", f"{kind} hours", "state")
         table = Table(*columns, title=f"{len(self.runs)} {noun}, {len(to_do)} to do{queued}")
-        for run, cost in prices.items():
+        for run, (split, hours) in prices.items():
             job = (jobs or {}).get(run)
             state = f"job {job.id} {job.state.lower()}, iteration {run.iterations_done}" if job else run.state
-            table.add_row(
-                run.name, " + ".join(run.configs), str(run.discriminator_channels), cost.split, f"{run.iterations:,}",
-                f"{cost.hours:,.2f}", state,
-            )  # fmt: skip
+            numbers = str(run.flat[CHANNELS]), split, f"{run.iterations:,}", f"{hours:,.2f}"
+            table.add_row(run.name, " + ".join(run.configs), *numbers, state)
         self.console.print(table)
         rate = "an assumed rate" if kind == "GPU" else "measured rates, within a factor of two"
         self._say(
-            f"To do: {sum(prices[run].hours for run in to_do):,.2f} {kind} hours, by FLOPs of networks and scores at "
+            f"To do: {sum(prices[run][1] for run in to_do):,.2f} {kind} hours, by FLOPs of networks and scores at "
             f"{rate}. Batch: micro-batch x accumulation x devices. Runs go to {self.root}."
         )
 
@@ -125,7 +109,7 @@ class Campaign:
         self._say(f"{len(to_do) - len(failed)} of {len(to_do)} runs have finished.")
         return 1 if failed else 0
 
-    def _submit(self, to_do: Sequence[Run], options: Options, prices: "dict[Run, Price]") -> int:
+    def _submit(self, to_do: Sequence[Run], options: Options, prices: Prices) -> int:
         """Submits what is ready and not in the queue yet, and shows where everything stands."""
         queue, tried = Queue(self.root), set[Run]()
         while ready := [run for run in to_do if run.state != FINISHED and run.is_ready and run not in tried]:
@@ -145,30 +129,3 @@ class Campaign:
                 self._say("The jobs go on; the same command shows where they are.")
                 return 130
         return 1 if any(run.state != FINISHED for run in to_do) else 0
-
-
-def perform(
-    experiment: Callable[[Options], Campaign],
-    description: str | None,
-    names: str,
-    arguments: Sequence[str] | None = None,
-    detect: Callable[[Options], str] | None = None,
-) -> int:
-    """The command of an experiment; returns the exit status.
-
-    Args:
-        experiment: options -> the campaign.
-        description: of the command.
-        names: of the options that the experiment takes beside those of every one.
-        arguments: None: the process's.
-        detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
-    """
-    options = read(arguments, description, f"{names} {CAMPAIGN}", detect)
-    try:
-        options.check_cluster()
-        return experiment(options).execute(options)
-    except (ValueError, RuntimeError, argparse.ArgumentError) as error:
-        from srgan.cli.parser_messages import format_parser_message
-
-        print(f"reproduce: {format_parser_message(str(error))}", file=sys.stderr)
-        return 2

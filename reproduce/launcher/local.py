@@ -6,10 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from rich.console import Console
 
@@ -26,34 +24,10 @@ class Stopped(Exception):
     """By a signal; the processes of the runs have ended."""
 
 
-class _Active(NamedTuple):
-    """A run under way and the GPUs that it has."""
-
-    process: subprocess.Popen[bytes]
-    gpus: list[int]
-
-
-def check_gpus(needs: Mapping[Run, int], gpus: int) -> None:
-    """ValueError unless each run's processes find a GPU each; on the CPU (`gpus` 0) all do."""
-    largest = max(needs.values(), default=0)
-    if gpus and largest > gpus:
-        names = ", ".join(run.name for run, need in needs.items() if need > gpus)
-        raise ValueError(
-            f"Expected {largest} GPUs, found {gpus}, for: {names}. Set GPUS={gpus} to train each run on so many "
-            "with more accumulation, choose other rows by SETTINGS, or submit to a cluster: CLUSTER=slurm."
-        )
-
-
-def choose_gpus(need: int, taken: Iterable[Sequence[int]], gpus: int, jobs: int) -> list[int] | None:
-    """Which GPUs the next run gets: the least busy; None while too few are free, [] on the CPU (`gpus` 0).
-
-    More runs at a time (`jobs`) than there are GPUs share them evenly; `taken` are those of the active runs.
-    """
-    if not gpus:
-        return []
-    load = Counter(gpu for some in taken for gpu in some)
-    free = sorted((gpu for gpu in range(gpus) if load[gpu] < math.ceil(jobs / gpus)), key=lambda gpu: load[gpu])
-    return free[:need] if len(free) >= need else None
+def choose_gpus(need: int, free: Sequence[int]) -> list[int] | None:
+    """Which of the free places on GPUs the next run gets, each on another GPU; None while too few are free."""
+    chosen = list(dict.fromkeys(free))[:need]
+    return chosen if len(chosen) == need else None
 
 
 def threads_of_each(needs: Iterable[int], gpus: int, jobs: int) -> int:
@@ -67,43 +41,49 @@ def threads_of_each(needs: Iterable[int], gpus: int, jobs: int) -> int:
 def launch(runs: Sequence[Run], jobs: int, gpus: int, options: Options, console: Console) -> list[Run]:
     """Trains runs, up to `jobs` at a time, each once the one that it starts from has finished.
 
-    Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the
-    others. Runs share a GPU only where `jobs` exceeds what the `gpus` hold (0: the CPU).
-
-    Returns:
-        The runs that failed, or that waited for one that did; the log of each is `log.txt` in its folder.
-
-    Raises:
-        ValueError: there are fewer GPUs than a run needs.
-        Stopped: after a signal, once every process has ended with its state saved, or been killed.
+    Each run is its own `srgan fit` on one thread or on GPUs of its own, so its result does not depend on the others.
+    Runs share a GPU only where `jobs` exceeds what the `gpus` hold (0: the CPU). Returns the runs that failed, or that
+    waited for one that did. Raises Stopped after a signal, once every process has ended with its state saved.
     """
     needs = {run: options.processes(run) for run in runs}
-    check_gpus(needs, gpus)
+    if gpus and (largest := max(needs.values(), default=0)) > gpus:
+        names = ", ".join(run.name for run, need in needs.items() if need > gpus)
+        raise ValueError(
+            f"Expected {largest} GPUs, found {gpus}, for: {names}. Set GPUS={gpus} to train each run on so many "
+            "with more accumulation, choose other rows by SETTINGS, or submit to a cluster: CLUSTER=slurm."
+        )
     threads = threads_of_each(needs.values(), gpus, jobs)
-    waiting, active, failed = list(runs), dict[Run, _Active](), list[Run]()
+    waiting, failed = list(runs), list[Run]()
+    active: dict[Run, tuple[subprocess.Popen[bytes], list[int]]] = {}  # with the GPUs that a run has
+    free = list(range(gpus)) * math.ceil(jobs / max(1, gpus))  # places on GPUs, the longest free first
     with _signals() as received, Display(runs) as display:
         try:
             while (waiting or active) and not received:
                 for run in [run for run in waiting if run.is_ready][: jobs - len(active)]:
-                    chosen = choose_gpus(needs[run], [started.gpus for started in active.values()], gpus, jobs)
+                    chosen = choose_gpus(needs[run] if gpus else 0, free)
                     if chosen is None:
                         break
+                    for gpu in chosen:
+                        free.remove(gpu)
                     waiting.remove(run)
-                    active[run] = _Active(_start(run, options, chosen, threads), chosen)
+                    active[run] = _start(run, options, chosen, threads), chosen
                 if not active:
                     break  # what waits does so for a run that failed
-                for run in [run for run, started in active.items() if started.process.poll() is not None]:
-                    process = active.pop(run).process
+                for run, (process, own) in list(active.items()):
+                    if process.poll() is None:
+                        continue
                     _kill(process)  # what is left of a run of several processes
+                    del active[run]
+                    free += own
                     if process.returncode:
                         failed.append(run)
                         with Progress.external_write_mode():
                             text = f"[red]failed[/] {run.name}: see {run.folder.path / 'log.txt'}"
                             console.print(text, highlight=False, soft_wrap=True)
-                display.update(list(active), [run for run in runs if run not in waiting and run not in active])
+                display.show(list(active), [run for run in runs if run not in waiting and run not in active])
                 time.sleep(POLL_SECONDS)
         finally:
-            _stop([started.process for started in active.values()])
+            _stop([process for process, _ in active.values()])
     if received:
         raise Stopped
     return failed + waiting
@@ -147,9 +127,7 @@ def _signals() -> Iterator[list[int]]:
     """Collects SIGINT, SIGTERM and SIGHUP instead of dying of them."""
     received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {
-        number: signal.signal(number, lambda received_one, _: received.append(received_one)) for number in numbers
-    }
+    previous = {number: signal.signal(number, lambda found, _: received.append(found)) for number in numbers}
     try:
         yield received
     finally:
@@ -157,41 +135,20 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-class Display:
-    """A bar for the whole and, on a terminal, one for each active run, within a `with`.
-
-    The whole counts iterations of all runs, so the time to go comes from iterations done per second.
-    """
+class Display(Progress):
+    """A bar for the iterations of all runs, with where the active ones are, within a `with`."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.done = {run: max(run.first_iteration, run.iterations_done) for run in runs}
-        self.whole = Progress(
-            "iterations of all runs", sum(run.iterations for run in runs), done=sum(self.done.values())
-        )
-        self.bars: dict[Run, Progress] = {}
+        total = sum(run.iterations for run in runs)
+        super().__init__("iterations of all runs", total, done=sum(self.done.values()))
 
-    def update(self, active: Sequence[Run], ended: Sequence[Run]) -> None:
-        """Shows where the active runs are, and how many have ended, well or not."""
-        for run in [run for run in self.bars if run not in active]:
-            self.bars.pop(run).close()
-        reports = {run: report for run in active if (report := run.folder.read_progress())}
-        for run, report in reports.items():
-            if run not in self.bars:
-                self.bars[run] = Progress(run.name, report["iterations"], not self.whole.in_lines, report["iteration"])
-            self.bars[run].update(report["iteration"] - self.bars[run].n)
-            self.done[run] = max(self.done[run], report["iteration"])
-        self.done |= {run: run.iterations for run in ended}
+    def show(self, active: Sequence[Run], ended: Sequence[Run]) -> None:
+        """Takes in how far the active runs are, and which have ended, well or not."""
         states = [f"{len(ended)} of {len(self.done)} runs"]
-        if self.whole.in_lines:
-            states += [
-                f"{run.name} {report['iteration']:,} of {report['iterations']:,}" for run, report in reports.items()
-            ]
-        self.whole.set_postfix_str("; ".join(states), refresh=False)
-        self.whole.update(sum(self.done.values()) - self.whole.n)
-
-    def __enter__(self) -> "Display":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for bar in (*self.bars.values(), self.whole):
-            bar.close()
+        for run in active:
+            self.done[run] = max(self.done[run], run.iterations_done)
+            states.append(f"{run.name} {self.done[run]:,} of {run.iterations:,}")
+        self.done |= {run: run.iterations for run in ended}
+        self.set_postfix_str("; ".join(states), refresh=False)
+        self.update(sum(self.done.values()) - self.n)

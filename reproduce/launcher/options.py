@@ -5,18 +5,18 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from reproduce.plan.run import IMAGES, REPOSITORY, Run, count_gpus
+from reproduce.plan.run import IMAGES, REPOSITORY, Run
 from reproduce.plan.settings import METHODS, SETTINGS
 
+# Option of sbatch -> what sets it, and all that depends on it.
 VARIABLE_OF = {"time": "HOURS", "nodes": "NODES", "cpus-per-task": "CPUS", "gpus-per-node": "GPUS"}
-"""Option of sbatch -> what sets it, and all that depends on it."""
-CAMPAIGN = "runs overrides dry_run jobs gpus cluster partition nodes cpus hours sbatch wait"
-"""What every experiment takes."""
+CAMPAIGN = "runs overrides dry_run jobs gpus cluster partition nodes cpus hours sbatch wait"  # of commands that train
 Reader = Callable[[str], Any]
 
 
@@ -44,9 +44,8 @@ def one_of(*choices: str) -> Reader:
 
 def some_of(*choices: str) -> Reader:
     """In the order of the choices; all for empty text."""
-    return reader(
-        f"{', '.join(choices)} or several", lambda text: sorted(set(split(text) or choices), key=choices.index)
-    )
+    expected = f"{', '.join(choices)} or several"
+    return reader(expected, lambda text: sorted(set(split(text) or choices), key=choices.index))
 
 
 def dotted_settings(text: str) -> dict[str, Any]:
@@ -57,32 +56,30 @@ def dotted_settings(text: str) -> dict[str, Any]:
 def sbatch_options(text: str) -> dict[str, str | bool]:
     """Options as sbatch names them, without their dashes; those without a value are switches."""
     pairs = [word.lstrip("-").partition("=") for word in text.split()]
-    for name, _, _ in pairs:
-        if name in VARIABLE_OF:
-            raise argparse.ArgumentTypeError(f"expected {VARIABLE_OF[name]}=... for this, found {name!r}")
+    for name in [name for name, _, _ in pairs if name in VARIABLE_OF]:
+        raise argparse.ArgumentTypeError(f"expected {VARIABLE_OF[name]}=... for this, found {name!r}")
     return {name: value if equals else True for name, equals, value in pairs}
-
-
-NUMBERS = reader(
-    "whole numbers such as '1 2 3'", lambda text: [*map(int, split(text))], lambda found: min(found, default=0) >= 0
-)
-# The same seed twice would be no second sample.
-SEEDS = reader("every seed once", NUMBERS, lambda found: len(set(found)) == len(found))
-SHARES = reader("numbers such as '0 0.9'", lambda text: [*map(float, split(text))])
-COUNT = reader("a whole number of at least 0", int, lambda found: found >= 0)
-HOURS = reader("hours above 0", float, lambda found: 0 < found < math.inf)
-SETTINGS_OF_RUNS = reader("settings such as 'model.iterations=300'", dotted_settings, lambda found: "" not in found)
-SBATCH = reader("options such as 'mem=64G exclusive'", sbatch_options, lambda found: "" not in found)
-
-
-def rows(text: str) -> list[str]:
-    return [row.name for row in SETTINGS] if split(text) == ["all"] else split(text)
 
 
 def yes(text: str) -> bool:
     return text != "0"
 
 
+def rows(text: str) -> list[str]:
+    return [row.name for row in SETTINGS] if split(text) == ["all"] else split(text)
+
+
+def whole_numbers(text: str) -> list[int]:
+    return [int(word) for word in split(text)]
+
+
+NUMBERS = reader("whole numbers such as '1 2 3'", whole_numbers, lambda found: min(found, default=0) >= 0)
+SEEDS = reader("every seed once", NUMBERS, lambda found: len(set(found)) == len(found))  # twice is no second sample
+SHARES = reader("numbers such as '0 0.9'", lambda text: [*map(float, split(text))])
+COUNT = reader("a whole number of at least 0", int, lambda found: found >= 0)
+HOURS = reader("hours above 0", float, lambda found: 0 < found < math.inf)
+SETTINGS_OF_RUNS = reader("settings such as 'model.iterations=300'", dotted_settings, lambda found: "" not in found)
+SBATCH = reader("options such as 'mem=64G exclusive'", sbatch_options, lambda found: "" not in found)
 OPTIONS: dict[str, tuple[Reader, str, str]] = {
     "scale": (one_of("auto", "mini", "small", "paper"), "auto", "auto: paper on a GPU or on a cluster, else mini"),
     "settings": (rows, "", "rows of Table I, e.g. 'A_64-128 C_32-32', or all"),
@@ -112,12 +109,16 @@ OPTIONS: dict[str, tuple[Reader, str, str]] = {
 """Name -> how its text is read, the text that empty text stands for, and what it is for."""
 
 
+def meaning(name: str, text: str) -> Any:
+    read_text, default, _ = OPTIONS[name]
+    return read_text(text or default)
+
+
 class Options(argparse.Namespace):
-    """Values of OPTIONS by their names; what an experiment does not take has its default."""
+    """Values of OPTIONS by their names; what a command does not take has its default."""
 
     def __init__(self, **values: Any) -> None:
-        defaults = {name: read_text(default) for name, (read_text, default, _) in OPTIONS.items()}
-        super().__init__(**defaults | values)
+        super().__init__(**{name: meaning(name, "") for name in OPTIONS} | values)
 
     def check_cluster(self) -> None:
         """ValueError where something is said of a cluster, and none is named."""
@@ -127,21 +128,13 @@ class Options(argparse.Namespace):
             raise ValueError(f"Expected CLUSTER=slurm beside {names}, found no cluster. Add it.")
 
     def with_images(self) -> dict[str, Any]:
-        """Overrides of the runs, with the folder or tar that IMAGES names for scale small.
-
-        Raises:
-            ValueError: another scale has images of its own.
-        """
+        """Overrides of the runs, with the folder or tar of IMAGES; ValueError at another scale than small."""
         if self.images and self.scale != "small":
             raise ValueError(f"Expected IMAGES with SCALE=small alone, found it with {self.scale}.")
         return {**({IMAGES: self.images} if self.images else {}), **self.overrides}
 
     def processes(self, run: Run) -> int:
-        """Processes (Slurm: tasks) of a run on each node.
-
-        Raises:
-            ValueError: the run's number of devices does not share out evenly.
-        """
+        """Processes (Slurm: tasks) of a run on each node; ValueError if its devices do not share out evenly."""
         if not self.gpus and run.devices % self.nodes:
             raise ValueError(
                 f"Expected NODES that divide the devices of {run.name}, {run.devices}, found {self.nodes}. "
@@ -150,43 +143,24 @@ class Options(argparse.Namespace):
         return int(self.gpus or run.devices // self.nodes)
 
     def fit_options(self, run: Run) -> list[str]:
-        """Options of `srgan fit` for a run on these, after writing its plan."""
         return run.write_plan(self.processes(run), self.nodes)
 
 
-def read(
-    arguments: Sequence[str] | None,
-    description: str | None,
-    names: str,
-    detect: Callable[[Options], str] | None = None,
-) -> Options:
-    """What was asked for.
+def read(words: Sequence[str], description: str | None, names: str) -> Options:
+    """What was asked for: by words such as "--jobs", "2", then by the environment, where make puts its variables: JOBS.
 
-    Args:
-        arguments: words such as "--jobs", "2"; None: the process's. What they leave out comes from the
-            environment, into which the Makefile puts its variables: JOBS.
-        description: of the command.
-        names: options that it takes.
-        detect: decides on SCALE=auto; None: paper on a GPU or a cluster, else mini.
+    Without words, variables on make's command line are refused if they are not among the `names` of options.
     """
     # No usage: it would have the options' names in lower case, where a user of make has typed variables.
     parser = argparse.ArgumentParser("reproduce", argparse.SUPPRESS, description)
     for name in names.split():
-        read_text, default, what_for = OPTIONS[name]
-
-        def meaning(text: str, read_text: Reader = read_text, default: str = default) -> Any:
-            return read_text(text or default)
-
-        value = os.environ.get(name.upper(), "")
-        parser.add_argument(f"--{name.replace('_', '-')}", default=value, type=meaning, help=what_for, metavar="...")
-    if arguments is None and (strangers := typed_variables() - {name.upper() for name in names.split()}):
-        taken = ", ".join(name.upper() for name in names.split())
-        parser.error(f"expected variables that this command takes ({taken}), found {', '.join(sorted(strangers))}")
-    options = Options(**vars(parser.parse_args(arguments)))
-    if options.scale == "auto":
-        by_devices = "paper" if options.cluster or count_gpus() else "mini"
-        options.scale = detect(options) if detect else by_devices
-    return options
+        option, value, what_for = f"--{name.replace('_', '-')}", os.environ.get(name.upper(), ""), OPTIONS[name][2]
+        parser.add_argument(option, default=value, type=partial(meaning, name), help=what_for, metavar="...")
+    taken = names.upper().split()
+    if not words and (strangers := typed_variables().difference(taken)):
+        found = ", ".join(sorted(strangers))
+        parser.error(f"expected variables that this command takes ({', '.join(taken)}), found {found}")
+    return Options(**vars(parser.parse_args(words)))
 
 
 def typed_variables() -> set[str]:

@@ -9,8 +9,9 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
@@ -19,12 +20,8 @@ from reproduce.launcher.options import Options
 from reproduce.plan.run import REPOSITORY, Run
 from srgan.utils.files import write_json
 
-if TYPE_CHECKING:
-    from submitit.helpers import DelayedSubmission
-
 POLL_SECONDS = 10.0
 SECONDS_TO_SAVE = 600  # before the time limit; an evaluation may have to end first
-SHOWN = ("time", "nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node")
 MOST_TIMEOUTS = 1_000  # a run goes on for as many jobs of HOURS as it needs
 
 
@@ -38,11 +35,8 @@ class FitJob:
     def __call__(self) -> None:
         """Trains or resumes, in this process, so that a signal of Slurm's reaches training itself.
 
-        Stopped by a signal, the run has saved its state, and the job goes back to the queue, unless Slurm
-        ends it for good (scancel) or requeues it by itself.
-
-        Raises:
-            RuntimeError: `srgan fit` refused its settings; the log says why.
+        Stopped by a signal, the run has saved its state, and the job goes back to the queue, unless Slurm ends it for
+        good (scancel) or requeues it by itself. RuntimeError: `srgan fit` refused its settings; the log says why.
         """
         from submitit import JobEnvironment
 
@@ -63,7 +57,7 @@ class FitJob:
         if status and environment.global_rank == 0 and _slurm(*running).strip() == "RUNNING":
             requeue(number, None)
 
-    def checkpoint(self) -> "DelayedSubmission":
+    def checkpoint(self) -> Any:
         """What the requeued job does: the same, since the same command resumes."""
         from submitit.helpers import DelayedSubmission
 
@@ -71,31 +65,20 @@ class FitJob:
 
 
 class Job(NamedTuple):
-    """A job that Slurm knows."""
-
     id: str  # "12_3": the third of array 12
     state: str  # in Slurm's words
 
 
 class Queue:
-    """The jobs of one runs folder, which remembers in `slurm/jobs.json` what it has submitted.
-
-    Args:
-        root: the folder of all runs; it must be one that all nodes see.
-
-    Raises:
-        RuntimeError: Slurm or submitit is not there.
-    """
+    """The jobs of the runs in a folder that all nodes see; its `slurm/jobs.json` keeps what was submitted."""
 
     def __init__(self, root: Path) -> None:
         if shutil.which("sbatch") is None:
             raise RuntimeError("Expected Slurm's commands, found no sbatch. Type this on a login node of the cluster.")
-        try:
-            import submitit  # noqa: F401
-        except ImportError as error:
+        if find_spec("submitit") is None:
             raise RuntimeError(
-                "Expected submitit, which submits jobs, found none. Install it: pip install 'submitit>=1.5'."
-            ) from error
+                "Expected submitit, which submits jobs, found none. Add it: pip install 'submitit>=1.5'."
+            )
         self.folder = root.resolve() / "slurm"
         self.record = self.folder / "jobs.json"
 
@@ -114,42 +97,30 @@ class Queue:
         return found
 
     def submit(self, runs: Sequence[Run], options: Options) -> dict[Run, Job]:
-        """Submits those runs that are not in the queue yet, one array for each number and kind of devices.
+        """Submits runs that are not in the queue yet, an array for each number and kind of devices; all runs' jobs."""
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError
 
-        Returns:
-            The jobs of `runs`, new and old.
-
-        Raises:
-            ValueError: see `Options.processes`.
-            RuntimeError: Slurm refused.
-        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / "lock"):
             queued = self.jobs()
             arrays: dict[tuple[int, bool], list[Run]] = {}
-            for run in runs:
-                if _key(run) not in queued:
-                    arrays.setdefault((options.processes(run), run.on_gpu), []).append(run)
-            for (processes, _), members in arrays.items():
-                self._submit_array(members, processes, options)
+            for run in [run for run in runs if _key(run) not in queued]:
+                arrays.setdefault((options.processes(run), run.on_gpu), []).append(run)
+            for (processes, on_gpus), members in arrays.items():
+                # Names are written down before Slurm hears of them: no interruption loses a job.
+                name = f"srgan-{uuid.uuid4().hex[:8]}"
+                write_json(self.record, self._submitted() | {name: [_key(run) for run in members]})
+                executor = SlurmExecutor(self.folder, max_num_timeout=MOST_TIMEOUTS)
+                executor.update_parameters(**sbatch_parameters(name, processes, on_gpus, options))
+                try:
+                    with executor.batch():
+                        for run in members:
+                            executor.submit(FitJob(options.fit_options(run), run.folder.path.resolve() / "log.txt"))
+                except FailedJobError as error:
+                    raise RuntimeError(f"Slurm refused the jobs: {error}") from error
             queued = self.jobs()
         return {run: queued[_key(run)] for run in runs if _key(run) in queued}
-
-    def _submit_array(self, runs: list[Run], processes: int, options: Options) -> None:
-        """The names of jobs are written down before Slurm hears of them: no interruption loses a job."""
-        from submitit import SlurmExecutor
-        from submitit.core.utils import FailedJobError
-
-        name = f"srgan-{uuid.uuid4().hex[:8]}"
-        write_json(self.record, self._submitted() | {name: [_key(run) for run in runs]})
-        executor = SlurmExecutor(self.folder, max_num_timeout=MOST_TIMEOUTS)
-        executor.update_parameters(**sbatch_parameters(name, processes, runs[0].on_gpu, options))
-        try:
-            with executor.batch():
-                for run in runs:
-                    executor.submit(FitJob(options.fit_options(run), run.folder.path.resolve() / "log.txt"))
-        except FailedJobError as error:
-            raise RuntimeError(f"Slurm refused the jobs: {error}") from error
 
 
 def sbatch_parameters(name: str, processes: int, on_gpus: bool, options: Options) -> dict[str, Any]:
@@ -173,13 +144,11 @@ def sbatch_parameters(name: str, processes: int, on_gpus: bool, options: Options
 
 
 def sbatch_text(processes: int, on_gpus: bool, options: Options) -> str:
-    """The options that a user would look for in the script of an array."""
     parameters = sbatch_parameters("", processes, on_gpus, options)
-    shown = {name: value for name, value in parameters.items() if name in SHOWN} | parameters["additional_parameters"]
-    del shown["chdir"]
-    return " ".join(
-        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in shown.items()
-    )
+    names = ("time", "nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node")
+    shown = {name: parameters[name] for name in names if name in parameters} | parameters["additional_parameters"]
+    words = {f"--{name.replace('_', '-')}": value for name, value in shown.items() if name != "chdir"}
+    return " ".join(word if value is True else f"{word}={value}" for word, value in words.items())
 
 
 def wait(queue: Queue, runs: Sequence[Run]) -> None:
@@ -187,7 +156,7 @@ def wait(queue: Queue, runs: Sequence[Run]) -> None:
     with Display(runs) as display:
         while queued := [run for run in runs if _key(run) in (jobs := queue.jobs())]:
             running = [run for run in queued if jobs[_key(run)].state == "RUNNING"]
-            display.update(running, [run for run in runs if run not in queued])
+            display.show(running, [run for run in runs if run not in queued])
             time.sleep(POLL_SECONDS)
 
 
@@ -196,11 +165,7 @@ def _key(run: Run) -> str:
 
 
 def _slurm(*command: str) -> str:
-    """Output of one of Slurm's commands.
-
-    Raises:
-        RuntimeError: it failed.
-    """
+    """Output of one of Slurm's commands; RuntimeError if it failed."""
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:
         answer = finished.stderr.strip() or finished.stdout.strip()

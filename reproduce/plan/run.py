@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -12,7 +12,6 @@ from srgan.cli.configs import path_of
 from srgan.runs.folder import RunFolder, flatten_settings
 from srgan.utils.files import write_text
 
-Scale = Literal["mini", "small", "paper"]
 REPOSITORY = Path(__file__).parents[2]
 EVIDENCE = REPOSITORY / "docs" / "evidence"
 
@@ -38,8 +37,7 @@ class Run:
     configs: tuple[str, ...]  # files of `configs/`, by their names without suffix
     overrides: Mapping[str, Any] = field(default_factory=dict)  # further settings by their dotted names
     devices: int = 1  # processes that train it together, one GPU each
-    # the run whose checkpoint it starts from, once that has finished; None for a fresh start
-    after: "Run | None" = None
+    after: "Run | None" = None  # the run whose checkpoint it starts from, once that has finished
     checkpoint: int | None = None  # iteration of that checkpoint; None: the last
     missing: str | None = None  # why it cannot be made here; None if it can
 
@@ -55,14 +53,6 @@ class Run:
     def flat(self) -> dict[str, Any]:
         """The same by dotted names."""
         return flatten_settings(self.settings)
-
-    @property
-    def batch_size(self) -> int:
-        return int(self.flat[BATCH_SIZE])
-
-    @property
-    def discriminator_channels(self) -> int:
-        return int(self.flat[CHANNELS])
 
     @property
     def iterations(self) -> int:
@@ -87,7 +77,6 @@ class Run:
 
     @property
     def is_ready(self) -> bool:
-        """Whether what it starts from is there."""
         return self.after is None or self.after.state == FINISHED
 
     @property
@@ -96,7 +85,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """In words: `FINISHED`, `TO_DO`, `OUTDATED`, "cut at iteration t", "after NAME", or why it is missing."""
+        """`FINISHED`, `TO_DO`, `OUTDATED`, "cut at iteration t", "after NAME", or why it is missing."""
         if self.missing:
             return self.missing
         record = self.folder.read_record()
@@ -115,15 +104,7 @@ class Run:
         return {name: (there.get(name), here) for name, here in self.flat.items() if not _same(there.get(name), here)}
 
     def write_plan(self, processes: int = 1, nodes: int = 1) -> list[str]:
-        """Writes `plan.yaml`, all that it takes to train or resume the run, into its folder.
-
-        Args:
-            processes: on each node.
-            nodes: machines.
-
-        Returns:
-            the options of `srgan fit`: that file.
-        """
+        """Writes all that it takes to train or resume the run into its `plan.yaml`; returns options of `srgan fit`."""
         plan: dict[str, Any] = {"run": str(self.folder.path)}
         plan |= {"label": self.label} if self.label else {}
         plan |= {"from_checkpoint": str(self.source)} if self.source else {}
@@ -137,7 +118,6 @@ class Run:
 
 
 def count_gpus() -> int:
-    """CUDA devices of this machine."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -145,7 +125,7 @@ def count_gpus() -> int:
 
 @cache
 def configuration(name: str) -> dict[str, Any]:
-    """A file of `configs/`. Read once: a plan asks for its runs' settings again and again."""
+    """A file of `configs/`, read once."""
     content: dict[str, Any] = yaml.safe_load(path_of(name).read_text(encoding="utf-8"))
     return content
 
@@ -156,22 +136,17 @@ def merged(base: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any
     for key, value in further.items():
         before = result.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
-            other_class = value.get("class_path", before.get("class_path")) != before.get("class_path")
-            result[key] = value if other_class else merged(before, value)
-        else:
-            result[key] = value
+            same_class = value.get("class_path", before.get("class_path")) == before.get("class_path")
+            value = merged(before, value) if same_class else value
+        result[key] = value
     return result
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted names as nested ones."""
     result: dict[str, Any] = {}
     for name, value in flat.items():
-        *folders, last = name.split(".")
-        inner = result
-        for folder in folders:
-            inner = inner.setdefault(folder, {})
-        inner[last] = value
+        *outer, last = name.split(".")
+        reduce(lambda inner, key: inner.setdefault(key, {}), outer, result)[last] = value
     return result
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+Scale = Literal["mini", "small", "paper"]
 Dataset = Literal["cifar10", "stl10", "imagenet128"]
 Method = Literal["sn", "sr"]
 METHODS: tuple[Method, ...] = ("sn", "sr")
@@ -20,21 +21,13 @@ class Cell(NamedTuple):
 class Setting(NamedTuple):
     """One row of Tables I and II."""
 
-    name: str  # group_batch-channels, as the paper writes it
+    name: str  # group_batch-channels, as the paper writes it; groups are A to E
     dataset: Dataset  # what is generated
     batch_size: int  # the discriminator's global batch
     discriminator_channels: int  # CH
     compensation: Literal["sr-s", "sr-d"]  # which SR the paper applies
     sn: Cell  # published result of SN-GAN
     sr: Cell  # published result of SR-GAN
-
-    @property
-    def group(self) -> str:
-        """A to E."""
-        return self.name[0]
-
-    def cell(self, method: Method) -> Cell:
-        return self.sn if method == "sn" else self.sr
 
 
 # fmt: off

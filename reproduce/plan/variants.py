@@ -6,8 +6,7 @@ Every class path and option of constraints that the experiments know stands here
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-BRANCH = 2_000
-"""The iteration of SN's checkpoint that other runs start from, fixed before any run: a fifth of the training."""
+BRANCH = 2_000  # iteration of SN's checkpoint that others start from, fixed before any run: a fifth of the training
 RATE = "model.discriminator_optimizer.learning_rate"
 CONSTRAINT = "model.constraint.init_args"
 SCALE = f"{CONSTRAINT}.scale"
@@ -17,12 +16,9 @@ EVERY = f"{CONSTRAINT}.schedule.every_iterations"
 
 
 class Variant(NamedTuple):
-    """A method as it is run."""
-
     label: str  # in run.json, tables and figures
     config: str  # of its constraint in `configs/`
-    # what is changed in it, by dotted names; a function takes D's channels
-    settings: Mapping[str, Any | Callable[[int], Any]] = {}
+    settings: Mapping[str, Any | Callable[[int], Any]] = {}  # changed in it, by dotted names; functions of D's channels
     after_sn: bool = False  # whether it starts from SN's checkpoint at `BRANCH`
 
     def overrides(self, channels: int) -> dict[str, Any]:
@@ -39,33 +35,26 @@ SN = Variant("SN", "sn")
 SR_S = Variant("SR-s", "sr-s")
 SR_D = Variant("SR-d", "sr-d", {SCALE: "keep"})
 """The authors' form, of which the paper has results: it keeps the scale of the raw weights."""
-SR_D_AFTER_SN = SR_D._replace(after_sn=True)
 SR_S_AFTER_SN = Variant("SR-s after SN", "sr-s", after_sn=True)
 SCALE_CONTROL = Variant("SR-s with i = 1", "sr-s", {FRACTION: one_value})
 """Brings the scale of D's weights to 1 and leaves what D computes as it was."""
-RATE_CONTROL = Variant("SN with D's rate doubled", "sn", {RATE: 4e-4})
-"""Leaves the weights alone and doubles all steps of D."""
+RATE_CONTROL = Variant("SN with D's rate doubled", "sn", {RATE: 4e-4})  # doubles D's steps, leaves the weights alone
 EQUATION_10 = Variant("SR-d by Eq. 10", "sr-d", {SCALE: "keep", MODE: "reparametrization"}, after_sn=True)
 """The paper's form: the spectrum is compensated in the forward pass, the raw weights are left alone."""
 UNIT_SN = Variant("SN at unit scale", "sr-s", {FRACTION: one_value, SCALE: "unit"})
 KEPT_SR_S = Variant("SR-s, scale kept", "sr-s", {SCALE: "keep"})
 UNIT_SR_D = Variant("SR-d at unit scale", "sr-d", {SCALE: "unit"})
-SHOWN_LABELS = {
-    SR_D.label: "SR-d, authors' form",
-    UNIT_SN.label: "SN, unit scale",
-    UNIT_SR_D.label: "SR-d, unit scale",
-}
+SHOWN_LABELS = {SR_D.label: "SR-d, authors' form", UNIT_SN.label: "SN, unit scale", UNIT_SR_D.label: "SR-d, unit scale"}
 """Label -> what the page on scale calls it: `sr-d` on the command line is SR-d at unit scale."""
 
-COLLAPSE = {
-    "sr-d": SR_D_AFTER_SN,
+COLLAPSE = {  # folder's name -> what `make reproduce-collapse` runs beside SN and SR-s
+    "sr-d": SR_D._replace(after_sn=True),
     "sr-s-after-sn": SR_S_AFTER_SN,
     "sr-s-one": SCALE_CONTROL,
     "sn-double": RATE_CONTROL,
     "sr-d-eq-10": EQUATION_10,
 }
-"""Folder's name -> what `make reproduce-collapse` runs beside SN and SR-s."""
-CELLS = {
+CELLS = {  # folder's name -> cell of {no, static, dynamic} compensation x {kept, unit} scale
     "sn": SN,
     "none-unit": UNIT_SN,
     "sr-s-keep": KEPT_SR_S,
@@ -73,11 +62,9 @@ CELLS = {
     "sr-d-keep": SR_D,
     "sr-d-unit": UNIT_SR_D,
 }
-"""Folder's name -> cell of {no, static, dynamic} compensation x {kept, unit} scale."""
 COLLAPSE_CELLS = {"sn": "sn", "sr-s": "sr-s-after-sn", "sr-d-keep": "sr-d"}
 """Cell -> folder of the run that `make reproduce-collapse` makes of it."""
 
 
 def at_fraction(fraction: float) -> Variant:
-    """SR-s with i = fraction N."""
     return Variant(f"SR-s, i = {fraction:g} N", "sr-s", {FRACTION: fraction})

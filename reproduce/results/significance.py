@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from math import inf, nan
 
 import numpy as np
-from scipy.stats import binomtest, f, t
+from scipy.stats import binomtest, f, t, ttest_1samp
 
 LEVEL = 0.05
 CONFIDENCE = 0.95
 INCONCLUSIVE = "inconclusive"
-UNABLE = "cannot reach significance"
-"""So few pairs that p is above `LEVEL` even if all agree."""
+UNABLE = "cannot reach significance"  # so few pairs that p is above `LEVEL` even if all agree
 
 
 def sign_test(count: int, n: int) -> float:
@@ -21,9 +20,8 @@ def sign_test(count: int, n: int) -> float:
 
 def decide(ahead: int, behind: int, n: int) -> bool | None:
     """What one-sided sign tests say of n pairs at `LEVEL`: True (better), False (worse), None for neither."""
-    if sign_test(ahead, n) <= LEVEL:
-        return True
-    return False if sign_test(behind, n) <= LEVEL else None
+    better, worse = (sign_test(count, n) <= LEVEL for count in (ahead, behind))
+    return better if better or worse else None
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,6 @@ class Pairs:
 
     @property
     def change_text(self) -> str:
-        """E.g. "-12% (95 % interval -20% to -3%)"."""
         return f"{self.change:+.0%}" + (f" (95 % interval {self.interval_text})" if self.interval else "")
 
     def p(self, two_sided: bool = False) -> float:
@@ -78,11 +75,8 @@ class Pairs:
         """Of Student's paired test on log ratios against the same; NaN for fewer than two pairs."""
         if self.n < 2:
             return nan
-        logs = np.log(self.ratios)
-        mean, error = float(logs.mean()), float(logs.std(ddof=1)) / self.n**0.5
-        statistic = mean / error if error else float(np.sign(mean)) * inf if mean else 0.0
-        better = -statistic if self.lower_is_better else statistic
-        return float(2 * t.sf(abs(better), self.n - 1) if two_sided else t.sf(better, self.n - 1))
+        better = "less" if self.lower_is_better else "greater"
+        return float(ttest_1samp(np.log(self.ratios), 0, alternative="two-sided" if two_sided else better).pvalue)
 
     @property
     def verdict(self) -> str:
@@ -93,29 +87,16 @@ class Pairs:
 
 
 def compare(first: Sequence[float], second: Sequence[float], lower_is_better: bool) -> Pairs:
-    """Pairs of positive scores, in the same order.
-
-    Raises:
-        ValueError: none, not as many of both, or a score that is not positive and finite.
-    """
+    """Pairs of positive scores, in the same order; ValueError for none, or another number or kind of scores."""
     if not first or len(first) != len(second) or not all(0 < score < inf for score in (*first, *second)):
         raise ValueError(f"Expected pairs of positive scores, found {list(first)} and {list(second)}.")
     return Pairs(tuple(b / a for a, b in zip(first, second, strict=True)), lower_is_better)
 
 
 def spread_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """The variance of the first scores' logs over that of the second's, and the p of its F-test.
-
-    Two-sided. It takes the logs for normal and both samples for independent.
-
-    Raises:
-        ValueError: fewer than two scores of either, or a score that is not positive and finite.
-    """
+    """Variance of the first scores' logs over that of the second's; p of its two-sided F-test, of normal logs."""
     if min(len(first), len(second)) < 2 or not all(0 < score < inf for score in (*first, *second)):
         raise ValueError(f"Expected two or more positive scores of both, found {list(first)} and {list(second)}.")
-    variances = [float(np.log(scores).var(ddof=1)) for scores in (first, second)]
-    if not variances[1]:
-        return (inf, 0.0) if variances[0] else (1.0, 1.0)
-    ratio = variances[0] / variances[1]
+    ratio = float(np.log(first).var(ddof=1) / np.log(second).var(ddof=1))
     beyond = float(f.sf(ratio, len(first) - 1, len(second) - 1))
     return ratio, 2 * min(beyond, 1 - beyond)

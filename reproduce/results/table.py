@@ -1,7 +1,4 @@
-"""Table II beside our numbers: a line for each run, from these one for each cell, from these what is shown.
-
-Markdown, CSV and page are made of these three.
-"""
+"""Table II beside our numbers: a line for each run, from these one for each cell (CSV), from these the Markdown."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,10 +8,11 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame, Series
 
-from reproduce.plan.run import FINISHED, Scale
-from reproduce.plan.settings import METHODS, SETTINGS, Method
+from reproduce.plan.run import BATCH_SIZE, CHANNELS, FINISHED
+from reproduce.plan.settings import METHODS, SETTINGS, Method, Scale
 from reproduce.plan.table_runs import TableRun
-from reproduce.results.significance import Pairs, compare
+from reproduce.results.generated import markdown_table
+from reproduce.results.significance import compare
 from srgan.collapse import is_lower_better
 from srgan.runs.recorded import VERDICTS, recorded_run
 
@@ -23,32 +21,43 @@ SHORT = {"mode_collapse": "MC", "spectral_collapse": "SC"}
 NOTHING = "–"
 PAPERS_SN = "In the paper, SN"
 ROWS = {setting.name: setting for setting in SETTINGS}
+LEGEND = {
+    "mini": (
+        "Scale mini: stacked digits (scikit-learn), 16 × 16, networks and batches scaled down; FID_cls and IS_cls by "
+        "a classifier trained on the digits; modes: how many of the 1,000 combinations are generated. Compare the "
+        "changes from SN to SR, not the values with the paper's."
+    ),
+    "small": (
+        "Scale small: CIFAR-10 at 16 × 16, a quarter of the paper's widths, its learning rates, 10,000 iterations; "
+        "FID_cls and IS_cls by a classifier trained on the images. Compare the changes from SN to SR, not the values "
+        "with the paper's."
+    ),
+    "paper": "Scale paper: the protocol of the paper; in tables, [ours - paper] in brackets.",
+}
+LEGEND_OF_ALL = (
+    "MC: mode collapse (by medians of three evaluations), SC: spectral collapse. As in the paper, a run that collapsed "
+    "shows its best evaluation before the collapse, any other its last. SC means that in at least half of the layers "
+    "the tail mean (mean of σₖ/σ₁ over k > N/4) is below half its largest value so far. Under SR-s, which lets the "
+    "values beyond i fall (Fig. 7c), only the first i values count."
+)
+LEGEND_OF_COMPARISON = (
+    "SR is compared with SN in pairs of runs with the same setting and seed, separately for settings in which the "
+    'paper\'s SN collapses and in which it does not. p: one-sided sign test of "SR is better", for each score '
+    'separately. Relative change: geometric mean over the pairs, with Student\'s interval. "Inconclusive": neither '
+    '"better" nor "worse" at the 5 % level.'
+)
 
 
 class ResultsTable:
-    """Table II of some runs.
-
-    Args:
-        runs: planned ones; what is missing leaves a gap with its reason.
-        scale: of all of them.
-
-    Attributes:
-        fid: our FID's name: another one, of another network, where the scale is not the paper's.
-        shown_scores: names of the scores that readers see, our FID first.
-        scores: names of all scores that the table has.
-    """
+    """Table II of some planned runs, a line of `runs` for each; what is missing leaves a gap with its reason."""
 
     def __init__(self, runs: Sequence[TableRun], scale: Scale) -> None:
         self.scale = scale
-        self.fid, self.inception = ("FID", "IS") if scale == "paper" else ("FID_cls", "IS_cls")
-        self.shown_scores = [self.fid, self.inception, *(["modes"] if scale == "mini" else [])]
+        self.shown_scores = ["FID", "IS"] if scale == "paper" else ["FID_cls", "IS_cls"]
+        self.shown_scores += ["modes"] if scale == "mini" else []
         self.scores = [*self.shown_scores, *(["modes_kl"] if scale == "mini" else [])]
         self.runs = DataFrame([_line_of(run, self.scores) for run in runs], dtype=object)
-
-    @cached_property
-    def finals(self) -> list[str]:
-        """Columns of final scores that any run has."""
-        return [name for name in self.runs.columns if name.startswith(FINAL)]
+        self.finals = [name for name in self.runs.columns if name.startswith(FINAL)]  # final scores that any run has
 
     @cached_property
     def cells(self) -> DataFrame:
@@ -57,9 +66,9 @@ class ResultsTable:
         return DataFrame([self._cell(setting, method, runs) for (setting, method), runs in groups], dtype=object)
 
     def _cell(self, name: str, method: Method, runs: DataFrame) -> dict[str, Any]:
-        done, paper, first = runs[runs.state == FINISHED], ROWS[name].cell(method), runs.iloc[0]
-        line = {"setting": name, "method": method, "scale": self.scale, "batch_size": first.batch_size}
-        line |= {"discriminator_channels": first.discriminator_channels}
+        done, paper = runs[runs.state == FINISHED], getattr(ROWS[name], method)
+        line: dict[str, Any] = {"setting": name, "method": method, "scale": self.scale}
+        line |= runs.iloc[0][["batch_size", "discriminator_channels"]].to_dict()
         line |= {f"paper_{score}": value for score, value in paper._asdict().items()}
         line |= {"seeds": " ".join(map(str, done.seed)), "gap": gap_of(runs)}
         for score in (*self.scores, *self.finals):
@@ -72,7 +81,6 @@ class ResultsTable:
         return line | {f"{verdict}s": int(done[verdict].sum()) if len(done) else None for verdict in VERDICTS}
 
     def csv_text(self) -> str:
-        """The cells, every number in a column of its own; empty where there is none."""
         deviations = [f"{name}_std" for name in self.finals]
         return str(self.cells.drop(columns=deviations).to_csv(index=False, lineterminator="\n"))
 
@@ -83,16 +91,14 @@ class ResultsTable:
         for name, cells in self.cells.groupby("setting", sort=False):
             of = {cell.method: cell for _, cell in cells.iterrows()}
             setting, first = ROWS[str(name)], cells.iloc[0]
-            line = {
-                "Setting": name,
-                "batch, CH": f"{first.batch_size}, {first.discriminator_channels}",
-                "FID paper SN → SR": _with_change(setting.sn.FID, setting.sr.FID),
-                f"{self.fid} ours SN → SR": self._pair(of, self.fid),
-                "IS paper SN → SR": _with_change(setting.sn.IS, setting.sr.IS),
-            }
-            line |= {f"{score} ours SN → SR": self._pair(of, score) for score in self.shown_scores[1:]}
+            line = {"Setting": name, "batch, CH": f"{first.batch_size}, {first.discriminator_channels}"}
+            for score, papers in zip(self.shown_scores, ("FID", "IS", None), strict=False):
+                if papers:
+                    sn, sr = getattr(setting.sn, papers), getattr(setting.sr, papers)
+                    line[f"{papers} paper SN → SR"] = f"{sn:.2f} → {sr:.2f} ({_change(sn, sr)})"
+                line[f"{score} ours SN → SR"] = self._pair(of, score)
             for method in METHODS:
-                paper = "MC + SC" if setting.cell(method).collapsed else "no"
+                paper = "MC + SC" if getattr(setting, method).collapsed else "no"
                 line[f"collapse {method.upper()} paper / ours"] = f"{paper} / {_collapses(of.get(method))}"
             lines.append(line)
         return DataFrame(lines)
@@ -103,30 +109,25 @@ class ResultsTable:
         sides = [_side(sn, score), _side(sr, score)]
         if sides[0] == sides[1] and not any(cell.seeds for cell in of.values()):
             return sides[0]
-        both = " → ".join(sides)
         if sn is None or sr is None or sn.seeds != sr.seeds or pd.isna(sn[score]):
-            return both
-        return f"{both} ({_change(sn[score], sr[score])})"
+            return " → ".join(sides)
+        return f"{' → '.join(sides)} ({_change(sn[score], sr[score])})"
 
     @cached_property
     def final_scores(self) -> DataFrame:
         """Texts of the final scores (means over seeds), a line for each setting and method that has any."""
         lines = []
-        for _, cell in self.cells.iterrows():
-            if cell[self.finals].notna().any():
-                own = self.runs[(self.runs.setting == cell.setting) & (self.runs.method == cell.method)]
-                line = {"Setting": cell.setting, "method": cell.method.upper()}
-                line["iteration"] = f"{int(own.final.dropna().max()):,}"
-                line |= {name.removeprefix(FINAL): _number(cell, name) for name in self.finals}
-                lines.append(line)
+        for _, cell in self.cells[self.cells[self.finals].notna().any(axis=1)].iterrows():
+            own = self.runs[(self.runs.setting == cell.setting) & (self.runs.method == cell.method)]
+            line = {"Setting": cell.setting, "method": cell.method.upper()}
+            line["iteration"] = f"{int(own.final.dropna().max()):,}"
+            means = {name: mean_and_deviation(cell[name], cell[f"{name}_std"]) for name in self.finals}
+            lines.append(line | {name.removeprefix(FINAL): text for name, text in means.items()})
         return DataFrame(lines)
 
     @cached_property
     def comparison(self) -> DataFrame:
-        """SR against SN over pairs of one setting and seed, by what the paper reports of SN; empty without any.
-
-        Settings stand in the first line of their group only.
-        """
+        """SR against SN over pairs of one setting and seed, by what the paper reports of SN; empty without any."""
         if set(self.runs.method) != set(METHODS):
             return DataFrame()
         collapsed = self.runs.setting.map(lambda name: ROWS[name].sn.collapsed).astype(bool)
@@ -137,22 +138,40 @@ class ResultsTable:
             if len(pairs):
                 settings = ", ".join(dict.fromkeys(pairs.index.get_level_values("setting")))
                 compared = compare(list(pairs.sn), list(pairs.sr), is_lower_better(score))
-                lines.append({PAPERS_SN: f"{outcome} ({settings})", "score": score} | comparison_cells(compared))
+                lines.append({
+                    PAPERS_SN: f"{outcome} ({settings})", "score": score, "pairs": compared.n,
+                    "SR wins": compared.ahead, "p": f"{compared.p():.2g}", "relative change": f"{compared.change:+.0%}",
+                    "95 % interval": compared.interval_text, "SR is": compared.verdict,
+                })  # fmt: skip
         table = DataFrame(lines)
-        return table.assign(**{PAPERS_SN: table[PAPERS_SN].mask(table[PAPERS_SN].duplicated(), "")}) if lines else table
+        if lines:  # settings stand in the first line of their group only
+            table[PAPERS_SN] = table[PAPERS_SN].mask(table[PAPERS_SN].duplicated(), "")
+        return table
 
-    def provenance(self) -> str:
-        """Which code made the numbers: commits, "+" where the work tree differed."""
-        commits = sorted({str(commit)[:8] + "+" * str(commit).endswith("+") for commit in self.runs.commit.dropna()})
-        different = ": runs of different code." if len(commits) > 1 else "."
-        return f"Commit {', '.join(commits)}{different}" if commits else ""
+
+def described_table(table: ResultsTable) -> str:
+    """Markdown with its legend, and a table of the final scores where there are any."""
+    # Which code made the numbers: commits, "+" where the work tree differed.
+    commits = sorted({str(commit)[:8] + "+" * str(commit).endswith("+") for commit in table.runs.commit.dropna()})
+    provenance = f"Commit {', '.join(commits)}" + (": runs of different code." if len(commits) > 1 else ".")
+    text = f"{markdown_table(table.shown)}\n{LEGEND[table.scale]} {LEGEND_OF_ALL} {provenance if commits else ''}\n"
+    if len(table.comparison):
+        text = f"{markdown_table(table.comparison)}\n{LEGEND_OF_COMPARISON}\n\n{text}"
+    if len(table.final_scores):
+        protocols = list(dict.fromkeys(table.runs.protocol.dropna()))
+        several = "by several protocols, not to be compared with one another: " if len(protocols) > 1 else "with "
+        text += (
+            f"\nScores of the last iteration {several}{'; '.join(protocols)}; also of runs that collapsed before. The "
+            f"table above has the protocol in training.\n\n{markdown_table(table.final_scores)}"
+        )
+    return text
 
 
 def _line_of(run: TableRun, scores: Sequence[str]) -> dict[str, Any]:
     """A planned run, and where it has finished, its reported scores: the last, or the best before a mode collapse."""
     line: dict[str, Any] = {
         "setting": run.setting.name, "method": run.method, "seed": run.seed, "state": run.state,
-        "batch_size": run.batch_size, "discriminator_channels": run.discriminator_channels,
+        "batch_size": run.flat[BATCH_SIZE], "discriminator_channels": run.flat[CHANNELS],
         "folder": run.folder.path, "commit": None, "final": None, "protocol": None,
     }  # fmt: skip
     line |= dict.fromkeys([*scores, *VERDICTS])
@@ -163,21 +182,13 @@ def _line_of(run: TableRun, scores: Sequence[str]) -> dict[str, Any]:
     line |= {score: reported.get(score) for score in scores} | {"commit": recorded.record.get("commit")}
     line |= {verdict: bool((recorded.verdicts[verdict] or {}).get("collapsed")) for verdict in VERDICTS}
     if recorded.final:
-        line |= {"final": recorded.final["iteration"], "protocol": protocol_text(recorded.final["protocol"])}
+        protocol, splits = recorded.final["protocol"], recorded.final["protocol"]["inception_splits"]
+        text = f"{protocol['num_fake_images']:,} images, {splits} split{'s' if splits > 1 else ''}"
+        if classes := protocol["intra_fid_classes"]:
+            text += f", FID_intra over {classes} classes of {protocol['intra_fid_images']:,} images"
+        line |= {"final": recorded.final["iteration"], "protocol": text}
         line |= {FINAL + name: value for name, value in recorded.final_scores.items()}
     return line
-
-
-def comparison_cells(compared: Pairs) -> dict[str, str]:
-    """Texts of a line of `ResultsTable.comparison`, by its columns."""
-    return {
-        "pairs": str(compared.n),
-        "SR wins": str(compared.ahead),
-        "p": f"{compared.p():.2g}",
-        "relative change": f"{compared.change:+.0%}",
-        "95 % interval": compared.interval_text,
-        "SR is": compared.verdict,
-    }
 
 
 def gap_of(runs: DataFrame) -> str | None:
@@ -188,27 +199,16 @@ def gap_of(runs: DataFrame) -> str | None:
     return "; ".join(f"seed {run.seed}: {run.state}" for _, run in missing.iterrows()) or None
 
 
-def protocol_text(protocol: dict[str, Any]) -> str:
-    splits = protocol["inception_splits"]
-    text = f"{protocol['num_fake_images']:,} images, {splits} split{'s' if splits > 1 else ''}"
-    if protocol["intra_fid_classes"]:
-        text += f", FID_intra over {protocol['intra_fid_classes']} classes of {protocol['intra_fid_images']:,} images"
-    return text
-
-
 def mean_and_deviation(mean: float, deviation: float | None) -> str:
     """Over seeds, with the deviation of the sample. Two decimals below 100, as the paper; none above; four below 1."""
+    if pd.isna(mean):
+        return NOTHING
     decimals = 0 if mean >= 100 else 2 if abs(mean) >= 1 else 4
     return f"{mean:.{decimals}f}" + ("" if pd.isna(deviation) else f" ± {deviation:.{decimals}f}")
 
 
 def _change(before: float, after: float) -> str:
-    """SR against SN in per cent."""
     return f"{100 * (after / before - 1):+.0f} %"
-
-
-def _with_change(before: float, after: float) -> str:
-    return f"{before:.2f} → {after:.2f} ({_change(before, after)})"
 
 
 def _collapses(cell: Series | None) -> str:
@@ -220,13 +220,10 @@ def _collapses(cell: Series | None) -> str:
     return " + ".join(seen) or f"not seen (0 of {count})"
 
 
-def _number(cell: Series, name: str) -> str:
-    return NOTHING if pd.isna(cell[name]) else mean_and_deviation(cell[name], cell[f"{name}_std"])
-
-
 def _side(cell: Series | None, score: str) -> str:
     """One method's score, with what is missing of it."""
     if cell is None or pd.isna(cell[score]):
         return NOTHING if cell is None or cell.gap is None else str(cell.gap)
-    difference = "" if pd.isna(cell[f"{score}_difference"]) else f" [{cell[f'{score}_difference']:+.2f}]"
-    return _number(cell, score) + difference + (f" without {cell.gap}" if cell.gap else "")
+    text = mean_and_deviation(cell[score], cell[f"{score}_std"])
+    text += "" if pd.isna(cell[f"{score}_difference"]) else f" [{cell[f'{score}_difference']:+.2f}]"
+    return text + (f" without {cell.gap}" if cell.gap else "")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reproduce.launcher.cost import count, price, resolved, scored_images
-from reproduce.plan.run import Scale
-from reproduce.plan.settings import METHODS
+from reproduce.plan.run import BATCH_SIZE, CHANNELS
+from reproduce.plan.settings import METHODS, Scale
 from reproduce.plan.table_runs import default_settings, table_runs
 from srgan.networks import ResNetPair
 from srgan.training.module import AdversarialTraining
@@ -18,10 +18,10 @@ def test_all_52_runs_of_the_paper_resolve_to_a_complete_budget(tmp_path: Path) -
     runs = table_runs("paper", default_settings("paper"), METHODS, [1], tmp_path)
     assert len(runs) == 52
     for run in runs:
-        found, model = price(run), resolved(run).model
-        assert math.prod(map(int, found.split.split(" x "))) == run.batch_size
-        assert found.hours > 0
-        assert run.discriminator_channels == run.setting.discriminator_channels
+        (split, hours), model = price(run), resolved(run).model
+        assert math.prod(map(int, split.split(" x "))) == run.flat[BATCH_SIZE]
+        assert hours > 0
+        assert run.flat[CHANNELS] == run.setting.discriminator_channels
         imagenet = run.setting.dataset == "imagenet128"
         assert (model.n_dis, model.generator_batch_multiplier) == ((1, 1) if imagenet else (5, 2))
         assert (model.iterations, model.linear_decay) == ((500_000, False) if imagenet else (50_000, True))
@@ -79,5 +79,5 @@ def test_the_estimate_is_within_a_factor_of_two_of_runs_that_were_made(
 ) -> None:
     """Seconds of SN's runs: of LOG.md and of evidence.json, from the fastest to the slowest processor."""
     (run,) = table_runs(scale, [row], ["sn"], [1], tmp_path, {"trainer.accelerator": "cpu"})
-    seconds = 3600 * price(run).hours
+    seconds = 3600 * price(run)[1]
     assert most / 2 < seconds < 2 * fewest

@@ -13,8 +13,18 @@ from PIL import Image
 from rich.console import Console
 
 from reproduce.evidence.claims import CONTROLS, SWITCHED, answers
-from reproduce.evidence.page import contingency, method_table, run_table, summary_of, write_pages
-from reproduce.evidence.pictures import HERO_LAYER, HERO_PIXELS, save_hero, save_picture, with_samples
+from reproduce.evidence.page import (
+    HERO_LAYER,
+    HERO_PIXELS,
+    contingency,
+    method_table,
+    run_table,
+    save_hero,
+    save_picture,
+    summary_of,
+    with_samples,
+    write_pages,
+)
 from reproduce.evidence.records import read_evidence, with_their_past
 from reproduce.experiments.readme import README, evidence, findings
 from reproduce.plan.run import EVIDENCE

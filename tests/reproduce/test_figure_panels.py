@@ -8,14 +8,20 @@ import pytest
 import torch
 from figure_runs import ITERATIONS, LAYERS, panels, pictures, write_mini_runs, write_planned, write_small_runs, xs, ys
 from matplotlib.colors import to_rgb
+from pandas import DataFrame
 
-from reproduce.experiments.sweep import FRACTIONS
-from reproduce.figures.history_figures import around, figure_5, figure_6, figure_7
 from reproduce.figures.hyperparameter_figures import density, figure_8, figure_11, figure_12, objective
-from reproduce.figures.model import last_layer
-from reproduce.figures.sources import Sources
-from reproduce.figures.spectra_figures import figure_2, figure_4, figures_15_to_22
-from reproduce.plan.table_runs import table_runs
+from reproduce.figures.runs import Sources, last_layer
+from reproduce.figures.training_figures import (
+    around,
+    figure_2,
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_7,
+    figures_15_to_22,
+)
+from reproduce.plan.table_runs import FRACTIONS, table_runs
 from srgan.losses import Hinge
 from srgan.plotting import MAX_CURVES, AxisScale, style
 from srgan.utils.downsampling import kept_times
@@ -97,7 +103,7 @@ def test_groups_show_the_last_spectrum_of_each_setting(sources: Sources) -> None
     drawn = panels(picture)
     assert [panel.get_title() for panel in drawn] == [f"group {group}" for group in "ABCDE"]
     for panel, run in zip(drawn, picture.runs, strict=True):
-        assert np.array_equal(ys(panel.lines[-1]), last_layer(run)[1][-1])
+        assert np.array_equal(ys(panel.lines[-1]), last_layer(run).iloc[-1])
 
 
 def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources) -> None:
@@ -105,7 +111,7 @@ def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources
     spectra, fid, inception = panels(picture)
     run = picture.runs[0]
     assert [line.get_label() for line in spectra.lines] == ["150", "300", "450", "600"]
-    assert np.array_equal(ys(spectra.lines[1]), last_layer(run)[1][10])  # recorded at 300
+    assert np.array_equal(ys(spectra.lines[1]), last_layer(run).loc[300])
     for panel, score in ((fid, "FID_cls"), (inception, "IS_cls")):
         assert xs(panel.lines[0]) == [150, 300, 450, 600]
         assert ys(panel.lines[0]) == [row[score] for row in run.scores]
@@ -115,9 +121,9 @@ def test_spectra_stand_beside_the_scores_of_the_same_iterations(sources: Sources
 
 
 def test_of_many_evaluations_those_around_the_collapse_are_shown() -> None:
-    rows = [{"iteration": t} for t in range(1000, 51_000, 1000)]
-    assert [row["iteration"] for row in around(rows, 20_000)] == list(range(12_000, 28_000, 1000))
-    assert [row["iteration"] for row in around(rows, None)][::15] == [1000, 50_000]
+    rows = DataFrame(index=range(1000, 51_000, 1000))
+    assert list(around(rows, 20_000).index) == list(range(12_000, 28_000, 1000))
+    assert list(around(rows, None).index)[::15] == [1000, 50_000]
 
 
 def test_a_branch_begins_where_it_left_its_origin(sources: Sources, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`make reproduce-figures`: what it writes, what it says is missing, what it refuses."""
 
-import json
 import re
 import subprocess
 import sys
@@ -12,9 +11,10 @@ import pytest
 from figure_runs import pictures, write_mini_runs, write_planned, write_small_runs
 from PIL import Image
 
-from reproduce.figures.__main__ import FIGURES, chosen_figures, main
-from reproduce.figures.sources import Sources
-from reproduce.figures.spectra_figures import figure_2
+from reproduce.__main__ import main
+from reproduce.figures.index import FIGURES, chosen_figures
+from reproduce.figures.runs import Sources
+from reproduce.figures.training_figures import figure_2
 from reproduce.plan.run import IMAGES
 from reproduce.plan.table_runs import table_runs
 from srgan.utils.files import write_json
@@ -30,34 +30,34 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_figure_of_the_list_is_written_from_mini_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--scale", "mini", "--runs", str(runs)]) == 0
+    assert main(["figures", "--scale", "mini", "--runs", str(runs)]) == 0
     folder = runs / "figures" / "mini"
-    index = json.loads((folder / "index.json").read_text())
-    assert list(index) == [figure.label for figure in FIGURES] == ["2", "4", "5", "6", "7", "8", "11", "12", "15-22"]
-    text = (folder / "index.md").read_text()
+    _, *sections = (folder / "index.md").read_text().split("\n## Fig. ")
+    labels = [section.partition(":")[0] for section in sections]
+    assert labels == [figure.label for figure in FIGURES] == ["2", "4", "5", "6", "7", "8", "11", "12", "15-22"]
     shown = capsys.readouterr().out
     assert "not drawn" not in shown
-    for entry in index.values():
-        assert entry["pictures"]
-        assert not entry["gaps"]
-        assert entry["command"] in text
-        for picture in entry["pictures"]:
-            for name in picture["files"]:
-                assert f"]({name})" in text
-                assert name in shown
-                pixels = np.asarray(Image.open(folder / name).convert("L"))
-                assert pixels.shape[0] > 200
-                assert pixels.shape[1] > 400
-                assert 0.01 < (pixels < 200).mean() < 0.8, f"{name} is nearly blank"
-            assert "Scale mini" in picture["caption"]
-            assert re.search(r"batch \d+, CH \d+", picture["caption"])
-            assert all((runs / run / "run.json").exists() for run in picture["runs"])
-    files = {name for entry in index.values() for picture in entry["pictures"] for name in picture["files"]}
+    files = set()
+    for label, section in zip(labels, sections, strict=True):
+        assert f"`make reproduce-figures SCALE=mini FIGURES={label.partition('-')[0]}`" in section
+        assert "Not drawn" not in section
+        captions = re.findall(r"^\[(\S+)\]\(\1\): (.*) Scale mini\. Runs: (.*)\.$", section, re.MULTILINE)
+        assert captions
+        for name, caption, of_runs in captions:
+            files.add(name)
+            assert f"![{name}]({name})" in section
+            assert name in shown
+            pixels = np.asarray(Image.open(folder / name).convert("L"))
+            assert pixels.shape[0] > 200
+            assert pixels.shape[1] > 400
+            assert 0.01 < (pixels < 200).mean() < 0.8, f"{name} is nearly blank"
+            assert re.search(r"batch \d+, CH \d+", caption)
+            assert all((runs / run / "run.json").exists() for run in of_runs.split(", "))
     assert {path.name for path in folder.glob("*.png")} == files
 
 
 def test_formats_and_axes_are_switches(runs: Path) -> None:
-    options = ["--scale", "mini", "--runs", str(runs), "--figures", "2"]
+    options = ["figures", "--scale", "mini", "--runs", str(runs), "--figures", "2"]
     assert main([*options, "--axes", "log", "--formats", "png pdf"]) == 0
     folder = runs / "figures" / "mini"
     content = (folder / "fig02-uncollapsed-log.pdf").read_bytes()
@@ -65,15 +65,16 @@ def test_formats_and_axes_are_switches(runs: Path) -> None:
     assert b"/FontFile2" in content  # fonts are embedded, as TrueType
     assert (folder / "fig02-uncollapsed-log.png").exists()
     assert main(options) == 0
-    index = json.loads((folder / "index.json").read_text())
-    assert {"2", "2 log"} <= set(index)  # one does not replace the other
-    assert index["2 log"]["command"].endswith("FIGURES=2 AXES=log")
+    text = (folder / "index.md").read_text()
+    assert text.index("\n## Fig. 2: ") < text.index("\n## Fig. 2 log: ")  # one does not replace the other
+    assert "FIGURES=2 AXES=log`\n" in text
+    assert (folder / "fig02-uncollapsed-log.png").exists()
 
 
 def test_a_picture_that_is_no_longer_drawn_is_removed(tmp_path: Path) -> None:
     run = table_runs("mini", ["C_64-32"], ["sn"], [1], tmp_path / "table2" / "mini")[0]
     write_planned(run, collapses=True)
-    options = ["--scale", "mini", "--runs", str(tmp_path), "--figures", "15"]
+    options = ["figures", "--scale", "mini", "--runs", str(tmp_path), "--figures", "15"]
     assert main(options) == 0
     assert (tmp_path / "figures" / "mini" / "fig15-22-C_64-32.png").exists()
     run.folder.record.unlink()
@@ -84,7 +85,7 @@ def test_a_picture_that_is_no_longer_drawn_is_removed(tmp_path: Path) -> None:
 def test_what_is_missing_is_named_with_the_command_that_makes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--scale", "mini", "--runs", str(tmp_path)]) == 1
+    assert main(["figures", "--scale", "mini", "--runs", str(tmp_path)]) == 1
     shown = capsys.readouterr().out
     text = (tmp_path / "figures" / "mini" / "index.md").read_text()
     for command in (
@@ -112,13 +113,13 @@ def test_runs_under_way_and_outdated_ones_are_not_drawn(tmp_path: Path) -> None:
     assert not pictures(figure_2(sources, "linear"))
     gap = sources.gap("table2 sn")
     assert gap
-    assert "cut at iteration 0: B_64-64 SN seed 1" in gap.reason
-    assert "made with other settings: C_64-32 SN seed 1" in gap.reason
+    assert "cut at iteration 0: B_64-64 SN seed 1" in gap
+    assert "made with other settings: C_64-32 SN seed 1" in gap
 
 
 def test_runs_on_images_of_ones_own_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_small_runs(tmp_path, {IMAGES: "cifar10.tar"})
-    own = ["--scale", "small", "--runs", str(tmp_path), "--figures", "6 7"]
+    own = ["figures", "--scale", "small", "--runs", str(tmp_path), "--figures", "6 7"]
     assert main(own) == 1
     assert "made with other settings: C_64-32 SR-d seed 1" in capsys.readouterr().out
     assert main([*own, "--images", "cifar10.tar"]) == 0
@@ -132,7 +133,7 @@ def test_a_figure_without_a_run_that_shows_it_says_so(tmp_path: Path, capsys: py
     for sn in Sources(tmp_path, "mini").groups["table2 sn"]:
         if sn.folder.path.exists():
             write_json(sn.folder.record, (sn.folder.read_record() or {}) | {"verdicts": {}})
-    assert main(["--scale", "mini", "--runs", str(tmp_path), "--figures", "5"]) == 1
+    assert main(["figures", "--scale", "mini", "--runs", str(tmp_path), "--figures", "5"]) == 1
     assert "not drawn: None of the finished runs shows this." in capsys.readouterr().out
 
 
@@ -151,7 +152,7 @@ def test_wrong_words_are_refused(
     options: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        status: Any = main([*options, "--runs", str(tmp_path)])
+        status: Any = main(["figures", *options, "--runs", str(tmp_path)])
     except SystemExit as error:
         status = error.code
     assert status == 2
@@ -165,7 +166,8 @@ def test_a_number_within_a_range_chooses_it() -> None:
 
 
 def test_figures_and_plans_need_no_torch() -> None:
-    code = "import sys, reproduce.figures.__main__, reproduce.launcher.launcher; sys.exit('torch' in sys.modules)"
+    code = "import sys, reproduce.__main__, reproduce.figures.index, reproduce.launcher.launcher; "
+    code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
 
 

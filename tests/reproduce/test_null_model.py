@@ -8,6 +8,7 @@ import torch
 from pandas import DataFrame
 from torch import Tensor, nn
 
+from reproduce.__main__ import main
 from reproduce.evidence.null_curves import KEPT_SR_S, METHODS, UNIT_SR_D, by_iteration, null_table, read_curves
 from reproduce.evidence.records import BASELINE
 from reproduce.experiments import null_model
@@ -163,15 +164,15 @@ def test_curves_table_and_picture_are_written(
 ) -> None:
     monkeypatch.setattr("reproduce.experiments.null_model.ITERATIONS", 100)
     monkeypatch.setattr("reproduce.experiments.null_model.simulate", partial(simulate, until=100))
-    options = ["--shape", "4 4 3 3", "--persistence", "0.5", "--seeds", "1", "--runs", str(tmp_path)]
-    assert null_model.main(options) == 0
+    options = ["null-model", "--shape", "4 4 3 3", "--persistence", "0.5", "--seeds", "1", "--runs", str(tmp_path)]
+    assert main(options) == 0
     found = read_curves(tmp_path / "null-model" / "null_model.json")
     assert found.equals(simulate((4, 4, 3, 3), [0.5], [1], until=100))
     assert (tmp_path / "null-model" / "null_model.md").read_text().startswith("|  | iteration | σ₁ by noise |")
     assert (tmp_path / "null-model" / "null_model.png").stat().st_size
     capsys.readouterr()
-    assert null_model.main(["--persistence", "1", "--runs", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "null-model: Expected persistences in [0, 1), found [1.0].\n"
+    assert main(["null-model", "--persistence", "1", "--runs", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "reproduce: Expected persistences in [0, 1), found [1.0].\n"
     with pytest.raises(ValueError, match=r"shape of a weight \[out, in, k, k\], found \[8\]"):
         simulate(shape=(8,), until=100)
 

@@ -16,19 +16,25 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
+from reproduce.__main__ import main
 from reproduce.evidence.records import read_evidence
-from reproduce.experiments import collapse, resume
 from reproduce.experiments.baselines import SLIDE, THREAD, works_run
-from reproduce.experiments.collapse import collapse_runs
-from reproduce.experiments.resume import resume_runs
 from reproduce.experiments.scale import digits_runs, small_runs
-from reproduce.experiments.sweep import sweep_runs
 from reproduce.launcher.cost import fit_parser
 from reproduce.launcher.local import Display, Stopped, launch
 from reproduce.launcher.options import Options
-from reproduce.plan.run import FINISHED, IMAGES, TO_DO, Run, Scale, merged
-from reproduce.plan.settings import METHODS, SETTINGS
-from reproduce.plan.table_runs import default_settings, mini_batch_size, mini_channels, table_runs
+from reproduce.plan.run import BATCH_SIZE, CHANNELS, FINISHED, IMAGES, TO_DO, Run, merged
+from reproduce.plan.settings import METHODS, SETTINGS, Scale
+from reproduce.plan.table_runs import (
+    LENGTHS,
+    collapse_runs,
+    default_settings,
+    mini_batch_size,
+    mini_channels,
+    resume_runs,
+    sweep_runs,
+    table_runs,
+)
 from reproduce.plan.variants import COLLAPSE, SN, SR_S
 from srgan.cli.main import main as srgan
 from srgan.runs.folder import RunFolder
@@ -43,7 +49,7 @@ def test_the_settings_are_the_papers_table(shared_data: Path) -> None:
         published = list(csv.DictReader(file))
     assert len(SETTINGS) == len(published) == 26
     for ours, theirs in zip(SETTINGS, published, strict=True):
-        assert (ours.name, ours.group, ours.dataset) == (theirs["setting"], theirs["group"], theirs["dataset"])
+        assert (ours.name, ours.name[0], ours.dataset) == (theirs["setting"], theirs["group"], theirs["dataset"])
         assert (ours.batch_size, ours.discriminator_channels) == (
             int(theirs["batch_size"]),
             int(theirs["discriminator_channels"]),
@@ -61,12 +67,11 @@ def test_the_plan_follows_table_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     runs = table_runs("paper", ["A_1024-128", "E_2048-64"], METHODS, [1, 2], tmp_path)
     assert [run.name for run in runs][:3] == ["A_1024-128 SN seed 1", "A_1024-128 SR seed 1", "A_1024-128 SN seed 2"]
     assert [run.configs[1] for run in runs] == ["sn", "sr-s", "sn", "sr-s", "sn", "sr-d", "sn", "sr-d"]
-    assert runs[0].batch_size == 1024
-    assert runs[0].discriminator_channels == 128
+    assert (runs[0].flat[BATCH_SIZE], runs[0].flat[CHANNELS]) == (1024, 128)
     assert runs[0].configs[0] == "cifar10"
     assert runs[0].state == TO_DO
     assert runs[4].state == "not run: first srgan prepare ROOT data/imagenet128"
-    assert {run.setting.group for run in table_runs("mini", default_settings("mini"), METHODS, [1], tmp_path)} == set(
+    assert {run.setting.name[0] for run in table_runs("mini", default_settings("mini"), METHODS, [1], tmp_path)} == set(
         "ABCDE"
     )
     with pytest.raises(ValueError, match="found 'A_1-1'"):
@@ -173,21 +178,20 @@ def test_the_time_to_go_comes_from_iterations_done_by_all_runs(tmp_path: Path) -
     """A run that goes on from a checkpoint has only the rest before it; one that failed has nothing."""
     sn, static = tiny_run("sn", tmp_path), tiny_run("sr-s", tmp_path)
     late = replace(tiny_run("sr-d", tmp_path), after=sn, checkpoint=sn.iterations - 1)
-    with Display([sn, static, late]) as display:
-        whole = display.whole
+    with Display([sn, static, late]) as whole:
         assert (whole.n, whole.total) == (late.first_iteration, 3 * sn.iterations)
         whole.start_t -= 100  # seconds ago
         for run, iteration in ((sn, 2), (static, 1)):
             run.folder.path.mkdir(parents=True)
             write_json(run.folder.progress, {"iteration": iteration, "iterations": run.iterations})
-        display.update([sn, static], [])
+        whole.show([sn, static], [])
         assert whole.n == late.first_iteration + 3
         rate = (whole.n - whole.initial) / whole.format_dict["elapsed"]
         assert whole.format_dict["rate"] is None  # no moving average, which would count refreshes
         assert rate == pytest.approx(0.03, rel=0.05)
-        display.update([static], [sn])
+        whole.show([static], [sn])
         assert whole.n == late.first_iteration + sn.iterations + 1
-        assert "1 of 3 runs" in str(whole.postfix)
+        assert f"1 of 3 runs; sr-s 1 of {static.iterations}" in str(whole.postfix)
 
 
 def test_the_collapse_experiment_runs_and_says_what_it_found(
@@ -198,8 +202,18 @@ def test_the_collapse_experiment_runs_and_says_what_it_found(
     every = {f"{name}.every": 2 for name in ("losses", "gradients", "spectra", "scores")}
     sizes = {**SIZES, **every, "model.iterations": 8, "checkpoints.keep_every": 2, "samples.every": 4}
     sizes["scores.final.num_fake_images"] = 50
-    options = ["--settings", "C_8-32", "--seeds", "3", "--images", str(folder_root), "--runs", str(tmp_path)]
-    assert collapse.main([*options, "--overrides", as_words(sizes)]) == 0
+    options = [
+        "collapse",
+        "--settings",
+        "C_8-32",
+        "--seeds",
+        "3",
+        "--images",
+        str(folder_root),
+        "--runs",
+        str(tmp_path),
+    ]
+    assert main([*options, "--overrides", as_words(sizes)]) == 0
     root = tmp_path / "collapse"
     runs = read_evidence(root / "evidence.json")
     samples = {}
@@ -228,9 +242,9 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Section IV-A for real at a thirtieth of its mini length, on fewer and smaller images."""
-    monkeypatch.setitem(resume.LENGTHS, "mini", resume.Length(10, 20))
+    monkeypatch.setitem(LENGTHS, "mini", (10, 20))
     words = as_words({**SIZES, "scores.every": 10})
-    assert resume.main(["--scale", "mini", "--runs", str(tmp_path), "--overrides", words]) == 0
+    assert main(["resume", "--scale", "mini", "--runs", str(tmp_path), "--overrides", words]) == 0
     root = tmp_path / "resume" / "mini"
     branches = [RunFolder(root / part) for part in ("sn", "sr-d")]
     for branch in branches:
@@ -244,7 +258,7 @@ def test_the_resume_experiment_branches_off_the_sn_run_at_one_checkpoint(
 
 
 def test_the_resume_experiment_of_the_paper_splits_its_batch_as_the_authors(tmp_path: Path) -> None:
-    start, sn, sr_d = resume.resume_runs("paper", tmp_path)
+    start, sn, sr_d = resume_runs("paper", tmp_path)
     assert [run.settings["model"]["iterations"] for run in (start, sn, sr_d)] == [40_000, 80_000, 80_000]
     assert {run.devices for run in (start, sn, sr_d)} == {4}
     assert sn.source == sr_d.source == start.folder.checkpoint

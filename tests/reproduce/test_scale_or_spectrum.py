@@ -8,24 +8,27 @@ import pytest
 from invented_evidence import run as invented
 from rich.console import Console
 
+from reproduce.__main__ import main
 from reproduce.evidence.records import Evidence, evidence_from, joined, read_evidence
-from reproduce.evidence.scale_tables import (
+from reproduce.experiments.readme import SCALE_PAGE, parts_of_scale_page
+from reproduce.experiments.scale import (
     ENDS,
     NARROW,
     SMALL,
     WIDE,
+    add_outcomes,
     comparison_table,
+    digits_runs,
     label_of,
+    outcomes_in,
     registered_default,
     scale_markdown,
     score_of,
     score_table,
+    small_runs,
     spread_table,
     timing_table,
 )
-from reproduce.experiments import scale
-from reproduce.experiments.readme import SCALE_PAGE, parts_of_scale_page
-from reproduce.experiments.scale import add_outcomes, digits_runs, outcomes_in, small_runs
 from reproduce.plan.run import CHANNELS, SEED
 from reproduce.plan.variants import CELLS, FRACTION, SCALE
 from reproduce.results.generated import put_into
@@ -102,11 +105,11 @@ def test_a_run_is_read_wherever_it_was_made(
     assert srgan(["fit", "-c", "digits", "-c", "sr-s", *words, "--run", str(folder)]) == 0
     assert outcomes_in(tmp_path / "elsewhere") == []
     capsys.readouterr()
-    options = ["--existing", str(tmp_path / "elsewhere"), "--runs", str(tmp_path)]
-    assert scale.main(options) == 2
+    options = ["scale", "--existing", str(tmp_path / "elsewhere"), "--runs", str(tmp_path)]
+    assert main(options) == 2
     assert "expected runs that are far enough" in capsys.readouterr().err
     monkeypatch.setitem(ENDS, NARROW, (20, 40))
-    assert scale.main(options) == 0
+    assert main(options) == 0
     (found,) = read_evidence(tmp_path / "scale" / "scale.json")
     assert found.key == (NARROW, "SR-s", 11)
     assert list(found.scores.index) == [20, 40]
@@ -118,7 +121,7 @@ def test_a_run_is_read_wherever_it_was_made(
     assert score_of(found) == pytest.approx((first * second) ** 0.5, rel=1e-6)
     (folder / "scores.jsonl").unlink()  # as of a run that has just begun
     assert outcomes_in(tmp_path / "elsewhere") == []
-    assert scale.main(["--scale", "paper", "--runs", str(tmp_path)]) == 2
+    assert main(["scale", "--scale", "paper", "--runs", str(tmp_path)]) == 2
     assert "Expected SCALE=mini or SCALE=small, found paper" in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from slurm_cluster import SlurmCluster, missing_programs
 from tiny_runs import assert_identical, state
 
 import reproduce.launcher.slurm
-from reproduce.experiments.table2 import main
+from reproduce.__main__ import main
 from reproduce.launcher.local import launch
 from reproduce.launcher.options import Options
 from reproduce.launcher.slurm import Queue, sbatch_parameters
@@ -98,7 +98,17 @@ def campaign(
     queue = Queue(campaign.root)
 
     def call(*options: str) -> None:
-        arguments = ["--scale", "mini", "--cluster", "slurm", "--runs", str(runs), "--settings", " ".join(ROWS)]
+        arguments = [
+            "table2",
+            "--scale",
+            "mini",
+            "--cluster",
+            "slurm",
+            "--runs",
+            str(runs),
+            "--settings",
+            " ".join(ROWS),
+        ]
         assert main([*arguments, "--overrides", TINY, *options]) == 0
         campaign.submitted.append(json.loads(queue.record.read_text()))
         campaign.queued.append({folder: job.id for folder, job in queue.jobs().items()})
@@ -262,5 +272,5 @@ def test_without_slurm_the_command_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["--scale", "mini", "--cluster", "slurm", "--runs", str(tmp_path)]) == 2
+    assert main(["table2", "--scale", "mini", "--cluster", "slurm", "--runs", str(tmp_path)]) == 2
     assert "found no sbatch" in capsys.readouterr().err

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from figure_runs import write_mini_runs, write_run
 
-from reproduce.experiments import sweep
-from reproduce.experiments.sweep import FRACTIONS, sweep_runs
+from reproduce.__main__ import main
 from reproduce.plan.run import BATCH_SIZE
+from reproduce.plan.table_runs import FRACTIONS, sweep_runs
 from reproduce.plan.variants import FRACTION
 from srgan.runs.folder import flatten_settings
 
@@ -37,16 +37,16 @@ def test_the_sweep_shows_its_plan_and_skips_what_is_there(
 ) -> None:
     monkeypatch.setattr("reproduce.launcher.launcher.count_gpus", lambda: 0)
     write_mini_runs(tmp_path)
-    assert sweep.main(["--scale", "mini", "--runs", str(tmp_path)]) == 0  # all there: nothing is launched
+    assert main(["sweep", "--scale", "mini", "--runs", str(tmp_path)]) == 0  # all there: nothing is launched
     assert "0 to do" in capsys.readouterr().out
-    options = ["--scale", "paper", "--settings", "C_32-32", "--runs", str(tmp_path)]
-    assert sweep.main([*options, "--dry-run", "1"]) == 0
+    options = ["sweep", "--scale", "paper", "--settings", "C_32-32", "--runs", str(tmp_path)]
+    assert main([*options, "--dry-run", "1"]) == 0
     commands = [line for line in capsys.readouterr().out.splitlines() if line.startswith("srgan fit")]
     assert len(commands) == 6
     plan = yaml.safe_load((tmp_path / "sweep" / "paper" / "C_32-32" / "sr-s-0.25-seed1" / "plan.yaml").read_text())
     assert plan["label"] == "SR-s, i = 0.25 N"
     assert flatten_settings(plan)[FRACTION] == 0.25
-    assert sweep.main(options) == 2
+    assert main(options) == 2
     assert "Expected a GPU for these runs" in capsys.readouterr().err
     assert not list((tmp_path / "sweep" / "paper").rglob("run.json"))
 
@@ -54,5 +54,5 @@ def test_the_sweep_shows_its_plan_and_skips_what_is_there(
 def test_the_sweep_refuses_runs_of_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = sweep_runs("mini", ["C_32-32"], [1], tmp_path)[3]
     write_run(run.folder, run.flat | {FRACTION: 0.7})
-    assert sweep.main(["--scale", "mini", "--settings", "C_32-32", "--runs", str(tmp_path)]) == 2
+    assert main(["sweep", "--scale", "mini", "--settings", "C_32-32", "--runs", str(tmp_path)]) == 2
     assert f"0.7 there, 0.75 in the plan); remove or move {run.folder.path}" in capsys.readouterr().err

@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reproduce.experiments import resume, table2
-from reproduce.experiments.collapse import collapse_runs
-from reproduce.experiments.sweep import sweep_runs
+from reproduce.__main__ import main
 from reproduce.launcher.local import choose_gpus, threads_of_each
 from reproduce.launcher.options import CAMPAIGN, Options, read
 from reproduce.launcher.slurm import sbatch_text
 from reproduce.plan.run import CHANNELS, PLAN, REPOSITORY, Run
 from reproduce.plan.settings import METHODS
-from reproduce.plan.table_runs import table_runs
+from reproduce.plan.table_runs import collapse_runs, resume_runs, sweep_runs, table_runs
 from reproduce.plan.variants import SCALE
 from srgan.cli.main import main as srgan
 from srgan.runs.recorded import recorded_run
@@ -41,7 +39,7 @@ def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no Slurm: the plan needs none
     options = ["--scale", "paper", "--cluster", "slurm", *DRY, "--settings", "A_1024-128"]
-    assert table2.main([*options, "--gpus", "4", "--nodes", "2", "--runs", str(tmp_path)]) == 0
+    assert main(["table2", *options, "--gpus", "4", "--nodes", "2", "--runs", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "2 runs, 2 to do" in shown
     assert "128 x 1 x 8" in shown
@@ -53,7 +51,7 @@ def test_a_dry_run_for_a_cluster_shows_the_whole_plan(
         trainer = yaml.safe_load(plan.read_text())["trainer"]
         assert {"devices": 4, "num_nodes": 2, "strategy": "ddp"}.items() <= trainer.items()
     options = ["--scale", "mini", "--cluster", "slurm", *DRY, "--settings", "A_64-128", "--seeds", "1"]
-    assert table2.main([*options, "--runs", str(tmp_path)]) == 0
+    assert main(["table2", *options, "--runs", str(tmp_path)]) == 0
     assert "2 runs, 2 to do" in capsys.readouterr().out
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {PLAN}  # nothing else is written
 
@@ -63,7 +61,7 @@ def test_one_printed_command_makes_a_run_again(tmp_path: Path, capsys: pytest.Ca
     tiny = "model.iterations=2 data.init_args.batch_size=4 model.networks.init_args.generator_channels=4 scores.every=0"
     options = ["--scale", "mini", "--settings", "C_32-32", "--methods", "sr", "--seeds", "1", *DRY]
     options += ["--runs", str(tmp_path / "runs")]
-    assert table2.main([*options, "--overrides", tiny]) == 0
+    assert main(["table2", *options, "--overrides", tiny]) == 0
     (command,) = re.findall(r"^srgan (fit .*?)  #", capsys.readouterr().out, re.MULTILINE)
     assert srgan([*shlex.split(command), "--run", str(tmp_path / "again")]) == 0
     found = recorded_run(tmp_path / "again")
@@ -77,7 +75,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_happens(
     cluster: str, dry_run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--scale", "mini", "--settings", "B_128-64", "--gpus", "3", "--runs", str(tmp_path)]
-    assert table2.main([*options, "--cluster", cluster, "--dry-run", dry_run]) == 2
+    assert main(["table2", *options, "--cluster", cluster, "--dry-run", dry_run]) == 2
     assert "B_128-64 SN seed 31: Expected a global batch that divides among the devices" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -87,7 +85,7 @@ def test_scale_paper_without_a_gpu_is_refused(
 ) -> None:
     monkeypatch.setattr("reproduce.launcher.launcher.count_gpus", lambda: 0)
     options = ["--scale", "paper", "--settings", "A_64-128", "--runs", str(tmp_path)]
-    assert table2.main(options) == 2
+    assert main(["table2", *options]) == 2
     expected = "found no CUDA device; DRY_RUN=1 shows the plan, CLUSTER=slurm submits"
     assert expected in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -104,7 +102,7 @@ def test_the_resume_experiment_of_the_paper_wants_its_four_gpus(
         (4, "8", "reproduce: Expected 8 GPUs, found 4"),
     ):
         monkeypatch.setattr("reproduce.launcher.launcher.count_gpus", lambda gpus=gpus: gpus)
-        assert resume.main([*options, "--gpus", own]) == 2
+        assert main(["resume", *options, "--gpus", own]) == 2
         assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -165,7 +163,7 @@ def test_variables_of_make_meet_neither_make_nor_a_shell(on_the_command_line: bo
         ["make", "-o", ".venv/installed", "-f", REPOSITORY / "Makefile", "reproduce-table2", *words],
         env=outside_of_make | {"SETTINGS": wicked}, cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert shown.stdout == f"-m reproduce.experiments.table2|{wicked}"
+    assert shown.stdout == f"-m reproduce table2|{wicked}"
     assert not made.exists()
 
 
@@ -182,22 +180,22 @@ def test_all_processes_at_a_time_share_the_cores(monkeypatch: pytest.MonkeyPatch
 
 
 def test_gpus_are_shared_out_in_groups() -> None:
-    assert choose_gpus(1, [], gpus=4, jobs=4) == [0]
-    assert choose_gpus(2, [[0]], gpus=4, jobs=4) == [1, 2]
-    assert choose_gpus(2, [[0], [1, 2]], gpus=4, jobs=4) is None
-    assert choose_gpus(4, [], gpus=4, jobs=2) == [0, 1, 2, 3]
-    assert choose_gpus(1, [[0], [1]], gpus=2, jobs=4) == [0]  # four runs on two GPUs: two on each
-    assert choose_gpus(1, [[0], [1], [0]], gpus=2, jobs=4) == [1]
-    assert choose_gpus(8, [], gpus=0, jobs=1) == []
+    assert choose_gpus(1, [0, 1, 2, 3]) == [0]
+    assert choose_gpus(2, [1, 2, 3]) == [1, 2]
+    assert choose_gpus(2, [3]) is None
+    assert choose_gpus(2, [3, 3]) is None  # two places on one GPU are not two GPUs
+    assert choose_gpus(4, [0, 1, 2, 3]) == [0, 1, 2, 3]
+    assert choose_gpus(1, [0, 1]) == [0]  # of [0, 1, 0, 1], four runs on two GPUs: two on each
+    assert choose_gpus(1, [1]) == [1]
+    assert choose_gpus(0, []) == []  # on the CPU
 
 
 def test_variables_that_an_experiment_does_not_take_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MAKEFLAGS", "k -- SETTINGS=A_64-128\\ B_64-64 PYTHON=python3 SEEDS=1 SCALE=mini")
-    monkeypatch.setattr("sys.argv", ["resume"])
     with pytest.raises(SystemExit):
-        resume.main()
+        main(["resume"])
     assert "takes (SCALE, RUNS, OVERRIDES" in (message := capsys.readouterr().err)
     assert "found SEEDS, SETTINGS" in message
 
@@ -205,7 +203,7 @@ def test_variables_that_an_experiment_does_not_take_are_refused(
 def test_runs_of_the_authors_sr_d_name_its_scale(tmp_path: Path) -> None:
     """Whatever configs/sr-d.yaml says: the paper's results are of a scale that is kept."""
     table = table_runs("paper", ["A_64-128", "E_512-64", "E_2048-64"], METHODS, [1], tmp_path)
-    runs: list[Run] = [*table, *resume.resume_runs("paper", tmp_path), *resume.resume_runs("mini", tmp_path)]
+    runs: list[Run] = [*table, *resume_runs("paper", tmp_path), *resume_runs("mini", tmp_path)]
     runs += [
         *collapse_runs(["C_64-32"], [1], tmp_path),
         *sweep_runs("mini", ["E_256-64"], [1], tmp_path),
