@@ -113,5 +113,5 @@ def test_the_installed_package_works_outside_of_the_clone(installed: Path, tmp_p
     assert [line.split()[0] for line in listed] == [*known()]
     fit = ["srgan", "fit", "-c", "digits", "-c", "sr-s", "--run", "x", "--model.iterations", "20"]
     said = run(installed, *fit, "--scores.every", "0", "--trainer.accelerator", "cpu", folder=tmp_path)
-    assert said == "x: finished, 20 iterations.\n"
+    assert said == "x: finished, 20 iterations. To see it: srgan report x\n"
     assert "tail" in run(installed, "srgan", "spectra", "x/checkpoints/last.ckpt", folder=tmp_path)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shlex
 import signal
 import sys
 import warnings
@@ -223,7 +224,7 @@ def conclude(cli: RunCLI, folder: RunFolder) -> int:
     missing = record["missing"] if record else []
     done = _format_iterations(cli.model.iteration)
     if cli.model.iteration == cli.model.iterations and not missing:
-        message, status = f"finished, {done}.", 0
+        message, status = f"finished, {done}. To see it: srgan report {shlex.quote(str(folder.path))}", 0
     elif saver.received:
         message, status = f"stopped after {done}; run the command again to resume.", 128 + saver.received
     else:
