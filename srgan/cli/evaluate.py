@@ -5,7 +5,8 @@ import copy
 import pydoc
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,15 +108,20 @@ def read_checkpoint(path: str, options: Sequence[str]) -> tuple[RunCheckpoint, N
 
 
 def real_data(settings: Namespace) -> ImageData:
-    """The data to compare with, fetched; FileNotFoundError if it is not where it was."""
+    """The data to compare with, not fetched yet; FileNotFoundError if it is not where it was."""
     data_class: Any = pydoc.locate(settings.class_path)
-    try:
+    with _hint_at_other_places():
         data: ImageData = data_class(**settings.init_args.as_dict())
-        data.prepare_data()
+    return data
+
+
+@contextmanager
+def _hint_at_other_places() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         elsewhere = "Data elsewhere? Set --data.init_args.NAME VALUE of the run's data, as in srgan fit."
         raise FileNotFoundError(f"{error} {elsewhere}") from error
-    return data
 
 
 def evaluate(checkpoint: RunCheckpoint, options: Namespace) -> dict[str, Any]:
@@ -135,6 +141,8 @@ def evaluate(checkpoint: RunCheckpoint, options: Namespace) -> dict[str, Any]:
                 f"Expected data of the generator's {classes} classes for FID within classes, found {data.num_labels} "
                 f"in {data.name}."
             )
+    with _hint_at_other_places():
+        data.prepare_data()  # after what is known without it: a download may take hours
     check_features(name, weights, data)
     check_enough_images(data, protocol)
     check_classes(data, protocol, classes)

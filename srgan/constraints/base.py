@@ -170,7 +170,7 @@ class Constraint:
         self.add_layers(discriminator, chosen)
 
     def check(self, discriminator: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """ValueError, before anything changes, for a discriminator that it cannot constrain; `layers` are those to."""
+        """ValueError, before anything changes, for a discriminator whose `layers` it cannot constrain."""
         if self.needs_per_sample_gradients:
             check_no_batch_norm(discriminator, layers, "Take layer norm, or dragan, whose paper has it.")
 

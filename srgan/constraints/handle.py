@@ -24,6 +24,9 @@ from srgan.constraints.layers import (
 from srgan.constraints.selecting import parameters_of, part_in, stepped, unwrap_model
 from srgan.utils.torch_internals import forward_hooks, version_of
 
+FORWARDS_WITHOUT_STEP = 100
+"""Training forward passes without an optimizer step before a warning, where a step usually takes one of them."""
+
 
 class Regularization:
     """A discriminator under a constraint.
@@ -228,8 +231,10 @@ class StepWatch:
         if torch.compiler.is_compiling() or not layer.training:
             return
         self._layer = self._layer or layer
-        self.forwards += layer is self._layer
-        if self.forwards >= 100 * self._most_before_a_step and not self._has_warned:
+        if layer is not self._layer:
+            return
+        self.forwards += 1
+        if self.forwards >= FORWARDS_WITHOUT_STEP * self._most_before_a_step and not self._has_warned:
             self._has_warned = True
             warnings.warn(
                 f"A regularized discriminator has had {self.forwards} training forward passes without a step of the "

@@ -8,13 +8,13 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srgan.utils.distributed import GRACEFUL_SIGNALS, SINGLE_PROCESS, ProcessGroup
 from srgan.utils.images import dequantize
@@ -149,7 +149,7 @@ class ImageData(pl.LightningDataModule):
         return DataLoader(
             _BatchOfIteration(self, self._ranks),
             batch_size=None,
-            sampler=itertools.count(self.trainer.lightning_module.iteration),
+            sampler=_Iterations(self.trainer.lightning_module),
             num_workers=self.num_workers,
             worker_init_fn=_leave_signals_to_the_parent if self.num_workers else None,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
@@ -191,6 +191,16 @@ def _leave_signals_to_the_parent(worker: int) -> None:
     """A graceful stop finishes the iteration, which needs its images."""
     for number in GRACEFUL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+class _Iterations(Sampler[int]):
+    """t, t + 1, ... from the module's iteration when an epoch begins, whatever was read ahead in the one before."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.module.iteration)
 
 
 class _BatchOfIteration(Dataset[Batch]):

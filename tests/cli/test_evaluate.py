@@ -16,6 +16,7 @@ from processes import run_on_two
 from srgan.checkpoints.pretrained import load
 from srgan.cli.fit import FAILED
 from srgan.cli.main import main
+from srgan.data import FolderData
 from srgan.metrics.features import hash_weights
 from srgan.runs.folder import RunFolder
 
@@ -223,6 +224,14 @@ def test_devices_that_are_not_there_are_refused(run: RunFolder, capsys: pytest.C
         pytest.skip("this machine has CUDA")
     assert main(["evaluate", str(run.checkpoint), "--accelerator", "cuda"]) == 2
     assert "found --accelerator cuda --devices 1" in capsys.readouterr().err
+
+
+def test_data_of_another_size_is_refused_before_it_is_fetched(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A download may take hours."""
+    monkeypatch.setattr(FolderData, "prepare_data", lambda _: pytest.fail("fetched"))
+    assert "Expected data of 8 pixels" in refused(capsys, str(run.checkpoint), "--data.init_args.image_size", "16")
 
 
 def test_a_stopped_evaluation_says_so(

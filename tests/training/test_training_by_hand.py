@@ -54,6 +54,19 @@ def test_a_fit_ends_after_its_iterations_and_no_rate_is_negative(limit: dict[str
     assert [optimizer.param_groups[0]["lr"] for optimizer in fitting.optimizers] == [0, 0]
 
 
+def test_what_was_read_ahead_is_read_again_in_the_next_epoch(tmp_path: Path) -> None:
+    """Processes that read ahead have gone past the end of an epoch; its successor begins where training stands."""
+    ahead = data()
+    ahead.num_workers = 1
+    weights = []
+    for images, limit in ((ahead, {"limit_train_batches": 2, "max_epochs": 2}), (data(), {"max_epochs": 1})):
+        training = module()
+        trainer(tmp_path, enable_checkpointing=False, **limit).fit(training, datamodule=images)
+        assert training.iteration == 4
+        weights.append(training.discriminator.state_dict())
+    assert all(torch.equal(ours, weights[1][name]) for name, ours in weights[0].items())
+
+
 def test_a_checkpoint_loads_and_a_finished_training_stays_as_it_is(tmp_path: Path) -> None:
     training = module()
     fitting = trainer(tmp_path, max_epochs=1)
