@@ -198,8 +198,7 @@ def comparison_table(runs: Sequence[Evidence], place: str) -> DataFrame:
         if pairs.n < len(PLACES[place]):
             tests += f", interim: {pairs.n} of {len(PLACES[place])} pairs"
         name = " < ".join(shown_label(place, cell) for cell in comparison)
-        t_test, signs = pairs.p_of_t(not one_sided), pairs.p(not one_sided)
-        ps = ["–" if np.isnan(p) else f"{p:.2g}" for p in (t_test, signs)]
+        ps = ["–" if np.isnan(p) else f"{p:.2g}" for p in (pairs.p_of_t(not one_sided), pairs.p(not one_sided))]
         lines.append([name, f"{pairs.ahead} of {pairs.n}", pairs.change_text, *ps, tests])
     columns = ["FID_cls", "pairs", "relative change", "p, paired t-test on logs", "p, sign test", "tests"]
     return DataFrame(lines, columns=columns)

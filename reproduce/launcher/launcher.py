@@ -71,9 +71,8 @@ class Campaign:
         to_do = self._to_do()
         kind = "GPU" if any(run.on_gpu for run in self.runs) else "core"
         queued = f", {len(jobs)} in the queue" if jobs is not None else ""
-        noun = "run" if len(self.runs) == 1 else "runs"
         columns = ("run", "configuration", "CH", "micro x acc x devices", "iterations", f"{kind} hours", "state")
-        table = Table(*columns, title=f"{len(self.runs)} {noun}, {len(to_do)} to do{queued}")
+        table = Table(*columns, title=f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}, {len(to_do)} to do{queued}")
         for run, (split, hours) in prices.items():
             job = (jobs or {}).get(run)
             state = f"job {job.id} {job.state.lower()}, iteration {run.iterations_done}" if job else run.state

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf, nan
 
 import numpy as np
-from scipy.stats import binomtest, f, t, ttest_1samp
+from scipy.stats import binomtest, f, t
 
 LEVEL = 0.05
 CONFIDENCE = 0.95
@@ -75,8 +75,11 @@ class Pairs:
         """Of Student's paired test on log ratios against the same; NaN for fewer than two pairs."""
         if self.n < 2:
             return nan
-        better = "less" if self.lower_is_better else "greater"
-        return float(ttest_1samp(np.log(self.ratios), 0, alternative="two-sided" if two_sided else better).pvalue)
+        logs = np.log(self.ratios)
+        mean, error = float(logs.mean()), float(logs.std(ddof=1)) / self.n**0.5
+        statistic = mean / error if error else float(np.copysign(inf, mean)) if mean else 0.0
+        better = -statistic if self.lower_is_better else statistic
+        return float(2 * t.sf(abs(better), self.n - 1) if two_sided else t.sf(better, self.n - 1))
 
     @property
     def verdict(self) -> str:
@@ -97,6 +100,9 @@ def spread_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float
     """Variance of the first scores' logs over that of the second's; p of its two-sided F-test, of normal logs."""
     if min(len(first), len(second)) < 2 or not all(0 < score < inf for score in (*first, *second)):
         raise ValueError(f"Expected two or more positive scores of both, found {list(first)} and {list(second)}.")
-    ratio = float(np.log(first).var(ddof=1) / np.log(second).var(ddof=1))
+    of_first, of_second = (float(np.log(scores).var(ddof=1)) for scores in (first, second))
+    if not of_second:
+        return (inf, 0.0) if of_first else (1.0, 1.0)
+    ratio = of_first / of_second
     beyond = float(f.sf(ratio, len(first) - 1, len(second) - 1))
     return ratio, 2 * min(beyond, 1 - beyond)

@@ -92,3 +92,23 @@ def test_spreads_are_compared_by_the_variances_of_logs() -> None:
     assert spread_ratio(narrow, wide) == (pytest.approx(1 / 4), pytest.approx(0.4))
     with pytest.raises(ValueError, match="two or more positive scores of both"):
         spread_ratio([1.0], [1.0, 2.0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_pairs_without_spread_have_a_p() -> None:
+    """No difference at all: one half, and 1 two-sided. The same change in every pair: no doubt is left."""
+    tied = compare([3.0] * 4, [3.0] * 4, lower_is_better=True)
+    assert (tied.p_of_t(), tied.p_of_t(two_sided=True), tied.interval) == (0.5, 1.0, (0.0, 0.0))
+    for score in (0.5, 0.9):
+        lower = compare([1.0] * 4, [score] * 4, lower_is_better=True)
+        higher = compare([1.0] * 4, [score] * 4, lower_is_better=False)
+        assert lower.p_of_t() == pytest.approx(0, abs=1e-12)
+        assert higher.p_of_t() == pytest.approx(1)
+        assert lower.p_of_t(two_sided=True) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_spreads_of_identical_scores_are_compared() -> None:
+    assert spread_ratio([2.0, 4.0], [8.0, 8.0, 8.0]) == (np.inf, 0)
+    assert spread_ratio([8.0, 8.0], [2.0, 4.0]) == (0, 0)
+    assert spread_ratio([8.0, 8.0], [2.0, 2.0, 2.0]) == (1, 1)
