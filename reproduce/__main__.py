@@ -42,6 +42,9 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 (something failed or is missing), 2 (wrong usage), 130 (stopped)."""
     name, *words = (sys.argv[1:] if words is None else words) or [""]
+    if name in ("-h", "--help"):
+        print(f"python -m reproduce COMMAND, with --help for its options: {', '.join(COMMANDS)}")
+        return 0
     if name not in COMMANDS:
         print(f"reproduce: expected a command ({', '.join(COMMANDS)}), found {name!r}", file=sys.stderr)
         return 2

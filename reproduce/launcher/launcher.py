@@ -57,14 +57,12 @@ class Campaign:
         self.console.print(text, highlight=False, soft_wrap=True)
 
     def _check_settings(self) -> None:
-        """ValueError, naming each run that was made with other settings."""
-        sentences = []
+        """ValueError if runs were made with other settings, with those of the first."""
         for run in [run for run in self.runs if run.state == OUTDATED]:
             differing = run.differing_settings((run.folder.read_record() or {})["config"])
             found = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
-            sentences.append(f"{run.name} was made with other settings ({found}); remove or move {run.folder.path}")
-        if sentences:
-            raise ValueError("; ".join(sentences))
+            folders = " ".join(str(other.folder.path) for other in self.runs if other.state == OUTDATED)
+            raise ValueError(f"{run.name} was made with other settings ({found}); remove or move {folders}")
 
     def _show(self, prices: Prices, jobs: Mapping[Run, Job] | None = None) -> None:
         """What exists, what will run or is in the queue, how it is split, and for how long."""

@@ -78,7 +78,7 @@ SEEDS = reader("every seed once", NUMBERS, lambda found: len(set(found)) == len(
 SHARES = reader("numbers such as '0 0.9'", lambda text: [*map(float, split(text))])
 COUNT = reader("a whole number of at least 0", int, lambda found: found >= 0)
 HOURS = reader("hours above 0", float, lambda found: 0 < found < math.inf)
-SETTINGS_OF_RUNS = reader("settings such as 'model.iterations=300'", dotted_settings, lambda found: "" not in found)
+DOTTED = reader("settings such as 'model.n_dis=1'", dotted_settings, lambda found: all("." in name for name in found))
 SBATCH = reader("options such as 'mem=64G exclusive'", sbatch_options, lambda found: "" not in found)
 OPTIONS: dict[str, tuple[Reader, str, str]] = {
     "scale": (one_of("auto", "mini", "small", "paper"), "auto", "auto: paper on a GPU or on a cluster, else mini"),
@@ -94,7 +94,7 @@ OPTIONS: dict[str, tuple[Reader, str, str]] = {
     "formats": (some_of("png", "pdf"), "png", "png, pdf or both"),
     "seed": (COUNT, "1", "of the runs that are shown"),
     "runs": (Path, str(REPOSITORY / "runs"), "where runs, tables and pictures are"),
-    "overrides": (SETTINGS_OF_RUNS, "", "settings of every run, e.g. 'model.iterations=300 model.n_dis=1'"),
+    "overrides": (DOTTED, "", "settings of every run, e.g. 'model.iterations=300 model.n_dis=1'"),
     "dry_run": (yes, "0", "1: show the plan, write the settings of each run and show its command; run nothing"),
     "jobs": (COUNT, "0", "runs at a time; default: as many as there are GPUs, else cores, or all on a cluster"),
     "gpus": (COUNT, "0", "of each run (on each node); default: as the plan says"),

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import binomtest, f, t
 
 LEVEL = 0.05
-CONFIDENCE = 0.95
 INCONCLUSIVE = "inconclusive"
 UNABLE = "cannot reach significance"  # so few pairs that p is above `LEVEL` even if all agree
 
@@ -54,7 +53,7 @@ class Pairs:
         if self.n < 3:
             return None
         logs = np.log(self.ratios)
-        margin = t.ppf((1 + CONFIDENCE) / 2, self.n - 1) * logs.std(ddof=1) / self.n**0.5
+        margin = t.ppf(1 - LEVEL / 2, self.n - 1) * logs.std(ddof=1) / self.n**0.5
         return float(np.exp(logs.mean() - margin)) - 1, float(np.exp(logs.mean() + margin)) - 1
 
     @property

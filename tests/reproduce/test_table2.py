@@ -15,7 +15,7 @@ from reproduce.launcher.options import CAMPAIGN, Options, read
 from reproduce.launcher.slurm import sbatch_text
 from reproduce.plan.run import CHANNELS, PLAN, REPOSITORY, Run
 from reproduce.plan.settings import METHODS
-from reproduce.plan.table_runs import collapse_runs, resume_runs, sweep_runs, table_runs
+from reproduce.plan.table_runs import collapse_runs, default_seeds, resume_runs, sweep_runs, table_runs
 from reproduce.plan.variants import SCALE
 from srgan.cli.main import main as srgan
 from srgan.runs.recorded import recorded_run
@@ -76,7 +76,10 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_happens(
 ) -> None:
     options = ["--scale", "mini", "--settings", "B_128-64", "--gpus", "3", "--runs", str(tmp_path)]
     assert main(["table2", *options, "--cluster", cluster, "--dry-run", dry_run]) == 2
-    assert "B_128-64 SN seed 31: Expected a global batch that divides among the devices" in capsys.readouterr().err
+    assert (
+        f"B_128-64 SN seed {default_seeds('mini')[0]}: Expected a global batch that divides among"
+        in capsys.readouterr().err
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,6 +108,14 @@ def test_the_resume_experiment_of_the_paper_wants_its_four_gpus(
         assert main(["resume", *options, "--gpus", own]) == 2
         assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_given_and_sections_are_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "table2, collapse" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse("--overrides", "model=3")
+    assert "expected settings such as 'model.n_dis=1', found 'model=3'" in capsys.readouterr().err
 
 
 def test_empty_text_is_the_default_and_nought_means_no() -> None:
