@@ -13,7 +13,7 @@ from reproduce.launcher.options import Options
 from reproduce.plan import table_runs as plan
 from reproduce.plan.run import Run
 from reproduce.results.picture import save_table_picture
-from reproduce.results.table import ResultsTable, described_table
+from reproduce.results.table import LEGEND_OF_ALL, LEGEND_OF_COMPARISON, ResultsTable, described_table
 from srgan.report.page import write_page
 from srgan.utils.files import write_text
 
@@ -30,7 +30,8 @@ def table2(options: Options) -> int:
         text, paths = described_table(table), [root / f"table2.{suffix}" for suffix in ("md", "csv", "html", "png")]
         write_text(paths[0], text)
         write_text(paths[1], table.csv_text())
-        write_page(root, paths[2], f"Table II, scale {table.scale}: SN-GAN against SR-GAN")
+        tables = [("SR against SN", table.comparison, LEGEND_OF_COMPARISON), ("Table II", table.shown, LEGEND_OF_ALL)]
+        write_page(root, paths[2], f"Table II, scale {table.scale}: SN-GAN against SR-GAN", tables)
         if options.scale != "mini" or not save_table_picture(table, paths[3]):
             del paths[3]
         console.print(Markdown(text) if console.is_terminal else text, highlight=False, soft_wrap=True)

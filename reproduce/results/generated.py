@@ -14,9 +14,8 @@ NUMBERS = re.compile(r"[-+×]?[ \d.,:%±+-]*\d[%]?(?: (?:of|to|→) [-+]?[\d.,%]
 def markdown_table(table: DataFrame) -> str:
     lines = [[str(cell) for cell in line] for line in table.itertuples(index=False)]
     columns = list(zip(*lines, strict=True)) or [()] * len(table.columns)
-    rule = [
-        "---:" if any(map(str.strip, column)) and all(map(NUMBERS.fullmatch, column)) else "---" for column in columns
-    ]
+    of_numbers = [any(map(str.strip, column)) and all(map(NUMBERS.fullmatch, column)) for column in columns]
+    rule = ["---:" if numbers else "---" for numbers in of_numbers]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in (table.columns, rule, *lines))
 
 

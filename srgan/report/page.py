@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -27,6 +27,9 @@ from srgan.utils.downsampling import kept_times
 from srgan.utils.files import write_text
 from srgan.utils.progress import Progress
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 SPECTRAL_VALUES = 3_000_000  # over all runs of a page: about 7 MB of it
 SAMPLE_BYTES = 16_000_000  # of the page, over all runs
 MOST_VALUES_OF_A_RUN = 400_000
@@ -41,12 +44,11 @@ UNREADABLE = (
 
 
 def write_page(
-    root: Path, output: Path, title: str | None = None, front: Sequence[Mapping[str, Any]] = ()
+    root: Path, output: Path, title: str | None = None, front: Sequence[tuple[str, "DataFrame", str]] = ()
 ) -> tuple[int, list[str]]:
-    """Writes all runs in a folder and below it as one HTML file, below the sections of `front`.
+    """Writes all runs in a folder and below it as one HTML file, below tables: of each a heading, itself, a legend.
 
-    Of a section: "title", "paragraphs" and perhaps "table" ("header", "rows"), "picture" (a data URL) and "alt". A cell
-    is "text", and perhaps "kind", a class of the page's style, and "runs", pairs of a label and a run's key.
+    A row whose first cell is the name of a folder with runs has links to them.
 
     Returns how many runs the page holds, and a note for each that was left out. Raises FileNotFoundError if there is no
     such folder, or no run in it, NotADirectoryError for a file, and IsADirectoryError if the output is a folder.
@@ -198,7 +200,6 @@ def _asset(name: str) -> Markup:
     return Markup((files("srgan.report") / "page" / name).read_text(encoding="utf-8"))
 
 
-def _wide_columns(table: Mapping[str, Any]) -> list[bool]:
-    """Which columns of a front table hold words, set flush left; a gap's reason does not make words of a column."""
-    columns = zip(*table["rows"], strict=True)
-    return [any(len(cell["text"]) > 24 and cell.get("kind") != "gap" for cell in column) for column in columns]
+def _wide_columns(table: "DataFrame") -> list[bool]:
+    """Which columns hold words, set flush left."""
+    return [any(len(str(cell)) > 24 for cell in table[name]) for name in table.columns]

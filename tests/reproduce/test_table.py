@@ -92,7 +92,9 @@ def test_the_command_writes_table_csv_and_page(tmp_path: Path, capsys: pytest.Ca
     for name in ("table2.md", "table2.csv", "table2.html", "table2.png"):
         assert str(root / name) in shown
         assert (root / name).stat().st_size
-    assert "B_128-64/sr-seed1" in (root / "table2.html").read_text()
+    front = (root / "table2.html").read_text().partition('<table class="front">')[2].partition("Runs side by side")[0]
+    assert '<a href="#runs=B_128-64%2Fsr-seed1">sr-seed1</a>' in front
+    assert "FID_cls ours SN → SR" in front
 
 
 def test_unequal_seeds_are_said_and_not_compared(tmp_path: Path) -> None:
