@@ -58,11 +58,11 @@ class Campaign:
 
     def _check_settings(self) -> None:
         """ValueError if runs were made with other settings, with those of the first."""
-        for run in [run for run in self.runs if run.state == OUTDATED]:
-            differing = run.differing_settings((run.folder.read_record() or {})["config"])
+        if outdated := [run for run in self.runs if run.state == OUTDATED]:
+            differing = outdated[0].differing_settings((outdated[0].folder.read_record() or {})["config"])
             found = "; ".join(f"{name}: {there} there, {here} in the plan" for name, (there, here) in differing.items())
-            folders = " ".join(str(other.folder.path) for other in self.runs if other.state == OUTDATED)
-            raise ValueError(f"{run.name} was made with other settings ({found}); remove or move {folders}")
+            folders = " ".join(str(run.folder.path) for run in outdated)
+            raise ValueError(f"{outdated[0].name} was made with other settings ({found}); remove or move {folders}")
 
     def _show(self, prices: Prices, jobs: Mapping[Run, Job] | None = None) -> None:
         """What exists, what will run or is in the queue, how it is split, and for how long."""

@@ -76,9 +76,7 @@ class Queue:
         if shutil.which("sbatch") is None:
             raise RuntimeError("Expected Slurm's commands, found no sbatch. Type this on a login node of the cluster.")
         if find_spec("submitit") is None:
-            raise RuntimeError(
-                "Expected submitit, which submits jobs, found none. Add it: pip install 'submitit>=1.5'."
-            )
+            raise RuntimeError("CLUSTER=slurm needs submitit, which is not installed: pip install 'submitit>=1.5'.")
         self.folder = root.resolve() / "slurm"
         self.record = self.folder / "jobs.json"
 
@@ -147,8 +145,8 @@ def sbatch_text(processes: int, on_gpus: bool, options: Options) -> str:
     parameters = sbatch_parameters("", processes, on_gpus, options)
     names = ("time", "nodes", "ntasks_per_node", "cpus_per_task", "gpus_per_node")
     shown = {name: parameters[name] for name in names if name in parameters} | parameters["additional_parameters"]
-    words = {f"--{name.replace('_', '-')}": value for name, value in shown.items() if name != "chdir"}
-    return " ".join(word if value is True else f"{word}={value}" for word, value in words.items())
+    flags = {f"--{name.replace('_', '-')}": value for name, value in shown.items() if name != "chdir"}
+    return " ".join(flag if value is True else f"{flag}={value}" for flag, value in flags.items())
 
 
 def wait(queue: Queue, runs: Sequence[Run]) -> None:

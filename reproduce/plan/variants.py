@@ -12,7 +12,6 @@ CONSTRAINT = "model.constraint.init_args"
 SCALE = f"{CONSTRAINT}.scale"
 FRACTION = f"{CONSTRAINT}.spectral_map.init_args.fraction"
 MODE = f"{CONSTRAINT}.mode"
-EVERY = f"{CONSTRAINT}.schedule.every_iterations"
 
 
 class Variant(NamedTuple):

@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from rich.table import Table
 from srgan.checkpoints.reading import RunCheckpoint
 from srgan.cli.arguments import parser_of, user_path
 from srgan.collapse import CollapseThresholds, spectral_collapse
+from srgan.inspection.find_weights import count_shared_parts
 from srgan.inspection.layer_spectra import InspectedFile, LayerSpectrum, inspect_file, matching, spectra_of
 from srgan.utils.files import write_json, write_text
 
@@ -176,8 +176,7 @@ def draw(spectra: Sequence[LayerSpectrum], title: str, log_scale: bool, path: Pa
 def short_names(names: Sequence[str]) -> list[str]:
     """Names without the parts that all begin with; of one that is still too long its place and its end."""
     parts = [name.split(".") for name in names]
-    alike = takewhile(lambda same: len(set(same)) == 1, zip(*(part[:-1] for part in parts), strict=False))
-    shared = len(list(alike)) if len(names) > 1 else 0
+    shared = count_shared_parts(part[:-1] for part in parts) if len(names) > 1 else 0
     shorter = [".".join(part[shared:]) for part in parts]
     return [
         name if len(name) <= MAX_TITLE_LENGTH else f"{place}…{name[-MAX_TITLE_LENGTH + 4 :]}"

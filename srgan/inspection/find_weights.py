@@ -1,7 +1,7 @@
 """Which tensors of anybody's checkpoint are weight matrices, by their names and shapes: there is no module to ask."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
@@ -152,8 +152,12 @@ def _layer_name(layer: str, tensor: str) -> str:
     return (layer or tensor) if tensor in ("weight", "W") else f"{layer}.{tensor}".removeprefix(".")
 
 
+def count_shared_parts(names: Iterable[Sequence[str]]) -> int:
+    """With how many equal parts all of some names begin, each given as its parts."""
+    return len(list(takewhile(lambda same: len(set(same)) == 1, zip(*names, strict=False))))
+
+
 def _with_prefixes(groups: list[tuple[tuple[str, ...], list[Weight]]]) -> list[Weight]:
     """All weights; where several state dicts have some, their names begin with what tells one from the other."""
-    alike = takewhile(lambda same: len(set(same)) == 1, zip(*(path for path, _ in groups), strict=False))
-    shared = len(list(alike))
+    shared = count_shared_parts(path for path, _ in groups)
     return [replace(one, name=".".join((*path[shared:], one.name))) for path, weights in groups for one in weights]

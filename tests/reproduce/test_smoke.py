@@ -19,7 +19,7 @@ import torch
 from reproduce.plan.run import BATCH_SIZE, IMAGE_SIZE, ITERATIONS, Run
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import TableRun, default_settings, table_runs
-from reproduce.plan.variants import EVERY
+from reproduce.plan.variants import CONSTRAINT
 from srgan.checkpoints.reading import read_file, read_run_checkpoint
 from srgan.cli.main import main as srgan
 from srgan.constraints.parametrization import RECORDED_RATIOS
@@ -27,6 +27,7 @@ from srgan.runs.folder import RunFolder
 
 LENGTH, MICRO_BATCH = 2, 2
 TOLERANCE = 1e-4  # of sigma_k / sigma_1
+EVERY = f"{CONSTRAINT}.schedule.every_iterations"
 ROWS = os.environ.get("SETTINGS", "").replace(",", " ").split() or default_settings("paper")
 
 
