@@ -24,7 +24,7 @@ class ScoreRecorder(RunCallback):
 
     Args:
         every: iterations between two evaluations; 0: none, nor a final one.
-        features: "inception" (FID, IS) or "classifier", trained on the data itself (FID_cls, IS_cls).
+        features: "inception" (FID, IS), or "classifier" or "densenet", trained on the data itself (FID_cls, IS_cls).
         inception_weights: path of torch-fidelity's weights; None downloads them once.
         protocol: how many images, which statistics.
         final: what differs at the end of the run; None: nothing.

@@ -117,7 +117,7 @@ class InceptionFeatures(FeatureNetwork):
         return path
 
 
-class _Classifier(nn.Module):
+class _CNN(nn.Module):
     """Three convolutions and 64 features; the first strides down to 8 x 8, so that the image size hardly costs."""
 
     def __init__(self, image_channels: int, image_size: int, num_classes: int) -> None:
@@ -137,6 +137,24 @@ class _Classifier(nn.Module):
         return features, self.output(features)
 
 
+class _DenseNet(nn.Module):
+    """Three blocks of four layers and 90 features (Huang et al. 2017, growth rate 12); begins at 8 x 8, as `_CNN`."""
+
+    def __init__(self, image_channels: int, image_size: int, num_classes: int) -> None:
+        super().__init__()
+        from torchvision.models import DenseNet
+
+        stride, width = max(1, image_size // 8), 24
+        network = DenseNet(growth_rate=12, block_config=(4, 4, 4), num_init_features=width, num_classes=num_classes)
+        network.features.conv0 = nn.Conv2d(image_channels, width, stride + 2, stride, padding=1, bias=False)
+        network.features.pool0 = nn.Identity()
+        self.features, self.output = network.features, network.classifier
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = relu(self.features(images.float().div(127.5).sub(1))).mean(dim=(2, 3))
+        return features, self.output(features)
+
+
 class ClassifierFeatures(FeatureNetwork):
     """A small CNN trained on the data set itself, for images unlike ImageNet's.
 
@@ -149,6 +167,7 @@ class ClassifierFeatures(FeatureNetwork):
     name = "classifier"
     suffix = "_cls"
     resize = "none"
+    network: type[_CNN] | type[_DenseNet] = _CNN
     steps, batch_size, seed = 300, 128, 0
 
     def __init__(self, data: ImageData) -> None:
@@ -157,8 +176,9 @@ class ClassifierFeatures(FeatureNetwork):
         self.counts_modes = data.num_modes is not None
         channels = 1 if self.counts_modes else 3
         with seeded(counter_seed(self.seed, "classifier")):
-            self.classifier = _Classifier(channels, data.image_size, data.num_classes)
-        path = cache_folder() / "classifiers" / f"{data.key}-{self.steps}x{self.batch_size}-{self.seed}.npz"
+            self.classifier = self.network(channels, data.image_size, data.num_classes)
+        trained = f"{self.name}-{self.steps}x{self.batch_size}-{self.seed}"
+        path = cache_folder() / "classifiers" / f"{data.key}-{trained}.npz"
         stored = read_cached(path, *self.classifier.state_dict())
         if stored is None:
             self._fit(data)
@@ -166,7 +186,7 @@ class ClassifierFeatures(FeatureNetwork):
         else:
             self.classifier.load_state_dict({name: torch.from_numpy(weight) for name, weight in stored.items()})
         self.weights_hash = hash_weights(self.classifier)
-        self.num_features = 3 * 64 if self.counts_modes else 64
+        self.num_features = self.classifier.output.in_features * (3 if self.counts_modes else 1)
         self.num_logits = data.num_labels
         self.eval().requires_grad_(False)
 
@@ -206,7 +226,16 @@ class ClassifierFeatures(FeatureNetwork):
             torch.set_num_threads(threads)
 
 
-FeatureName = Literal["inception", "classifier"]
+class DenseNetFeatures(ClassifierFeatures):
+    """A second classifier, of another architecture and seed: does a finding depend on the first?"""
+
+    name = "densenet"
+    network = _DenseNet
+    seed = 1
+
+
+FeatureName = Literal["inception", "classifier", "densenet"]
+CLASSIFIERS = {classifier.name: classifier for classifier in (ClassifierFeatures, DenseNetFeatures)}
 
 
 def check_features(name: FeatureName, inception_weights: str | None, data: ImageData) -> None:
@@ -224,7 +253,7 @@ def feature_network(
     turn = torch.zeros(1, device=device)
     if ranks.rank > 0:
         ranks.broadcast_([turn], 0)
-    network = InceptionFeatures(weights) if name == "inception" else ClassifierFeatures(data)
+    network = InceptionFeatures(weights) if name == "inception" else CLASSIFIERS[name](data)
     if ranks.rank == 0:
         ranks.broadcast_([turn], 0)
     return network.to(device)

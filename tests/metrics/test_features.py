@@ -9,15 +9,23 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from srgan.data import DigitsData, FolderData
-from srgan.metrics.features import ClassifierFeatures, InceptionFeatures, feature_network, hash_weights
+from srgan.metrics.features import (
+    CLASSIFIERS,
+    ClassifierFeatures,
+    DenseNetFeatures,
+    InceptionFeatures,
+    feature_network,
+    hash_weights,
+)
 from srgan.utils.files import read_cached, write_cached
 
 DIGITS = DigitsData(8)
 
 
-@pytest.fixture(scope="module")
-def classifier() -> ClassifierFeatures:
-    return ClassifierFeatures(DIGITS)
+@pytest.fixture(scope="module", params=CLASSIFIERS.values(), ids=CLASSIFIERS)
+def classifier(request: pytest.FixtureRequest) -> ClassifierFeatures:
+    built: ClassifierFeatures = request.param(DIGITS)
+    return built
 
 
 # Features of a classifier.
@@ -34,7 +42,8 @@ def test_joint_log_probabilities_of_stacked_digits(classifier: ClassifierFeature
     features, joint = classifier(images)
     assert features.shape == (len(images), classifier.num_features)
     assert joint.shape == (len(images), classifier.num_logits)
-    assert (len(images), classifier.num_features, classifier.num_logits) == (80, 192, 1000)
+    assert (len(images), classifier.num_logits) == (80, 1000)
+    assert classifier.num_features == 3 * {"classifier": 64, "densenet": 90}[classifier.name]
     assert joint.logsumexp(dim=1) == pytest.approx(np.zeros(80), abs=1e-5)
     digits = torch.stack([classifier.classifier(images[:, k : k + 1])[1].argmax(dim=1) for k in range(3)])
     assert torch.equal(joint.argmax(dim=1), 100 * digits[0] + 10 * digits[1] + digits[2])
@@ -42,6 +51,21 @@ def test_joint_log_probabilities_of_stacked_digits(classifier: ClassifierFeature
 
 class BrieflyTrained(ClassifierFeatures):
     steps = 3
+
+
+class BrieflyTrainedDenseNet(DenseNetFeatures):
+    steps = 3
+
+
+def test_a_densenet_is_cached_with_its_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRGAN_CACHE", str(tmp_path))
+    images, _ = DIGITS.draw(0, torch.arange(10))
+    trained, cached, other = BrieflyTrainedDenseNet(DIGITS), BrieflyTrainedDenseNet(DIGITS), BrieflyTrained(DIGITS)
+    assert trained.weights_hash == cached.weights_hash != other.weights_hash
+    assert torch.equal(trained(images)[0], cached(images)[0])  # running statistics of batch norm among the weights
+    # The other images of a batch do not matter.
+    assert trained(images)[0][:1].numpy() == pytest.approx(trained(images[:1])[0].numpy(), abs=1e-5)
+    assert len(list((tmp_path / "classifiers").iterdir())) == 2
 
 
 def test_the_classifier_is_reproducible_and_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
