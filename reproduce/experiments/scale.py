@@ -43,10 +43,11 @@ RATES = {f"model.{player}_optimizer.learning_rate": 4e-3 for player in ("generat
 TIMES = (2_500, 3_000, 5_000, 7_500, 10_000)  # iterations after the switch to SR-d at 2,000
 UNIT_SCALE = ("none-unit", "sr-s", "sr-d-unit")
 KEPT_OR_UNIT = (("sr-d-unit", "sr-d-keep"), ("sr-s", "sr-s-keep"))
-COMPARISONS = (*KEPT_OR_UNIT, ("sr-d-unit", "sn"), ("none-unit", "sn"), ("sr-s", "sn"))
+REGISTERED = (*KEPT_OR_UNIT, ("sr-d-unit", "sn"), ("none-unit", "sn"), ("sr-s", "sn"))
+COMPARISONS = (*REGISTERED, ("sr-s", "none-unit"), ("sr-d-unit", "none-unit"))
 """That a cell's FID_cls is below another's."""
-ONE_SIDED = {NARROW: COMPARISONS, SMALL: KEPT_OR_UNIT}  # registered with a direction
-TWO_SIDED = {WIDE: COMPARISONS}  # registered without one; all others are exploratory
+ONE_SIDED = {NARROW: REGISTERED, SMALL: KEPT_OR_UNIT}  # registered with a direction
+TWO_SIDED = {WIDE: REGISTERED}  # registered without one; all others are exploratory
 
 
 def digits_runs(seeds: Iterable[int], root: Path, overrides: Mapping[str, Any]) -> dict[str, list[Run]]:
