@@ -7,7 +7,7 @@ from torch import nn
 from srgan.collapse import MAX_GROWTH, CollapseThresholds, ScaleGrowth, SpectralCollapse
 from srgan.constraints.base import Constraint
 from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
-from srgan.constraints.selecting import unwrap_model
+from srgan.constraints.selecting import Optimizers, parameters_of, unwrap_model, unwrap_optimizers
 from srgan.runs.folder import normalized
 
 
@@ -15,17 +15,23 @@ class SpectralWatch:
     """What `watch` returns: the spectra of a discriminator during training, and whether they have collapsed.
 
     Attributes:
-        steps: optimizer steps so far.
+        steps: steps of D's optimizer so far.
         falls: layer -> tail mean over its largest so far, in [0, 1], at the last look.
         rates: convolution under a spectral norm -> sigma_1 at the first look over that at the last, and so the rate at
             which Adam turns the weight, lr / sigma_1, relative to the first, if lr is constant.
         collapsed_at: `steps` at the look that found a collapse; None until then.
     """
 
-    def __init__(self, discriminator: nn.Module, every: int, thresholds: CollapseThresholds) -> None:
+    def __init__(
+        self, discriminator: nn.Module, every: int, thresholds: CollapseThresholds, optimizer: Optimizers = None
+    ) -> None:
         if every < 1:
             raise ValueError(f"Expected a look every 1 or more steps, found {every}.")
         self.discriminator, self.every = unwrap_model(discriminator), every
+        optimizers = unwrap_optimizers(optimizer)
+        if optimizers and parameters_of(optimizers).isdisjoint(map(id, self.discriminator.parameters())):
+            raise ValueError("Expected the discriminator's optimizer, found one that holds none of its parameters.")
+        self._frames_to_loop = 5 if optimizers else 3  # from `look`, to where the loop calls step()
         self.steps = 0
         self.collapsed_at: int | None = None
         self._collapse, self._growth = SpectralCollapse(thresholds), ScaleGrowth()
@@ -35,6 +41,8 @@ class SpectralWatch:
                 "Expected a discriminator with convolutions larger than 1 x 1, which collapse is judged by, found "
                 "none. Use srgan.spectra(D) instead."
             )
+        # Several optimizers share the layers and step together: one of them counts.
+        self._hooks = [one.register_step_post_hook(lambda *_: self.step()) for one in optimizers[-1:]]
 
     @property
     def falls(self) -> dict[str, float]:
@@ -44,8 +52,23 @@ class SpectralWatch:
     def rates(self) -> dict[str, float]:
         return self._growth.rates
 
+    def __repr__(self) -> str:
+        """The last look: for each layer its tail mean and, where a spectral norm divides by sigma_1, its rate."""
+        rows = [
+            f"  {name}: tail mean {fall:.2f} of its largest so far, "
+            + (f"rate {self.rates[name]:.2f} of its first" if name in self.rates else "not under a spectral norm")
+            for name, fall in self.falls.items()
+        ]
+        found = "none" if self.collapsed_at is None else f"at step {self.collapsed_at}"
+        return "\n".join([f"SpectralWatch({self.steps} steps, spectral collapse: {found}):", *rows])
+
+    def stop(self) -> None:
+        """Removes the hook from the optimizer."""
+        while self._hooks:
+            self._hooks.pop().remove()
+
     def step(self) -> None:
-        """Call after each step of the discriminator's optimizer; looks at every `every`-th step."""
+        """One more step of the discriminator's optimizer; looks at every `every`-th. A given optimizer calls it."""
         self.steps += 1
         if self.steps % self.every == 0:
             self.look()
@@ -69,7 +92,7 @@ class SpectralWatch:
                 f"Spectral collapse at step {self.steps} of the discriminator: {', '.join(fallen)} below "
                 f"{self._collapse.thresholds.tail_mean:g} of the largest tail mean so far. In the paper mode "
                 f"collapse goes along with it: resume from an earlier checkpoint with {remedy}.",
-                stacklevel=3,  # where the loop calls step()
+                stacklevel=self._frames_to_loop,
             )
         scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]
         if slow := self._growth.add({name: float(sigma[name][0]) for name in scaled}):
@@ -78,34 +101,37 @@ class SpectralWatch:
                 "times its start. Spectral normalization hides that scale from D but not from Adam, whose steps turn "
                 "these layers a third as far as at first. Resume from an earlier checkpoint at the scale of the "
                 f"start: srgan.regularize(D, ..., scale={self._growth.start:.2g}, optimizer=...).",
-                stacklevel=3,
+                stacklevel=self._frames_to_loop,
             )
 
 
 def watch(
     discriminator: nn.Module,
     *,
+    optimizer: Optimizers = None,
     every: int = 100,
     thresholds: CollapseThresholds = CollapseThresholds(),  # noqa: B008 (a value without state)
 ) -> SpectralWatch:
     """Watches the spectra of a discriminator from now on, in any training loop, under any method or none.
 
-    Call `step()` of what is returned after each step of the discriminator's optimizer. Weights are only read. As in
-    `srgan fit`, collapse is judged by the convolutions larger than 1 x 1: the tail mean of a layer's sigma_k / sigma_1
-    falls below a share of its largest value so far. ValueError if no layer is judged, a weight holds NaN or infinity,
-    or `every` is below 1.
+    Weights are only read. As in `srgan fit`, collapse is judged by the convolutions larger than 1 x 1: the tail mean of
+    a layer's sigma_k / sigma_1 falls below a share of its largest value so far. ValueError if no layer is judged, a
+    weight holds NaN or infinity, `every` is below 1, or the optimizer is another network's.
 
     Args:
         discriminator: any module.
+        optimizer: the discriminator's optimizer, whose steps are counted by a hook. Without it, call `step()` of what
+            is returned after each step.
         every: optimizer steps between two looks, at least 1.
         thresholds: that share, and the share of layers that makes a collapse.
 
     Example:
         >>> import torch, srgan
         >>> D = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3))
-        >>> watch = srgan.watch(D, every=1)
-        >>> watch.step()  # after each step of D's optimizer
-        >>> watch.falls, watch.collapsed_at
-        ({'0': 1.0, '2': 1.0}, None)
+        >>> optimizer = torch.optim.Adam(D.parameters(), 2e-4, betas=(0.0, 0.9))
+        >>> watch = srgan.watch(D, optimizer=optimizer, every=1)
+        >>> D(torch.randn(2, 3, 8, 8)).mean().backward(); optimizer.step()
+        >>> watch.steps, list(watch.falls), watch.collapsed_at
+        (1, ['0', '2'], None)
     """
-    return SpectralWatch(discriminator, every, thresholds)
+    return SpectralWatch(discriminator, every, thresholds, optimizer)

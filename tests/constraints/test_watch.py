@@ -54,6 +54,52 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
     assert watch.collapsed_at == 4
 
 
+def test_an_optimizers_steps_are_counted_by_themselves() -> None:
+    D = discriminator()
+    optimizer = torch.optim.SGD(D.parameters(), lr=0.0)
+    watch = srgan.watch(D, optimizer=optimizer, every=2)
+
+    def train() -> None:
+        optimizer.zero_grad()
+        D(torch.ones(2, 3, 5, 5)).mean().backward()
+        optimizer.step()
+
+    train()
+    for layer in (D[0], D[2]):
+        multiply_values(layer, 1, 0.1)
+    assert watch.collapsed_at is None
+    with pytest.warns(UserWarning, match="Spectral collapse at step 2 of the discriminator: 0, 2") as found:
+        train()
+    assert found[0].filename == __file__
+    assert (watch.steps, watch.collapsed_at) == (2, 2)
+    watch.stop()
+    train()
+    assert watch.steps == 2
+    assert repr(watch).splitlines() == [
+        "SpectralWatch(2 steps, spectral collapse: at step 2):",
+        f"  0: tail mean {watch.falls['0']:.2f} of its largest so far, not under a spectral norm",
+        f"  2: tail mean {watch.falls['2']:.2f} of its largest so far, not under a spectral norm",
+    ]
+
+
+def test_of_several_optimizers_one_counts_and_a_wrapper_is_opened() -> None:
+    D = discriminator()
+    first, last = (torch.optim.SGD(D[k].parameters(), lr=0.0) for k in (0, 2))
+
+    class Wrapper:
+        optimizer = last
+
+    watch = srgan.watch(D, optimizer=[first, Wrapper()])  # type: ignore[list-item]
+    first.step()
+    last.step()
+    assert watch.steps == 1
+
+
+def test_another_networks_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="discriminator's optimizer, found one that holds none of its parameters"):
+        srgan.watch(discriminator(), optimizer=torch.optim.SGD(discriminator().parameters(), lr=0.0))
+
+
 @pytest.mark.parametrize(
     ("method", "advice"), [("sn", "checkpoint with srgan.regularize"), ("sr-s", "checkpoint with lower learning")]
 )
