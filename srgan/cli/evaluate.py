@@ -77,7 +77,6 @@ def main(arguments: list[str]) -> int:
             chosen.output = expanded(chosen.output)
             if chosen.output.is_dir():
                 raise ValueError(f"Expected a file for --output, found the folder '{chosen.output}'.")
-            chosen.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
         record = evaluate(checkpoint, chosen)
     except KeyboardInterrupt:
         print("srgan evaluate: no scores yet; statistics of the real images are kept.", file=sys.stderr)
@@ -146,6 +145,8 @@ def evaluate(checkpoint: RunCheckpoint, options: Namespace) -> dict[str, Any]:
     check_features(name, weights, data)
     check_enough_images(data, protocol)
     check_classes(data, protocol, classes)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
     fabric = _devices(options)
     ranks = ProcessGroup(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)

@@ -305,7 +305,9 @@ def test_missing_data_and_wrong_settings_are_refused(
     assert "Expected num_fake_images of at least" in refused(capsys, checkpoint, "--protocol.num_fake_images", "1")
     assert "found the folder" in refused(capsys, checkpoint, "--output", str(tmp_path))
     weights = ["--features", "inception", "--inception_weights", str(tmp_path / "gone.pth")]
-    assert "Expected Inception weights" in refused(capsys, checkpoint, *weights)
+    output = tmp_path / "new" / "scores.json"
+    assert "Expected Inception weights" in refused(capsys, checkpoint, *weights, "--output", str(output))
+    assert not output.parent.exists()
     two_classes = shutil.copytree(images, tmp_path / "two")
     shutil.rmtree(two_classes / "class 2")
     said = refused(capsys, checkpoint, "--data.init_args.path", str(two_classes))
