@@ -1,9 +1,10 @@
 """SR-GAN: spectral regularization for combating mode collapse in GANs.
 
 `srgan.regularize(discriminator, "sr-s", optimizer=optimizer)` constrains a discriminator of your own,
-`srgan.spectra(discriminator)` shows the singular values of its layers, `srgan.watch(discriminator)` warns when
-they collapse, `srgan.export(discriminator)` gives a copy with plain weights and `srgan.unregularize(discriminator)`
-takes the constraint off. `srgan.load(path)` gives the nets that `srgan fit` trained.
+`srgan.spectra(discriminator)` shows the singular values of its layers, `srgan.watch(discriminator,
+optimizer=optimizer)` warns when they collapse, `srgan.export(discriminator)` gives a copy with plain weights and
+`srgan.unregularize(discriminator)` takes the constraint off. `srgan.load(path)` gives the nets that `srgan fit`
+trained.
 """
 
 from importlib import import_module

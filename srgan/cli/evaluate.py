@@ -140,13 +140,13 @@ def evaluate(checkpoint: RunCheckpoint, options: Namespace) -> dict[str, Any]:
                 f"Expected data of the generator's {classes} classes for FID within classes, found {data.num_labels} "
                 f"in {data.name}."
             )
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
     with _hint_at_other_places():
         data.prepare_data()  # after what is known without it: a download may take hours
     check_features(name, weights, data)
     check_enough_images(data, protocol)
     check_classes(data, protocol, classes)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)  # now rather than after hours
     fabric = _devices(options)
     ranks = ProcessGroup(fabric.global_rank, fabric.world_size)
     features = feature_network(name, weights, data, fabric.device, ranks)

@@ -21,7 +21,7 @@ from srgan.constraints.layers import (
     raw_weight,
     spectral_layers,
 )
-from srgan.constraints.selecting import parameters_of, part_in, stepped, unwrap_model
+from srgan.constraints.selecting import parameters_of, part_in, stepped, unwrap_model, was_skipped
 from srgan.utils.torch_internals import forward_hooks, version_of
 
 FORWARDS_WITHOUT_STEP = 100
@@ -130,8 +130,7 @@ class Regularization:
             self._handles.pop().remove()
 
     def _after_step(self, index: int, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        skipped = getattr(optimizer, "found_inf", None)  # fused optimizers skip an AMP step by themselves
-        if isinstance(skipped, Tensor) and bool(skipped):
+        if was_skipped(optimizer):
             return
         layers = self.layers
         if not layers:

@@ -147,6 +147,12 @@ def parameters_of(optimizers: Iterable[torch.optim.Optimizer]) -> set[int]:
     return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
 
 
+def was_skipped(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a fused optimizer has just skipped an AMP step, whose gradients overflowed, by itself."""
+    skipped = getattr(optimizer, "found_inf", None)
+    return isinstance(skipped, torch.Tensor) and bool(skipped)
+
+
 def stepped(optimizer: torch.optim.Optimizer) -> set[int]:
     """Ids of the parameters that an optimizer has just moved: those with a gradient.
 

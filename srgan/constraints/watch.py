@@ -1,14 +1,28 @@
 """`srgan.watch`: notices in any training loop when the spectra of a discriminator collapse."""
 
+import sys
 import warnings
+from typing import Any
 
+import torch
 from torch import nn
 
 from srgan.collapse import MAX_GROWTH, CollapseThresholds, ScaleGrowth, SpectralCollapse
 from srgan.constraints.base import Constraint
-from srgan.constraints.layers import constrained, convolutions, divides_by_sigma_1, is_judged, spectra, spectral_layers
-from srgan.constraints.selecting import Optimizers, parameters_of, unwrap_model, unwrap_optimizers
+from srgan.constraints.layers import (
+    constrained,
+    convolutions,
+    divides_by_sigma_1,
+    is_judged,
+    raw_weight,
+    spectra,
+    spectral_layers,
+)
+from srgan.constraints.selecting import Optimizers, parameters_of, unwrap_model, unwrap_optimizers, was_skipped
 from srgan.runs.folder import normalized
+
+STEPPING = {"srgan", "torch", "lightning", "lightning_fabric", "pytorch_lightning", "accelerate"}
+"""Packages whose frames stand between a training loop and the watch."""
 
 
 class SpectralWatch:
@@ -28,10 +42,6 @@ class SpectralWatch:
         if every < 1:
             raise ValueError(f"Expected a look every 1 or more steps, found {every}.")
         self.discriminator, self.every = unwrap_model(discriminator), every
-        optimizers = unwrap_optimizers(optimizer)
-        if optimizers and parameters_of(optimizers).isdisjoint(map(id, self.discriminator.parameters())):
-            raise ValueError("Expected the discriminator's optimizer, found one that holds none of its parameters.")
-        self._frames_to_loop = 5 if optimizers else 3  # from `look`, to where the loop calls step()
         self.steps = 0
         self.collapsed_at: int | None = None
         self._collapse, self._growth = SpectralCollapse(thresholds), ScaleGrowth()
@@ -41,8 +51,14 @@ class SpectralWatch:
                 "Expected a discriminator with convolutions larger than 1 x 1, which collapse is judged by, found "
                 "none. Use srgan.spectra(D) instead."
             )
-        # Several optimizers share the layers and step together: one of them counts.
-        self._hooks = [one.register_step_post_hook(lambda *_: self.step()) for one in optimizers[-1:]]
+        optimizers = unwrap_optimizers(optimizer)
+        weights = {id(raw_weight(self.discriminator.get_submodule(name))) for name in self.falls}
+        counting = [one for one in optimizers if not weights.isdisjoint(parameters_of([one]))]
+        if optimizers and not counting:
+            raise ValueError(
+                "Expected the discriminator's optimizer, found one that holds none of its convolutions' weights."
+            )
+        self._hooks = [one.register_step_post_hook(self._after_step) for one in counting[-1:]]
 
     @property
     def falls(self) -> dict[str, float]:
@@ -53,14 +69,18 @@ class SpectralWatch:
         return self._growth.rates
 
     def __repr__(self) -> str:
-        """The last look: for each layer its tail mean and, where a spectral norm divides by sigma_1, its rate."""
+        """What the last look found in each layer that is judged."""
         rows = [
-            f"  {name}: tail mean {fall:.2f} of its largest so far, "
-            + (f"rate {self.rates[name]:.2f} of its first" if name in self.rates else "not under a spectral norm")
+            f"  {name}: tail mean at {fall:.2f} of its maximum"
+            + (f", learning rate / σ₁ at {self.rates[name]:.2f} of its start" if name in self.rates else "")
             for name, fall in self.falls.items()
         ]
         found = "none" if self.collapsed_at is None else f"at step {self.collapsed_at}"
         return "\n".join([f"SpectralWatch({self.steps} steps, spectral collapse: {found}):", *rows])
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if not was_skipped(optimizer):
+            self.step()
 
     def stop(self) -> None:
         """Removes the hook from the optimizer."""
@@ -92,7 +112,7 @@ class SpectralWatch:
                 f"Spectral collapse at step {self.steps} of the discriminator: {', '.join(fallen)} below "
                 f"{self._collapse.thresholds.tail_mean:g} of the largest tail mean so far. In the paper mode "
                 f"collapse goes along with it: resume from an earlier checkpoint with {remedy}.",
-                stacklevel=self._frames_to_loop,
+                stacklevel=frames_to_loop(),
             )
         scaled = [name for name, layer in convolutions(self.discriminator).items() if divides_by_sigma_1(layer)]
         if slow := self._growth.add({name: float(sigma[name][0]) for name in scaled}):
@@ -101,8 +121,16 @@ class SpectralWatch:
                 "times its start. Spectral normalization hides that scale from D but not from Adam, whose steps turn "
                 "these layers a third as far as at first. Resume from an earlier checkpoint at the scale of the "
                 f"start: srgan.regularize(D, ..., scale={self._growth.start:.2g}, optimizer=...).",
-                stacklevel=self._frames_to_loop,
+                stacklevel=frames_to_loop(),
             )
+
+
+def frames_to_loop() -> int:
+    """The `stacklevel` of a warning of the caller's that names the training loop, whatever calls the step for it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in STEPPING:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def watch(

@@ -17,7 +17,7 @@ from srgan.checkpoints.pretrained import load
 from srgan.cli.fit import FAILED
 from srgan.cli.main import main
 from srgan.data import FolderData
-from srgan.metrics.features import hash_weights
+from srgan.metrics.features import ClassifierFeatures, hash_weights
 from srgan.runs.folder import RunFolder
 
 TRAIN = [
@@ -74,6 +74,23 @@ def evaluate(checkpoint: Path, output: Path, *options: str) -> dict[str, Any]:
     assert main(["evaluate", str(checkpoint), *options, "--accelerator", "cpu", "--output", str(output)]) == 0
     record: dict[str, Any] = json.loads(output.read_text())
     return record
+
+
+def test_a_second_classifier_scores_a_checkpoint(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(ClassifierFeatures, "steps", 1)
+    protocol = ["--protocol.intra_fid_classes", "0", "--protocol.prdc", "false"]
+    first, second = (
+        evaluate(run.checkpoint, tmp_path / f"{name}.json", "--features", name, *protocol)
+        for name in ("classifier", "densenet")
+    )
+    assert [record["protocol"]["features"] for record in (first, second)] == ["classifier", "densenet"]
+    assert first["protocol"]["weights_hash"] != second["protocol"]["weights_hash"]
+    assert first["generator_hash"] == second["generator_hash"]
+    assert first["scores"].keys() == second["scores"].keys()
+    assert first["scores"]["FID_cls"] != second["scores"]["FID_cls"]
 
 
 # What a run records.
@@ -300,14 +317,15 @@ def test_missing_data_and_wrong_settings_are_refused(
     said = refused(capsys, checkpoint, "--data.init_args.path", str(tmp_path / "gone"))
     assert "Expected a folder or tar of images" in said
     assert "--data.init_args" in said
-    assert "Expected data of 8 pixels, found 16" in refused(capsys, checkpoint, "--data.init_args.image_size", "16")
+    output = tmp_path / "new" / "scores.json"
+    wrong_size = ["--data.init_args.image_size", "16", "--output", str(output)]
+    assert "Expected data of 8 pixels, found 16" in refused(capsys, checkpoint, *wrong_size)
+    assert not output.parent.exists()
     assert "renamed" in refused(capsys, checkpoint, "--data.init_args.renamed", "16")
     assert "Expected num_fake_images of at least" in refused(capsys, checkpoint, "--protocol.num_fake_images", "1")
     assert "found the folder" in refused(capsys, checkpoint, "--output", str(tmp_path))
     weights = ["--features", "inception", "--inception_weights", str(tmp_path / "gone.pth")]
-    output = tmp_path / "new" / "scores.json"
-    assert "Expected Inception weights" in refused(capsys, checkpoint, *weights, "--output", str(output))
-    assert not output.parent.exists()
+    assert "Expected Inception weights" in refused(capsys, checkpoint, *weights)
     two_classes = shutil.copytree(images, tmp_path / "two")
     shutil.rmtree(two_classes / "class 2")
     said = refused(capsys, checkpoint, "--data.init_args.path", str(two_classes))

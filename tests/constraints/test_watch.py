@@ -54,15 +54,17 @@ def test_it_warns_once_when_half_of_the_layers_have_fallen() -> None:
     assert watch.collapsed_at == 4
 
 
-def test_an_optimizers_steps_are_counted_by_themselves() -> None:
+def test_the_optimizers_steps_are_counted() -> None:
     D = discriminator()
     optimizer = torch.optim.SGD(D.parameters(), lr=0.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)  # wraps optimizer.step
     watch = srgan.watch(D, optimizer=optimizer, every=2)
 
     def train() -> None:
         optimizer.zero_grad()
         D(torch.ones(2, 3, 5, 5)).mean().backward()
         optimizer.step()
+        scheduler.step()
 
     train()
     for layer in (D[0], D[2]):
@@ -77,27 +79,50 @@ def test_an_optimizers_steps_are_counted_by_themselves() -> None:
     assert watch.steps == 2
     assert repr(watch).splitlines() == [
         "SpectralWatch(2 steps, spectral collapse: at step 2):",
-        f"  0: tail mean {watch.falls['0']:.2f} of its largest so far, not under a spectral norm",
-        f"  2: tail mean {watch.falls['2']:.2f} of its largest so far, not under a spectral norm",
+        f"  0: tail mean at {watch.falls['0']:.2f} of its maximum",
+        f"  2: tail mean at {watch.falls['2']:.2f} of its maximum",
     ]
 
 
-def test_of_several_optimizers_one_counts_and_a_wrapper_is_opened() -> None:
+def test_it_shows_the_rate_of_layers_under_a_spectral_norm() -> None:
     D = discriminator()
-    first, last = (torch.optim.SGD(D[k].parameters(), lr=0.0) for k in (0, 2))
+    srgan.regularize(D, "sn")
+    watch = srgan.watch(D, every=1)
+    with torch.no_grad():
+        raw_weight(D[2]).mul_(2)
+    watch.step()
+    assert "  2: tail mean at 1.00 of its maximum, learning rate / σ₁ at 0.50 of its start" in repr(watch)
+
+
+def test_of_several_optimizers_one_with_convolutions_counts() -> None:
+    D, G = discriminator(), nn.Linear(2, 2)
+    first, last, head, other = (torch.optim.SGD(part.parameters(), lr=0.0) for part in (D[0], D[2], D[5], G))
 
     class Wrapper:
         optimizer = last
 
-    watch = srgan.watch(D, optimizer=[first, Wrapper()])  # type: ignore[list-item]
-    first.step()
-    last.step()
+    watch = srgan.watch(D, optimizer=[first, Wrapper(), head, other])  # type: ignore[list-item]
+    for optimizer in (first, last, head, other):
+        optimizer.step()
     assert watch.steps == 1
 
 
-def test_another_networks_optimizer_is_refused() -> None:
-    with pytest.raises(ValueError, match="discriminator's optimizer, found one that holds none of its parameters"):
-        srgan.watch(discriminator(), optimizer=torch.optim.SGD(discriminator().parameters(), lr=0.0))
+@pytest.mark.parametrize("part", [nn.Linear(2, 2), discriminator()[5]])
+def test_an_optimizer_without_convolutions_of_the_discriminator_is_refused(part: nn.Module) -> None:
+    with pytest.raises(ValueError, match="found one that holds none of its convolutions' weights"):
+        srgan.watch(discriminator(), optimizer=torch.optim.SGD(part.parameters(), lr=0.0))
+
+
+def test_a_step_that_amp_skips_does_not_count() -> None:
+    D = discriminator()
+    optimizer = torch.optim.SGD(D.parameters(), lr=0.1, fused=True)
+    handle = srgan.regularize(D, "sr-s", optimizer=optimizer)
+    watch = srgan.watch(D, optimizer=optimizer)
+    D(torch.ones(2, 3, 5, 5)).mean().backward()
+    for overflowed, steps in ((1.0, 0), (0.0, 1)):
+        optimizer.found_inf = torch.tensor(overflowed)  # type: ignore[attr-defined]  # as GradScaler leaves it
+        optimizer.step()
+        assert (watch.steps, handle.updates) == (steps, steps)
 
 
 @pytest.mark.parametrize(
