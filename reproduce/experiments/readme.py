@@ -16,7 +16,7 @@ from reproduce.launcher.options import Options
 from reproduce.plan.run import EVIDENCE, FINISHED, REPOSITORY, states
 from reproduce.plan.settings import METHODS
 from reproduce.plan.table_runs import MINI_DEFAULT, default_seeds, table_runs
-from reproduce.plan.variants import SR_D, SR_S, SR_S_AFTER_SN
+from reproduce.plan.variants import SCALE_CONTROL, SR_D, SR_S, SR_S_AFTER_SN
 from reproduce.results.generated import markdown_table, put_into
 from reproduce.results.picture import save_table_picture
 from reproduce.results.table import ResultsTable, described_table
@@ -28,6 +28,7 @@ README = REPOSITORY / "README.md"
 SCALE_PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
 FINDINGS = {  # what the README says -> the variant in the evidence
     "SR-s from the start": SR_S,
+    "SN at unit scale from the start (SR-s with i = 1)": SCALE_CONTROL,
     "SR-s, switched on at iteration 2,000 of an SN run": SR_S_AFTER_SN,
     "SR-d as in the authors' code, switched on at the same iteration: not recommended": SR_D,
 }
