@@ -1,6 +1,6 @@
 """`srgan.watch`: notices in any training loop when the spectra of a discriminator collapse."""
 
-import sys
+import inspect
 import warnings
 from typing import Any
 
@@ -127,8 +127,10 @@ class SpectralWatch:
 
 def frames_to_loop() -> int:
     """The `stacklevel` of a warning of the caller's that names the training loop, whatever calls the step for it."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in STEPPING:
+    here = inspect.currentframe()
+    assert here is not None  # CPython always has frames
+    level, frame = 1, here.f_back
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in STEPPING:
         level, frame = level + 1, frame.f_back
     return level
 

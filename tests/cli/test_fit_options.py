@@ -117,7 +117,10 @@ def test_the_short_help_names_options_that_there_are(tmp_path: Path) -> None:
     [
         (["--model.iterations", "many"], "Expected int for --model.iterations, found many."),
         (["--data.init_args.batch_size", "x"], "Expected int for --data.batch_size, found x."),
-        (["--scores.features", "x"], "Expected one of 'inception', 'classifier' for --scores.features, found x."),
+        (
+            ["--scores.features", "x"],
+            "Expected one of 'inception', 'classifier', 'densenet' for --scores.features, found x.",
+        ),
         (["--scores.final.num_fake_images", "x"], "Expected int for --scores.final.num_fake_images, found x."),
         (["--model.constraint", "sr-x"], "or one of none, sn, sn-unit, sr-s, sr-d,"),
         (["--data", "NoData"], "Expected the path of a class for --data; found NoData."),

@@ -22,7 +22,7 @@ from srgan.utils.files import read_cached, write_cached
 DIGITS = DigitsData(8)
 
 
-@pytest.fixture(scope="module", params=CLASSIFIERS.values(), ids=CLASSIFIERS)
+@pytest.fixture(scope="module", params=list(CLASSIFIERS.values()), ids=list(CLASSIFIERS))
 def classifier(request: pytest.FixtureRequest) -> ClassifierFeatures:
     built: ClassifierFeatures = request.param(DIGITS)
     return built
