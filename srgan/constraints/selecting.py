@@ -148,7 +148,7 @@ def parameters_of(optimizers: Iterable[torch.optim.Optimizer]) -> set[int]:
 
 
 def was_skipped(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether a fused optimizer has just skipped an AMP step, whose gradients overflowed, by itself."""
+    """Whether a fused optimizer has just skipped its step because gradients overflowed under AMP."""
     skipped = getattr(optimizer, "found_inf", None)
     return isinstance(skipped, torch.Tensor) and bool(skipped)
 

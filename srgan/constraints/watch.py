@@ -69,7 +69,7 @@ class SpectralWatch:
         return self._growth.rates
 
     def __repr__(self) -> str:
-        """What the last look found in each layer that is judged."""
+        """Tail means at the last look, one line for each convolution larger than 1 x 1."""
         rows = [
             f"  {name}: tail mean at {fall:.2f} of its maximum"
             + (f", learning rate / σ₁ at {self.rates[name]:.2f} of its start" if name in self.rates else "")
@@ -144,9 +144,10 @@ def watch(
 ) -> SpectralWatch:
     """Watches the spectra of a discriminator from now on, in any training loop, under any method or none.
 
-    Weights are only read. As in `srgan fit`, collapse is judged by the convolutions larger than 1 x 1: the tail mean of
-    a layer's sigma_k / sigma_1 falls below a share of its largest value so far. ValueError if no layer is judged, a
-    weight holds NaN or infinity, `every` is below 1, or the optimizer is another network's.
+    Weights are only read. As in `srgan fit`, a spectral collapse is detected from the tail means of the convolutions
+    larger than 1 x 1: those of sigma_k / sigma_1 fall below a share of their largest values so far. Raises ValueError
+    if there is no such convolution, a weight holds NaN or infinity, `every` is below 1, or the optimizer belongs to
+    another network.
 
     Args:
         discriminator: any module.
